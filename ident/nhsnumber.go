@@ -70,12 +70,7 @@ func (n NHSNumber) IsZero() bool { return n.s == "" }
 func (n NHSNumber) InTestRange() bool { return TestRange.Contains(n) }
 
 // LogValue keeps the digits out of logs.
-func (n NHSNumber) LogValue() slog.Value {
-	if n.s == "" {
-		return slog.StringValue("")
-	}
-	return slog.StringValue("[NHS number]")
-}
+func (n NHSNumber) LogValue() slog.Value { return hidden(n.s, "[NHS number]") }
 
 // MarshalText is the ten digits.
 func (n NHSNumber) MarshalText() ([]byte, error) { return []byte(n.s), nil }
