@@ -1,0 +1,120 @@
+package fhir_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/fhir"
+)
+
+func TestWithMeta(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 30, 0, 123456000, time.FixedZone("", 3600))
+	for _, c := range []struct{ doc, want string }{
+		{`{"resourceType":"Patient"}`, `{"resourceType":"Patient","id":"n","meta":{"versionId":"2","lastUpdated":"2026-03-01T08:30:00.123456Z"}}`},
+		{`{ "active": true, "resourceType": "Patient" , "id" : "o" }`, `{ "active": true, "resourceType": "Patient" , "id" : "n","meta":{"versionId":"2","lastUpdated":"2026-03-01T08:30:00.123456Z"} }`},
+		{`{"meta":{"tag":[{"code":"x"}]},"id":"n","resourceType":"Patient"}`, `{"meta":{"versionId":"2","lastUpdated":"2026-03-01T08:30:00.123456Z","tag":[{"code":"x"}]},"id":"n","resourceType":"Patient"}`},
+		{`{"resourceType":"Patient","meta":{"lastUpdated":"x","versionId":"1"},"id":7}`, `{"resourceType":"Patient","meta":{"lastUpdated":"2026-03-01T08:30:00.123456Z","versionId":"2"},"id":"n"}`},
+		{`{"resourceType":"Patient","meta":"odd"}`, `{"resourceType":"Patient","id":"n","meta":{"versionId":"2","lastUpdated":"2026-03-01T08:30:00.123456Z"}}`},
+	} {
+		r := mustParse(t, c.doc).WithMeta("n", "2", at)
+		if r.String() != c.want || r.ID() != "n" {
+			t.Errorf("from %s\ncame %s\nwant %s", c.doc, r, c.want)
+		}
+	}
+	if r := mustParse(t, patient); r.WithID("p1").String() != patient || r.WithMeta("", "", time.Time{}).String() != patient {
+		t.Error("setting what is there already changed the bytes")
+	}
+}
+
+func TestEdit(t *testing.T) {
+	const doc = `{"resourceType":"P", "a": [1, 2 ,3], "b": {"x":1}, "c": true }`
+	for name, c := range map[string]struct {
+		change func(e *fhir.Editor, r *fhir.Resource)
+		want   string
+	}{
+		"replace":      {func(e *fhir.Editor, r *fhir.Resource) { e.Replace(r.Get("a.1"), fhir.Of("two")) }, `{"resourceType":"P", "a": [1, "two" ,3], "b": {"x":1}, "c": true }`},
+		"set new":      {func(e *fhir.Editor, r *fhir.Resource) { e.Set(r.Root(), "d", fhir.Of(1)) }, `{"resourceType":"P", "a": [1, 2 ,3], "b": {"x":1}, "c": true,"d":1 }`},
+		"set old":      {func(e *fhir.Editor, r *fhir.Resource) { e.Set(r.Root(), "c", fhir.Of(false)) }, `{"resourceType":"P", "a": [1, 2 ,3], "b": {"x":1}, "c": false }`},
+		"unset":        {func(e *fhir.Editor, r *fhir.Resource) { e.Set(r.Root(), "b", fhir.Value{}) }, `{"resourceType":"P", "a": [1, 2 ,3], "c": true }`},
+		"remove first": {func(e *fhir.Editor, r *fhir.Resource) { e.Remove(r.Get("a.0")) }, `{"resourceType":"P", "a": [ 2 ,3], "b": {"x":1}, "c": true }`},
+		"remove last":  {func(e *fhir.Editor, r *fhir.Resource) { e.Remove(r.Get("a.2")).Remove(r.Get("c")) }, `{"resourceType":"P", "a": [1, 2], "b": {"x":1} }`},
+		"insert": {func(e *fhir.Editor, r *fhir.Resource) {
+			e.Insert(r.Get("a"), 0, fhir.Of(0)).Insert(r.Get("a"), 3, fhir.Of(4))
+		}, `{"resourceType":"P", "a": [0,1, 2 ,3,4], "b": {"x":1}, "c": true }`},
+		"swap whole": {func(e *fhir.Editor, r *fhir.Resource) {
+			e.Remove(r.Get("a.0")).Remove(r.Get("a.1")).Remove(r.Get("a.2")).Insert(r.Get("a"), 1, fhir.Of(9))
+		}, `{"resourceType":"P", "a": [9], "b": {"x":1}, "c": true }`},
+		"two added": {func(e *fhir.Editor, r *fhir.Resource) {
+			e.Insert(r.Get("a"), 1, fhir.Of(7)).Insert(r.Get("a"), 1, fhir.Of(8))
+		}, `{"resourceType":"P", "a": [1,7,8, 2 ,3], "b": {"x":1}, "c": true }`},
+		"type removed": {func(e *fhir.Editor, r *fhir.Resource) {
+			e.Remove(r.Get("a")).Set(r.Root(), "z", fhir.Of(1)).Replace(r.Get("b.x"), fhir.Of(2))
+		}, `{"resourceType":"P", "b": {"x":2}, "c": true,"z":1 }`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mustParse(t, doc)
+			e := r.Edit()
+			c.change(e, r)
+			got, err := e.Done()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if r.String() != doc {
+				t.Error("the old document changed")
+			}
+		})
+	}
+	r := mustParse(t, doc)
+	for name, e := range map[string]*fhir.Editor{
+		"twice":          r.Edit().Replace(r.Get("c"), fhir.Of(1)).Remove(r.Get("c")),
+		"inside":         r.Edit().Replace(r.Get("b.x"), fhir.Of(1)).Replace(r.Get("b"), fhir.Of(1)),
+		"removed twice":  r.Edit().Remove(r.Get("c")).Remove(r.Get("c")),
+		"root":           r.Edit().Remove(r.Root()),
+		"absent":         r.Edit().Remove(r.Get("nothing")),
+		"other document": r.Edit().Remove(mustParse(t, doc).Get("a")),
+		"no array":       r.Edit().Insert(r.Get("b"), 0, fhir.Of(1)),
+		"past the end":   r.Edit().Insert(r.Get("a"), 4, fhir.Of(1)),
+		"left empty":     r.Edit().Remove(r.Get("b.x")),
+		"no value":       r.Edit().Replace(r.Get("c"), fhir.Value{}),
+	} {
+		if got, err := e.Done(); err == nil {
+			t.Errorf("%s: accepted as %s", name, got)
+		}
+	}
+}
+
+func TestBuild(t *testing.T) {
+	v := fhir.Obj("resourceType", "Patient", "id", "", "active", false, "name", fhir.Arr(fhir.Obj("family", "S\"m\x7fé\u2028\nth", "given", []string{"A", ""})),
+		"contact", fhir.Arr(), "n", 0, "meta", fhir.Obj("tag", nil), "when", time.Unix(0, 0), "link", []fhir.Value{fhir.Obj("x", 1), {}})
+	want := "{\"resourceType\":\"Patient\",\"active\":false,\"name\":[{\"family\":\"S\\\"m\x7fé\u2028\\nth\",\"given\":[\"A\"]}],\"n\":0,\"when\":\"1970-01-01T00:00:00.000Z\",\"link\":[{\"x\":1}]}"
+	if string(v.JSON()) != want {
+		t.Errorf("built %s\nwant  %s", v.JSON(), want)
+	}
+	if r, err := v.Resource(); err != nil || r.Get("name.0.given.0").String() != "A" {
+		t.Errorf("parsed: %v", err)
+	}
+	if _, err := fhir.Obj().Resource(); err == nil {
+		t.Error("nothing became a resource")
+	}
+}
+
+func TestEqual(t *testing.T) {
+	a := mustParse(t, `{"resourceType":"P","a":[{"x":1.0,"y":"\u0041"}],"meta":{"versionId":"1"}}`)
+	for doc, want := range map[string]bool{
+		`{"a": [{"y":"A","x":1.0}],"resourceType":"P","meta":{"versionId":"2"}}`:      true,
+		`{"a": [{"y":"A","x":1.0}],"resourceType":"P"}`:                               false,
+		`{"a":[{"y":"A","x":1.00}],"resourceType":"P","meta":{"versionId":"1"}}`:      false,
+		`{"a":[{"y":"A","x":1.0}],"resourceType":"P","meta":{"versionId":"1"},"b":1}`: false,
+		`{"a":[{"y":"A","x":1.0},1],"resourceType":"P","meta":{"versionId":"1"}}`:     false,
+	} {
+		if got := fhir.Equal(a, mustParse(t, doc), "meta.versionId"); got != want {
+			t.Errorf("%s: %v", doc, got)
+		}
+	}
+	if p, _ := fhir.Difference(a.Root(), mustParse(t, `{"resourceType":"P","a":[{"x":1.0,"y":"B"}]}`).Root(), "meta"); p != "a[0].y" {
+		t.Errorf("they differ at %q", p)
+	}
+}
