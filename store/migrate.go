@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// Schema is the migrations of one service: the files NNNN_name.sql in the root of FS.
+type Schema struct {
+	Service string
+	FS      fs.FS
+}
+
+type migration struct {
+	service  string
+	number   int64
+	name     string
+	source   string
+	checksum string
+	reader   int64 // the migration that a program must know to read what this one leaves; 0 for any
+}
+
+type applied struct {
+	name     string
+	checksum string
+	reader   int64
+}
+
+// Migrate brings the schemas up to date, each migration in a transaction of its own.
+// It refuses with fault.Conflict, having changed nothing further: a migration whose file has changed since it ran, a gap in
+// the numbers, and a database that a newer program has changed in a way that this one cannot read.
+func (db *DB) Migrate(ctx context.Context, schemas ...Schema) error {
+	for _, s := range schemas {
+		list, err := s.load()
+		if err != nil {
+			return err
+		}
+		if err := db.check(ctx, s.Service, list); err != nil {
+			return err
+		}
+		for _, m := range list {
+			if err := db.Write(ctx, nil, func(tx *Tx) error { return db.apply(tx, m) }); err != nil {
+				return fault.Wrap(err, fault.KindOf(err), "migration %s/%s failed and nothing of it was kept", m.service, m.name)
+			}
+		}
+	}
+	return nil
+}
+
+// check refuses before anything is changed.
+func (db *DB) check(ctx context.Context, service string, list []migration) error {
+	return db.Read(ctx, func(tx *Tx) error {
+		have, err := migrations(tx, service)
+		if err != nil {
+			return err
+		}
+		for n, a := range have {
+			if a.reader > int64(len(list)) {
+				return fault.New(fault.Conflict, "the %s tables were changed by a newer program (migration %s), which says that one must know "+
+					"migration %d to read them; this one knows %d: run the newer program, or restore a backup from before", service, a.name, a.reader, len(list))
+			}
+			if n <= int64(len(list)) && list[n-1].checksum != a.checksum {
+				return fault.New(fault.Conflict, "migration %s/%s is not the one that was run on this database; "+
+					"restore the file as it was released, and put the change in a new migration", service, list[n-1].name)
+			}
+		}
+		return nil
+	})
+}
+
+func migrations(tx *Tx, service string) (map[int64]applied, error) {
+	rows, err := tx.Query("SELECT number, name, checksum, reader FROM store_schema WHERE service = ? ORDER BY number", service)
+	if err != nil {
+		return nil, err
+	}
+	have := map[int64]applied{}
+	for rows.Next() {
+		var n int64
+		var a applied
+		if err := rows.Scan(&n, &a.name, &a.checksum, &a.reader); err != nil {
+			return nil, err
+		}
+		have[n] = a
+	}
+	return have, rows.Err()
+}
+
+// apply runs one migration, unless it has been run (another node may have been quicker).
+func (db *DB) apply(tx *Tx, m migration) error {
+	var n int64
+	err := tx.QueryRow("SELECT number FROM store_schema WHERE service = ? AND number = ?", m.service, m.number).Scan(&n)
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err := tx.sess.script(db.eng.dialect(m.source)); err != nil {
+		return tx.fail(err)
+	}
+	_, err = tx.Exec("INSERT INTO store_schema (service, number, name, checksum, reader, at, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		m.service, m.number, m.name, m.checksum, m.reader, tx.At(), m.source)
+	return err
+}
+
+// load reads and checks the files of a schema.
+func (s Schema) load() ([]migration, error) {
+	if s.Service == "" || s.FS == nil {
+		return nil, fault.New(fault.Internal, "a schema needs the name of its service and its files")
+	}
+	files, err := fs.Glob(s.FS, "*.sql")
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "reading the migrations of %s", s.Service)
+	}
+	named := regexp.MustCompile(`^([0-9]{4})_[a-z0-9_]+\.sql$`)
+	slices.Sort(files)
+	list := make([]migration, 0, len(files))
+	for i, name := range files {
+		parts := named.FindStringSubmatch(name)
+		if parts == nil {
+			return nil, fault.New(fault.Conflict, "migration %s/%s is not named NNNN_name.sql", s.Service, name)
+		}
+		n, err := strconv.ParseInt(parts[1], 10, 64)
+		if err != nil || n != int64(i+1) {
+			return nil, fault.New(fault.Conflict, "the migrations of %s have a gap or a double: %s stands where number %04d should", s.Service, name, i+1)
+		}
+		b, err := fs.ReadFile(s.FS, name)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "reading migration %s/%s", s.Service, name)
+		}
+		sum := sha256.Sum256(b)
+		m := migration{service: s.Service, number: n, name: name, source: string(b), checksum: hex.EncodeToString(sum[:])}
+		if m.reader, err = oldestReader(m.source); err != nil {
+			return nil, fault.Wrap(err, fault.Conflict, "migration %s/%s: a reader line is `-- reader: N`", s.Service, name)
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+func oldestReader(source string) (int64, error) {
+	for line := range strings.Lines(source) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "-- reader:"); ok {
+			return strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, nil
+}

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// sqliteEngine is one SQLite file in WAL mode: one writing connection, several that read.
+type sqliteEngine struct {
+	opt     Options
+	path    string
+	writer  *writer
+	readers *readers
+	once    sync.Once
+}
+
+// core are the store's own tables; they are the same on both engines.
+const core = `
+CREATE TABLE IF NOT EXISTS store_meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS store_lane (lane INTEGER NOT NULL PRIMARY KEY, next INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS store_schema (
+	service TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL,
+	reader INTEGER NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (service, number)) WITHOUT ROWID;
+`
+
+func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
+	if path == "" || path == ":memory:" {
+		return nil, fault.New(fault.Invalid, "a database needs a path to its file")
+	}
+	o := db.opt
+	fresh := false
+	if o.VFS == "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made")
+		}
+		_, err := os.Stat(path)
+		fresh = errors.Is(err, os.ErrNotExist)
+	}
+	c, err := dial(path, o)
+	if err != nil {
+		return nil, unopenable(err, path)
+	}
+	if err := prepareFile(c, db); err != nil {
+		c.discard()
+		return nil, unopenable(err, path)
+	}
+	if fresh {
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			c.discard()
+			return nil, fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made durable")
+		}
+	}
+	e := &sqliteEngine{opt: o, path: path}
+	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, o)
+	e.readers = newReaders(func() (*conn, error) { return dialReader(path, o) }, o)
+	return e, ctx.Err()
+}
+
+// dial opens a connection that may write.
+func dial(path string, o Options) (*conn, error) {
+	c, err := connect(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.pragmas(
+		"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
+		"cache_size=-16384", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
+}
+
+// dialReader opens a connection that cannot write.
+func dialReader(path string, o Options) (*conn, error) {
+	c, err := connect(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.pragmas("busy_timeout=5000", "query_only=ON", "temp_store=MEMORY", "cache_size=-8192", "trusted_schema=OFF")
+}
+
+func connect(path string, o Options) (*conn, error) {
+	if o.VFS == "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		path = abs
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: path}
+	if o.VFS != "" {
+		name.RawQuery = url.Values{"vfs": {o.VFS}}.Encode()
+	}
+	return newConn(name.String())
+}
+
+// prepareFile makes the store's own tables if they are not there, and learns who this database is.
+func prepareFile(c *conn, db *DB) error {
+	if err := c.script("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := c.script(strict(core)); err != nil {
+		return err
+	}
+	lanes := max(1, db.opt.Lanes)
+	id, err := newIncarnation()
+	if err != nil {
+		return err
+	}
+	for _, kv := range [][2]string{{"incarnation", id}, {"lanes", strconv.Itoa(lanes)}} {
+		if _, err := c.exec("INSERT INTO store_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", []any{kv[0], kv[1]}); err != nil {
+			return err
+		}
+	}
+	if err := readMeta(c, db); err != nil {
+		return err
+	}
+	return c.script("COMMIT")
+}
+
+func readMeta(s session, db *DB) error {
+	cur, err := s.query("SELECT name, value FROM store_meta", nil)
+	if err != nil {
+		return err
+	}
+	for {
+		more, err := cur.next()
+		if err != nil || !more {
+			return errors.Join(err, cur.close())
+		}
+		var name, value string
+		if err := cur.scan([]any{&name, &value}); err != nil {
+			return errors.Join(err, cur.close())
+		}
+		switch name {
+		case "incarnation":
+			db.incarnation = value
+		case "lanes":
+			n, err := strconv.ParseInt(value, 10, 32)
+			if err != nil {
+				return errors.Join(fmt.Errorf("the number of lanes is %q", value), cur.close())
+			}
+			db.lanes = int32(n)
+		}
+	}
+}
+
+func newIncarnation() (string, error) {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b[:]), nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// unopenable words why a database does not open, and what to do.
+func unopenable(err error, path string) error {
+	base := filepath.Base(path)
+	switch {
+	case errors.Is(err, sqlite3.NOTADB), errors.Is(err, sqlite3.CORRUPT):
+		return fault.Wrap(err, fault.Unavailable, "the database %s is damaged or is not a database; nothing was changed: "+
+			"move it and the files beside it (-wal, -shm) aside and restore the last backup", base)
+	case errors.Is(err, sqlite3.BUSY):
+		return fault.Wrap(err, fault.Unavailable, "the database %s is in use by another process", base)
+	case errors.Is(err, sqlite3.FULL):
+		return fault.Wrap(err, fault.Full, "the database %s cannot be opened because its disk is full", base)
+	}
+	return fault.Wrap(err, fault.Unavailable, "the database %s cannot be opened", base)
+}
+
+func (e *sqliteEngine) name() string { return "sqlite" }
+
+func (e *sqliteEngine) dialect(migration string) string { return strict(section(migration, "sqlite")) }
+
+func (e *sqliteEngine) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+	return e.writer.write(ctx, lanes, fn)
+}
+
+func (e *sqliteEngine) read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error {
+	return e.readers.read(ctx, limit, fn)
+}
+
+func (e *sqliteEngine) tables(tx *Tx) ([]string, error) {
+	return column(tx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name")
+}
+
+func (e *sqliteEngine) close() error {
+	var err error
+	e.once.Do(func() {
+		err = e.writer.close()
+		e.readers.close()
+	})
+	return err
+}
+
+// column reads a query of one text column whole.
+func column(tx *Tx, query string, args ...any) ([]string, error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+func slow(log *slog.Logger, what string, took time.Duration) {
+	log.Warn("store: slow", "what", what, "took", took.Round(time.Millisecond))
+}

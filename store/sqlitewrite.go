@@ -1,0 +1,437 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// writer is SQLite's one writer. Functions run on their callers' goroutines; a baton goes from one to the next, and whoever
+// holds it owns the connection. Those that wait while one batch is being made durable are the next batch, so a
+// lone caller never waits for others, and many callers share one fsync.
+//
+//	enqueue → [run → savepoint → fn → release] → pass the baton … → last of the batch commits, wakes the others
+//	                                                             ↘ shared transaction lost: each again, alone
+type writer struct {
+	opt  Options
+	dial func() (*conn, error)
+
+	mu     sync.Mutex
+	queue  []*job
+	gone   int // cancelled jobs still in queue
+	held   bool
+	closed bool
+	free   sync.Cond // held became false
+
+	// These belong to whoever holds the baton.
+	conn  *conn
+	batch []*job
+	open  bool // a transaction is open
+	lanes map[Lane]*laneState
+	began time.Time
+	crowd int     // the size of the last batch
+	tx    *Tx     // of the function that is running
+	saved []int64 // its sequences as they were before it
+}
+
+// job is one call of Write.
+type job struct {
+	ctx   context.Context
+	lanes []Lane
+	fn    func(*Tx) error
+	turn  chan turn
+	state jobState // under writer.mu
+	solo  bool     // its shared transaction was lost: it now gets one of its own
+	err   error
+}
+
+type turn uint8
+
+const (
+	run  turn = iota // the baton is yours
+	done             // the outcome is known
+)
+
+type jobState uint8
+
+const (
+	waiting jobState = iota
+	running
+	cancelled
+)
+
+// longestBatch is when a batch ends although others wait: its first caller has waited long enough.
+const longestBatch = 20 * time.Millisecond
+
+// slowFunction is when a function that held everybody up is named in the log.
+const slowFunction = time.Second
+
+func newWriter(c *conn, dial func() (*conn, error), o Options) *writer {
+	w := &writer{opt: o, dial: dial, conn: c, lanes: map[Lane]*laneState{}}
+	w.free.L = &w.mu
+	return w
+}
+
+func (w *writer) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+	if ctx.Err() != nil {
+		return gaveUp(ctx)
+	}
+	j := &job{ctx: ctx, lanes: lanes, fn: fn, turn: make(chan turn, 1)}
+	if err := w.enqueue(j); err != nil {
+		return err
+	}
+	for {
+		t, ok := w.await(j)
+		if !ok {
+			return gaveUp(ctx)
+		}
+		if t == done {
+			return j.err
+		}
+		w.run(j)
+	}
+}
+
+// enqueue gives j the baton if it is free, and else a place in the queue.
+func (w *writer) enqueue(j *job) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closed:
+		return errClosed()
+	case !w.held:
+		w.held, j.state = true, running
+		j.turn <- run
+	case len(w.queue)-w.gone >= w.opt.MaxQueue:
+		return fault.New(fault.Unavailable, "too many changes are waiting to be written; try again in a moment")
+	default:
+		w.queue = append(w.queue, j)
+	}
+	return nil
+}
+
+// await waits for j's turn or outcome; false means that j was given up before it ran.
+func (w *writer) await(j *job) (turn, bool) {
+	select {
+	case t := <-j.turn:
+		return t, true
+	default:
+	}
+	select {
+	case t := <-j.turn:
+		return t, true
+	case <-j.ctx.Done():
+	}
+	w.mu.Lock()
+	if j.state == waiting {
+		j.state = cancelled
+		w.gone++
+		w.mu.Unlock()
+		return 0, false
+	}
+	w.mu.Unlock()
+	return <-j.turn, true
+}
+
+// run runs j with the baton in hand, and passes the baton on. It also does so when fn panics or ends its goroutine:
+// then nothing of fn is kept, and the others in the batch do not notice.
+func (w *writer) run(j *job) {
+	returned := false
+	defer func() {
+		if !returned {
+			w.abandon()
+			w.pass()
+		}
+	}()
+	j.err = w.attempt(j)
+	returned = true
+	w.batch = append(w.batch, j)
+	w.pass()
+}
+
+func (w *writer) attempt(j *job) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	start := w.opt.Clock.Now()
+	tx, err := w.newTx(j)
+	if err != nil {
+		return err
+	}
+	defer func() { tx.over = true }()
+	if w.opt.Rehearse {
+		if err := w.rehearse(tx, j.fn); err != nil {
+			return err
+		}
+	}
+	err = w.within(tx, j.fn)
+	if took := w.opt.Clock.Now().Sub(start); took > slowFunction {
+		slow(w.opt.Logger, "a function kept every other writer waiting", took)
+	}
+	return err
+}
+
+// within runs fn in a savepoint of the shared transaction.
+func (w *writer) within(tx *Tx, fn func(*Tx) error) error {
+	if err := w.conn.savepoint(0); err != nil {
+		return err
+	}
+	w.tx, w.saved = tx, tx.saveLanes()
+	err := tx.settle(call(fn, tx))
+	if err == nil {
+		if err = w.conn.release(0); err == nil {
+			for _, s := range tx.lanes {
+				s.at = tx.at.UnixMicro()
+			}
+			return nil
+		}
+	}
+	tx.restoreLanes(w.saved)
+	if rerr := w.conn.rollbackTo(0); rerr != nil {
+		w.conn.lost = true
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// rehearse runs fn in a savepoint that is undone. Its error is left for the real run to repeat.
+func (w *writer) rehearse(tx *Tx, fn func(*Tx) error) error {
+	if err := w.conn.savepoint(0); err != nil {
+		return err
+	}
+	w.tx, w.saved = tx, tx.saveLanes()
+	err := tx.settle(call(fn, tx))
+	tx.failed = nil
+	tx.restoreLanes(w.saved)
+	if rerr := w.conn.rollbackTo(0); rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return nil
+}
+
+func (w *writer) begin() error {
+	if w.open {
+		return nil
+	}
+	if err := w.reconnect(); err != nil {
+		return err
+	}
+	clear(w.lanes)
+	if err := w.conn.step("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	w.open, w.began = true, w.opt.Clock.Now()
+	return nil
+}
+
+// reconnect replaces a connection that broke.
+func (w *writer) reconnect() error {
+	if !w.conn.broke {
+		return nil
+	}
+	c, err := w.dial()
+	if err != nil {
+		return sqliteFault(err)
+	}
+	w.conn.discard()
+	w.conn = c
+	return nil
+}
+
+func (w *writer) newTx(j *job) (*Tx, error) {
+	tx := &Tx{
+		ctx: context.WithValue(j.ctx, inWrite{}, true), sess: w.conn,
+		lanes: make(map[Lane]*laneState, len(j.lanes)),
+	}
+	at := w.opt.Clock.Now().UnixMicro()
+	for _, lane := range j.lanes {
+		s := w.lanes[lane]
+		if s == nil {
+			s = &laneState{next: 1}
+			row := (&Tx{sess: w.conn}).QueryRow("SELECT next, at FROM store_lane WHERE lane = ?", int64(lane))
+			if err := row.Scan(&s.next, &s.at); err != nil && !fault.Is(err, fault.NotFound) {
+				return nil, err
+			}
+			w.lanes[lane] = s
+		}
+		tx.lanes[lane] = s
+		at = max(at, s.at+1)
+	}
+	tx.at = time.UnixMicro(at).UTC()
+	return tx, nil
+}
+
+// abandon undoes a function that did not return.
+func (w *writer) abandon() {
+	for _, s := range w.conn.stmts {
+		if s.busy {
+			w.conn.giveBack(s)
+		}
+	}
+	if w.tx != nil {
+		w.tx.over = true
+		w.tx.restoreLanes(w.saved)
+		w.tx = nil
+	}
+	if w.open && w.conn.rollbackTo(0) != nil {
+		w.conn.lost = true
+	}
+}
+
+// pass hands the baton on: to the next who waits, after the batch is committed if it is full or nobody else waits.
+func (w *writer) pass() {
+	for {
+		if w.conn.lost || (w.open && w.conn.c.GetAutocommit()) {
+			w.retrySolo(errLost)
+		}
+		if w.room() && w.next() {
+			return
+		}
+		w.finish()
+		w.tend()
+		if w.next() {
+			return
+		}
+		w.mu.Lock()
+		if len(w.queue) == w.gone {
+			w.queue, w.gone = nil, 0
+			w.held = false
+			w.free.Broadcast()
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock()
+	}
+}
+
+// room reports whether the batch may take another function.
+func (w *writer) room() bool {
+	n := len(w.batch)
+	if n == 0 {
+		return true
+	}
+	if w.batch[n-1].solo || n >= w.opt.MaxBatch || w.opt.Clock.Now().Sub(w.began) > longestBatch {
+		return false
+	}
+	if w.crowd > 1 && n < w.crowd {
+		runtime.Gosched() // there was a crowd a moment ago: let it come to the queue
+	}
+	return true
+}
+
+// next gives the baton to the first who waits, if that one may join the batch.
+func (w *writer) next() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) > 0 {
+		j := w.queue[0]
+		if j.state == cancelled {
+			w.gone--
+		} else if j.solo && len(w.batch) > 0 {
+			return false
+		} else {
+			j.state = running
+			j.turn <- run
+		}
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+		if j.state == running {
+			return true
+		}
+	}
+	return false
+}
+
+// finish commits the batch and tells its callers.
+func (w *writer) finish() {
+	if len(w.batch) == 0 && !w.open {
+		return
+	}
+	if err := w.commit(); err != nil {
+		if rerr := w.conn.end(); rerr != nil {
+			w.conn.broke = true
+		}
+		w.open = false
+		w.retrySolo(err)
+		return
+	}
+	w.crowd = len(w.batch)
+	w.tell()
+}
+
+// tell hands each of the batch its outcome.
+func (w *writer) tell() {
+	for i, j := range w.batch {
+		w.batch[i] = nil
+		j.turn <- done
+	}
+	w.batch = w.batch[:0]
+}
+
+func (w *writer) commit() error {
+	if !w.open {
+		return nil
+	}
+	for lane, s := range w.lanes {
+		if s.at == 0 {
+			continue
+		}
+		if _, err := w.conn.exec("INSERT INTO store_lane (lane, next, at) VALUES (?, ?, ?) ON CONFLICT (lane) DO UPDATE "+
+			"SET next = excluded.next, at = excluded.at WHERE next <> excluded.next OR at <> excluded.at",
+			[]any{int64(lane), s.next, s.at}); err != nil {
+			return err
+		}
+	}
+	if err := w.conn.step("COMMIT"); err != nil {
+		return err
+	}
+	w.open = false
+	return nil
+}
+
+// retrySolo deals with a batch whose shared transaction was lost because of cause: each function gets a transaction of
+// its own, so that the one at fault fails alone. One that was alone already has its answer.
+func (w *writer) retrySolo(cause error) {
+	if err := w.conn.end(); err != nil {
+		w.conn.broke = true
+	}
+	w.open = false
+	if len(w.batch) == 1 && w.batch[0].solo {
+		if j := w.batch[0]; j.err == nil || errors.Is(j.err, errLost) {
+			j.err = cause
+		}
+		w.tell()
+		return
+	}
+	w.opt.Logger.LogAttrs(context.Background(), slog.LevelWarn, "store: a shared transaction was lost; its functions are run again one by one",
+		slog.Int("functions", len(w.batch)), slog.String("error", cause.Error()))
+	again := make([]*job, 0, len(w.batch)+len(w.queue))
+	w.mu.Lock()
+	for _, j := range w.batch {
+		j.solo, j.state, j.err = true, waiting, nil
+		again = append(again, j)
+	}
+	w.queue = append(again, w.queue...)
+	w.mu.Unlock()
+	w.batch = w.batch[:0]
+}
+
+// tend moves the WAL into the database file while nobody is writing, when it has grown.
+func (w *writer) tend() {
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	w.closed = true
+	for w.held {
+		w.free.Wait()
+	}
+	w.mu.Unlock()
+	w.conn.discard()
+	return nil
+}

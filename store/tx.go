@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// Tx is a transaction, handed to the function of a Write or Read and good only until that function returns.
+// It is for one goroutine.
+type Tx struct {
+	ctx      context.Context
+	at       time.Time
+	sess     session
+	lanes    map[Lane]*laneState // those held; empty in a Read
+	rows     *Rows               // the open ones
+	failed   error               // the first failed statement since the last savepoint
+	depth    int
+	over     bool
+	readonly bool
+}
+
+// laneState is the row of one lane in store_lane while a writer holds it.
+type laneState struct {
+	next int64 // the next change sequence
+	at   int64 // µs since 1970 of its last transaction
+}
+
+// session is one engine's transaction, as Tx drives it.
+type session interface {
+	exec(query string, args []any) (int64, error)
+	query(query string, args []any) (cursor, error)
+	script(sql string) error
+	savepoint(depth int) error
+	release(depth int) error
+	rollbackTo(depth int) error
+}
+
+// cursor is a result set. Its values are nil, int64, float64, string or []byte, the last good until the next step.
+type cursor interface {
+	next() (bool, error)
+	scan(dest []any) error
+	close() error
+}
+
+// Context is the context of the caller of Write or Read.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// At is the one instant of this transaction, in whole microseconds, UTC: in a Write later than that of every
+// transaction before it in its lanes, in a Read the time at which it began.
+func (tx *Tx) At() time.Time { return tx.at }
+
+// Seq is the next change sequence of a lane that this Write holds: 1, 2, 3 … without gaps, in the order of commits.
+func (tx *Tx) Seq(lane Lane) (int64, error) {
+	if err := tx.usable(); err != nil {
+		return 0, err
+	}
+	s := tx.lanes[lane]
+	if s == nil {
+		return 0, tx.fail(fault.New(fault.Internal, "lane %d is not held by this write", lane))
+	}
+	seq := s.next
+	s.next++
+	return seq, nil
+}
+
+// Exec runs a statement and returns how many rows it changed. Arguments may be nil, any integer, float, bool, string
+// or []byte, types made from them, time.Time (µs since 1970) or a driver.Valuer.
+func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	if err := tx.usable(); err != nil {
+		return 0, err
+	}
+	vals, err := values(args)
+	if err != nil {
+		return 0, tx.fail(err)
+	}
+	n, err := tx.sess.exec(query, vals)
+	if err != nil {
+		return 0, tx.fail(err)
+	}
+	return n, nil
+}
+
+// Query runs a statement that answers with rows. No other statement may run until they are read to the end or closed.
+func (tx *Tx) Query(query string, args ...any) (*Rows, error) {
+	if err := tx.usable(); err != nil {
+		return nil, err
+	}
+	vals, err := values(args)
+	if err != nil {
+		return nil, tx.fail(err)
+	}
+	cur, err := tx.sess.query(query, vals)
+	if err != nil {
+		return nil, tx.fail(err)
+	}
+	tx.rows = &Rows{tx: tx, cur: cur}
+	return tx.rows, nil
+}
+
+// QueryRow runs a statement for its first row; any failure waits for Row.Scan.
+func (tx *Tx) QueryRow(query string, args ...any) Row {
+	rows, err := tx.Query(query, args...)
+	return Row{rows: rows, err: err}
+}
+
+// Savepoint runs fn so that, if it fails, only what fn did is undone and the transaction can go on.
+// It returns fn's error.
+func (tx *Tx) Savepoint(fn func() error) error {
+	if err := tx.usable(); err != nil {
+		return err
+	}
+	if tx.readonly {
+		return tx.fail(fault.New(fault.Internal, "a savepoint in a read"))
+	}
+	tx.depth++
+	depth := tx.depth
+	defer func() { tx.depth = depth - 1 }()
+	if err := tx.sess.savepoint(depth); err != nil {
+		return tx.fail(err)
+	}
+	saved := tx.saveLanes()
+	err := fn()
+	err = tx.settle(err)
+	if err == nil {
+		if err := tx.sess.release(depth); err != nil {
+			return tx.fail(err)
+		}
+		return nil
+	}
+	if rerr := tx.sess.rollbackTo(depth); rerr != nil {
+		return tx.fail(errors.Join(rerr, err))
+	}
+	tx.failed = nil
+	tx.restoreLanes(saved)
+	return err
+}
+
+// settle ends a function's use of tx: rows that it left open are closed, and a statement that failed fails it.
+func (tx *Tx) settle(err error) error {
+	if tx.rows != nil {
+		tx.rows.Close()
+	}
+	if err == nil {
+		err = tx.failed
+	}
+	return err
+}
+
+func (tx *Tx) saveLanes() []int64 {
+	saved := make([]int64, 0, 2)
+	for _, lane := range tx.held() {
+		saved = append(saved, tx.lanes[lane].next)
+	}
+	return saved
+}
+
+func (tx *Tx) restoreLanes(saved []int64) {
+	for i, lane := range tx.held() {
+		tx.lanes[lane].next = saved[i]
+	}
+}
+
+func (tx *Tx) held() []Lane {
+	held := make([]Lane, 0, len(tx.lanes))
+	for lane := range tx.lanes {
+		held = append(held, lane)
+	}
+	slices.Sort(held)
+	return held
+}
+
+func (tx *Tx) usable() error {
+	switch {
+	case tx.over:
+		return fault.New(fault.Internal, "a transaction was used after its function had returned")
+	case tx.failed != nil:
+		return fault.Wrap(tx.failed, fault.KindOf(tx.failed), "%s", fault.MessageOf(tx.failed))
+	case tx.rows != nil:
+		return tx.fail(fault.New(fault.Internal, "a statement was run while rows were open; read them to the end or close them first"))
+	}
+	return nil
+}
+
+func (tx *Tx) fail(err error) error {
+	if tx.failed == nil {
+		tx.failed = err
+	}
+	return err
+}
+
+// Rows is a result set. What is left open is closed when the function of the transaction returns.
+type Rows struct {
+	tx     *Tx
+	cur    cursor
+	err    error
+	closed bool
+}
+
+// Next goes to the next row and reports whether there is one; after the last, or a failure (see Err), the rows are closed.
+func (r *Rows) Next() bool {
+	if r.closed {
+		return false
+	}
+	more, err := r.cur.next()
+	if err != nil {
+		r.err = r.tx.fail(err)
+	}
+	if !more || err != nil {
+		r.Close()
+		return false
+	}
+	return true
+}
+
+// Scan copies the columns of the current row into dest: pointers to integers, floats, bool, string, []byte, types
+// made from them, time.Time (from µs since 1970), any, a pointer to such a pointer (nil for NULL), or a sql.Scanner.
+// What is copied stays good after the next step.
+func (r *Rows) Scan(dest ...any) error {
+	if r.closed {
+		return fault.New(fault.Internal, "Scan after the rows were closed")
+	}
+	if err := r.cur.scan(dest); err != nil {
+		return r.tx.fail(fault.Wrap(err, fault.Internal, "reading a row"))
+	}
+	return nil
+}
+
+// Err is the failure that ended the rows, if one did.
+func (r *Rows) Err() error { return r.err }
+
+// Close ends the rows. It may be called more than once.
+func (r *Rows) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	if r.tx.rows == r {
+		r.tx.rows = nil
+	}
+	if err := r.cur.close(); err != nil && r.err == nil {
+		r.err = r.tx.fail(err)
+	}
+}
+
+// Row is the first row of a query.
+type Row struct {
+	rows *Rows
+	err  error
+}
+
+// Scan copies the row's columns into dest, as Rows.Scan. Without a row it is fault.NotFound, which leaves the transaction usable.
+func (r Row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return fault.New(fault.NotFound, "there is no such row")
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
+}
+
+// order sorts lanes, drops doubles, and refuses those that do not exist.
+func (db *DB) order(lanes []Lane) ([]Lane, error) {
+	if len(lanes) == 0 {
+		return []Lane{0}, nil
+	}
+	held := lanes
+	if len(lanes) > 1 {
+		held = slices.Clone(lanes)
+		slices.Sort(held)
+		held = slices.Compact(held)
+	}
+	if first, last := held[0], held[len(held)-1]; first < 0 || int32(last) >= db.lanes {
+		return nil, fault.New(fault.Internal, "lanes run from 0 to %d: %s", db.lanes-1, fmt.Sprint(held))
+	}
+	return held, nil
+}
