@@ -150,7 +150,7 @@ func Count(ctx context.Context, key string, n int, args ...any) string {
 	if !ok {
 		return "[" + key + "]"
 	}
-	form := plural.Cardinal.MatchPlural(c.tag, n, 0, 0, 0, 0)
+	form := plural.Cardinal.MatchPlural(c.tag, operand(n), 0, 0, 0, 0)
 	text, ok := m.plurals[form]
 	if !ok {
 		text = m.text
@@ -196,4 +196,15 @@ func thousands(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// operand is n as the plural rules take it: not negative and under ten million, with the same last six digits.
+func operand(n int) int {
+	if n < 0 {
+		n = -(n % 1e12)
+	}
+	if n >= 1e7 {
+		n = 1e6 + n%1e6
+	}
+	return n
 }

@@ -11,7 +11,7 @@
 //
 //	templ findPage(results Results) {
 //		@web.Shell(web.Page{Title: web.Text(ctx, "find.title")}) {
-//			@web.Table(results.Table)
+//			@web.DataTable(results.Table)
 //		}
 //	}
 //

@@ -1,0 +1,78 @@
+package web_test
+
+import (
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/web"
+)
+
+func TestAListKeepsItsStateInTheURL(t *testing.T) {
+	r := httptest.NewRequest("GET", "/patients?ward=A%26B&sort=-born&after=xyz", nil)
+	s, err := web.ReadTableState(r, "name", "born")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, desc := s.Sort(); c != "born" || !desc || s.After() != "xyz" || s.Filter("ward") != "A&B" {
+		t.Errorf("read %s %v after %s ward %s", c, desc, s.After(), s.Filter("ward"))
+	}
+	for got, want := range map[string]string{
+		s.With():                       "/patients?sort=-born&ward=A%26B",
+		s.With("ward", ""):             "/patients?sort=-born",
+		s.With("ward", "", "sort", ""): "/patients",
+		s.With(web.AfterParam, "q"):    "/patients?after=q&sort=-born&ward=A%26B",
+		s.With("ward", "Ü"):            "/patients?sort=-born&ward=%C3%9C",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if _, err := web.ReadTableState(httptest.NewRequest("GET", "/p?sort=password", nil), "name"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an order that the list does not have: %v", err)
+	}
+	if s, err := web.ReadTableState(httptest.NewRequest("GET", "/p", nil), "-born"); err != nil {
+		t.Error(err)
+	} else if c, desc := s.Sort(); c != "born" || !desc {
+		t.Errorf("the order when none is asked for is %s %v", c, desc)
+	}
+}
+
+func TestSimilarNamesAreFlagged(t *testing.T) {
+	names := []string{"SMITH, John", "SMYTH, John", "O'BRIEN, Aoife", "OBRIEN, Aoife", "NUÑEZ, José", "nunez, jose", "PATEL, Asha", "", "", "JONES, Mary", "JONES, Mray", "JONES, Marjorie"}
+	want := []bool{true, true, true, true, true, true, false, false, false, true, true, false}
+	if got := web.SimilarNames(names); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestCSVCannotRunInASpreadsheet(t *testing.T) {
+	w := httptest.NewRecorder()
+	rows := func(yield func([]string, error) bool) {
+		_ = yield([]string{"=1+2", "@x"}, nil) && yield([]string{"a,\"b\"\nc", "-"}, nil)
+	}
+	if err := web.CSV(w, `ward "A"; x=y`, []string{"Name", "Note"}, rows); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Name,Note\n'=1+2,'@x\n\"a,\"\"b\"\"\nc\",'-\n"; w.Body.String() != want {
+		t.Errorf("got %q, want %q", w.Body, want)
+	}
+	if d := w.Header().Get("Content-Disposition"); strings.Count(d, `"`) != 2 || strings.Contains(d, "x=y") {
+		t.Errorf("the file's name breaks out of its header: %s", d)
+	}
+}
+
+func TestReadDateKnowsTheCalendar(t *testing.T) {
+	for in, want := range map[string]string{
+		"27 3 1979": "1979-03-27", "1 Mar 2024": "2024-03-01", "29 2 2024": "2024-02-29", "29 2 2023": "", "31 February 2024": "",
+		"0 1 2024": "", "1 13 2024": "", "1 1 0000": "", "1 1 24": "", "x 1 2024": "", "1 ju 2024": "", "32 1 2024": "", "1 1 -999": "",
+	} {
+		p := strings.SplitN(in, " ", 3)
+		v, day, ok := web.ReadDate(map[string][]string{"d-day": {p[0]}, "d-month": {" " + p[1]}, "d-year": {p[2]}}, "d")
+		if ok != (want != "") || ok && day.Format("2006-01-02") != want || v.Day != p[0] {
+			t.Errorf("%s: got %v %v, want %q", in, day, ok, want)
+		}
+	}
+}
