@@ -74,7 +74,7 @@ func (f *facts) add(r *tree) error {
 	}
 	switch r.resource {
 	case "StructureDefinition":
-		if k := r.val("kind"); k == "logical" {
+		if r.val("kind") == "logical" {
 			return nil
 		}
 		types, err := structureTypes(r)

@@ -53,8 +53,8 @@ func structureTypes(sd *tree) ([]*Type, error) {
 		root.Name = sd.val("name")
 	}
 	elements := sd.get("snapshot").all("element")
-	if len(elements) == 0 {
-		return nil, fault.New(fault.Invalid, "the StructureDefinition %s has no snapshot", root.URL)
+	if len(elements) == 0 || root.Name == "" || root.Kind == 0 {
+		return nil, fault.New(fault.Invalid, "the StructureDefinition %s has no type, kind or snapshot", root.URL)
 	}
 	parents := map[string]bool{}
 	for _, e := range elements {
@@ -79,7 +79,10 @@ func structureTypes(sd *tree) ([]*Type, error) {
 		}
 		if parents[path] {
 			el.inPlace = path
-			part := &Type{Name: path, Base: el.Types[0].Code, Kind: Backbone, Constraints: el.Constraints}
+			part := &Type{Name: path, Base: "BackboneElement", Kind: Backbone, Constraints: el.Constraints}
+			if len(el.Types) > 0 {
+				part.Base = el.Types[0].Code
+			}
 			byPath[path] = part
 			types = append(types, part)
 		}
@@ -141,9 +144,12 @@ func (e *Element) addType(t *tree) {
 	code := t.val("code")
 	if system, ok := strings.CutPrefix(code, "http://hl7.org/fhirpath/System."); ok {
 		code = t.extension(structureURL + "structuredefinition-fhir-type")
-		if code == "" {
+		if code == "" && system != "" {
 			code = strings.ToLower(system[:1]) + system[1:]
 		}
+	}
+	if code == "" {
+		return
 	}
 	ref := TypeRef{Code: code, Profiles: t.vals("profile")}
 	for _, p := range t.vals("targetProfile") {

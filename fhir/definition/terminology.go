@@ -29,7 +29,7 @@ type Concept struct {
 }
 
 // Complete says whether every code of the system is held, so that one that is missing is wrong.
-func (c *CodeSystem) Complete() bool { return c.Content == "complete" }
+func (c *CodeSystem) Complete() bool { return c.Content == "complete" && len(c.Concepts) > 0 }
 
 // Has says whether the system holds the code.
 func (c *CodeSystem) Has(code string) bool { return c.find(code) >= 0 }
