@@ -154,6 +154,9 @@ func appendAny(b []byte, v any) ([]byte, bool) {
 	panic(fmt.Sprintf("fhir: a %T cannot be put into a document", v))
 }
 
+// AppendString appends s to dst as a JSON string. What is not UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte { return appendString(dst, s) }
+
 // appendString appends s in double quotes. What is not UTF-8 becomes U+FFFD.
 func appendString(b []byte, s string) []byte {
 	const digits = "0123456789abcdef"
