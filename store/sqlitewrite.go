@@ -37,6 +37,7 @@ type writer struct {
 	crowd int     // the size of the last batch
 	tx    *Tx     // of the function that is running
 	saved []int64 // its sequences as they were before it
+	wal   walState
 }
 
 // job is one call of Write.
@@ -72,8 +73,9 @@ const longestBatch = 20 * time.Millisecond
 const slowFunction = time.Second
 
 func newWriter(c *conn, dial func() (*conn, error), o Options) *writer {
-	w := &writer{opt: o, dial: dial, conn: c, lanes: map[Lane]*laneState{}}
+	w := &writer{opt: o, dial: dial, lanes: map[Lane]*laneState{}}
 	w.free.L = &w.mu
+	w.use(c)
 	return w
 }
 
@@ -239,8 +241,14 @@ func (w *writer) reconnect() error {
 		return sqliteFault(err)
 	}
 	w.conn.discard()
-	w.conn = c
+	w.use(c)
 	return nil
+}
+
+// use makes c the connection that writes.
+func (w *writer) use(c *conn) {
+	w.conn = c
+	c.c.WALHook(w.wal.grown)
 }
 
 func (w *writer) newTx(j *job) (*Tx, error) {
@@ -419,10 +427,6 @@ func (w *writer) retrySolo(cause error) {
 	w.queue = append(again, w.queue...)
 	w.mu.Unlock()
 	w.batch = w.batch[:0]
-}
-
-// tend moves the WAL into the database file while nobody is writing, when it has grown.
-func (w *writer) tend() {
 }
 
 func (w *writer) close() error {

@@ -26,7 +26,18 @@ func OpenWith(t testing.TB, o store.Options, schemas ...store.Schema) *store.DB 
 // Each runs test as a subtest on every engine, each time with a store of its own.
 func Each(t *testing.T, test func(t *testing.T, db *store.DB), schemas ...store.Schema) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, Open(t, schemas...)) })
+	EachWith(t, store.Options{}, test, schemas...)
+}
+
+// EachWith is Each with options of the test's own, Rehearse aside.
+func EachWith(t *testing.T, o store.Options, test func(t *testing.T, db *store.DB), schemas ...store.Schema) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, OpenWith(t, o, schemas...)) })
+	t.Run("postgres", func(t *testing.T) {
+		url := PostgresURL(t)
+		o.Rehearse = true
+		test(t, open(t, url, o, schemas...))
+	})
 }
 
 func open(t testing.TB, url string, o store.Options, schemas ...store.Schema) *store.DB {

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// pgAttempts is how often a write is run before its deadlocks or lost connections are the caller's to know.
+const pgAttempts = 6
+
+// outcomeWithin is how long the fate of a commit is looked for after its connection was lost.
+const outcomeWithin = 15 * time.Second
+
+func (e *pgEngine) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+	if e.closed.Load() {
+		return errClosed()
+	}
+	if ctx.Err() != nil {
+		return gaveUp(ctx)
+	}
+	if e.waiting.Add(1) > int64(e.opt.MaxQueue) {
+		e.waiting.Add(-1)
+		return fault.New(fault.Unavailable, "too many changes are waiting to be written; try again in a moment")
+	}
+	defer e.waiting.Add(-1)
+	for n := 1; ; n++ {
+		err := e.attempt(ctx, lanes, fn)
+		var t *transient
+		if !errors.As(err, &t) {
+			return readFault(ctx, err)
+		}
+		if n == pgAttempts {
+			return readFault(ctx, t.cause)
+		}
+		select {
+		case <-e.opt.Clock.After(time.Duration(rand.Int64N(int64(time.Millisecond) << n))):
+		case <-ctx.Done():
+			return gaveUp(ctx)
+		}
+	}
+}
+
+// transient is a failure after which nothing was kept and the write may be run again.
+type transient struct{ cause error }
+
+func (t *transient) Error() string { return t.cause.Error() }
+
+func (e *pgEngine) attempt(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+	c, err := e.writers.Acquire(ctx)
+	if err != nil {
+		return e.unavailable(err)
+	}
+	sound := false
+	defer func() { e.giveBack(c, sound) }()
+	s := &pgSession{e: e, c: c.Conn(), ctx: ctx}
+	tx, xid, err := e.begin(ctx, s, lanes)
+	if err != nil {
+		return e.maybeAgain(err)
+	}
+	defer func() { tx.over = true }()
+	if e.opt.Rehearse {
+		if err := pgRehearse(tx, fn); err != nil {
+			sound = s.rollback() == nil
+			return err
+		}
+	}
+	err = tx.settle(call(fn, tx))
+	if err != nil {
+		sound = s.rollback() == nil
+		if tx.failed != nil && again(tx.failed) {
+			return &transient{err}
+		}
+		return err
+	}
+	err, sound = e.commit(ctx, c, tx, xid)
+	return err
+}
+
+func (e *pgEngine) maybeAgain(err error) error {
+	if again(err) && !e.closed.Load() {
+		return &transient{err}
+	}
+	return err
+}
+
+func pgRehearse(tx *Tx, fn func(*Tx) error) error {
+	if err := tx.sess.savepoint(0); err != nil {
+		return err
+	}
+	saved := tx.saveLanes()
+	err := tx.settle(call(fn, tx))
+	tx.failed = nil
+	tx.restoreLanes(saved)
+	if rerr := tx.sess.rollbackTo(0); rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return nil
+}
+
+// begin starts the transaction and locks its lanes, in order, in one exchange with the server.
+// The transaction's own id comes back, by which its fate can be asked for later.
+func (e *pgEngine) begin(ctx context.Context, s *pgSession, lanes []Lane) (*Tx, string, error) {
+	tx := &Tx{ctx: context.WithValue(ctx, inWrite{}, true), sess: s, lanes: make(map[Lane]*laneState, len(lanes))}
+	numbers := make([]int64, len(lanes))
+	for i, l := range lanes {
+		numbers[i] = int64(l)
+	}
+	var b pgx.Batch
+	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	b.Queue("SELECT lane, next, at, CAST(pg_current_xact_id() AS TEXT) FROM store_lane WHERE lane = ANY($1) ORDER BY lane FOR UPDATE", numbers)
+	res := s.c.SendBatch(ctx, &b)
+	_, err := res.Exec()
+	if err != nil {
+		return nil, "", s.fault(errors.Join(err, res.Close()))
+	}
+	at := e.opt.Clock.Now().UnixMicro()
+	var xid string
+	rows, err := res.Query()
+	for err == nil && rows.Next() {
+		var lane Lane
+		var state laneState
+		if err = rows.Scan(&lane, &state.next, &state.at, &xid); err == nil {
+			tx.lanes[lane] = &state
+			at = max(at, state.at+1)
+		}
+	}
+	if rows != nil {
+		rows.Close()
+		err = errors.Join(err, rows.Err())
+	}
+	if err = errors.Join(err, res.Close()); err != nil {
+		return nil, "", s.fault(err)
+	}
+	if len(tx.lanes) != len(lanes) {
+		return nil, "", fault.New(fault.Internal, "the database holds %d of the %d lanes asked for", len(tx.lanes), len(lanes))
+	}
+	tx.at = time.UnixMicro(at).UTC()
+	return tx, xid, nil
+}
+
+// commit keeps the lanes' state and commits, in one exchange. It is not stopped by the caller's context, so that
+// the outcome is known; if the connection is lost meanwhile, the server is asked what became of the transaction.
+func (e *pgEngine) commit(ctx context.Context, c *pgxpool.Conn, tx *Tx, xid string) (err error, sound bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeWithin)
+	defer cancel()
+	var b pgx.Batch
+	for _, lane := range tx.held() {
+		b.Queue("UPDATE store_lane SET next = $1, at = $2 WHERE lane = $3", tx.lanes[lane].next, tx.at.UnixMicro(), int64(lane))
+	}
+	b.Queue("COMMIT")
+	res := c.Conn().SendBatch(ctx, &b)
+	for range len(tx.lanes) {
+		if _, err := res.Exec(); err != nil {
+			return e.ended(ctx, c, errors.Join(err, res.Close()), xid), false
+		}
+	}
+	tag, err := res.Exec()
+	if err = errors.Join(err, res.Close()); err != nil {
+		return e.ended(ctx, c, err, xid), false
+	}
+	if tag.String() != "COMMIT" {
+		return fault.New(fault.Internal, "the database rolled the transaction back at its commit"), false
+	}
+	return nil, true
+}
+
+// ended says how a transaction ended whose commit answered with err.
+func (e *pgEngine) ended(ctx context.Context, c *pgxpool.Conn, err error, xid string) error {
+	if !c.Conn().IsClosed() {
+		if again(err) {
+			return &transient{pgFault(err)}
+		}
+		return pgFault(err)
+	}
+	status, serr := e.fate(ctx, xid)
+	switch {
+	case status == "committed":
+		return nil
+	case status == "aborted":
+		return &transient{fault.Wrap(err, fault.Unavailable, "the database went away during the change; nothing was changed")}
+	}
+	return fault.Wrap(errors.Join(err, serr), fault.Unavailable,
+		"the database went away while the change was being made, and it is not known whether it was; look before doing it again")
+}
+
+// fate asks what became of a transaction, until it is known or ctx ends.
+func (e *pgEngine) fate(ctx context.Context, xid string) (string, error) {
+	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+		var status *string
+		err := e.writers.QueryRow(ctx, "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))", xid).Scan(&status)
+		if err == nil && status == nil {
+			return "", errors.New("the transaction is too old to ask about")
+		}
+		if err == nil && *status != "in progress" {
+			return *status, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(err, ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}

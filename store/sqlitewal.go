@@ -1,0 +1,43 @@
+package store
+
+import (
+	"github.com/ncruces/go-sqlite3"
+)
+
+// walState is how far the write-ahead log has grown. Once its pages have all been moved into the database file, the
+// next commit starts the log from its beginning again, over blocks that the file already has, which is what makes a commit one
+// fast fsync: the log is kept at its size and never truncated while the node runs.
+type walState struct {
+	pages int // in the log as of the last commit
+	due   int // when to move them
+}
+
+// checkpointPages is how much the log grows before it is moved: enough that a page changed often is moved
+// once, little enough that nobody waits long.
+const checkpointPages = 4000
+
+func (s *walState) grown(_ *sqlite3.Conn, _ string, pages int) error {
+	if pages < s.pages || s.due == 0 { // the log has started again
+		s.due = checkpointPages
+	}
+	s.pages = pages
+	return nil
+}
+
+// tend moves the log into the database file when it has grown. Called with the baton, between batches.
+func (w *writer) tend() {
+	s := &w.wal
+	if s.pages < s.due || s.due == 0 || w.conn.broke {
+		return
+	}
+	s.due = s.pages + checkpointPages // should a reader still need the log, it goes on growing
+	if err := w.checkpoint(); err != nil {
+		w.opt.Logger.Warn("store: the write-ahead log could not be moved; it is kept and will be tried again", "error", err)
+	}
+}
+
+func (w *writer) checkpoint() (err error) {
+	defer w.conn.guard(&err)
+	_, _, err = w.conn.c.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+	return sqliteFault(err)
+}
