@@ -1,0 +1,65 @@
+package access
+
+// Types of place that are not FHIR resources, for routes and pages.
+const (
+	TypeAlert   = "Alert"     // what the privacy officer reviews
+	TypeAccount = "WhoLooked" // who looked: the account of one chart, or of a tenant
+	TypeSeal    = "Seal"      // the transparency log and its verification
+	TypeNode    = "Node"      // what this node runs, its health, jobs and configuration
+)
+
+// The classes of types, as the policies name them.
+const (
+	classPerson   = "demographic" // who a person is, and when they come
+	classMedicine = "medicine"    // what they take, and what harms them
+	classClinical = "clinical"    // everything else about them
+	classShared   = "shared"      // about nobody in particular
+	classAccount  = "account"     // who did what
+	classAlert    = "alert"
+	classSeal     = "seal"
+	classNode     = "node"
+)
+
+func classes() []string {
+	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSeal, classNode}
+}
+
+// ClassOf is the class of a type: a type that nobody listed is clinical, the most guarded.
+
+func ClassOf(typ string) string {
+	if c, ok := classByType[typ]; ok {
+		return c
+	}
+	return classClinical
+}
+
+var classByType = map[string]string{
+	TypeAlert: classAlert, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode,
+	"AuditEvent": classAccount,
+
+	"Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,
+	"AppointmentResponse": classPerson, "Encounter": classPerson, "EpisodeOfCare": classPerson, "Coverage": classPerson,
+	"EnrollmentRequest": classPerson, "EnrollmentResponse": classPerson,
+
+	"MedicationRequest": classMedicine, "MedicationDispense": classMedicine, "MedicationStatement": classMedicine,
+	"MedicationAdministration": classMedicine, "AllergyIntolerance": classMedicine, "Immunization": classMedicine,
+	"ImmunizationRecommendation": classMedicine, "ImmunizationEvaluation": classMedicine,
+
+	"Organization": classShared, "OrganizationAffiliation": classShared, "Practitioner": classShared, "PractitionerRole": classShared,
+	"Location": classShared, "HealthcareService": classShared, "Endpoint": classShared, "Schedule": classShared, "Slot": classShared,
+	"Medication": classShared, "MedicationKnowledge": classShared, "Substance": classShared, "DeviceDefinition": classShared,
+	"ActivityDefinition": classShared, "CapabilityStatement": classShared, "ChargeItemDefinition": classShared, "CodeSystem": classShared,
+	"CompartmentDefinition": classShared, "ConceptMap": classShared, "EffectEvidenceSynthesis": classShared, "EventDefinition": classShared,
+	"Evidence": classShared, "EvidenceVariable": classShared, "ExampleScenario": classShared, "GraphDefinition": classShared,
+	"ImplementationGuide": classShared, "InsurancePlan": classShared, "Library": classShared, "Measure": classShared,
+	"MessageDefinition": classShared, "NamingSystem": classShared, "ObservationDefinition": classShared, "OperationDefinition": classShared,
+	"PlanDefinition": classShared, "Questionnaire": classShared, "ResearchDefinition": classShared, "ResearchElementDefinition": classShared,
+	"RiskEvidenceSynthesis": classShared, "SearchParameter": classShared, "SpecimenDefinition": classShared, "StructureDefinition": classShared,
+	"StructureMap": classShared, "SubstanceNucleicAcid": classShared, "SubstancePolymer": classShared, "SubstanceProtein": classShared,
+	"SubstanceReferenceInformation": classShared, "SubstanceSourceMaterial": classShared, "SubstanceSpecification": classShared,
+	"TerminologyCapabilities": classShared, "TestReport": classShared, "TestScript": classShared, "ValueSet": classShared,
+	"MedicinalProduct": classShared, "MedicinalProductAuthorization": classShared, "MedicinalProductContraindication": classShared,
+	"MedicinalProductIndication": classShared, "MedicinalProductIngredient": classShared, "MedicinalProductInteraction": classShared,
+	"MedicinalProductManufactured": classShared, "MedicinalProductPackaged": classShared, "MedicinalProductPharmaceutical": classShared,
+	"MedicinalProductUndesirableEffect": classShared, "BiologicallyDerivedProduct": classShared, "VerificationResult": classShared,
+}

@@ -1,0 +1,217 @@
+package access
+
+import "strings"
+
+// The kinds of row that the rules can tell apart in one tenant and type: what the principal is to the chart, and what
+// hides it. A scope asks the rules about each kind once and writes down, as SQL, which kinds may be seen.
+
+// bonds that a chart can have with a principal: each combination that relation rows can make.
+var bondKinds = [...]bond{
+	{},
+	{related: true},
+	{related: true, direct: true},
+	{related: true, broken: true},
+	{related: true, direct: true, broken: true},
+}
+
+var labelKinds = [...]Label{0, Restricted, Sealed, Restricted | Sealed}
+
+// seen says, for one type, which kinds of row may be seen.
+type seen struct {
+	unfiled [len(labelKinds)]bool
+	filed   [len(labelKinds)][len(bondKinds)]bool
+	own     [len(labelKinds)][len(bondKinds)]bool
+	person  string // the principal's own chart, "" for none
+}
+
+func (t seen) empty() bool { return t == seen{person: t.person} }
+
+// table asks the rules about each kind of row of a type.
+func (s *scope) table(typ string) seen {
+	var t seen
+	ask := func(chart string, label Label, b bond) bool {
+		b.related = b.related || s.everyone.related
+		b.direct = b.direct || s.everyone.direct
+		b.broken = b.broken || s.everyone.broken
+		b.label |= s.everyone.label
+		pl := Place{Tenant: s.tenant, Chart: chart, Type: typ, Label: label, Exists: true}
+		return s.gate.rules.decide(lookFacts(s.principal, s.action, pl, b, s.gate.opt.National, s.purpose)).allowed
+	}
+	if s.principal.Role == Patient {
+		t.person = s.principal.Person
+	}
+	other := "?" // a chart that is not the principal's: no resource id holds a question mark
+	for i, label := range labelKinds {
+		t.unfiled[i] = s.gate.rules.decide(lookFacts(s.principal, s.action, Place{Tenant: s.tenant, Type: typ, Label: label, Exists: true}, bond{}, s.gate.opt.National, s.purpose)).allowed
+		for j, b := range bondKinds {
+			t.filed[i][j] = ask(other, label, b)
+			if t.person != "" {
+				t.own[i][j] = ask(t.person, label, b)
+			}
+		}
+	}
+	return t
+}
+
+// sql writes the table as a condition.
+func (t seen) sql(s *scope, c Columns) clause {
+	var unfiled [len(labelKinds)]bondSet
+	var filed, own [len(labelKinds)]bondSet
+	for i := range labelKinds {
+		if t.unfiled[i] {
+			unfiled[i] = everyBond
+		}
+		filed[i], own[i] = setOf(t.filed[i]), setOf(t.own[i])
+	}
+	other := s.byLabel(c, filed)
+	if t.person != "" {
+		isOwn := clause{c.Chart + " = ?", []any{t.person}}
+		notOwn := clause{c.Chart + " <> ?", []any{t.person}}
+		other = anyOf(allOf(isOwn, s.byLabel(c, own)), allOf(notOwn, other))
+	}
+	return anyOf(
+		allOf(clause{text: c.Chart + " = ''"}, s.byLabel(c, unfiled)),
+		allOf(clause{text: c.Chart + " <> ''"}, other))
+}
+
+// byLabel is the condition when which bonds suffice depends on what hides the row.
+func (s *scope) byLabel(c Columns, sets [len(labelKinds)]bondSet) clause {
+	plain, restricted, sealed, both := sets[0], sets[1], sets[2], sets[3]
+	switch {
+	case plain == restricted && plain == sealed && plain == both:
+		return s.byBond(c, plain)
+	case restricted == sealed && sealed == both && restricted&^plain == 0:
+		return anyOf(s.byBond(c, restricted), allOf(s.byBond(c, plain), not(s.labelled(c, hidden))))
+	}
+	var parts []clause
+	for i, label := range labelKinds {
+		is := func(l Label) clause {
+			if label&l != 0 {
+				return s.labelled(c, l)
+			}
+			return not(s.labelled(c, l))
+		}
+		parts = append(parts, allOf(s.byBond(c, sets[i]), is(Restricted), is(Sealed)))
+	}
+	return anyOf(parts...)
+}
+
+// bondSet is a set of bondKinds, a bit each.
+type bondSet uint8
+
+const everyBond = bondSet(1<<len(bondKinds) - 1)
+
+func setOf(holds [len(bondKinds)]bool) bondSet {
+	var set bondSet
+	for i, h := range holds {
+		if h {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// byBond is the condition that a row's bond is in set.
+func (s *scope) byBond(c Columns, set bondSet) clause {
+	switch set {
+	case 0:
+		return never
+	case everyBond:
+		return always
+	case 0b11110:
+		return s.bound(c)
+	case 0b11100:
+		return s.bound(c, strengthDirect, strengthBroken)
+	}
+	var parts []clause
+	for i, b := range bondKinds {
+		if set&(1<<i) == 0 {
+			continue
+		}
+		if !b.related {
+			parts = append(parts, not(s.bound(c)))
+			continue
+		}
+		is := func(holds bool, strength int) clause {
+			if holds {
+				return s.bound(c, strength)
+			}
+			return not(s.bound(c, strength))
+		}
+		parts = append(parts, allOf(s.bound(c), is(b.direct, strengthDirect), is(b.broken, strengthBroken)))
+	}
+	return anyOf(parts...)
+}
+
+// bound is "the principal has a relationship with the chart, of one of these strengths if any are given".
+func (s *scope) bound(c Columns, strengths ...int) clause {
+	q := clause{"EXISTS (SELECT 1 FROM access_relation ar WHERE ar.lane = " + c.Lane + " AND ar.tenant = ? AND ar.chart = " + c.Chart +
+		" AND ar.subject IN (?, ?) AND ar.until > ?", []any{s.tenant.String(), "user:" + s.principal.ID, "org:" + s.principal.Organisation.String(), s.now}}
+	switch len(strengths) {
+	case 1:
+		q.text += " AND ar.strength = ?"
+	case 2:
+		q.text += " AND ar.strength IN (?, ?)"
+	}
+	for _, n := range strengths {
+		q.args = append(q.args, n)
+	}
+	q.text += ")"
+	return q
+}
+
+// labelled is "the row or its chart carries one of these labels".
+func (s *scope) labelled(c Columns, l Label) clause {
+	return clause{"(" + c.Label + " & ? <> 0 OR EXISTS (SELECT 1 FROM access_restriction ax WHERE ax.lane = " + c.Lane +
+		" AND ax.tenant = ? AND ax.chart = " + c.Chart + " AND ax.label & ? <> 0))", []any{int64(l), s.tenant.String(), int64(l)}}
+}
+
+// clause is a piece of SQL and its arguments, in order.
+type clause struct {
+	text string
+	args []any
+}
+
+var (
+	always = clause{text: "1 = 1"}
+	never  = clause{text: "1 = 0"}
+)
+
+func (c clause) is(other clause) bool { return c.text == other.text }
+
+func not(c clause) clause {
+	switch {
+	case c.is(always):
+		return never
+	case c.is(never):
+		return always
+	}
+	return clause{"NOT " + c.text, c.args}
+}
+
+func allOf(cs ...clause) clause { return join(cs, " AND ", always, never) }
+
+func anyOf(cs ...clause) clause { return join(cs, " OR ", never, always) }
+
+// join leaves out what changes nothing (neutral) and is decided by what decides (absorbing).
+func join(cs []clause, word string, neutral, absorbing clause) clause {
+	var texts []string
+	var args []any
+	for _, c := range cs {
+		if c.is(absorbing) {
+			return absorbing
+		}
+		if c.is(neutral) {
+			continue
+		}
+		texts = append(texts, c.text)
+		args = append(args, c.args...)
+	}
+	switch len(texts) {
+	case 0:
+		return neutral
+	case 1:
+		return clause{texts[0], args}
+	}
+	return clause{"(" + strings.Join(texts, word) + ")", args}
+}

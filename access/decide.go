@@ -1,0 +1,90 @@
+package access
+
+import (
+	"slices"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+)
+
+// bond is what a principal is to a chart now, as the database says.
+type bond struct {
+	related, direct, broken bool
+	kind                    string // of the strongest relationship
+	label                   Label  // what hides the whole chart
+}
+
+// lookFacts puts together what the rules may know about one place.
+func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, purpose string) facts {
+	f := facts{user: p.ID, organisation: p.Organisation.String(), tenant: pl.Tenant.String(), typ: pl.Type,
+		purpose: purpose, role: p.Role, action: a}
+	home := !p.Organisation.IsZero() && pl.Tenant == p.Organisation
+	here := pl.Tenant.IsZero() || home || slices.Contains(p.Tenants, pl.Tenant) ||
+		(pl.Tenant == nation && p.Role != SystemClient)
+	label := pl.Label | b.label
+	for _, x := range []struct {
+		holds bool
+		flag  flag
+	}{
+		{here, fHere}, {home, fHome}, {pl.Tenant == nation, fNational},
+		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
+		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
+		{pl.Founding, fFounding}, {scoped(p.Scopes, a, pl.Type), fScoped},
+		{pl.Chart != "", fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
+	} {
+		if x.holds {
+			f.flags |= x.flag
+		}
+	}
+	return f
+}
+
+// withEveryReason is f as if the principal had every relationship that one can have: what is refused even so is refused
+// whoever the chart belongs to, and saying so tells nothing about anyone.
+func (f facts) withEveryReason() facts {
+	f.flags |= fRelated | fDirect | fBreakGlass
+	if f.role == Patient {
+		f.flags |= fOwn
+	}
+	return f
+}
+
+// refusal words a denial. Where the principal may know that the place exists, or would be refused for anybody's chart,
+// it is Forbidden; otherwise it is NotFound in the same words as for what is not there.
+func (r *rules) refusal(f facts) error {
+	look := f
+	look.action = Read
+	if !f.action.Sees() && r.decide(look).allowed {
+		return fault.New(fault.Forbidden, "You may see this record but not change it.")
+	}
+	if !f.has(fHere) {
+		return fault.New(fault.Forbidden, "You may not act in the records of that organisation.")
+	}
+	if f.has(fFiled) && r.decide(f.withEveryReason()).allowed {
+		return NotHere()
+	}
+	if !f.has(fScoped) {
+		return fault.New(fault.Forbidden, "Your token was not granted this.")
+	}
+	return fault.New(fault.Forbidden, "As %s you may not do this.", article(f.role))
+}
+
+// NotHere is what a caller is told about a record that is not there, and about one whose existence is a secret from them:
+// the same words, so that neither can be told from the other. Locators and readers use it for what they do not find.
+func NotHere() error {
+	return fault.New(fault.NotFound, "There is no such record, or it is not one that you may know of.")
+}
+
+func article(r Role) string {
+	switch r {
+	case Auditor, Administrator:
+		return "an " + string(r)
+	case PrivacyOfficer:
+		return "a privacy officer"
+	case SystemClient:
+		return "a system client"
+	case Patient:
+		return "a patient"
+	}
+	return "a " + string(r)
+}

@@ -1,0 +1,134 @@
+package access_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/store/storetest"
+)
+
+var (
+	spine    = ident.MustODSCode("X26")
+	hospital = ident.MustODSCode("RZ9")
+	pharmacy = ident.MustODSCode("FZ9")
+)
+
+type world struct {
+	db    *store.DB
+	log   *audit.Log
+	gate  *access.Gate
+	clock *clock.Fake
+}
+
+// each runs a test on every engine, with a gate over an empty database.
+func each(t *testing.T, test func(t *testing.T, w world)) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) { test(t, over(t, db, nil)) }, audit.Schema(), access.Schema())
+}
+
+func over(t testing.TB, db *store.DB, change func(*access.Options)) world {
+	t.Helper()
+	log, err := audit.Open(db, t.TempDir(), audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The database keeps the system's time; the fake clock starts there, so that relationships hold from now on.
+	c := clock.NewFake(time.Now())
+	o := access.Options{DB: db, Audit: log, Clock: c}
+	if change != nil {
+		change(&o)
+	}
+	g, err := access.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return world{db, log, g, c}
+}
+
+func (w world) relate(t testing.TB, r access.Relationship) {
+	t.Helper()
+	if r.Kind == "" {
+		r.Kind = "care-team"
+	}
+	err := w.db.Write(context.Background(), []store.Lane{w.gate.Lane(r.Tenant, r.Chart)}, func(tx *store.Tx) error { return w.gate.Relate(tx, r) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ann() access.Principal {
+	return access.Principal{ID: "ann", Name: "Ann Archer", Role: access.Clinician, Organisation: hospital}
+}
+
+func observation(chart string) access.Place {
+	return access.Place{Tenant: hospital, Chart: chart, Type: "Observation", ID: "7", Exists: true}
+}
+
+func TestAStrangerLearnsNothing(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		ctx := context.Background()
+		_, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1"))
+		if !fault.Is(err, fault.NotFound) || fault.MessageOf(err) != fault.MessageOf(access.NotHere()) {
+			t.Fatalf("a stranger was told %v", err)
+		}
+		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", Organisation: hospital})
+		g, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1"))
+		if err != nil || g.Basis() != "clinician-relationship: care-team" {
+			t.Fatalf("with a relationship: %q %v", g.Basis(), err)
+		}
+		if err := w.gate.Account(ctx, []access.Grant{g}, nil); err != nil {
+			t.Fatal(err)
+		}
+		page, err := w.log.Search(ctx, audit.Query{Tenant: hospital, Chart: "p1"})
+		if err != nil || len(page.Entries) != 2 || page.Entries[0].Outcome != audit.OutcomeOK || page.Entries[1].Outcome != audit.OutcomeRefused {
+			t.Fatalf("the account: %+v %v", page.Entries, err)
+		}
+	})
+}
+
+func TestAnActIsAccountedWhetherItSucceedsOrNot(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		ctx := context.Background()
+		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", User: "ann"})
+		g, err := w.gate.Decide(ctx, ann(), access.Update, observation("p1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		act := func(fn func(tx *store.Tx) error) error { return w.gate.Act(ctx, []access.Grant{g}, nil, fn) }
+		if err := act(func(tx *store.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := act(func(tx *store.Tx) error { return fault.New(fault.Conflict, "somebody else was first") }); !fault.Is(err, fault.Conflict) {
+			t.Fatalf("the act's own failure was lost: %v", err)
+		}
+		err = w.db.Write(ctx, []store.Lane{w.gate.Lane(hospital, "p1")}, func(tx *store.Tx) error {
+			return w.gate.EndRelation(tx, access.Relationship{Tenant: hospital, Chart: "p1", User: "ann", Kind: "care-team"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := act(func(tx *store.Tx) error { t.Error("acted without a relationship"); return nil }); !fault.Is(err, fault.Forbidden) {
+			t.Fatalf("after the relationship ended: %v", err)
+		}
+		page, err := w.log.Search(ctx, audit.Query{Tenant: hospital, Chart: "p1"})
+		if err != nil || len(page.Entries) != 3 {
+			t.Fatalf("the account: %+v %v", page.Entries, err)
+		}
+		for i, want := range []string{"refused", "failed conflict", "ok"} {
+			if got := page.Entries[i].Outcome; got != want {
+				t.Errorf("entry %d says %q, want %q", i, got, want)
+			}
+		}
+	})
+}
