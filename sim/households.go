@@ -204,4 +204,7 @@ func (t *town) namesake(h *home) {
 	}
 	p.Born = notZero(of.Born - Day(t.between(0, 40)))
 	p.Names = []Name{{Use: "usual", Prefix: p.Names[0].Prefix, Given: of.Names[0].Given, Family: of.Names[0].Family, From: p.Born}}
+	p.Addresses = p.Addresses[:1]
+	p.Addresses[0].From, p.Since = max(p.Addresses[0].From, p.Born), max(p.Since, p.Born)
+	p.Died = 0
 }
