@@ -1,0 +1,136 @@
+package record
+
+import (
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// chartPaths are where a resource says whose chart it belongs to, in the order in which they are asked.
+var chartPaths = []string{"patient", "subject", "beneficiary", "for", "individual", "subscriber"}
+
+// chartOf is the chart that a resource belongs to: the id of the Patient it is about, "" when it is about none.
+// A reference counts when it names Patient/id within the tenant (relative, with or without a version).
+func chartOf(res *fhir.Resource, id string) string {
+	if res.Type() == "Patient" {
+		return id
+	}
+	for _, path := range chartPaths {
+		for ref := range res.Get(path).Items() {
+			if chart, ok := patientID(ref.Field("reference").String()); ok {
+				return chart
+			}
+		}
+	}
+	return chartOfParties(res)
+}
+
+// chartOfParties finds the one patient among the participants of an appointment or the targets of a provenance.
+// Two different patients make it nobody's chart in particular.
+func chartOfParties(res *fhir.Resource) string {
+	found := ""
+	consider := func(ref fhir.Node) bool {
+		chart, ok := patientID(ref.Field("reference").String())
+		if !ok || chart == found {
+			return true
+		}
+		if found != "" {
+			found = ""
+			return false
+		}
+		found = chart
+		return true
+	}
+	switch res.Type() {
+	case "Appointment":
+		for p := range res.Get("participant").Items() {
+			if !consider(p.Field("actor")) {
+				return ""
+			}
+		}
+	case "AppointmentResponse":
+		consider(res.Get("actor"))
+	case "Provenance":
+		for t := range res.Get("target").Items() {
+			if !consider(t) {
+				return ""
+			}
+		}
+	case "Person":
+		return ""
+	}
+	return found
+}
+
+func patientID(ref string) (string, bool) {
+	rest, ok := strings.CutPrefix(ref, "Patient/")
+	if !ok {
+		return "", false
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	if _, err := ident.ParseFHIRID(rest); err != nil {
+		return "", false
+	}
+	return rest, true
+}
+
+// laneKey is what a resource's lane is the hash of.
+func laneKey(chart, typ, id string) string {
+	if chart != "" {
+		return chart
+	}
+	return typ + "/" + id
+}
+
+func (r *Records) homeLane(tenant ident.ODSCode, chart, typ, id string) store.Lane {
+	return r.db.LaneOf(tenant.String(), laneKey(chart, typ, id))
+}
+
+// idLane is where a resource is looked for when only its id is known. A Patient's is that of its chart.
+func (r *Records) idLane(ref Ref) store.Lane {
+	if ref.Type == "Patient" {
+		return r.db.LaneOf(ref.Tenant.String(), ref.ID)
+	}
+	return r.db.LaneOf(ref.Tenant.String(), laneKey("", ref.Type, ref.ID))
+}
+
+const confidentiality = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+
+// labelOf is what the resource says of its own confidentiality: R or V on a Patient restricts the person, on anything
+// else seals the item.
+func labelOf(res *fhir.Resource) access.Label {
+	for tag := range res.Get("meta.security").Items() {
+		if tag.Field("system").String() != confidentiality {
+			continue
+		}
+		if code := tag.Field("code").String(); code == "R" || code == "V" {
+			if res.Type() == "Patient" {
+				return access.Restricted
+			}
+			return access.Sealed
+		}
+	}
+	return 0
+}
+
+// chartLabel is what hides the whole chart: the label of its Patient, as it stands in tx.
+func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (access.Label, error) {
+	if chart == "" {
+		return 0, nil
+	}
+	kind, ok := r.words.kind(tenant.String(), "Patient")
+	if !ok {
+		return 0, nil
+	}
+	var label access.Label
+	err := tx.QueryRow(`SELECT label FROM record_resource WHERE lane = ? AND kind = ? AND id = ?`,
+		r.db.LaneOf(tenant.String(), chart), kind, chart).Scan(&label)
+	if fault.Is(err, fault.NotFound) {
+		return 0, nil
+	}
+	return label & access.Restricted, err
+}

@@ -1,0 +1,337 @@
+package record
+
+import (
+	"slices"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+)
+
+// Outcome is what applying a draft did.
+type Outcome struct {
+	Version Version
+	Created bool // there was nothing, or what there was had been voided
+	Matched bool // a conditional create found this version and wrote nothing
+	Nothing bool // a delete found nothing left to do
+}
+
+// Moved reports whether err says that the world moved between Prepare and Apply: prepare the change again, decide
+// again, and apply again.
+func Moved(err error) bool {
+	for err != nil {
+		if _, ok := err.(movedError); ok {
+			return true
+		}
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return false
+		}
+		err = u.Unwrap()
+	}
+	return false
+}
+
+// Retry runs attempt until it fails otherwise than by Moved, at most tries times.
+func Retry(tries int, attempt func() error) error {
+	var err error
+	for range tries {
+		if err = attempt(); !Moved(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// Apply writes a draft in a Write that holds Draft.Lanes, with a Grant for each of Draft.Acts.
+// Errors: one of which Moved is true; fault.PreconditionFailed, fault.Conflict, fault.Gone, fault.NotFound as Prepare;
+// fault.Internal when no grant covers an act.
+func (r *Records) Apply(tx *store.Tx, d *Draft, grants ...access.Grant) (Outcome, error) {
+	if d.matched != nil {
+		return Outcome{Version: *d.matched, Matched: true}, nil
+	}
+	if out, done, err := r.reconsider(tx, d); err != nil || done {
+		return out, err
+	}
+	was, err := r.recheck(tx, d)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if d.nothing {
+		return Outcome{Nothing: true}, nil
+	}
+	by, err := covering(d, grants)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return r.write(tx, d, was, by)
+}
+
+// ApplyAll writes drafts in their order, all or none: the caller's Write fails with the error. failed is the index of the
+// draft that did.
+func (r *Records) ApplyAll(tx *store.Tx, drafts []*Draft, grants ...access.Grant) (out []Outcome, failed int, err error) {
+	seen := make(map[Ref]bool, len(drafts))
+	out = make([]Outcome, 0, len(drafts))
+	for i, d := range drafts {
+		if d.matched == nil && d.ref.ID != "" {
+			if seen[d.ref] {
+				return nil, i, fault.New(fault.Invalid, "One transaction cannot write the same resource twice.")
+			}
+			seen[d.ref] = true
+		}
+		o, err := r.Apply(tx, d, grants...)
+		if err != nil {
+			return nil, i, err
+		}
+		out = append(out, o)
+	}
+	return out, -1, nil
+}
+
+// LanesOf are the lanes of several drafts, each once.
+func LanesOf(drafts ...*Draft) []store.Lane {
+	var lanes []store.Lane
+	for _, d := range drafts {
+		lanes = append(lanes, d.lanes...)
+	}
+	slices.Sort(lanes)
+	return slices.Compact(lanes)
+}
+
+// reconsider asks the criteria again, now that nobody else can change what they match.
+func (r *Records) reconsider(tx *store.Tx, d *Draft) (Outcome, bool, error) {
+	c := d.change.Criteria
+	if c == nil {
+		return Outcome{}, false, nil
+	}
+	found, err := r.matches(tx, c.Scope, c.Query, 2)
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	switch {
+	case len(found) > 1:
+		return Outcome{}, false, fault.New(fault.PreconditionFailed, "The criteria match more than one %s; they must match one at most.", d.ref.Type)
+	case d.change.Verb == Create && len(found) == 1:
+		c.Scope.Disclose(found[0].place())
+		return Outcome{Version: found[0], Matched: true}, true, nil
+	case d.change.Verb == Create:
+		return Outcome{}, false, nil
+	case len(found) == 1 && (d.was == nil || found[0].Ref != d.ref):
+		return Outcome{}, false, moved("something matches now")
+	case len(found) == 0 && d.was != nil && d.was.op != Voided && d.change.Ref.ID == "":
+		return Outcome{}, false, moved("nothing matches now")
+	}
+	return Outcome{}, false, nil
+}
+
+// recheck reads the resource's row under its lane and compares it with what the draft expected.
+func (r *Records) recheck(tx *store.Tx, d *Draft) (*row, error) {
+	if d.ref.ID == "" {
+		return nil, nil
+	}
+	w, err := r.find(tx, d.ref)
+	if fault.Is(err, fault.NotFound) {
+		if d.was != nil {
+			return nil, moved("it has gone")
+		}
+		return nil, d.holds(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.holds(&w); err != nil {
+		return nil, err
+	}
+	switch {
+	case d.was == nil:
+		return nil, moved("somebody has created it")
+	case w.lane != d.was.lane || w.rid != d.was.rid || w.chart != d.was.chart || w.label != d.was.label:
+		return nil, moved("it has gone to another place")
+	case w.seq != d.was.seq:
+		return nil, moved("there is a newer version")
+	}
+	return &w, nil
+}
+
+// author is who writes, and the entry on the account under which they do.
+type author struct {
+	id, name string
+	entry    int64
+}
+
+// covering finds a grant for each act and says who writes.
+func covering(d *Draft, grants []access.Grant) (author, error) {
+	var by author
+	for _, act := range d.acts {
+		found := false
+		for _, g := range grants {
+			if g.Action() == act.Action && g.Covers(act.Place) == nil {
+				found, by = true, author{g.Principal().ID, g.Principal().Name, g.Entry()}
+				break
+			}
+		}
+		if !found {
+			return by, fault.New(fault.Internal, "no grant to %s %s was handed in", act.Action, act.Place.Type)
+		}
+	}
+	return by, nil
+}
+
+// write puts the next version down.
+func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, error) {
+	home := r.homeLane(d.ref.Tenant, d.chart, d.ref.Type, d.ref.ID)
+	next := row{lane: home, kind: d.kind, chart: d.chart, tenant: d.ref.Tenant.String(), id: d.ref.ID,
+		at: tx.At().UnixMicro(), ver: 1, op: Created, edition: r.index.edition(d.ref.Type)}
+	if was != nil {
+		next.rid, next.ver, next.op = was.rid, was.ver+1, Changed
+		if was.op == Voided {
+			next.op = Created
+		}
+		if d.change.Verb == Delete {
+			next.op, next.lane, next.label = Voided, was.lane, was.label
+		}
+	}
+	var err error
+	if next.seq, err = tx.Seq(next.lane); err != nil {
+		return Outcome{}, err
+	}
+	if d.change.Verb != Delete {
+		hidden, err := r.chartLabel(tx, d.ref.Tenant, d.chart)
+		if err != nil {
+			return Outcome{}, err
+		}
+		next.label = d.label | hidden
+		if d.ref.Type == "Patient" {
+			next.label = d.label
+		}
+	}
+	if err := r.put(tx, d, was, &next, by); err != nil {
+		return Outcome{}, err
+	}
+	r.wakers.wake(next.lane)
+	v := Version{Ref: d.ref, Chart: next.chart, Ver: next.ver, At: tx.At(), Lane: next.lane, Seq: next.seq, Op: next.op,
+		Deleted: next.op == Voided, Resource: d.change.Resource, Actor: by.id, Name: by.name, Reason: d.change.Reason,
+		label: int64(next.label), rid: next.rid}
+	return Outcome{Version: v, Created: next.op == Created}, nil
+}
+
+// put writes the rows of one new version: the version itself, what the resource now is, its index, the counts.
+func (r *Records) put(tx *store.Tx, d *Draft, was, next *row, by author) error {
+	prev := int64(0)
+	switch {
+	case was == nil:
+		next.rid = next.seq
+	case was.lane != next.lane:
+		if err := r.leave(tx, d, was, next, by); err != nil {
+			return err
+		}
+	default:
+		prev = was.seq
+		if was.chart != next.chart {
+			if err := noteMove(tx, was, next); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.putVersion(tx, d, next, prev, by); err != nil {
+		return err
+	}
+	if was == nil || was.lane != next.lane {
+		if err := r.putNew(tx, d, next); err != nil {
+			return err
+		}
+	} else if err := r.putAgain(tx, d, was, next); err != nil {
+		return err
+	}
+	if d.ref.Type == "Patient" && was != nil && (was.label^next.label)&access.Restricted != 0 {
+		if err := relabel(tx, next); err != nil {
+			return err
+		}
+	}
+	return r.count(tx, was, next)
+}
+
+func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by author) error {
+	word := by.id + "\x1f" + by.name
+	num := actorNum(word)
+	if _, err := tx.Exec(`INSERT INTO record_actor (lane, num, word) VALUES (?, ?, ?) ON CONFLICT (lane, num) DO NOTHING`,
+		next.lane, num, word); err != nil {
+		return err
+	}
+	var reason, body any
+	if d.change.Reason != "" {
+		reason = d.change.Reason
+	}
+	if next.op != Voided {
+		body = d.packed
+	}
+	_, err := tx.Exec(`INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(next.op), d.dict, body, reason)
+	return err
+}
+
+func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
+	_, err := tx.Exec(`INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
+		int64(next.label), next.edition)
+	if err != nil {
+		if fault.Is(err, fault.Conflict) {
+			return moved("somebody has created it")
+		}
+		return err
+	}
+	if idLane := r.idLane(d.ref); idLane != next.lane {
+		if _, err := tx.Exec(`INSERT INTO record_alias (lane, kind, id, home, rid) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (lane, kind, id) DO UPDATE SET home = excluded.home, rid = excluded.rid`,
+			idLane, next.kind, next.id, next.lane, next.rid); err != nil {
+			return err
+		}
+	}
+	return addRows(tx, next.lane, next.rid, d.rows)
+}
+
+func (r *Records) putAgain(tx *store.Tx, d *Draft, was, next *row) error {
+	_, err := tx.Exec(`UPDATE record_resource SET chart = ?, seq = ?, ver = ?, at = ?, op = ?, label = ?, edition = ?
+		WHERE lane = ? AND rid = ?`,
+		next.chart, next.seq, next.ver, next.at, int64(next.op), int64(next.label), next.edition, next.lane, next.rid)
+	if err != nil {
+		return err
+	}
+	gone, come := difference(d.wasRows, d.rows)
+	if err := dropRows(tx, next.lane, next.rid, gone); err != nil {
+		return err
+	}
+	return addRows(tx, next.lane, next.rid, come)
+}
+
+// relabel gives everything in a chart the chart's own confidentiality.
+func relabel(tx *store.Tx, patient *row) error {
+	set := `label | 1`
+	if patient.label&access.Restricted == 0 {
+		set = `label & ~1`
+	}
+	_, err := tx.Exec(`UPDATE record_resource SET label = `+set+` WHERE lane = ? AND chart = ? AND tenant = ? AND rid <> ?`,
+		patient.lane, patient.chart, patient.tenant, patient.rid)
+	return err
+}
+
+// count keeps how many resources of the kind there are in the lane.
+func (r *Records) count(tx *store.Tx, was, next *row) error {
+	if was != nil && was.op != Voided {
+		if next.op != Voided && was.lane == next.lane {
+			return nil
+		}
+		if err := countBy(tx, was.lane, was.kind, -1); err != nil || next.op == Voided {
+			return err
+		}
+	}
+	return countBy(tx, next.lane, next.kind, 1)
+}
+
+func countBy(tx *store.Tx, lane store.Lane, kind, n int64) error {
+	_, err := tx.Exec(`INSERT INTO record_count (lane, kind, live) VALUES (?, ?, ?)
+		ON CONFLICT (lane, kind) DO UPDATE SET live = record_count.live + excluded.live`, lane, kind, n)
+	return err
+}
