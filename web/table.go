@@ -42,7 +42,8 @@ type Table struct {
 type Column struct {
 	Text    string
 	Sort    string
-	Numeric bool
+	Numeric bool // stands to the right
+	Whole   bool // dates and numbers that must not be broken over two lines
 }
 
 // TableRow is one line. SimilarName marks a person whose name could be taken for another's in the same list.

@@ -1,0 +1,254 @@
+package web
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Chart is a plot drawn on the server, with the same facts in a table under it. Its title states the finding ("Potassium
+// has risen since March"), not the subject; units stand on the axis.
+type Chart struct {
+	ID      string // unique on the page
+	Title   string
+	XName   string // what the points are: Date
+	YName   string // what is measured, with its unit: Potassium (mmol/L)
+	Bars    bool   // bars from zero; otherwise a line
+	Series  []Series
+	Range   *Range // the range that is expected, shaded
+	RangeAs string // what to call it: Reference range 3.5–5.3 mmol/L
+}
+
+// Series is points under one name. There are at most four; each has its own colour, dash and marker.
+type Series struct {
+	Name   string
+	Points []Point
+}
+
+// Point is one value. Labels are shown in order along the axis at even distances, unless X places them.
+type Point struct {
+	Label string  // 05-Jun-2026
+	X     float64 // any scale, such as days; all zero means even distances
+	Y     float64
+	Text  string // as the table shows it: 5.6 mmol/L (high); empty shows Y
+	Flag  string // marks the point in words: High
+}
+
+// Range is from low to high.
+type Range struct{ Low, High float64 }
+
+// The drawing's measures, in the units of its viewBox.
+const (
+	chartWidth, chartHeight   = 640.0, 280.0
+	plotLeft, plotRight       = 64.0, 16.0
+	plotTop, plotBottom       = 28.0, 44.0
+	maxLabels, maxSeries      = 6, 4
+	maxTicks                  = 12
+	plotW                     = chartWidth - plotLeft - plotRight
+	plotH                     = chartHeight - plotTop - plotBottom
+	bottom                    = chartHeight - plotBottom
+	leastGap, labelHalf, room = 8.0, 42.0, 0.7
+)
+
+// drawing is a chart with every place worked out, ready for the template.
+type drawing struct {
+	ticks  []tick
+	labels []tick
+	lines  []line
+	bars   []bar
+	band   *bar
+}
+
+type tick struct{ at, text string }
+type mark struct{ x, y, flag string }
+type bar struct{ x, y, width, height, class string }
+type line struct {
+	path, class string
+	marks       []mark
+}
+
+func num(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
+
+func (c Chart) draw() drawing {
+	c = c.finite()
+	xs, lowX, highX := c.places()
+	low, high, step := c.scale()
+	y := func(v float64) float64 { return bottom - plotH*(v-low)/(high-low) }
+	x := func(v float64) float64 {
+		if highX == lowX {
+			return plotLeft + plotW/2
+		}
+		return plotLeft + labelHalf + (plotW-2*labelHalf)*(v-lowX)/(highX-lowX)
+	}
+	var d drawing
+	for i := range min(maxTicks, int(math.Round((high-low)/step))+1) {
+		v := low + float64(i)*step
+		d.ticks = append(d.ticks, tick{num(y(v)), strconv.FormatFloat(math.Round(v/step*1e6)/1e6*step, 'g', 6, 64)})
+	}
+	if c.Range != nil {
+		top, base := y(min(c.Range.High, high)), y(max(c.Range.Low, low))
+		d.band = &bar{num(plotLeft), num(top), num(plotW), num(max(0, base-top)), ""}
+	}
+	for i, s := range c.Series[:min(len(c.Series), maxSeries)] {
+		class := "os-chart__series-" + strconv.Itoa(i+1)
+		if c.Bars {
+			d.bars = append(d.bars, c.drawBars(i, class, xs[i], x, y)...)
+			continue
+		}
+		l := line{class: class}
+		var path strings.Builder
+		for j, p := range s.Points {
+			path.WriteString(map[bool]string{true: "M", false: "L"}[j == 0] + num(x(xs[i][j])) + " " + num(y(p.Y)))
+			l.marks = append(l.marks, mark{num(x(xs[i][j])), num(y(p.Y)), p.Flag})
+		}
+		l.path = path.String()
+		d.lines = append(d.lines, l)
+	}
+	d.labels = c.drawLabels(xs, x)
+	return d
+}
+
+// places says where each point stands along the axis: where it says, or at even distances.
+func (c Chart) places() (xs [][]float64, low, high float64) {
+	placed := false
+	for _, s := range c.Series {
+		for _, p := range s.Points {
+			placed = placed || p.X != 0
+		}
+	}
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, s := range c.Series {
+		row := make([]float64, len(s.Points))
+		for j, p := range s.Points {
+			row[j] = float64(j)
+			if placed {
+				row[j] = p.X
+			}
+			low, high = min(low, row[j]), max(high, row[j])
+		}
+		xs = append(xs, row)
+	}
+	return xs, low, high
+}
+
+// scale is the axis of values: round numbers that take in every value and the range; bars stand on zero.
+func (c Chart) scale() (low, high, step float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	take := func(v float64) { low, high = min(low, v), max(high, v) }
+	for _, s := range c.Series {
+		for _, p := range s.Points {
+			take(p.Y)
+		}
+	}
+	if c.Range != nil {
+		take(c.Range.Low)
+		take(c.Range.High)
+	}
+	if c.Bars || math.IsInf(low, 0) {
+		take(0)
+	}
+	if low == high {
+		low, high = low-1, high+1
+		if c.Bars {
+			low = 0
+		}
+	}
+	raw := (high - low) / 4
+	mag := math.Pow(10, math.Floor(math.Log10(raw)))
+	step = 10 * mag
+	for _, m := range []float64{1, 2, 5} {
+		if raw <= m*mag {
+			step = m * mag
+			break
+		}
+	}
+	return math.Floor(low/step) * step, math.Ceil(high/step) * step, step
+}
+
+func (c Chart) drawBars(i int, class string, xs []float64, x, y func(float64) float64) (bars []bar) {
+	n := 1
+	for _, s := range c.Series {
+		n = max(n, len(s.Points))
+	}
+	group := (plotW - 2*labelHalf) / float64(max(1, n-1)) * room
+	group = min(group, 2*labelHalf)
+	each := group / float64(min(len(c.Series), maxSeries))
+	for j, p := range c.Series[i].Points {
+		top, base := y(max(p.Y, 0)), y(min(p.Y, 0))
+		bars = append(bars, bar{num(x(xs[j]) - group/2 + float64(i)*each), num(top), num(max(1, each-2)), num(base - top), class})
+	}
+	return bars
+}
+
+// drawLabels writes as many labels as fit, the first and the last always.
+func (c Chart) drawLabels(xs [][]float64, x func(float64) float64) (labels []tick) {
+	longest := 0
+	for i, s := range c.Series {
+		if len(s.Points) > len(c.Series[longest].Points) {
+			longest = i
+		}
+	}
+	if len(c.Series) == 0 {
+		return nil
+	}
+	points := c.Series[longest].Points
+	every := (len(points) + maxLabels - 1) / maxLabels
+	lastAt := math.Inf(-1)
+	for j, p := range points {
+		at := x(xs[longest][j])
+		end := j == len(points)-1
+		if !end && (j%max(1, every) != 0 || at-lastAt < 2*labelHalf+leastGap || x(xs[longest][len(points)-1])-at < 2*labelHalf+leastGap) {
+			continue
+		}
+		labels, lastAt = append(labels, tick{num(at), p.Label}), at
+	}
+	return labels
+}
+
+// table is the chart's facts: a row per label, a column per series.
+func (c Chart) table() (rows [][]string) {
+	index := map[string]int{}
+	for i, s := range c.Series {
+		for _, p := range s.Points {
+			n, ok := index[p.Label]
+			if !ok {
+				n = len(rows)
+				index[p.Label] = n
+				rows = append(rows, make([]string, len(c.Series)+1))
+				rows[n][0] = p.Label
+			}
+			text := p.Text
+			if text == "" {
+				text = strconv.FormatFloat(p.Y, 'g', -1, 64)
+			}
+			rows[n][i+1] = text
+		}
+	}
+	return rows
+}
+
+func (c Chart) empty() bool {
+	for _, s := range c.Series {
+		if len(s.Points) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func seriesClass(i int) string { return "os-chart__series-" + strconv.Itoa(i%maxSeries+1) }
+
+// finite leaves out values that cannot be drawn: what is no number, and what no axis could hold.
+func (c Chart) finite() Chart {
+	series := make([]Series, len(c.Series))
+	for i, s := range c.Series {
+		series[i].Name = s.Name
+		for _, p := range s.Points {
+			if math.Abs(p.Y) < 1e15 && math.Abs(p.X) < 1e15 {
+				series[i].Points = append(series[i].Points, p)
+			}
+		}
+	}
+	c.Series = series
+	return c
+}
