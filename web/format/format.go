@@ -7,6 +7,7 @@ package format
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // the zone of the United Kingdom is needed on machines that have no zone files
 	"unicode"
@@ -54,13 +55,13 @@ func NHSNumber(s string) string {
 }
 
 // london is the zone in which every time is shown; the program carries the zone file, so that it is always found.
-func london() *time.Location {
+var london = sync.OnceValue(func() *time.Location {
 	zone, err := time.LoadLocation("Europe/London")
 	if err != nil {
-		return time.UTC
+		panic(err) // the file is in the program: see time/tzdata
 	}
 	return zone
-}
+})
 
 // Date is a day in the United Kingdom: "05-Jun-2026".
 func Date(t time.Time) string { return t.In(london()).Format("02-Jan-2006") }
@@ -224,7 +225,11 @@ func monthsAndDays(born, now time.Time) (months, days int) {
 	if now.Day() < born.Day() {
 		months--
 	}
-	start := time.Date(born.Year(), born.Month()+time.Month(months), born.Day(), 0, 0, 0, 0, time.UTC)
+	since := born.Month() + time.Month(months)
+	start := time.Date(born.Year(), since, born.Day(), 0, 0, 0, 0, time.UTC)
+	if next := time.Date(born.Year(), since+1, 1, 0, 0, 0, 0, time.UTC); start.After(next) {
+		start = next
+	}
 	return months, dayNumber(now) - dayNumber(start)
 }
 

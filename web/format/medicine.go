@@ -36,15 +36,17 @@ func join(sep string, parts ...string) string {
 // doseUnits are the units that a line of medication is mended to. The list is short on purpose: "1 a day" is no unit.
 var doseUnits = map[string]string{
 	"ug": "microgram", "µg": "microgram", "μg": "microgram", "mcg": "microgram", "micrograms": "microgram",
-	"ng": "nanogram", "nanograms": "nanogram", "iu": "unit", "u": "unit", "ml": "mL", "mg": "mg", "g": "g", "kg": "kg", "l": "L",
+	"ng": "nanogram", "nanograms": "nanogram", "iu": "unit", "u": "unit", "units": "unit", "ml": "mL", "mg": "mg", "g": "g", "kg": "kg", "l": "L",
 }
 
 // doseUnit mends a unit and, in "mg/5ml", the amount that it is in.
 func doseUnit(unit string) string {
 	per, in, ok := strings.Cut(unit, "/")
 	if ok {
-		number, rest := splitAmount(in)
-		return doseUnit(per) + "/" + join(" ", number, doseUnit(rest))
+		if number, rest := splitAmount(in); number != "" {
+			return doseUnit(per) + "/" + join(" ", number, doseUnit(rest))
+		}
+		return doseUnit(per) + "/" + doseUnit(in)
 	}
 	if w, ok := doseUnits[strings.ToLower(unit)]; ok {
 		return w
