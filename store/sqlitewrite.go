@@ -75,6 +75,7 @@ const slowFunction = time.Second
 func newWriter(c *conn, dial func() (*conn, error), o Options) *writer {
 	w := &writer{opt: o, dial: dial, lanes: map[Lane]*laneState{}}
 	w.free.L = &w.mu
+	w.wal.every = o.CheckpointPages
 	w.use(c)
 	return w
 }
