@@ -271,7 +271,7 @@ func (w *writer) newTx(j *job) (*Tx, error) {
 		tx.lanes[lane] = s
 		at = max(at, s.at+1)
 	}
-	tx.at = time.UnixMicro(at).UTC()
+	tx.at = microTime(at)
 	return tx, nil
 }
 

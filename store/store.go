@@ -89,6 +89,7 @@ type engine interface {
 	read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error
 	dialect(migration string) string
 	tables(tx *Tx) ([]string, error)
+	columns(tx *Tx, table string) ([]string, error)
 	close() error
 }
 
