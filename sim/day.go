@@ -67,3 +67,16 @@ func (d Day) years(at Day) int {
 	}
 	return age
 }
+
+// dayOf is the day of a date, by the same algorithm.
+func dayOf(year, month, day int) Day {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	era := year / 400
+	yoe := year - era*400
+	doy := (153*(month-3)+2)/5 + day - 1
+	doe := yoe*365 + yoe/4 - yoe/100 + doy
+	return notZero(Day(era*146097 + doe - 719468))
+}
