@@ -14,7 +14,7 @@ var castTOML string
 
 // castMember is the facts of one person whom the tour meets.
 type castMember struct {
-	Key, Prefix, Family, Maiden, Gender, Born, Died, Moved string
+	Key, Prefix, Family, Maiden, Gender, Born, Died, Moved, Email string
 	Given, Health                                          []string
 	Home, Twin                                             int
 	Restricted                                             bool
@@ -94,6 +94,9 @@ func (t *town) play(p *Person, m castMember, born Day, h *home) {
 	}
 	for i := range p.Telecoms {
 		if p.Telecoms[i].System == "email" {
+			if p.Telecoms[i].Value = m.Email; m.Email != "" {
+				continue
+			}
 			p.Telecoms[i].Value = plainLetters(m.Given[0]) + "." + plainLetters(m.Family) + "@example.com"
 		}
 	}

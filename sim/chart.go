@@ -149,7 +149,7 @@ func (c *chartWriter) results(of []series, sinceOnset int, d Day, minute int, vi
 		}
 	}
 	if len(lab) > 0 {
-		c.report("LAB", "Laboratory", coded{"721981007", "Diagnostic studies report"}, "", lab, d, minute+240, visit)
+		c.report("LAB", "Laboratory", coded{"721981007", "Diagnostic studies report"}, "", lab, d, minute+120, visit)
 	}
 }
 
@@ -194,9 +194,13 @@ func (c *chartWriter) stay(e episode, day Day, doctor staffMember) {
 	}
 	if h.Procedure != "" {
 		on := min(day+Day(min(h.Stay, 1)), end)
-		c.procedure(h.Procedure, on, 600, visit, doctor)
+		at := minute + 40
+		if on > day {
+			at = 600
+		}
+		c.procedure(h.Procedure, on, at, visit, doctor)
 		if h.Report != "" {
-			c.report("RAD", "Radiology", coded{"722124004", "Radiology studies report"}, h.Report, nil, on, 700, visit)
+			c.report("RAD", "Radiology", coded{"722124004", "Radiology studies report"}, h.Report, nil, on, at+45, visit)
 		}
 	}
 	if h.Kind == "inpatient" {

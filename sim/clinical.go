@@ -24,7 +24,11 @@ func (c *chartWriter) encounter(d Day, minute int, by staffMember, reason string
 	return c.add("Encounter", func(w *writer) {
 		w.text("status", "finished")
 		w.object("class", func() { w.codingInside(hl7+"v3-ActCode", "", "AMB", "ambulatory") })
-		w.concepts("type", ident.SystemSNOMED, "185349003", "Encounter for check up")
+		if reason == "" {
+			w.concepts("type", ident.SystemSNOMED, "185349003", "Encounter for check up")
+		} else {
+			w.concepts("type", ident.SystemSNOMED, "308335008", "Patient encounter procedure")
+		}
 		c.encounterPeople(w, by, reason)
 		w.object("period", func() {
 			w.instant("start", d, minute)
@@ -66,7 +70,7 @@ func (c *chartWriter) hospitalEncounter(e episode, from, to Day, minute int, by 
 		c.encounterPeople(w, by, e.Name)
 		w.object("period", func() {
 			w.instant("start", from, minute)
-			w.instant("end", to, min(minute+180, 1439))
+			w.instant("end", to, max(min(minute+180, 1439), 995*min(int(to-from), 1)))
 		})
 		if e.Hospital.Kind == "inpatient" {
 			w.object("hospitalization", func() {
