@@ -60,11 +60,8 @@ func (w *walker) number(typ string, n fhir.Node) {
 func (w *walker) quantity(typ string, n fhir.Node) {
 	switch typ {
 	case "Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity":
-		if w.recall(n) {
-			return
-		}
 		if q, ok := quantityOf(n); ok {
-			w.addKnown(n, q)
+			w.add(q)
 		}
 	case "Money":
 		if v, ok := parseNumber(n.Field("value").String()); ok {

@@ -56,9 +56,5 @@ function listen(section) {
 }
 
 prepareCopy(document);
-document.addEventListener("htmx:afterSettle", (event) => {
-  prepareCopy(event.target);
-  const count = event.target.querySelector(".os-list__count, .os-empty__text");
-  if (count) announce(count.textContent.trim());
-});
+document.addEventListener("htmx:afterSettle", (event) => prepareCopy(event.target));
 for (const section of document.querySelectorAll("[data-live]")) listen(section);
