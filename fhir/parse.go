@@ -190,16 +190,15 @@ func (p *parser) value(key uint32, keyLen uint16, flags uint8) bool {
 	if p.pos >= len(p.b) {
 		return p.fail(p.pos, "the document ends where a value should be")
 	}
-	at := len(p.entries)
 	start := p.pos
-	p.entries = append(p.entries, entry{start: uint32(start), key: key, keyLen: keyLen, flags: flags})
 	var kind Kind
-	var count int
-	ok := true
-	switch c := p.b[start]; c {
+	var ok bool
+	switch p.b[start] {
+	case '{', '[':
+		return p.container(key, keyLen, flags)
 	case '"':
-		kind = String
 		var escaped bool
+		kind = String
 		escaped, ok = p.text()
 		if escaped {
 			flags |= flagEscaped
@@ -207,30 +206,42 @@ func (p *parser) value(key uint32, keyLen uint16, flags uint8) bool {
 		if ok && p.fhir && p.pos-start == 2 {
 			return p.fail(start, "a string may not be empty; leave the element out")
 		}
-	case '{':
-		kind = Object
-		count, ok = p.object(at)
-	case '[':
-		kind = Array
-		count, ok = p.array()
 	case 't':
 		kind, ok = Bool, p.literal("true")
 	case 'f':
 		kind, ok = Bool, p.literal("false")
 	case 'n':
 		kind, ok = Null, p.literal("null")
-		if ok && p.fhir && (at == 0 || flags&flagMember != 0) {
+		if ok && p.fhir && (len(p.entries) == 0 || flags&flagMember != 0) {
 			return p.fail(start, "null may stand only in an array; leave the element out")
 		}
 	default:
 		kind, ok = Number, p.number()
 	}
-	if !ok {
-		return false
+	if ok {
+		p.entries = append(p.entries, entry{
+			start: uint32(start), end: uint32(p.pos), next: uint32(len(p.entries) + 1), key: key, keyLen: keyLen, kind: kind, flags: flags,
+		})
 	}
-	e := &p.entries[at]
-	e.end, e.next, e.count, e.kind, e.flags = uint32(p.pos), uint32(len(p.entries)), uint32(count), kind, flags
-	return true
+	return ok
+}
+
+// container reads the object or array at p.pos. Its entry stands before those of what it holds.
+func (p *parser) container(key uint32, keyLen uint16, flags uint8) bool {
+	at := len(p.entries)
+	p.entries = append(p.entries, entry{start: uint32(p.pos), key: key, keyLen: keyLen, flags: flags})
+	kind, count, ok := Array, 0, false
+	if p.b[p.pos] == '{' {
+		kind = Object
+		count, ok = p.object(at)
+	} else {
+		count, ok = p.array()
+	}
+	if ok {
+		e := &p.entries[at]
+		e.end, e.next, e.count, e.kind = uint32(p.pos), uint32(len(p.entries)), uint32(count), kind
+	}
+	return ok
 }
 
 // manyNames is from how many members on an object's names are kept in a map to find a repeated one.
