@@ -52,7 +52,8 @@ func (r Role) Known() bool { return slices.Contains(Roles(), r) }
 // Action is what is to be done at a Place.
 type Action string
 
-// The actions. Read, History, Search and Export see; Create, Update and Delete change.
+// The actions. Read, History, Search and Export see; Create, Update and Delete change; BreakGlass and Claim make a
+// reason to do so.
 const (
 	Read    Action = "read"
 	History Action = "history"
@@ -61,21 +62,21 @@ const (
 	Create  Action = "create"
 	Update  Action = "update"
 	Delete  Action = "delete"
+
+	BreakGlass Action = "break-glass"
+	Claim      Action = "claim-relationship"
 )
 
-// Actions that are put on the account by this package and are never asked of Decide.
+// Actions that this package puts on the account and that Decide is never asked.
 const (
-	actionBreakGlass  = "break-glass"
-	actionClaim       = "claim-relationship"
-	actionRestrict    = "restrict"
-	actionAcknowledge = "acknowledge"
-	actionSignIn      = "sign-in"
-	actionSignOut     = "sign-out"
+	actionSignIn  = "sign-in"
+	actionSignOut = "sign-out"
+	actionRevoke  = "revoke-token"
 )
 
 // Actions lists what Decide can be asked, in the order in which the access table shows them.
 func Actions() []Action {
-	return []Action{Read, History, Search, Export, Create, Update, Delete}
+	return []Action{Read, History, Search, Export, Create, Update, Delete, BreakGlass, Claim}
 }
 
 // Sees reports whether a only looks and changes nothing.

@@ -228,15 +228,23 @@ func (w world) Get(uid types.EntityUID) (types.Entity, bool) {
 var actionTree = func() map[types.String]types.Entity {
 	tree := map[types.String]types.Entity{}
 	for _, a := range Actions() {
-		group := types.String("change")
-		if a.Sees() {
-			group = "see"
-		}
+		group := types.String(a.group())
 		tree[types.String(a)] = types.Entity{UID: types.NewEntityUID("Action", types.String(a)), Parents: types.NewEntityUIDSet(types.NewEntityUID("Action", group))}
 		tree[group] = types.Entity{UID: types.NewEntityUID("Action", group)}
 	}
 	return tree
 }()
+
+// group is the action's group, as the policies name it.
+func (a Action) group() string {
+	switch {
+	case a.Sees():
+		return "see"
+	case a == BreakGlass || a == Claim:
+		return "reach"
+	}
+	return "change"
+}
 
 // onlyKnownNames refuses policies about one named user or item, and names of roles, classes and actions that do not exist.
 func onlyKnownNames(p *cedar.Policy) error {

@@ -120,6 +120,11 @@ func (e *pgEngine) tables(tx *Tx) ([]string, error) {
 		"AND table_type = 'BASE TABLE' ORDER BY 1")
 }
 
+func (e *pgEngine) columns(tx *Tx, table string) ([]string, error) {
+	return column(tx, "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE table_schema = current_schema() "+
+		"AND table_name = ? ORDER BY ordinal_position", table)
+}
+
 func (e *pgEngine) close() error {
 	e.closed.Store(true)
 	e.once.Do(func() {

@@ -69,6 +69,12 @@ func (s *pgSession) script(sql string) error {
 	return s.fault(err)
 }
 
+// load copies rows into a table.
+func (s *pgSession) load(t BackupTable, rows [][]any) error {
+	_, err := s.c.CopyFrom(s.ctx, pgx.Identifier{t.Name}, t.Columns, pgx.CopyFromRows(rows))
+	return s.fault(err)
+}
+
 func (s *pgSession) savepoint(depth int) error { return s.script("SAVEPOINT s" + strconv.Itoa(depth)) }
 func (s *pgSession) release(depth int) error   { return s.script("RELEASE s" + strconv.Itoa(depth)) }
 func (s *pgSession) rollbackTo(depth int) error {

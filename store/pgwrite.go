@@ -141,7 +141,7 @@ func (e *pgEngine) begin(ctx context.Context, s *pgSession, lanes []Lane) (*Tx, 
 	if len(tx.lanes) != len(lanes) {
 		return nil, "", fault.New(fault.Internal, "the database holds %d of the %d lanes asked for", len(tx.lanes), len(lanes))
 	}
-	tx.at = time.UnixMicro(at).UTC()
+	tx.at = microTime(at)
 	return tx, xid, nil
 }
 

@@ -203,6 +203,10 @@ func (e *sqliteEngine) tables(tx *Tx) ([]string, error) {
 	return column(tx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name")
 }
 
+func (e *sqliteEngine) columns(tx *Tx, table string) ([]string, error) {
+	return column(tx, "SELECT name FROM pragma_table_info(?) ORDER BY cid", table)
+}
+
 func (e *sqliteEngine) close() error {
 	var err error
 	e.once.Do(func() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 	_ "github.com/ncruces/go-sqlite3/vfs" // the operating system's files
@@ -89,6 +90,17 @@ func (c *conn) exec(query string, args []any) (n int64, err error) {
 		return 0, nil
 	}
 	return c.c.Changes(), nil
+}
+
+// load inserts rows into a table.
+func (c *conn) load(t BackupTable, rows [][]any) error {
+	insert := "INSERT INTO " + quoteName(t.Name) + " (" + t.quotedColumns() + ") VALUES (?" + strings.Repeat(", ?", len(t.Columns)-1) + ")"
+	for _, row := range rows {
+		if _, err := c.exec(insert, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *conn) query(query string, args []any) (cur cursor, err error) {

@@ -10,15 +10,12 @@ import (
 type walState struct {
 	pages int // in the log as of the last commit
 	due   int // when to move them
+	every int // Options.CheckpointPages
 }
-
-// checkpointPages is how much the log grows before it is moved: enough that a page changed often is moved
-// once, little enough that nobody waits long.
-const checkpointPages = 4000
 
 func (s *walState) grown(_ *sqlite3.Conn, _ string, pages int) error {
 	if pages < s.pages || s.due == 0 { // the log has started again
-		s.due = checkpointPages
+		s.due = s.every
 	}
 	s.pages = pages
 	return nil
@@ -30,7 +27,7 @@ func (w *writer) tend() {
 	if s.pages < s.due || s.due == 0 || w.conn.broke {
 		return
 	}
-	s.due = s.pages + checkpointPages // should a reader still need the log, it goes on growing
+	s.due = s.pages + s.every // should a reader still need the log, it goes on growing
 	if err := w.checkpoint(); err != nil {
 		w.opt.Logger.Warn("store: the write-ahead log could not be moved; it is kept and will be tried again", "error", err)
 	}

@@ -61,6 +61,9 @@ type Options struct {
 	ReadLimit time.Duration
 	// Readers is how many Reads may run at once; by default two per processor, at least four.
 	Readers int
+	// CheckpointPages is how many pages of 4 KB SQLite's write-ahead log grows before it is moved into the database file;
+	// 4,000 by default: enough that a page changed often is moved once, little enough that nobody waits long.
+	CheckpointPages int
 	// Lanes is the number of lanes of a database that is new; 1 on SQLite and 1,024 on PostgreSQL by default.
 	// It stays what it was for the life of a database.
 	Lanes int
@@ -86,6 +89,7 @@ type engine interface {
 	read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error
 	dialect(migration string) string
 	tables(tx *Tx) ([]string, error)
+	columns(tx *Tx, table string) ([]string, error)
 	close() error
 }
 
@@ -124,6 +128,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReadLimit <= 0 {
 		o.ReadLimit = 30 * time.Second
+	}
+	if o.CheckpointPages <= 0 {
+		o.CheckpointPages = 4000
 	}
 	if o.Readers <= 0 {
 		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))

@@ -35,6 +35,7 @@ type session interface {
 	exec(query string, args []any) (int64, error)
 	query(query string, args []any) (cursor, error)
 	script(sql string) error
+	load(t BackupTable, rows [][]any) error
 	savepoint(depth int) error
 	release(depth int) error
 	rollbackTo(depth int) error
@@ -139,6 +140,8 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	tx.restoreLanes(saved)
 	return err
 }
+
+func microTime(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
 // settle ends a function's use of tx: rows that it left open are closed, and a statement that failed fails it.
 func (tx *Tx) settle(err error) error {

@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"html"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -142,4 +143,11 @@ func BenchmarkPageOf100People(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// withChildren is a component with another inside it, as a template writes it with braces.
+func withChildren(outer, inner templ.Component) templ.Component {
+	return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
+		return outer.Render(templ.WithChildren(ctx, inner), w)
+	})
 }

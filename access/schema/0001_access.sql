@@ -44,4 +44,4 @@ CREATE TABLE access_alert (
   note         TEXT NOT NULL,
   PRIMARY KEY (lane, id)
 ) WITHOUT ROWID;
-CREATE INDEX access_alert_waiting ON access_alert (reviewed_at, at, lane, id);
+CREATE INDEX access_alert_at ON access_alert (at, lane, id);

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,18 +78,34 @@ func kindOf(p *definition.SearchParameter) kind {
 
 type parametersKey string
 
-// compiled is every parameter of a resource type that has an expression, in the order of its codes.
-func (x *Index) compiled(resourceType string) ([]parameter, error) {
-	type result struct {
-		parameters []parameter
-		err        error
-	}
-	r := x.defs.Memo(parametersKey(resourceType), func() any {
-		var r result
-		r.parameters, r.err = x.compile(resourceType)
-		return r
-	}).(result)
-	return r.parameters, r.err
+// parameters is every parameter of a resource type that has an expression, in the order of their codes.
+type parameters struct {
+	list  []parameter
+	heads map[string]int // the members of the resource that some path starts with, numbered
+	err   error
+}
+
+// compiled gives the parameters of a type, compiled on first use.
+func (x *Index) compiled(resourceType string) (*parameters, error) {
+	c := x.defs.Memo(parametersKey(resourceType), func() any {
+		c := &parameters{heads: map[string]int{}}
+		c.list, c.err = x.compile(resourceType)
+		for i := range c.list {
+			routes := c.list[i].routes
+			for j := range routes {
+				routes[j].head = -1
+				if steps := routes[j].steps; len(steps) > 0 && steps[0].kind == stepField {
+					name := steps[0].name
+					if _, known := c.heads[name]; !known {
+						c.heads[name] = len(c.heads)
+					}
+					routes[j].head = c.heads[name]
+				}
+			}
+		}
+		return c
+	}).(*parameters)
+	return c, c.err
 }
 
 func (x *Index) compile(resourceType string) ([]parameter, error) {
@@ -156,13 +173,14 @@ func (x *Index) parameter(resourceType string, from []string, d *definition.Sear
 // see Narrative and Content) give none, and a value that is not of its type (a date that is none) is passed over: telling its author is
 // what validation is for. A type that the definitions do not know is fault.Unprocessable.
 func (x *Index) Extract(r *fhir.Resource) ([]Entry, error) {
-	parameters, err := x.compiled(r.Type())
+	c, err := x.compiled(r.Type())
 	if err != nil {
 		return nil, err
 	}
-	w := walker{x: x, root: r.Root(), resourceType: r.Type(), entries: make([]Entry, 0, 32)}
-	for i := range parameters {
-		if err := w.parameter(&parameters[i]); err != nil {
+	w := x.walker(r, c)
+	w.entries = make([]Entry, 0, 48)
+	for i := range c.list {
+		if err := w.parameter(&c.list[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -171,18 +189,18 @@ func (x *Index) Extract(r *fhir.Resource) ([]Entry, error) {
 
 // Values draws the values of one parameter; none if the type has no such parameter.
 func (x *Index) Values(r *fhir.Resource, code string) ([]Value, error) {
-	parameters, err := x.compiled(r.Type())
+	c, err := x.compiled(r.Type())
 	if err != nil {
 		return nil, err
 	}
-	w := walker{x: x, root: r.Root(), resourceType: r.Type()}
-	i, found := slices.BinarySearchFunc(parameters, code, func(p parameter, code string) int {
+	i, found := slices.BinarySearchFunc(c.list, code, func(p parameter, code string) int {
 		return strings.Compare(p.definition.Code, code)
 	})
 	if !found {
 		return nil, nil
 	}
-	if err := w.parameter(&parameters[i]); err != nil {
+	w := walker{x: x, root: r.Root(), resourceType: r.Type()}
+	if err := w.parameter(&c.list[i]); err != nil {
 		return nil, err
 	}
 	values := make([]Value, len(w.entries))
@@ -197,11 +215,66 @@ type walker struct {
 	x            *Index
 	root         fhir.Node
 	resourceType string
+	heads        []fhir.Node // the resource's members by the numbers that routes know them by; nil if not looked up
+	known        []knownValue
 	entries      []Entry
 	code         string
 	kind         kind
 	bound        string
+	goal         goal
+	composite    *parameter
 	parts        *[]Value // where a composite's component collects, instead of entries
+	is           bool     // what goalExistence has found
+	err          error
+}
+
+// goal is what is done with what a walk arrives at.
+type goal uint8
+
+const (
+	goalValue goal = iota
+	goalExistence
+	goalComposite
+)
+
+// knownValue is a value made before: the same name is looked at by family, name and phonetic.
+type knownValue struct {
+	node  fhir.Node
+	kind  kind
+	value Value
+}
+
+// maxKnown bounds the list of known values, which is searched from end to end.
+const maxKnown = 24
+
+// walker starts a walk for many parameters: the resource's members are looked up once for all of them.
+func (x *Index) walker(r *fhir.Resource, c *parameters) walker {
+	w := walker{x: x, root: r.Root(), resourceType: r.Type(), heads: make([]fhir.Node, len(c.heads)), known: make([]knownValue, 0, maxKnown)}
+	for name, n := range w.root.Fields() {
+		if i, ok := c.heads[name]; ok {
+			w.heads[i] = n
+		}
+	}
+	return w
+}
+
+// recall adds the value that was made of n before, if there is one.
+func (w *walker) recall(n fhir.Node) bool {
+	for i := range w.known {
+		if k := &w.known[i]; k.node == n && k.kind == w.kind {
+			w.add(k.value)
+			return true
+		}
+	}
+	return false
+}
+
+// addKnown adds a value and remembers that it was made of n.
+func (w *walker) addKnown(n fhir.Node, v Value) {
+	if len(w.known) < cap(w.known) {
+		w.known = append(w.known, knownValue{n, w.kind, v})
+	}
+	w.add(v)
 }
 
 func (w *walker) add(v Value) {
@@ -213,53 +286,66 @@ func (w *walker) add(v Value) {
 }
 
 func (w *walker) parameter(p *parameter) error {
-	w.code, w.kind = p.definition.Code, p.kind
-	if p.kind == kindComposite {
-		return w.composites(p)
+	w.code, w.kind, w.goal = p.definition.Code, p.kind, goalValue
+	switch {
+	case p.kind == kindComposite:
+		w.goal, w.composite = goalComposite, p
+	case len(p.routes) > 0 && p.routes[0].exists:
+		w.goal, w.is = goalExistence, false
 	}
-	return w.draw(p, w.root)
+	w.draw(p, w.root)
+	if w.goal == goalExistence {
+		w.add(Token{Code: strconv.FormatBool(w.is)})
+	}
+	return w.err
 }
 
-// draw adds the values that p's paths find below n.
-func (w *walker) draw(p *parameter, n fhir.Node) error {
+// draw walks p's paths from n.
+func (w *walker) draw(p *parameter, n fhir.Node) {
 	if p.engine != nil {
-		return p.engine.each(context.Background(), w.root, w.resourceType, n, func(typ string, found fhir.Node) { w.found(typ, found) })
+		if err := p.engine.each(context.Background(), w.root, w.resourceType, n, w.arrive); err != nil {
+			w.err = err
+		}
+		return
 	}
+	atRoot := w.heads != nil && n == w.root
 	for i := range p.routes {
 		r := &p.routes[i]
+		if atRoot && r.head >= 0 && w.parts == nil && !w.heads[r.head].Exists() {
+			continue
+		}
 		from := n
 		if r.anchor {
 			from = w.root
 		}
 		w.bound = r.bound
-		if r.exists {
-			w.existence(p.routes, from)
-			return nil
-		}
-		w.walk(r, r.steps, from, func(found fhir.Node) { w.found(r.typ, found) })
+		w.walk(r, r.steps, from)
 	}
 	w.bound = ""
-	return nil
 }
 
 // walk follows the steps from n, through every element of the arrays on the way.
-func (w *walker) walk(r *route, steps []step, n fhir.Node, found func(fhir.Node)) {
+func (w *walker) walk(r *route, steps []step, n fhir.Node) {
 	for i := range steps {
 		s := &steps[i]
 		switch s.kind {
 		case stepField:
-			n = n.Field(s.name)
+			if i == 0 && w.heads != nil && w.parts == nil && r.head >= 0 && n == w.root {
+				n = w.heads[r.head]
+			} else {
+				n = n.Field(s.name)
+			}
 			if !n.Exists() {
 				return
 			}
 			if n.Kind() == fhir.Array {
 				rest := steps[i+1:]
 				if len(rest) > 0 && rest[0].kind == stepIndex {
-					w.walk(r, rest[1:], n.Index(rest[0].number), found)
+					w.walk(r, rest[1:], n.Index(rest[0].number))
 					return
 				}
 				for item := range n.Items() {
-					w.walk(r, rest, item, found)
+					w.walk(r, rest, item)
 				}
 				return
 			}
@@ -278,21 +364,20 @@ func (w *walker) walk(r *route, steps []step, n fhir.Node, found func(fhir.Node)
 		}
 	}
 	if n.Exists() && n.Kind() != fhir.Null {
-		found(n)
+		w.arrive(r.typ, n)
 	}
 }
 
-// existence adds true or false: whether something is there that is not the literal false.
-func (w *walker) existence(routes []route, n fhir.Node) {
-	is := "false"
-	for i := range routes {
-		w.walk(&routes[i], routes[i].steps, n, func(found fhir.Node) {
-			if found.Kind() != fhir.Bool || found.Bool() {
-				is = "true"
-			}
-		})
+// arrive does with a node of a type what the walk is for.
+func (w *walker) arrive(typ string, n fhir.Node) {
+	switch w.goal {
+	case goalExistence:
+		w.is = w.is || n.Kind() != fhir.Bool || n.Bool()
+	case goalComposite:
+		w.combinations(n)
+	default:
+		w.found(typ, n)
 	}
-	w.add(Token{Code: is})
 }
 
 // target is the type of the resource that a Reference points at, as far as the document tells.
@@ -318,27 +403,25 @@ func (w *walker) target(n fhir.Node) string {
 // maxCombinations bounds what one element of a composite may multiply to.
 const maxCombinations = 1024
 
-// composites adds every combination of the values of p's components, for each element that p's paths find.
-func (w *walker) composites(p *parameter) error {
-	var err error
-	each := func(n fhir.Node) {
-		lists := make([][]Value, len(p.parts))
-		for i := range p.parts {
-			w.parts, w.kind = &lists[i], p.parts[i].kind
-			if err == nil {
-				err = w.draw(&p.parts[i], n)
-			}
-			w.parts = nil
-			if len(lists[i]) == 0 {
-				return
-			}
+// combinations adds every combination of the values of the composite's components below n.
+func (w *walker) combinations(n fhir.Node) {
+	p := w.composite
+	var room [4][]Value
+	lists := room[:0]
+	w.goal = goalValue
+	for i := range p.parts {
+		var list []Value
+		w.parts, w.kind = &list, p.parts[i].kind
+		w.draw(&p.parts[i], n)
+		if len(list) == 0 {
+			break
 		}
+		lists = append(lists, list)
+	}
+	w.parts, w.goal = nil, goalComposite
+	if len(lists) == len(p.parts) {
 		w.combine(lists)
 	}
-	for i := range p.routes {
-		w.walk(&p.routes[i], p.routes[i].steps, w.root, each)
-	}
-	return err
 }
 
 func (w *walker) combine(lists [][]Value) {

@@ -60,8 +60,11 @@ func (w *walker) number(typ string, n fhir.Node) {
 func (w *walker) quantity(typ string, n fhir.Node) {
 	switch typ {
 	case "Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity":
+		if w.recall(n) {
+			return
+		}
 		if q, ok := quantityOf(n); ok {
-			w.add(q)
+			w.addKnown(n, q)
 		}
 	case "Money":
 		if v, ok := parseNumber(n.Field("value").String()); ok {

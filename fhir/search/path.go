@@ -14,6 +14,7 @@ import (
 // route leads from the resource to values of one type.
 type route struct {
 	steps  []step
+	head   int    // number of the first step's name among the resource's members; -1 if it is none
 	typ    string // type of what is found
 	bound  string // the system implied by a code's binding
 	anchor bool   // starts at the resource even inside a composite

@@ -11,13 +11,13 @@ func TestEveryExpressionIsAPath(t *testing.T) {
 	x := For(definition.R4())
 	total, engine := 0, 0
 	for _, typ := range definition.R4().ResourceTypes() {
-		parameters, err := x.compiled(typ)
+		compiled, err := x.compiled(typ)
 		if err != nil {
 			t.Errorf("%s: %v", typ, err)
 			continue
 		}
 		have := map[string]bool{}
-		for _, p := range parameters {
+		for _, p := range compiled.list {
 			total++
 			have[p.definition.Code] = true
 			if p.engine != nil {

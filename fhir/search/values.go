@@ -50,7 +50,9 @@ func (w *walker) token(typ string, n fhir.Node) {
 			w.add(Token{Text: text})
 		}
 	case "Identifier":
-		w.add(identifier(n))
+		if t := identifier(n); t.Code != "" || t.Text != "" || t.System != "" {
+			w.add(t)
+		}
 	case "ContactPoint":
 		if v := n.Field("value").String(); v != "" {
 			w.add(Token{Code: v})
@@ -68,9 +70,12 @@ func (w *walker) token(typ string, n fhir.Node) {
 }
 
 func (w *walker) coding(n fhir.Node) {
+	if w.recall(n) {
+		return
+	}
 	t := Token{System: n.Field("system").String(), Code: n.Field("code").String(), Text: n.Field("display").String()}
-	if t.Code != "" || t.Text != "" {
-		w.add(t)
+	if t.Code != "" || t.Text != "" || t.System != "" {
+		w.addKnown(n, t)
 	}
 }
 
@@ -126,14 +131,20 @@ func (w *walker) textParts(n fhir.Node, parts []string) {
 }
 
 func (w *walker) oneText(n fhir.Node) {
+	if w.recall(n) {
+		return
+	}
 	if s := n.String(); s != "" {
-		w.add(String{Folded: Fold(s), Text: s})
+		w.addKnown(n, String{Folded: Fold(s), Text: s})
 	}
 }
 
 func (w *walker) reference(typ string, n fhir.Node) {
 	switch typ {
 	case "Reference":
+		if w.recall(n) {
+			return
+		}
 		text := n.Field("reference").String()
 		var ref Reference
 		if text != "" && text[0] != '#' {
@@ -146,7 +157,7 @@ func (w *walker) reference(typ string, n fhir.Node) {
 			ref.Type = n.Field("type").String()
 		}
 		if ref.URL != "" || ref.Identifier.Code != "" {
-			w.add(ref)
+			w.addKnown(n, ref)
 		}
 	case "canonical", "uri", "url":
 		if s := n.String(); s != "" && s[0] != '#' {

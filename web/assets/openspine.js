@@ -56,5 +56,9 @@ function listen(section) {
 }
 
 prepareCopy(document);
-document.addEventListener("htmx:afterSettle", (event) => prepareCopy(event.target));
+document.addEventListener("htmx:afterSettle", (event) => {
+  prepareCopy(event.target);
+  const count = event.target.querySelector(".os-list__count, .os-empty__text");
+  if (count) announce(count.textContent.trim());
+});
 for (const section of document.querySelectorAll("[data-live]")) listen(section);

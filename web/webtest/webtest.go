@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -212,8 +213,22 @@ func (p *Page) Eval(expression string, into any) {
 	}))
 }
 
+// Wait waits until an expression of JavaScript is true.
+func (p *Page) Wait(expression string) {
+	p.t.Helper()
+	p.Do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
+}
+
+// Allow grants the page permissions that a browser asks its reader for, such as clipboard-read and clipboard-write.
+func (p *Page) Allow(permissions ...string) {
+	p.t.Helper()
+	for _, name := range permissions {
+		p.Do(browser.SetPermission(&browser.PermissionDescriptor{Name: name}, browser.PermissionSettingGranted))
+	}
+}
+
 // Healthy is every check that holds for any page: axe finds nothing, nothing scrolls sideways, no other host is asked
-// for anything, the browser has no complaint, and the first visit is within 150 KB.
+// for anything, and the browser has no complaint.
 func (p *Page) Healthy() {
 	p.t.Helper()
 	p.Axe()

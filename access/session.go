@@ -1,0 +1,204 @@
+package access
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+)
+
+// How long a session lasts without a request, and at the longest.
+const (
+	SessionIdle = 30 * time.Minute
+	SessionMax  = 12 * time.Hour
+)
+
+// seenEvery is how finely the last request of a session is kept: a commit a minute, not one a request.
+const seenEvery = time.Minute
+
+// Session is a signed-in person. Secret goes into the cookie and nowhere else.
+type Session struct {
+	Secret    string
+	Principal Principal
+}
+
+// SignIn begins a session for a user by some method ("demo", "one-time link" …) and puts it on the account. The secret of a
+// session that the browser had before is ended: an id that was known before signing in must not be signed in after.
+// Errors: fault.NotFound when there is no such user or they may no longer sign in.
+func (g *Gate) SignIn(ctx context.Context, userID, method, before string) (Session, error) {
+	u, err := g.UserByID(ctx, userID)
+	if err != nil {
+		return Session{}, err
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return Session{}, fault.Wrap(err, fault.Internal, "making a session")
+	}
+	secret := base64.RawURLEncoding.EncodeToString(raw)
+	lane, hash := g.sessionRow(secret)
+	lanes := []store.Lane{lane, g.accountLane(u.Principal, Place{})}
+	oldLane, oldHash := lane, []byte(nil)
+	if before != "" {
+		oldLane, oldHash = g.sessionRow(before)
+		lanes = append(lanes, oldLane)
+	}
+	err = g.db.Write(ctx, lanes, func(tx *store.Tx) error {
+		if oldHash != nil {
+			if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(oldLane), oldHash); err != nil {
+				return err
+			}
+		}
+		at := tx.At().UnixMicro()
+		if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND since < ?`, int64(lane), at-SessionMax.Microseconds()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen) VALUES (?, ?, ?, ?, ?, ?)`,
+			int64(lane), hash, u.ID, method, at, at); err != nil {
+			return err
+		}
+		return g.appendSignIn(tx, u.Principal, actionSignIn, method, requestOf(ctx))
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{secret, sessionPrincipal(u, secret)}, nil
+}
+
+func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request string) error {
+	_, err := g.audit.Append(tx, g.accountLane(p, Place{}), entryOf(p, action, Place{}, "", method, audit.OutcomeOK, "", request))
+	return err
+}
+
+func sessionPrincipal(u User, secret string) Principal {
+	p := u.Principal
+	p.AuthMethod = "session"
+	p.SessionID = base64.RawURLEncoding.EncodeToString(sessionHash(secret)[:6])
+	return p
+}
+
+func sessionHash(secret string) []byte {
+	h := sha256.Sum256([]byte("openspine session " + secret))
+	return h[:]
+}
+
+func (g *Gate) sessionRow(secret string) (store.Lane, []byte) {
+	hash := sessionHash(secret)
+	return g.db.LaneOf("", "session/"+string(hash)), hash
+}
+
+// SessionOf is who is signed in with secret, as the user is now: a change of role or an end takes effect at the next request.
+// Errors: fault.Unauthenticated when the session is not known, was idle for SessionIdle or is older than SessionMax.
+func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
+	gone := fault.New(fault.Unauthenticated, "You are not signed in, or you were signed out because nothing happened for a while.")
+	if len(secret) != 43 {
+		return Session{}, gone
+	}
+	lane, hash := g.sessionRow(secret)
+	var s Session
+	var stale bool
+	err := g.db.Read(ctx, func(tx *store.Tx) error {
+		var since, seen int64
+		var userID string
+		err := tx.QueryRow(`SELECT user_id, since, seen FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).Scan(&userID, &since, &seen)
+		if fault.Is(err, fault.NotFound) {
+			return gone
+		}
+		if err != nil {
+			return err
+		}
+		now := tx.At()
+		if now.Sub(time.UnixMicro(since)) >= SessionMax || now.Sub(time.UnixMicro(seen)) >= SessionIdle {
+			return gone
+		}
+		stale = now.Sub(time.UnixMicro(seen)) >= seenEvery
+		list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0`, int64(g.userLane(userID)), userID)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return gone
+		}
+		s = Session{secret, sessionPrincipal(list[0], secret)}
+		return nil
+	})
+	if err != nil || !stale {
+		return s, err
+	}
+	err = g.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE access_session SET seen = ? WHERE lane = ? AND hash = ?`, tx.At().UnixMicro(), int64(lane), hash)
+		return err
+	})
+	return s, err
+}
+
+// SignOut ends a session; ending one that is not there is no error.
+func (g *Gate) SignOut(ctx context.Context, s Session) error {
+	lane, hash := g.sessionRow(s.Secret)
+	return g.db.Write(ctx, []store.Lane{lane, g.accountLane(s.Principal, Place{})}, func(tx *store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash)
+		if err != nil || n == 0 {
+			return err
+		}
+		return g.appendSignIn(tx, s.Principal, actionSignOut, "", requestOf(ctx))
+	})
+}
+
+// FormToken is what each form of a session's pages carries, beside the browser's own cross-origin protection.
+func (s Session) FormToken() string {
+	h := hmac.New(sha256.New, []byte(s.Secret))
+	h.Write([]byte("openspine form")) // a hash never fails
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
+}
+
+// CheckForm is fault.Forbidden unless token is the one that the session's forms carry.
+func (s Session) CheckForm(token string) error {
+	if s.Secret == "" || !hmac.Equal([]byte(token), []byte(s.FormToken())) {
+		return fault.New(fault.Forbidden, "This form is not from a page that you opened while signed in. Open the page again and repeat what you did.")
+	}
+	return nil
+}
+
+// CrossOrigin refuses requests that change something and come from another site, by Sec-Fetch-Site and Origin (Go's
+// net/http.CrossOriginProtection). It is for pages and their forms; calls with a bearer token need none.
+func CrossOrigin() *http.CrossOriginProtection { return http.NewCrossOriginProtection() }
+
+const (
+	cookieSecure = "__Host-openspine"
+	cookiePlain  = "openspine"
+)
+
+// Cookie is the session's cookie; secure says that the listener speaks TLS. It ends with the browser.
+func (s Session) Cookie(secure bool) *http.Cookie {
+	c := &http.Cookie{Name: cookiePlain, Value: s.Secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if secure {
+		c.Name, c.Secure = cookieSecure, true
+	}
+	return c
+}
+
+// NoCookie takes the session's cookie away.
+func NoCookie(secure bool) *http.Cookie {
+	c := Session{}.Cookie(secure)
+	c.MaxAge = -1
+	return c
+}
+
+// SecretOf is the session's secret in a request, "" if there is none. Over TLS only the __Host- cookie counts: no other host
+// and no plain page can have set it.
+func SecretOf(r *http.Request) string {
+	name := cookiePlain
+	if r.TLS != nil {
+		name = cookieSecure
+	}
+	if c, err := r.Cookie(name); err == nil {
+		return c.Value
+	}
+	return ""
+}

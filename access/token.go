@@ -1,0 +1,351 @@
+package access
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/store"
+)
+
+// What a token may be.
+const (
+	tokenMaxBytes  = 8 << 10
+	tokenSkew      = 30 * time.Second
+	tokenMaxLife   = 24 * time.Hour
+	rememberTokens = 20_000
+)
+
+// Verifier checks bearer tokens: JWTs (RFC 7519) signed with ES256 or RS512, and nothing else. It is safe for use by
+// many goroutines.
+type Verifier struct {
+	gate     *Gate
+	clock    clock.Clock
+	audience string
+	issuers  map[string]map[string]jose.JSONWebKey // iss → kid → key
+
+	mu      sync.RWMutex
+	known   map[[32]byte]knownToken
+	revoked map[string]bool
+	asOf    time.Time // of revoked
+}
+
+type knownToken struct {
+	principal Principal
+	jti       string
+	from, to  time.Time
+}
+
+// Trust is an issuer and its public keys.
+type Trust struct {
+	Issuer string
+	Keys   jose.JSONWebKeySet
+}
+
+// NewVerifier makes the verifier of a node with one audience. Each key must be public, carry a kid, and be P-256 (ES256) or
+// RSA of at least 2048 bits (RS512). Errors: fault.Invalid for another key.
+func (g *Gate) NewVerifier(audience string, trust ...Trust) (*Verifier, error) {
+	if audience == "" {
+		return nil, fault.New(fault.Invalid, "a node's tokens have an audience")
+	}
+	v := &Verifier{gate: g, clock: g.opt.Clock, audience: audience, issuers: map[string]map[string]jose.JSONWebKey{},
+		known: map[[32]byte]knownToken{}, revoked: map[string]bool{}}
+	for _, t := range trust {
+		keys := map[string]jose.JSONWebKey{}
+		for _, k := range t.Keys.Keys {
+			if _, err := algOf(k); err != nil {
+				return nil, err
+			}
+			keys[k.KeyID] = k
+		}
+		if t.Issuer == "" || len(keys) == 0 {
+			return nil, fault.New(fault.Invalid, "a trusted issuer has a name and at least one key")
+		}
+		v.issuers[t.Issuer] = keys
+	}
+	return v, nil
+}
+
+// algOf is the one algorithm that a key is for.
+func algOf(k jose.JSONWebKey) (jose.SignatureAlgorithm, error) {
+	if k.KeyID == "" {
+		return "", fault.New(fault.Invalid, "a key has a kid")
+	}
+	switch key := k.Key.(type) {
+	case *ecdsa.PublicKey:
+		if key.Curve == elliptic.P256() && (k.Algorithm == "" || k.Algorithm == string(jose.ES256)) {
+			return jose.ES256, nil
+		}
+	case *rsa.PublicKey:
+		if key.N.BitLen() >= 2048 && (k.Algorithm == "" || k.Algorithm == string(jose.RS512)) {
+			return jose.RS512, nil
+		}
+	}
+	return "", fault.New(fault.Invalid, "the key %q is neither P-256 for ES256 nor RSA of 2048 bits for RS512", k.KeyID)
+}
+
+// claims are what a token of ours says.
+type claims struct {
+	jwt.Claims
+	Name    string   `json:"name,omitempty"`
+	Role    Role     `json:"role"`
+	ODS     string   `json:"ods,omitempty"`
+	Tenants []string `json:"tenants,omitempty"`
+	Patient string   `json:"patient,omitempty"`
+	Scope   *string  `json:"scope,omitempty"`
+}
+
+// Verify is who a bearer token speaks for. A token is checked fully once and then remembered until it expires or is
+// revoked. Errors: fault.Unauthenticated, which Challenge words for the WWW-Authenticate header (RFC 6750 section 3).
+func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	if len(token) > tokenMaxBytes {
+		return Principal{}, invalidToken("the token is too long")
+	}
+	if err := v.refresh(ctx); err != nil {
+		return Principal{}, err
+	}
+	now := v.clock.Now()
+	sum := sha256.Sum256([]byte(token))
+	v.mu.RLock()
+	k, ok := v.known[sum]
+	revoked := v.revoked[k.jti]
+	v.mu.RUnlock()
+	if !ok {
+		var err error
+		if k, err = v.check(token, now); err != nil {
+			return Principal{}, err
+		}
+		v.mu.Lock()
+		if len(v.known) >= rememberTokens {
+			clear(v.known)
+		}
+		v.known[sum] = k
+		revoked = v.revoked[k.jti]
+		v.mu.Unlock()
+	}
+	switch {
+	case revoked:
+		return Principal{}, invalidToken("the token was revoked")
+	case !now.Before(k.to):
+		return Principal{}, invalidToken("the token has expired")
+	case now.Before(k.from):
+		return Principal{}, invalidToken("the token is not valid yet")
+	}
+	return k.principal, nil
+}
+
+// check is the full check of a token that is not remembered, expiry included.
+func (v *Verifier) check(token string, now time.Time) (knownToken, error) {
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS512})
+	if err != nil {
+		return knownToken{}, invalidToken("the token is not a JWT signed with ES256 or RS512")
+	}
+	if len(parsed.Headers) != 1 {
+		return knownToken{}, invalidToken("the token has more than one signature")
+	}
+	h := parsed.Headers[0]
+	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
+	if !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "at+jwt") {
+		return knownToken{}, invalidToken("the header typ is not JWT")
+	}
+	var unchecked jwt.Claims
+	if err := parsed.UnsafeClaimsWithoutVerification(&unchecked); err != nil {
+		return knownToken{}, invalidToken("the claims cannot be read")
+	}
+	keys, ok := v.issuers[unchecked.Issuer]
+	if !ok {
+		return knownToken{}, invalidToken("the issuer (iss) is not trusted here")
+	}
+	key, ok := keys[h.KeyID]
+	if !ok {
+		return knownToken{}, invalidToken("the key (kid) is not known")
+	}
+	if alg, err := algOf(key); err != nil || string(alg) != h.Algorithm {
+		return knownToken{}, invalidToken("the algorithm (alg) is not the key's")
+	}
+	var c claims
+	if err := parsed.Claims(key.Key, &c); err != nil {
+		return knownToken{}, invalidToken("the signature does not hold")
+	}
+	return v.trusted(c, now)
+}
+
+// trusted checks the claims of a token whose signature holds.
+func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
+	switch {
+	case len(c.Audience) != 1 || c.Audience[0] != v.audience:
+		return knownToken{}, invalidToken("the audience (aud) is not this node")
+	case c.ID == "" || c.Subject == "" || c.Expiry == nil || c.IssuedAt == nil:
+		return knownToken{}, invalidToken("one of sub, jti, iat and exp is missing")
+	case c.IssuedAt.Time().After(now.Add(tokenSkew)):
+		return knownToken{}, invalidToken("the token was issued in the future (iat)")
+	case c.Expiry.Time().Sub(c.IssuedAt.Time()) > tokenMaxLife:
+		return knownToken{}, invalidToken("the token lives longer than a day (exp)")
+	case !c.Role.Known():
+		return knownToken{}, invalidToken("the role is not known")
+	}
+	k := knownToken{jti: c.Issuer + " " + c.ID, to: c.Expiry.Time().Add(tokenSkew)}
+	if c.NotBefore != nil {
+		k.from = c.NotBefore.Time().Add(-tokenSkew)
+	}
+	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID}
+	var err error
+	if c.ODS != "" {
+		if p.Organisation, err = ident.ParseODSCode(c.ODS); err != nil {
+			return knownToken{}, invalidToken("the organisation (ods) is not an ODS code")
+		}
+	}
+	if p.Tenants, err = parseTenants(c.Tenants); err != nil {
+		return knownToken{}, invalidToken("one of the tenants is not an ODS code")
+	}
+	if p.Role == Patient && p.Person == "" || p.Role != Patient && p.Organisation.IsZero() {
+		return knownToken{}, invalidToken("a patient's token names the patient, any other the organisation (ods)")
+	}
+	if c.Scope != nil {
+		p.Scopes = append([]string{}, strings.Fields(*c.Scope)...)
+	} else if p.Role == SystemClient {
+		p.Scopes = []string{} // a system without scopes may do nothing
+	}
+	k.principal = p
+	return k, nil
+}
+
+// refreshRevoked is how old the list of revoked tokens may be; a revocation in this process counts at once.
+const refreshRevoked = 5 * time.Second
+
+func (v *Verifier) refresh(ctx context.Context) error {
+	now := v.clock.Now()
+	v.mu.RLock()
+	fresh := !v.asOf.IsZero() && now.Sub(v.asOf) < refreshRevoked && !now.Before(v.asOf)
+	v.mu.RUnlock()
+	if fresh {
+		return nil
+	}
+	revoked := map[string]bool{}
+	err := v.gate.db.Read(ctx, func(tx *store.Tx) error {
+		clear(revoked)
+		rows, err := tx.Query(`SELECT jti FROM access_revoked WHERE until > ?`, now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var jti string
+			if err := rows.Scan(&jti); err != nil {
+				return err
+			}
+			revoked[jti] = true
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoked, v.asOf = revoked, now
+	return nil
+}
+
+// Revoke ends a token before it expires, whoever holds it, and puts that on the account of by. A token that does not hold
+// needs no revocation and is an error.
+func (v *Verifier) Revoke(ctx context.Context, by Principal, token string) error {
+	if _, err := v.Verify(ctx, token); err != nil {
+		return err
+	}
+	k, err := v.check(token, v.clock.Now())
+	if err != nil {
+		return err
+	}
+	lane := v.gate.db.LaneOf("", "token/"+k.jti)
+	err = v.gate.db.Write(ctx, []store.Lane{lane, v.gate.accountLane(by, Place{})}, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM access_revoked WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO access_revoked (lane, jti, until) VALUES (?, ?, ?) ON CONFLICT (lane, jti) DO NOTHING`,
+			int64(lane), k.jti, k.to.UnixMicro()); err != nil {
+			return err
+		}
+		return v.gate.appendSignIn(tx, by, actionRevoke, "", requestOf(ctx))
+	})
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoked[k.jti] = true
+	return nil
+}
+
+// bearer is why a token was refused, in the terms of RFC 6750 section 3.1.
+type bearer struct{ code, description string }
+
+func (b *bearer) Error() string { return b.code + ": " + b.description }
+
+func invalidToken(description string) error {
+	return fault.Wrap(&bearer{"invalid_token", description}, fault.Unauthenticated, "The access token does not hold: %s.", description)
+}
+
+// InvalidRequest is what a malformed Authorization header is told (RFC 6750 section 3.1).
+func InvalidRequest(description string) error {
+	return fault.Wrap(&bearer{"invalid_request", description}, fault.Invalid, "The Authorization header cannot be read: %s.", description)
+}
+
+// Challenge is the value of the WWW-Authenticate header that goes with err: with an error code and a description when a token
+// was presented, bare when none was.
+func Challenge(err error) string {
+	var b *bearer
+	if errors.As(err, &b) {
+		return fmt.Sprintf(`Bearer realm="openspine", error=%q, error_description=%q`, b.code, b.description)
+	}
+	if fault.Is(err, fault.Forbidden) {
+		return `Bearer realm="openspine", error="insufficient_scope"`
+	}
+	return `Bearer realm="openspine"`
+}
+
+// BearerToken takes the token out of an Authorization header; ok is false when there is none of the Bearer scheme.
+func BearerToken(header string) (token string, ok bool, err error) {
+	scheme, token, found := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false, nil
+	}
+	token = strings.TrimLeft(token, " ")
+	if !found || token == "" || strings.ContainsFunc(token, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || slices.Contains([]rune("-._~+/="), r))
+	}) {
+		return "", true, InvalidRequest("after Bearer comes one token")
+	}
+	return token, true, nil
+}
+
+// UseOnce records that an assertion, code or nonce was used, and refuses it the second time, until it would have expired
+// anyway. kind keeps the namespaces of different callers apart. Errors: fault.Conflict when it was used before.
+func (g *Gate) UseOnce(ctx context.Context, kind, id string, until time.Time) error {
+	lane := g.db.LaneOf("", "used/"+kind+"/"+id)
+	return g.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM access_used WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
+			return err
+		}
+		n, err := tx.Exec(`INSERT INTO access_used (lane, kind, id, until) VALUES (?, ?, ?, ?) ON CONFLICT (lane, kind, id) DO NOTHING`,
+			int64(lane), kind, id, until.UnixMicro())
+		if err == nil && n == 0 {
+			return fault.New(fault.Conflict, "It was used before.")
+		}
+		return err
+	})
+}

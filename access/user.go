@@ -1,0 +1,136 @@
+package access
+
+import (
+	"context"
+	"strings"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// User is somebody who can sign in at this node.
+type User struct {
+	Principal
+	Demo bool // anyone may sign in as this user with one click
+}
+
+// PutUser adds a user or changes one. Errors: fault.Invalid when the role is not known, a member of staff has no
+// organisation, or a patient no chart.
+func (g *Gate) PutUser(ctx context.Context, u User) error {
+	return g.PutUsers(ctx, []User{u})
+}
+
+// PutUsers adds users or changes them, in one commit: what a node seeds.
+func (g *Gate) PutUsers(ctx context.Context, users []User) error {
+	lanes := make([]store.Lane, len(users))
+	for i, u := range users {
+		switch {
+		case u.ID == "" || u.Name == "" || !u.Role.Known():
+			return fault.New(fault.Invalid, "A user has an id, a name and one of the roles.")
+		case u.Role == Patient && u.Person == "":
+			return fault.New(fault.Invalid, "A patient who signs in needs a chart.")
+		case u.Role != Patient && u.Organisation.IsZero():
+			return fault.New(fault.Invalid, "A member of staff belongs to an organisation.")
+		}
+		lanes[i] = g.userLane(u.ID)
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return g.db.Write(ctx, lanes, func(tx *store.Tx) error {
+		for i, u := range users {
+			var tenants []string
+			for _, t := range u.Tenants {
+				tenants = append(tenants, t.String())
+			}
+			_, err := tx.Exec(`INSERT INTO access_user (lane, id, name, role, organisation, person, tenants, demo, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)
+				ON CONFLICT (lane, id) DO UPDATE SET name = excluded.name, role = excluded.role, organisation = excluded.organisation,
+				person = excluded.person, tenants = excluded.tenants, demo = excluded.demo, ended = 0`,
+				int64(lanes[i]), u.ID, u.Name, string(u.Role), u.Organisation.String(), u.Person, strings.Join(tenants, " "), u.Demo)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// EndUser stops a user from signing in, and ends their sessions at their next request.
+func (g *Gate) EndUser(ctx context.Context, id string) error {
+	return g.db.Write(ctx, []store.Lane{g.userLane(id)}, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE access_user SET ended = ? WHERE lane = ? AND id = ?`, tx.At().UnixMicro(), int64(g.userLane(id)), id)
+		if err == nil && n == 0 {
+			return fault.New(fault.NotFound, "There is no such user.")
+		}
+		return err
+	})
+}
+
+// UserByID is a user who may sign in. Errors: fault.NotFound.
+func (g *Gate) UserByID(ctx context.Context, id string) (User, error) {
+	var u User
+	err := g.db.Read(ctx, func(tx *store.Tx) error {
+		list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0`, int64(g.userLane(id)), id)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return fault.New(fault.NotFound, "There is no such user.")
+		}
+		u = list[0]
+		return nil
+	})
+	return u, err
+}
+
+// DemoUsers lists those as whom anyone may sign in with one click, by organisation, role and name. A node that is not a
+// demo has none.
+func (g *Gate) DemoUsers(ctx context.Context) ([]User, error) {
+	var list []User
+	err := g.db.Read(ctx, func(tx *store.Tx) (err error) {
+		list, err = readUsers(tx, `demo = 1 AND ended = 0 ORDER BY organisation, role, name, id LIMIT 500`)
+		return err
+	})
+	return list, err
+}
+
+func (g *Gate) userLane(id string) store.Lane { return g.db.LaneOf("", "user/"+id) }
+
+func readUsers(tx *store.Tx, cond string, args ...any) ([]User, error) {
+	rows, err := tx.Query(`SELECT id, name, role, organisation, person, tenants, demo FROM access_user WHERE `+cond, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []User
+	for rows.Next() {
+		var u User
+		var organisation, tenants string
+		if err := rows.Scan(&u.ID, &u.Name, (*string)(&u.Role), &organisation, &u.Person, &tenants, &u.Demo); err != nil {
+			return nil, err
+		}
+		if organisation != "" {
+			if u.Organisation, err = ident.ParseODSCode(organisation); err != nil {
+				return nil, err
+			}
+		}
+		if u.Tenants, err = parseTenants(strings.Fields(tenants)); err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, rows.Err()
+}
+
+func parseTenants(codes []string) ([]ident.ODSCode, error) {
+	var tenants []ident.ODSCode
+	for _, c := range codes {
+		t, err := ident.ParseODSCode(c)
+		if err != nil {
+			return nil, err
+		}
+		tenants = append(tenants, t)
+	}
+	return tenants, nil
+}
