@@ -1,0 +1,96 @@
+// Package catalogue says what a service is: a value that the node runs, tests enumerate and documents are
+// generated from. A service names its tables, its routes with their access rules, what it watches in the record,
+// what it does by the clock, and which resource types it owns. Nothing registers itself: the node holds one list.
+//
+//	request ─▶ edge (who asks?) ─▶ route's rule (Grant or Scope, or refusal) ─▶ handler ─▶ account ─▶ answer
+//
+// A route cannot exist without its rule: its fields are private, and each constructor carries one.
+package catalogue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
+)
+
+// Service is one part of the programme, as data.
+type Service struct {
+	// Name is the service's folder and the word it goes by, for example referral.
+	Name string
+	// Summary is one line in words of care.
+	Summary string
+	// Schema is the service's own tables; the zero value means none.
+	Schema store.Schema
+	// API are routes whose failures are worded as FHIR OperationOutcomes.
+	API []Route
+	// Pages are routes whose failures are worded as pages for people.
+	Pages []Route
+	// Jobs run by the clock while the node serves.
+	Jobs []Job
+	// Owns are resource types that a generic FHIR write reaches only through this service's rules.
+	Owns []Owned
+	// Links are what the home page and the developer's page offer.
+	Links []Link
+}
+
+// Owned says that writes to a type in a tenant pass through the service's rule first.
+type Owned struct {
+	Type string
+	// Tenant is where the rule holds; empty means everywhere.
+	Tenant ident.ODSCode
+	// Check returns a fault that refuses the write, or nil. It runs before the transaction, on the parsed draft.
+	Check func(ctx context.Context, d *record.Draft) error
+}
+
+// Job is work by the clock: sealing, renewing, reconciling.
+type Job struct {
+	Name string
+	// Every is the pause between two runs.
+	Every time.Duration
+	// Run does one round. An error is logged and counted, and the job is tried again.
+	Run func(ctx context.Context) error
+}
+
+// Link is one entry of a page that lists what the node offers.
+type Link struct {
+	// Key is the message key of the link's text.
+	Key, Path string
+	// Roles may follow it; empty means everybody who is signed in.
+	Roles []access.Role
+}
+
+// Kernel is what a service is built on: handed to its constructor by the node.
+type Kernel struct {
+	DB          *store.DB
+	Definitions *definition.Set
+	Records     *record.Records
+	Gate        *access.Gate
+	Audit       *audit.Log
+	// Issuer makes tokens for demonstrations and developers; Verifier checks every token.
+	Issuer   *access.Issuer
+	Verifier *access.Verifier
+	Clock    clock.Clock
+	Logger   *slog.Logger
+	// National is the tenant that /FHIR/R4 stands for on this node.
+	National ident.ODSCode
+	// Tenants are the organisations whose records this node keeps.
+	Tenants []Tenant
+	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.
+	BaseURL func() string
+}
+
+// Tenant is an organisation whose records the node keeps.
+type Tenant struct {
+	Code ident.ODSCode
+	Name string
+	// Kind is national, hospital, practice or pharmacy.
+	Kind string
+}
