@@ -1,0 +1,89 @@
+//go:build wip
+
+package fhirapi
+
+import (
+	"mime"
+	"net/http"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/fhirxml"
+	"github.com/openspine/openspine/fhir/patch"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
+)
+
+// patch: "as an alternative to updating an entire resource" (https://hl7.org/fhir/R4/http.html#patch): a JSON Patch, or a
+// FHIRPath Patch as a Parameters resource. All of it holds or nothing changes.
+func (a *api) patch(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	return a.patched(w, r, ask, false)
+}
+
+// patchWhere patches the one resource that the criteria choose.
+func (a *api) patchWhere(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	return a.patched(w, r, ask, true)
+}
+
+func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Asker, conditional bool) error {
+	to := ref(r)
+	if err := a.known(to.Type); err != nil {
+		return err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	apply, err := a.patcher(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return err
+	}
+	c := record.Change{Verb: record.Patch, Ref: to, Reason: r.Header.Get(reasonHeader), Patch: func(current *fhir.Resource) (*fhir.Resource, error) {
+		next, err := apply(current)
+		if err != nil {
+			return nil, err
+		}
+		if next.ID() != "" && to.ID != "" && next.ID() != to.ID {
+			return nil, fault.New(fault.Unprocessable, "A patch cannot change a resource's id.")
+		}
+		return next, a.accept(r, to.Type, next)
+	}}
+	if c.IfMatch, err = ifMatch(r); err != nil {
+		return err
+	}
+	if conditional {
+		if c.Criteria, err = a.criteria(ask, to.Type, r.URL.RawQuery); err != nil {
+			return err
+		}
+	}
+	return a.commit(w, r, ask, c)
+}
+
+// patcher reads a patch of either kind.
+func (a *api) patcher(contentType string, body []byte) (func(*fhir.Resource) (*fhir.Resource, error), error) {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return nil, fault.New(fault.UnsupportedMedia, "A patch says what it is in Content-Type: %s, or %s for a FHIRPath Patch.", mimePatch, mimeJSON)
+	}
+	if media == mimePatch {
+		p, err := patch.ParseJSONPatch(body)
+		if err != nil {
+			return nil, err
+		}
+		return p.Apply, nil
+	}
+	f, known := formats[media]
+	if !known {
+		return nil, fault.New(fault.UnsupportedMedia, "A patch is %s, or %s for a FHIRPath Patch; not %s.", mimePatch, mimeJSON, media)
+	}
+	var parameters *fhir.Resource
+	if f == formatXML {
+		parameters, err = fhirxml.Decode(body, a.defs)
+	} else {
+		parameters, err = fhir.Parse(body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.pathPatch(parameters)
+}

@@ -1,0 +1,158 @@
+//go:build wip
+
+package fhirapi
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/record"
+)
+
+// searchType: "searches a set of resources based on some filter criteria" (https://hl7.org/fhir/R4/http.html#search), by GET or
+// by POST to _search. A parameter that is not known is 400, unless Prefer: handling=lenient, which answers with a warning.
+func (a *api) searchType(w http.ResponseWriter, r *http.Request, s access.Scope) error {
+	typ := r.PathValue("type")
+	if err := a.known(typ); err != nil {
+		return err
+	}
+	values, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	return a.search(w, r, s, typ, values)
+}
+
+// searchSystem searches all types, or those of _type.
+func (a *api) searchSystem(w http.ResponseWriter, r *http.Request, s access.Scope) error {
+	values, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	return a.search(w, r, s, "", values)
+}
+
+// searchCompartment searches what belongs to one resource: Patient/123/Observation, or Patient/123/* for all
+// (https://hl7.org/fhir/R4/http.html#vsearch, https://hl7.org/fhir/R4/compartmentdefinition.html).
+func (a *api) searchCompartment(w http.ResponseWriter, r *http.Request, s access.Scope) error {
+	values, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	typ := r.PathValue("related")
+	if a.defs.Compartment(r.PathValue("type")) == nil {
+		return fault.New(fault.NotFound, "%s has no compartment; Patient, Encounter, RelatedPerson, Practitioner and Device have.", r.PathValue("type"))
+	}
+	if typ == "*" {
+		typ = ""
+	} else if err := a.known(typ); err != nil {
+		return err
+	}
+	return a.search(w, r, s.In(r.PathValue("type"), r.PathValue("id")), typ, values)
+}
+
+// parameters are those of the address and, for a POSTed search, of its form.
+func parameters(r *http.Request) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "The search cannot be read: %v", err)
+	}
+	if r.Method != http.MethodPost {
+		return values, nil
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if (err != nil || media != mimeForm) && r.ContentLength != 0 {
+		return nil, fault.New(fault.UnsupportedMedia, "A search by POST is sent as %s.", mimeForm)
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "The search cannot be read: %v", err)
+	}
+	for name, list := range form {
+		values[name] = append(values[name], list...)
+	}
+	return values, nil
+}
+
+// search runs a query under the scope and answers with a searchset.
+func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ string, values url.Values) error {
+	if _, err := wanted(r); err != nil {
+		return err
+	}
+	q, warnings, err := a.k.Records.ParseQuery(typ, values, preferences(r).Lenient)
+	if err != nil {
+		return err
+	}
+	view, err := a.viewOf(values)
+	if err != nil {
+		return err
+	}
+	page, err := a.k.Records.Search(r.Context(), s, q)
+	if err != nil {
+		return err
+	}
+	return a.sendSet(w, r, values, view, page, warnings)
+}
+
+// sendSet is a Bundle of type searchset.
+func (a *api) sendSet(w http.ResponseWriter, r *http.Request, values url.Values, view view, page record.Page, warnings []fault.Issue) error {
+	var entries []any
+	add := func(list []record.Version, mode string) error {
+		for _, v := range list {
+			body, err := view.render(v)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, fhir.Obj("fullUrl", a.base(r)+"/"+v.Ref.String(), "resource", fhir.RawValue(body), "search", fhir.Obj("mode", mode)))
+		}
+		return nil
+	}
+	if view.summary != "count" {
+		if err := add(page.Matches, "match"); err != nil {
+			return err
+		}
+		if err := add(page.Included, "include"); err != nil {
+			return err
+		}
+	}
+	if len(warnings) > 0 {
+		entries = append(entries, fhir.Obj("resource", outcome(warnings...), "search", fhir.Obj("mode", "outcome")))
+	}
+	links := []any{fhir.Obj("relation", "self", "url", a.searchLink(r, values, ""))}
+	if page.Next != "" {
+		links = append(links, fhir.Obj("relation", "next", "url", a.searchLink(r, values, page.Next)))
+	}
+	pairs := []any{"resourceType", "Bundle", "type", "searchset"}
+	if page.Total != nil {
+		pairs = append(pairs, "total", *page.Total)
+	}
+	pairs = append(pairs, "link", fhir.Arr(links...), "entry", fhir.Arr(entries...))
+	send(w, r, http.StatusOK, fhir.Obj(pairs...))
+	return nil
+}
+
+// searchLink is link for a search, which a POST makes at _search and a GET follows at the type.
+func (a *api) searchLink(r *http.Request, values url.Values, cursor string) string {
+	get := r
+	if r.Method == http.MethodPost {
+		get = r.Clone(r.Context())
+		get.URL.Path = trimSearch(r.URL.Path)
+	}
+	return a.link(get, values, cursor)
+}
+
+func trimSearch(path string) string {
+	const suffix = "/_search"
+	if len(path) > len(suffix) && path[len(path)-len(suffix):] == suffix {
+		return path[:len(path)-len(suffix)]
+	}
+	return path
+}
