@@ -70,7 +70,6 @@ type pathway struct {
 	Share      float64
 	Sex        string
 	Lasting    bool
-	Attendance bool
 	Review     int
 	Days       int
 	Medicines  []string

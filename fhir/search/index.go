@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,8 +30,7 @@ type parameter struct {
 	definition *definition.SearchParameter
 	kind       kind
 	routes     []route
-	engine     *engine // for what is not a simple path; nil otherwise
-	from       string  // the type of what the engine starts from
+	engine     evaluator // for what is not a simple path; nil otherwise
 	parts      []parameter
 }
 
@@ -136,7 +136,7 @@ func (x *Index) parameter(resourceType string, from []string, d *definition.Sear
 		routes, simple := compileRoutes(x.defs, resourceType, typ, expression)
 		if !simple {
 			var err error
-			p.routes, p.from = nil, typ
+			p.routes = nil
 			if p.engine, err = compileEngine(x.defs, expression); err != nil {
 				return p, fault.Wrap(err, fault.Internal, "the search parameter %s", d.URL)
 			}
@@ -303,7 +303,7 @@ func (w *walker) parameter(p *parameter) error {
 // draw walks p's paths from n.
 func (w *walker) draw(p *parameter, n fhir.Node) {
 	if p.engine != nil {
-		if err := p.engine.each(w, p.from, n); err != nil {
+		if err := p.engine.each(context.Background(), w.root, w.resourceType, n, w.arrive); err != nil {
 			w.err = err
 		}
 		return

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/sim"
+)
+
+type demoCommand struct {
+	Addr        string `default:"127.0.0.1:8080" help:"Where pages and APIs are served."`
+	TLSAddr     string `name:"tls-addr" help:"Serve the same over TLS here as well, for example 127.0.0.1:8443."`
+	MetricsAddr string `name:"metrics-addr" help:"Serve Prometheus metrics and pprof here, on loopback, for example 127.0.0.1:9090."`
+	Data        string `default:"openspine-data" help:"The folder in which the demonstration keeps its data; seeded only when empty." type:"path"`
+	Open        bool   `help:"Let API calls without a token act as a demonstration clinician (loopback only), so that published client tests run unchanged."`
+	People      int    `default:"2000" help:"How many people the country has, 1,000 to 900,000."`
+	Seed        uint64 `default:"1" help:"Which country: the same seed gives the same people."`
+}
+
+// country is what a demonstration's data folder was seeded with.
+type country struct {
+	Seed   uint64    `json:"seed"`
+	People int       `json:"people"`
+	Day    time.Time `json:"day"`
+}
+
+// Run seeds an empty data folder, serves, and says so in one line that starts with ready.
+func (c *demoCommand) Run(s *session) error {
+	log := slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	now := clock.System()
+	was, err := c.seeded(now.Now())
+	if err != nil {
+		return err
+	}
+	k, err := sim.New(sim.Config{Seed: was.Seed, People: was.People, Now: was.Day})
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: now, Logger: log})
+	if err != nil {
+		return err
+	}
+	if err := n.Listen(); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	if err := c.seed(s, n, k, was); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	if c.Open {
+		u, err := n.Kernel().Gate.UserByID(s.ctx, "open")
+		if err != nil {
+			return errors.Join(err, n.Close())
+		}
+		n.SetOpen(u.Principal)
+	}
+	return n.Serve(s.ctx, func() {
+		tour(s.stdout, n.URL(), k)
+		fmt.Fprintf(s.stdout, "ready %s\n", n.URL())
+	})
+}
+
+func (c *demoCommand) config(k *sim.Country) node.Config {
+	cfg := node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, National: sim.National.String(), Open: c.Open, Demo: true}
+	for _, o := range k.Organisations() {
+		if o.Tenant {
+			cfg.Tenants = append(cfg.Tenants, node.TenantConfig{Code: o.Code.String(), Name: o.Name, Kind: o.Kind})
+		}
+	}
+	return cfg
+}
+
+const countryFile = "country.json"
+
+// seeded is the country that the data folder holds, or the one to seed it with. Another seed or size on existing data is
+// an error: the people would not be those whom the tour names.
+func (c *demoCommand) seeded(now time.Time) (country, error) {
+	want := country{Seed: c.Seed, People: c.People, Day: now}
+	text, err := os.ReadFile(filepath.Join(c.Data, countryFile))
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(node.DatabasePath(c.Data)); err == nil {
+			return want, fault.New(fault.Conflict, "%s holds a country whose seeding did not finish; remove the folder, or name another with --data", c.Data)
+		}
+		return want, nil
+	}
+	if err != nil {
+		return want, err
+	}
+	var was country
+	if err := json.Unmarshal(text, &was); err != nil {
+		return was, fault.Wrap(err, fault.Invalid, "%s in %s cannot be read; remove the folder, or name another with --data", countryFile, c.Data)
+	}
+	if was.Seed != want.Seed || was.People != want.People {
+		return was, fault.New(fault.Conflict, "%s holds the country of --seed %d --people %d; use those, remove the folder, or name another with --data", c.Data, was.Seed, was.People)
+	}
+	return was, nil
+}
+
+func (c *demoCommand) seed(s *session, n *node.Node, k *sim.Country, was country) error {
+	path := filepath.Join(c.Data, countryFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := seedCountry(s.ctx, n, k, s.stderr); err != nil {
+		return err
+	}
+	text, err := json.Marshal(was)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+// tour says who to be, whom to find and what to try, in two minutes.
+func tour(w io.Writer, url string, k *sim.Country) {
+	stops, err := k.Tour()
+	if err != nil {
+		fmt.Fprintln(w, "the tour is not to be had:", err)
+		return
+	}
+	fmt.Fprintf(w, "\nOpenSpine: a made-up country. Open %s/sign-in and be anybody with one click.\n\n", url)
+	for i, stop := range stops {
+		fmt.Fprintf(w, "  %d. %s\n", i+1, describe(stop))
+	}
+	fmt.Fprintf(w, "\n  FHIR R4: %s/FHIR/R4 (developers: %s/developer)\n\n", url, url)
+}
+
+func describe(stop sim.Stop) string {
+	who, whom := stop.User.Name, stop.Person.Display()+" ("+stop.Person.NHSNumber.Display()+")"
+	switch stop.Do {
+	case "find":
+		return "Be " + who + " and find " + whom + "."
+	case "correct":
+		return fmt.Sprintf("Correct the record: the given name is %q and should be %q. Then look at its history, and undo.", stop.Is, stop.Should)
+	case "namesakes":
+		return "Find " + whom + ": a neighbour has nearly the same name. The list says so."
+	case "break-glass":
+		return "Open " + whom + ": the record is restricted. Break the glass with a reason; the privacy officer is told."
+	case "stranger":
+		return "Be " + who + ", who looks after nobody here, and look for " + whom + ": the chart stays shut."
+	case "self":
+		return "Be " + who + " and see who has looked at your record."
+	case "look":
+		return "Be " + who + ", the privacy officer: the alerts, and who looked at " + whom + "."
+	}
+	return stop.Do
+}
+
+// users are those whom a visitor can be, as access knows them.
+func users(k *sim.Country) ([]access.User, error) {
+	var all []access.User
+	for _, u := range k.Users() {
+		all = append(all, access.User{Principal: access.Principal{ID: u.ID, Name: u.Name, Role: access.Role(u.Role), Organisation: u.Organisation, Person: u.Person}, Demo: !u.Open})
+	}
+	return all, nil
+}
+
+var _ = context.Background

@@ -1,0 +1,78 @@
+// Command openspine is the whole programme as one binary: a demonstration country, a node, and the tools that
+// load, keep, prove and measure one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/openspine/openspine/fault"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// commands are what openspine can be told to do.
+type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
+	Serve   serveCommand   `cmd:"" help:"Run a node as its configuration file says."`
+	Import  importCommand  `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
+	Backup  backupCommand  `cmd:"" help:"Copy a node's data to a file while it runs."`
+	Restore restoreCommand `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
+	Audit   auditCommand   `cmd:"" help:"Prove that the account of who saw and did what has not been touched."`
+	Bench   benchCommand   `cmd:"" help:"Measure a node, this one or any FHIR server by its URL."`
+	Version versionCommand `cmd:"" help:"Print which build this is."`
+}
+
+// session is what each command is handed.
+type session struct {
+	ctx    context.Context
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// run parses the words of the command line and does what they say; it is the whole program, for tests as well.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c commands
+	status := 0
+	parser, err := kong.New(&c, kong.Name("openspine"),
+		kong.Description("Health IT for a whole country: the spine, its records, and who may see them.\n\nStart with: openspine demo"),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		fmt.Fprintln(stderr, "openspine:", err)
+		return 2
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	helped := false
+	parser.Exit = func(code int) { status, helped = code, true }
+	k, err := parser.Parse(args)
+	if helped {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "openspine: %v\nRun openspine --help, or openspine COMMAND --help, to see what there is.\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := k.Run(&session{ctx: ctx, stdout: stdout, stderr: stderr}); err != nil {
+		fmt.Fprintln(stderr, "openspine:", explain(err))
+		return 1
+	}
+	return 0
+}
+
+// explain is what a person at the command line is told: unlike a caller over the network, they may see the cause.
+func explain(err error) string {
+	if fault.KindOf(err) == fault.Internal {
+		return err.Error()
+	}
+	return fault.MessageOf(err)
+}

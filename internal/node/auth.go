@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/web"
+)
+
+// authenticate says who sent a request: whoever a bearer token speaks for, or else whoever is signed in, or else, under
+// --open and for an API call alone, the demonstration clinician. A token that is presented is always checked.
+func (n *Node) authenticate(r *http.Request) (access.Principal, error) {
+	token, presented, err := access.BearerToken(r.Header.Get("Authorization"))
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if presented {
+		return n.kernel.Verifier.Verify(r.Context(), token)
+	}
+	if secret := access.SecretOf(r); secret != "" {
+		s, err := n.kernel.Gate.SessionOf(r.Context(), secret)
+		if err != nil {
+			return access.Principal{}, err
+		}
+		return s.Principal, nil
+	}
+	if n.open != nil && strings.HasPrefix(r.URL.Path, "/FHIR/") {
+		return *n.open, nil
+	}
+	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in, or send a bearer token; the developer's page has one ready.")
+}
+
+// viewer is what the shell of each page says about who is looking.
+func (n *Node) viewer(ctx context.Context, p access.Principal, path string) web.Viewer {
+	v := web.Viewer{Name: p.Name, Role: web.RoleName(ctx, string(p.Role)), Organisation: n.nameOf(p.Organisation), Session: p.SessionID, SignOutURL: "/sign-out"}
+	for _, s := range n.services {
+		for _, l := range s.Links {
+			if len(l.Roles) == 0 || slices.Contains(l.Roles, p.Role) {
+				v.Nav = append(v.Nav, web.Link{Text: web.Text(ctx, l.Key), URL: l.Path, Current: l.Path == path})
+			}
+		}
+	}
+	return v
+}
+
+func (n *Node) nameOf(code ident.ODSCode) string {
+	for _, t := range n.tenants {
+		if t.Code == code {
+			return t.Name
+		}
+	}
+	if code.IsZero() {
+		return ""
+	}
+	return code.String()
+}
+
+// asPage prepares a request for a page: the site's headers, the language, and who is looking.
+func (e *edge) asPage(next http.Handler) http.Handler {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := web.WithRequestID(r.Context(), visitOf(r).id)
+		if p, err := e.Principal(r); err == nil {
+			ctx = web.WithViewer(ctx, e.node.viewer(ctx, p, r.URL.Path))
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+	return e.node.site.Middleware(inner)
+}
+
+// pages words failures for people; somebody who has not signed in is sent to where they can, and back.
+type pages struct{}
+
+// Refuse answers with a page that says what happened and what to do.
+func (pages) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if fault.Is(err, fault.Unauthenticated) && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, "/sign-in?to="+urlQuery(r), http.StatusSeeOther)
+		return
+	}
+	web.Problem(w, r, err)
+}
+
+var _ catalogue.Desk = (*edge)(nil)

@@ -1,0 +1,181 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+)
+
+// Config is what one node is told: where it listens, where it keeps its data, whose records it holds.
+type Config struct {
+	// Name is the node's own name, shown to people.
+	Name string `koanf:"name"`
+	// Addr is where pages and APIs are served, for example 127.0.0.1:8080.
+	Addr string `koanf:"addr"`
+	// TLSAddr serves the same over TLS; empty means not.
+	TLSAddr string `koanf:"tls-addr"`
+	// TLSCert and TLSKey are PEM files; without them a certificate is made and kept beside the data.
+	TLSCert string `koanf:"tls-cert"`
+	TLSKey  string `koanf:"tls-key"`
+	// MetricsAddr serves /metrics and pprof, on loopback; empty means not.
+	MetricsAddr string `koanf:"metrics-addr"`
+	// BaseURL is how others reach the node, when it stands behind a proxy; empty means http://Addr.
+	BaseURL string `koanf:"base-url"`
+	// Data is the folder of the account's log, keys and, on SQLite, the database.
+	Data string `koanf:"data"`
+	// Database is a PostgreSQL URL; empty means SQLite in Data.
+	Database string `koanf:"database"`
+	// National is the tenant that /FHIR/R4 stands for.
+	National string `koanf:"national"`
+	// Tenants are the organisations whose records the node keeps.
+	Tenants []TenantConfig `koanf:"tenants"`
+	// Definitions are folders or packages (.tgz) of further FHIR definitions.
+	Definitions []string `koanf:"definitions"`
+	// Policies is a folder of local Cedar policies, which may only forbid.
+	Policies string `koanf:"policies"`
+	// OTLP is the URL of an OpenTelemetry collector; empty means no traces.
+	OTLP string `koanf:"otlp"`
+
+	// Open lets API calls without a token act as a demonstration clinician. Loopback only.
+	Open bool `koanf:"-"`
+	// Demo turns on one-click sign-in and the banner that says people are made up.
+	Demo bool `koanf:"-"`
+}
+
+// TenantConfig is one organisation in a configuration file.
+type TenantConfig struct {
+	Code string `koanf:"code"`
+	Name string `koanf:"name"`
+	Kind string `koanf:"kind"`
+}
+
+// defaults are what serve runs with when the file is silent.
+func defaults() Config {
+	return Config{Name: "openspine", Addr: "127.0.0.1:8080", MetricsAddr: "", Data: "openspine-data", National: "X26",
+		Tenants: []TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
+}
+
+// ReadConfig reads a YAML file. A key that it does not know is refused by name, so that a slip never passes for a setting.
+func ReadConfig(path string) (Config, error) {
+	c := defaults()
+	k := koanf.New("/")
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		if os.IsNotExist(err) {
+			return c, fault.Wrap(err, fault.NotFound, "there is no configuration file %s", path)
+		}
+		return c, fault.Wrap(err, fault.Invalid, "the configuration file %s is not YAML: %v", path, err)
+	}
+	known := map[string]bool{"name": true, "addr": true, "tls-addr": true, "tls-cert": true, "tls-key": true, "metrics-addr": true, "base-url": true,
+		"data": true, "database": true, "national": true, "tenants": true, "definitions": true, "policies": true, "otlp": true}
+	var unknown []string
+	for key := range k.Raw() {
+		if !known[key] {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return c, fault.New(fault.Invalid, "%s: unknown setting %s; there are: %s", path, strings.Join(unknown, ", "), strings.Join(sortedKeys(known), ", "))
+	}
+	if err := unknownTenantKeys(path, k.Get("tenants")); err != nil {
+		return c, err
+	}
+	if k.Exists("tenants") {
+		c.Tenants = nil
+	}
+	if err := k.Unmarshal("", &c); err != nil {
+		return c, fault.Wrap(err, fault.Invalid, "%s: %v", path, err)
+	}
+	_, err := c.tenants()
+	return c, err
+}
+
+func unknownTenantKeys(path string, raw any) error {
+	list, _ := raw.([]any)
+	for i, item := range list {
+		entry, ok := item.(map[string]any)
+		if !ok {
+			return fault.New(fault.Invalid, "%s: tenants[%d] must have code, name and kind", path, i)
+		}
+		for key := range entry {
+			if key != "code" && key != "name" && key != "kind" {
+				return fault.New(fault.Invalid, "%s: tenants[%d]: unknown setting %s; there are: code, kind, name", path, i, key)
+			}
+		}
+	}
+	return nil
+}
+
+func sortedKeys(m map[string]bool) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// tenants parses the organisations; the national one must be among them.
+func (c Config) tenants() ([]catalogue.Tenant, error) {
+	kinds := []string{"national", "hospital", "practice", "pharmacy"}
+	var all []catalogue.Tenant
+	seen := map[ident.ODSCode]bool{}
+	for _, t := range c.Tenants {
+		code, err := ident.ParseODSCode(t.Code)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "tenant %q: %s", t.Code, fault.MessageOf(err))
+		}
+		if !slices.Contains(kinds, t.Kind) {
+			return nil, fault.New(fault.Invalid, "tenant %s: kind %q is none of %s", code, t.Kind, strings.Join(kinds, ", "))
+		}
+		if seen[code] {
+			return nil, fault.New(fault.Invalid, "tenant %s is named twice", code)
+		}
+		seen[code] = true
+		all = append(all, catalogue.Tenant{Code: code, Name: t.Name, Kind: t.Kind})
+	}
+	if national, err := ident.ParseODSCode(c.National); err != nil || !seen[national] {
+		return nil, fault.New(fault.Invalid, "the national tenant %q is not among the tenants", c.National)
+	}
+	return all, nil
+}
+
+// checkOpen refuses --open anywhere but on loopback.
+func (c Config) checkOpen() error {
+	if !c.Open {
+		return nil
+	}
+	if c.TLSAddr != "" {
+		return fault.New(fault.Invalid, "--open never runs with a TLS listener: leave out --tls-addr or --open")
+	}
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "--addr %q is not host:port", c.Addr)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fault.New(fault.Invalid, "--open is for loopback only, and %s is not: use --addr 127.0.0.1:8080, or leave out --open", c.Addr)
+	}
+	return nil
+}
+
+// drainTime is how long a stopping node lets answers finish; SIGTERM to exit stays within 10 s.
+const drainTime = 8 * time.Second
+
+// listenFault words a listener that could not be had.
+func listenFault(err error, flag, addr string) error {
+	return fault.Wrap(err, fault.Unavailable, "cannot listen on %s (%v): is another program there? choose another address with %s", addr, fmt.Sprint(err), flag)
+}

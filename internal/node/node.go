@@ -1,0 +1,189 @@
+// Package node assembles one running OpenSpine: a database, the kernel over it, the services that it was told to run, and
+// the edge at which requests arrive. A country is a list of nodes; a laptop is a list of one.
+//
+//	           ┌────────────────────────── node ──────────────────────────┐
+//	request ─▶ │ edge ─▶ service's route ─▶ access ─▶ record ─▶ store      │ ─▶ answer, after its entry on the account
+//	           │            jobs, watches ──────────▲      audit (seals)   │
+//	           └───────────────────────────────────────────────────────────┘
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+)
+
+// Node is one running OpenSpine. Open makes it, Serve runs it, Close ends it.
+type Node struct {
+	cfg      Config
+	clock    clock.Clock
+	log      *slog.Logger
+	kernel   catalogue.Kernel
+	tenants  []catalogue.Tenant
+	services []catalogue.Service
+	site     *web.Site
+	edge     *edge
+	apiFace  face
+	pageFace face
+	metrics  *metrics
+	runners  []runner
+	ready    atomic.Bool
+	open     *access.Principal
+
+	plain, secure, figures net.Listener
+}
+
+// runner is work of the kernel's own that goes on while the node serves.
+type runner struct {
+	name string
+	work func(context.Context) error
+}
+
+// Options are what is handed in: time and the log.
+type Options struct {
+	Clock  clock.Clock
+	Logger *slog.Logger
+}
+
+// Open opens the data that the configuration names and assembles the services. The node does not listen yet.
+func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	tenants, err := cfg.tenants()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, clock: o.Clock, log: o.Logger.With("node", cfg.Name), tenants: tenants}
+	if err := n.openKernel(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	if err := n.assemble(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// DatabasePath is where a node with this data folder keeps its SQLite database.
+func DatabasePath(data string) string { return filepath.Join(data, "openspine.db") }
+
+func (n *Node) openKernel(ctx context.Context) error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "the data folder %s cannot be made: %v", n.cfg.Data, err)
+	}
+	url := n.cfg.Database
+	if url == "" {
+		url = DatabasePath(n.cfg.Data)
+	}
+	db, err := store.Open(ctx, url, store.Options{Clock: n.clock, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	n.kernel.DB = db
+	if err := db.Migrate(ctx, Schemas()...); err != nil {
+		return err
+	}
+	national, err := ident.ParseODSCode(n.cfg.National)
+	if err != nil {
+		return err
+	}
+	defs := definition.R4()
+	if len(n.cfg.Definitions) > 0 {
+		if defs, err = definition.Load(defs, n.cfg.Definitions...); err != nil {
+			return err
+		}
+	}
+	account, err := audit.Open(db, filepath.Join(n.cfg.Data, "account"), audit.Options{Clock: n.clock, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	options := access.Options{DB: db, Audit: account, Clock: n.clock, Logger: n.log, National: national}
+	if n.cfg.Policies != "" {
+		options.Policies = os.DirFS(n.cfg.Policies)
+	}
+	gate, err := access.Open(options)
+	if err != nil {
+		return err
+	}
+	records, err := record.Open(ctx, record.Options{DB: db, Clock: n.clock})
+	if err != nil {
+		return err
+	}
+	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
+		National: national, Tenants: n.tenants, BaseURL: n.URL}
+	n.runners = append(n.runners, runner{"account", account.Run})
+	return nil
+}
+
+// Kernel is what the node's services stand on; for tools and tests that work beside them.
+func (n *Node) Kernel() catalogue.Kernel { return n.kernel }
+
+// Services are what the node runs.
+func (n *Node) Services() []catalogue.Service { return n.services }
+
+// hosts reports whether the node keeps the records of a tenant.
+func (n *Node) hosts(tenant ident.ODSCode) bool {
+	for _, t := range n.tenants {
+		if t.Code == tenant {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *Node) locate(ctx context.Context, tenant ident.ODSCode, typ, id string) (access.Place, error) {
+	return n.kernel.Records.Locate(ctx, record.Ref{Tenant: tenant, Type: typ, ID: id})
+}
+
+// ServeHTTP answers one request, wherever it came in.
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/assets/") {
+		n.site.Assets().ServeHTTP(w, r)
+		return
+	}
+	n.edge.ServeHTTP(w, r)
+}
+
+// Close seals what is not sealed yet and closes the data. It may be called again.
+func (n *Node) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{n.plain, n.secure, n.figures} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if n.kernel.Records != nil {
+		n.kernel.Records.Close()
+	}
+	if n.kernel.Audit != nil {
+		errs = append(errs, n.kernel.Audit.Close())
+		n.kernel.Audit = nil
+	}
+	if n.kernel.DB != nil {
+		errs = append(errs, n.kernel.DB.Close())
+		n.kernel.DB = nil
+	}
+	return errors.Join(errs...)
+}

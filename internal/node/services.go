@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhirapi"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/signin"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+)
+
+// Schemas are the tables of the kernel and of every service there is, so that a backup of one node can be opened by another.
+func Schemas() []store.Schema {
+	return []store.Schema{audit.Schema(), access.Schema(), record.Schema()}
+}
+
+// list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
+func (n *Node) list() []catalogue.Service {
+	k := n.kernel
+	return []catalogue.Service{
+		signin.Service(k, n.cfg.Demo),
+		// fhirapi.Service(k, n.owned),
+		n.health(),
+	}
+}
+
+func (n *Node) owned() []catalogue.Owned {
+	var all []catalogue.Owned
+	for _, s := range n.services {
+		all = append(all, s.Owns...)
+	}
+	return all
+}
+
+// assemble makes the site, the services and the edge.
+func (n *Node) assemble(ctx context.Context) error {
+	environment := web.Live
+	if n.cfg.Demo {
+		environment = web.Demonstration
+	}
+	var err error
+	if n.site, err = web.New(web.Options{Clock: n.clock, Environment: environment, OpenAPI: n.cfg.Open}); err != nil {
+		return err
+	}
+	issuer, err := access.OpenIssuer(n.cfg.Data, n.cfg.Name, n.audience(), n.clock)
+	if err != nil {
+		return err
+	}
+	verifier, err := n.kernel.Gate.NewVerifier(n.audience(), issuer.Trust())
+	if err != nil {
+		return err
+	}
+	n.kernel.Issuer, n.kernel.Verifier = issuer, verifier
+	n.apiFace, n.pageFace = fhirapi.Face{}, pages{}
+	n.services = n.list()
+	n.metrics = newMetrics(func() float64 {
+		count, err := n.kernel.Audit.Unsealed(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(count)
+	})
+	n.edge = newEdge(n, n.services)
+	return nil
+}
+
+// audience is what a token must be for to be taken here: one per node.
+func (n *Node) audience() string { return "openspine:" + n.cfg.Name }
+
+// SetOpen lets API calls without a token act as p (--open).
+func (n *Node) SetOpen(p access.Principal) {
+	p.AuthMethod = "open"
+	n.open = &p
+}
+
+// health are the addresses that whoever runs the node watches.
+func (n *Node) health() catalogue.Service {
+	text := func(w http.ResponseWriter, s string) error {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, err := w.Write([]byte(s + "\n"))
+		return err
+	}
+	return catalogue.Service{Name: "node", Summary: "Whether the node is up and ready.", API: []catalogue.Route{
+		catalogue.Public("GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { return text(w, "up") }),
+		catalogue.Public("GET /readyz", func(w http.ResponseWriter, r *http.Request) error {
+			if !n.ready.Load() {
+				return fault.New(fault.Unavailable, "not ready: starting or stopping")
+			}
+			if err := n.kernel.DB.Read(r.Context(), func(tx *store.Tx) error {
+				var one int64
+				return tx.QueryRow(`SELECT 1`).Scan(&one)
+			}); err != nil {
+				return fault.Wrap(err, fault.Unavailable, "not ready: the database does not answer")
+			}
+			return text(w, "ready")
+		}),
+		catalogue.Public("GET /jwks", func(w http.ResponseWriter, _ *http.Request) error {
+			keys, err := n.kernel.Issuer.JWKS()
+			if err != nil {
+				return err
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, err = w.Write(keys)
+			return err
+		}),
+	}}
+}
+
+func urlQuery(r *http.Request) string { return url.QueryEscape(r.URL.RequestURI()) }

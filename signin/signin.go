@@ -1,0 +1,102 @@
+// Package signin is the door: who are you, and in which role do you come in? In a demonstration anybody can be anybody
+// with one click; the full identity provider stands behind the same door later.
+//
+//	(nobody) ── choose who to be ──► signed in ── sign out, or half an hour of nothing ──► (nobody)
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/web"
+)
+
+// door is the sign-in of one node.
+type door struct {
+	k    catalogue.Kernel
+	demo bool
+}
+
+// Service is the sign-in pages; demo offers everybody with one click.
+func Service(k catalogue.Kernel, demo bool) catalogue.Service {
+	d := &door{k, demo}
+	return catalogue.Service{Name: "signin", Summary: "Sign in and out.", Pages: []catalogue.Route{
+		catalogue.Public("GET /sign-in", d.show),
+		catalogue.Public("POST /sign-in", d.enter),
+		catalogue.ForRole("POST /sign-out", d.leave),
+	}}
+}
+
+func (d *door) show(w http.ResponseWriter, r *http.Request) error {
+	if !d.demo {
+		return web.Render(w, r, http.StatusOK, closedPage())
+	}
+	users, err := d.k.Gate.DemoUsers(r.Context())
+	if err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, choosePage(d.groups(users), within(r.URL.Query().Get("to"))))
+}
+
+// group is the users of one organisation.
+type group struct {
+	Name  string
+	Users []access.User
+}
+
+func (d *door) groups(users []access.User) []group {
+	var all []group
+	for _, u := range users {
+		name := u.Organisation.String()
+		for _, t := range d.k.Tenants {
+			if t.Code == u.Organisation {
+				name = t.Name
+			}
+		}
+		if len(all) == 0 || all[len(all)-1].Name != name {
+			all = append(all, group{Name: name})
+		}
+		last := &all[len(all)-1]
+		last.Users = append(last.Users, u)
+	}
+	return all
+}
+
+func (d *door) enter(w http.ResponseWriter, r *http.Request) error {
+	if !d.demo {
+		return fault.New(fault.Forbidden, "This is not a demonstration; sign in with your own account.")
+	}
+	if err := r.ParseForm(); err != nil {
+		return fault.Wrap(err, fault.Invalid, "The form could not be read.")
+	}
+	s, err := d.k.Gate.SignIn(r.Context(), r.PostForm.Get("user"), "demo", access.SecretOf(r))
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, s.Cookie(r.TLS != nil))
+	return web.SeeOther(w, r, within(r.PostForm.Get("to")))
+}
+
+func (d *door) leave(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	if err := web.CheckForm(r, ""); err != nil {
+		return err
+	}
+	if err := d.k.Gate.SignOut(r.Context(), access.Session{Secret: access.SecretOf(r), Principal: p}); err != nil {
+		return err
+	}
+	http.SetCookie(w, access.NoCookie(r.TLS != nil))
+	return web.SeeOther(w, r, "/sign-in")
+}
+
+// within is to when it is a path on this site, and the home page otherwise: a link never sends anybody elsewhere.
+func within(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		return "/"
+	}
+	return to
+}
