@@ -39,6 +39,19 @@ func TestAListIsNarrowedInPlace(t *testing.T) {
 	p.Healthy()
 }
 
+func TestAFailureInPlaceIsShown(t *testing.T) {
+	// given a list whose order has been tampered with
+	server, s := catalogueServer(t, false)
+	dressed(t, s)
+	p := webtest.Open(t, server.URL+web.GalleryPath+"?sort=name")
+	p.Eval(`document.querySelector("input[name=sort]").value = "bogus"`, nil)
+	// when it is narrowed, then the page says what is wrong instead of doing nothing
+	p.Type("#name", kb.Enter)
+	p.Wait(`document.querySelector("main h1").textContent === "We could not understand that"`)
+	p.Sees("This list cannot be ordered by bogus.", "SMITH, John (Mr)")
+	p.Axe()
+}
+
 func TestAnNHSNumberIsCopiedAsTenDigits(t *testing.T) {
 	server, _ := catalogueServer(t, false)
 	p := webtest.Open(t, server.URL+web.GalleryPath)

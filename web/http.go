@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/a-h/templ"
 
@@ -105,7 +108,7 @@ type problem struct {
 
 func problemOf(ctx context.Context, err error) problem {
 	kind := fault.KindOf(err)
-	p := problem{Message: fault.MessageOf(err), Request: requestID(ctx), SignIn: kind == fault.Unauthenticated}
+	p := problem{Message: sentence(fault.MessageOf(err)), Request: requestID(ctx), SignIn: kind == fault.Unauthenticated}
 	key := "web.problem." + kind.String()
 	if !HasText(key + ".title") {
 		key = "web.problem.internal"
@@ -115,17 +118,30 @@ func problemOf(ctx context.Context, err error) problem {
 	}
 	p.Title, p.Help = Text(ctx, key+".title"), Text(ctx, key+".help")
 	issues := fault.IssuesOf(err)
-	if len(issues) == 1 && issues[0].Diagnostics == p.Message {
+	if len(issues) == 1 && sentence(issues[0].Diagnostics) == p.Message {
 		return p
 	}
 	for _, i := range issues {
-		p.Issues = append(p.Issues, i.Diagnostics)
+		p.Issues = append(p.Issues, sentence(i.Diagnostics))
 	}
 	return p
 }
 
+// sentence makes a fault's message, which has neither capital nor stop, fit to stand by itself on a page.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return s
+	}
+	s = string(unicode.ToUpper(first)) + s[size:]
+	if !strings.ContainsRune(".!?:", rune(s[len(s)-1])) {
+		s += "."
+	}
+	return s
+}
+
 func newID() string {
-	b := make([]byte, 9)
+	b := make([]byte, 6)
 	rand.Read(b)
-	return base64.RawURLEncoding.EncodeToString(b)
+	return hex.EncodeToString(b)
 }

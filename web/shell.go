@@ -74,9 +74,11 @@ func openAPI(ctx context.Context) bool {
 	return s != nil && s.openAPI
 }
 
-// htmxConfig keeps htmx inside the content security policy and keeps pages about people out of the browser's storage.
+// htmxConfig keeps htmx inside the content security policy and pages about people out of the browser's storage, and shows
+// the problem page in place of what is on the page when a request for a part of it fails.
 const htmxConfig = `{"includeIndicatorStyles":false,"allowEval":false,"allowScriptTags":false,"selfRequestsOnly":true,` +
-	`"historyCacheSize":0,"refreshOnHistoryMiss":true,"scrollIntoViewOnBoost":false}`
+	`"historyCacheSize":0,"refreshOnHistoryMiss":true,"scrollIntoViewOnBoost":false,"responseHandling":[{"code":"204","swap":false},{"code":"[23]..","swap":true},` +
+	`{"code":"[45]..","swap":true,"error":true,"target":"#maincontent","select":"#maincontent","swapOverride":"outerHTML"}]}`
 
 func scriptAttributes(ctx context.Context) templ.Attributes {
 	a := templ.Attributes{"data-copied": Text(ctx, "web.copy.done"), "data-paused": Text(ctx, "web.live.paused")}

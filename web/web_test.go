@@ -150,13 +150,13 @@ func TestEveryProblemHasAPage(t *testing.T) {
 	for _, k := range fault.All() {
 		w := serve(s, web.Viewer{}, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) {
 			r = r.WithContext(web.WithRequestID(r.Context(), "req-42"))
-			web.Problem(w, r, fault.WithIssues(k, "only the ward's own staff may do this", fault.Issue{Diagnostics: "one <b>thing</b>"}))
+			web.Problem(w, r, fault.WithIssues(k, "only the ward’s own staff may do this", fault.Issue{Diagnostics: "one <b>thing</b>"}))
 		})
 		body := w.Body.String()
 		if w.Code != k.HTTPStatus() || !strings.Contains(body, "req-42") || strings.Contains(body, "[web.") || strings.Contains(body, "<b>thing") {
 			t.Errorf("%v: %d\n%s", k, w.Code, body)
 		}
-		if told := strings.Contains(body, "only the ward"); told != (k != fault.Internal) {
+		if told := strings.Contains(body, "Only the ward’s own staff may do this."); told != (k != fault.Internal) {
 			t.Errorf("%v: the message is shown: %v", k, told)
 		}
 	}
