@@ -3,6 +3,7 @@ package sim_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/sim"
@@ -10,14 +11,33 @@ import (
 
 func TestPeople(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3} {
-		k := country(t, seed, 6000)
-		checkPeople(t, k)
+		people := checkPeople(t, country(t, seed, 6000))
+		checkShares(t, people, sim.DayOf(now))
 	}
 }
 
-func checkPeople(t *testing.T, k *sim.Country) {
+// Whatever the seed, the size and the day, people are consistent.
+func TestPeopleOfManyCountries(t *testing.T) {
+	days := []time.Time{
+		time.Date(2028, 2, 29, 23, 59, 0, 0, time.UTC), time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		time.Date(2040, 3, 1, 0, 0, 0, 0, time.FixedZone("", 14*3600)), time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	for seed := range uint64(60) {
+		size := sim.MinPeople + int(seed*seed*7%900)
+		k, err := sim.New(sim.Config{Seed: seed * 0x9e3779b97f4a7c15, People: size, Now: days[seed%5]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPeople(t, k)
+		if t.Failed() {
+			t.Fatalf("seed %d, %d people, %s", seed, size, k.Today().Format(time.DateOnly))
+		}
+	}
+}
+
+func checkPeople(t *testing.T, k *sim.Country) []*sim.Person {
 	t.Helper()
-	today := sim.DayOf(now)
+	today := sim.DayOf(k.Today())
 	var people []*sim.Person
 	last := ""
 	for p := range k.Everyone() {
@@ -33,9 +53,17 @@ func checkPeople(t *testing.T, k *sim.Country) {
 	if len(people) != k.People() {
 		t.Fatalf("%d people of %d", len(people), k.People())
 	}
-	var children, old, restricted, dead, moved, renamed, twins int
 	for _, p := range people {
 		checkLife(t, p, today)
+		checkFamily(t, p, people)
+	}
+	return people
+}
+
+func checkShares(t *testing.T, people []*sim.Person, today sim.Day) {
+	t.Helper()
+	var children, old, restricted, dead, moved, renamed, twins int
+	for _, p := range people {
 		age := p.Age(today)
 		children += btoi(age < 18)
 		old += btoi(age > 65)
@@ -44,7 +72,6 @@ func checkPeople(t *testing.T, k *sim.Country) {
 		moved += btoi(len(p.Addresses) > 1)
 		renamed += btoi(len(p.Names) > 1)
 		twins += btoi(p.Twin != 0)
-		checkFamily(t, p, people)
 	}
 	within(t, "children", children, len(people), 0.15, 0.27)
 	within(t, "people over 65", old, len(people), 0.14, 0.27)
