@@ -3,12 +3,14 @@ package audit
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"time"
 
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/client"
 	"github.com/transparency-dev/tessera/storage/posix"
+	"k8s.io/klog/v2"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/store"
@@ -180,6 +182,9 @@ func (l *Log) record(ctx context.Context, batches []leaf, at []int64, checkpoint
 
 // start opens the log for adding, and adopts what it holds beyond the seal rows.
 func (l *Log) start(ctx context.Context) error {
+	// Tessera tells klog, which only it uses here, of each file it makes; failures come back as errors.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	driver, err := posix.New(life, posix.Config{Path: l.logDir()})
 	if err != nil {
