@@ -24,7 +24,7 @@ type pgEngine struct {
 	opt     Options
 	writers *pgxpool.Pool
 	readers *pgxpool.Pool
-	waiting atomic.Int64
+	waiting atomic.Int64 // writes running or waiting
 	closed  atomic.Bool
 	once    sync.Once
 	queries sync.Map // as written → for PostgreSQL

@@ -25,7 +25,7 @@ func (e *pgEngine) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) 
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
-	if e.waiting.Add(1) > int64(e.opt.MaxQueue) {
+	if e.waiting.Add(1) > int64(e.opt.MaxQueue+pgWriters) {
 		e.waiting.Add(-1)
 		return fault.New(fault.Unavailable, "too many changes are waiting to be written; try again in a moment")
 	}

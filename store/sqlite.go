@@ -78,7 +78,7 @@ func dial(path string, o Options) (*conn, error) {
 	}
 	return c.pragmas(
 		"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-		"cache_size=-16384", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
+		"cache_size=-16384", "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
 }
 
 // dialReader opens a connection that cannot write.
@@ -87,7 +87,7 @@ func dialReader(path string, o Options) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.pragmas("busy_timeout=5000", "query_only=ON", "temp_store=MEMORY", "cache_size=-8192", "trusted_schema=OFF")
+	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-8192", "trusted_schema=OFF")
 }
 
 func connect(path string, o Options) (*conn, error) {
