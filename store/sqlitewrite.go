@@ -419,8 +419,8 @@ func (w *writer) retrySolo(cause error) {
 	}
 	w.opt.Logger.LogAttrs(context.Background(), slog.LevelWarn, "store: a shared transaction was lost; its functions are run again one by one",
 		slog.Int("functions", len(w.batch)), slog.String("error", cause.Error()))
-	again := make([]*job, 0, len(w.batch)+len(w.queue))
 	w.mu.Lock()
+	again := make([]*job, 0, len(w.batch)+len(w.queue))
 	for _, j := range w.batch {
 		j.solo, j.state, j.err = true, waiting, nil
 		again = append(again, j)
