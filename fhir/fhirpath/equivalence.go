@@ -73,9 +73,14 @@ func significantScale(d *apd.Decimal) int {
 	return scale(reduced)
 }
 
-// folded is text without case, and with each run of space as one space.
+// folded is text without case, and with every white character as a space.
 func folded(s string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToLower(s), unicode.IsSpace), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		return unicode.ToLower(r)
+	}, s)
 }
 
 // equivalentNodes compares elements, ignoring ids and the order of what repeats.

@@ -190,6 +190,6 @@ func (n *call) stringInput(in []Value) (string, bool, error) {
 	return oneString(in, n.at, "the input of "+n.name+"()")
 }
 
-func (n *call) fail(format string, args ...any) error {
+func (n *call) fail(format string, args ...any) *Error {
 	return failure(Execution, n.at, n.name+"(): "+format, args...)
 }

@@ -50,7 +50,7 @@ func calendarForUCUM(code string) string {
 	return code
 }
 
-// span is what a unit is when it is or is not a calendar word. A year and a month of the calendar are of a dimension
+// unitOf is a unit by its UCUM code or calendar word. A year and a month of the calendar are of a dimension
 // of their own: they are no fixed number of days.
 func unitOf(unit string) (unitValue, bool) {
 	switch strings.TrimSuffix(unit, "s") {
@@ -116,11 +116,29 @@ func compareQuantity(a, b *Value) (order int, known bool) {
 	if !ok {
 		return 0, false
 	}
+	if isCalendarWord(a.str) && isCalendarWord(b.str) && inMonths(a.str) != inMonths(b.str) {
+		return compareSpans(x, y, a.str, b.str), true
+	}
 	v, ok := unitOf(b.str)
 	if !ok || u.dimension() != v.dimension() {
 		return 0, false
 	}
 	return u.base(x).Cmp(v.base(y)), true
+}
+
+// inMonths says whether a calendar word is a year or a month, of which the length varies.
+func inMonths(unit string) bool {
+	u, ok := calendarUnitOf(unit)
+	return ok && u.calendar
+}
+
+// compareSpans orders years or months beside weeks, days or shorter, all of the calendar: a year counts as 365 days and
+// a month as 30 (https://hl7.org/fhirpath/N1/#time-valued-quantities).
+func compareSpans(x, y *apd.Decimal, unitX, unitY string) int {
+	u, _ := calendarUnitOf(unitX)
+	v, _ := calendarUnitOf(unitY)
+	a, b := ratOf(x), ratOf(y)
+	return a.Mul(a, big.NewRat(u.size, 1)).Cmp(b.Mul(b, big.NewRat(v.size, 1)))
 }
 
 // equivalentQuantity compares to the precision of the less precise of the two.

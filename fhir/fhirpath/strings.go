@@ -149,7 +149,8 @@ func preparePattern(n *call) error {
 	if lit, ok := n.args[0].(*literal); ok && lit.value.typ == typeString {
 		p, err := n.compile(lit.value.str)
 		if err != nil {
-			return failure(Semantic, n.at, "%s", err)
+			err.Phase = Semantic
+			return err
 		}
 		n.bound = p
 	}
@@ -157,7 +158,7 @@ func preparePattern(n *call) error {
 }
 
 // compile reads a pattern. A dot matches every character, the end of a line too.
-func (n *call) compile(pattern string) (*regexp.Regexp, error) {
+func (n *call) compile(pattern string) (*regexp.Regexp, *Error) {
 	if len(pattern) > 4096 {
 		return nil, n.fail("a pattern may have at most 4096 bytes")
 	}
@@ -183,7 +184,11 @@ func (r *run) pattern(n *call) (*regexp.Regexp, error) {
 	if err := r.tick(100); err != nil {
 		return nil, err
 	}
-	return n.compile(s)
+	p, failed := n.compile(s)
+	if failed != nil {
+		return nil, failed
+	}
+	return p, nil
 }
 
 func (r *run) fnMatches(n *call, in []Value) error {
