@@ -65,7 +65,11 @@ func has(list []definition.Constraint, key string) bool {
 // words says a rule for people: in our own words where it is met often, else by its expression.
 func (r *rule) words(typ string) string {
 	say := sayings[r.Key]
-	if say == "" {
+	switch {
+	case say != "":
+	case strings.HasPrefix(r.Expression, "name.matches('[A-Z]"):
+		say = machineName
+	default:
 		say = r.Human
 	}
 	if say != "" {

@@ -35,7 +35,12 @@ func everyRule() map[string]definition.Constraint {
 func TestEveryRuleIsTested(t *testing.T) {
 	p := planOf(definition.R4())
 	keys, walked, compiled, native := map[string]bool{}, 0, 0, 0
+	meant := map[string]string{}
 	for at, c := range everyRule() {
+		if other := meant[c.Key]; other != "" && other != c.Expression && (inGo[c.Key] != nil || structural[c.Key] || sayings[c.Key] != "") {
+			t.Errorf("two rules are called %s: %s and %s", c.Key, other, c.Expression)
+		}
+		meant[c.Key] = c.Expression
 		if keys[c.Key] {
 			continue
 		}

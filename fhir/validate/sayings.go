@@ -1,5 +1,8 @@
 package validate
 
+// machineName is said of the many rules (csd-0, vsd-0 …) that a conformance resource's name breaks.
+const machineName = "The name must be usable as an identifier in software: letters, digits and _, starting with a capital letter"
+
 // sayings put the rules that people most often break into words that say what to do. Others are reported with their
 // expression.
 var sayings = map[string]string{
@@ -14,7 +17,7 @@ var sayings = map[string]string{
 	"obs-6":  "Give either a value or a dataAbsentReason, not both",
 	"obs-7":  "The code of the whole observation may not repeat the code of a component that has a value too",
 	"obs-3":  "A reference range needs a low, a high or a text",
-	"con-3":  "Give clinicalStatus, unless the verification status is entered-in-error or this is a problem that is not on a list",
+	"con-3":  "A problem on a problem list needs a clinicalStatus, unless it was entered in error",
 	"con-4":  "A condition that has abated must be inactive, resolved or in remission",
 	"con-5":  "A condition that was entered in error has no clinicalStatus",
 	"con-1":  "A stage needs a summary or an assessment",
@@ -30,7 +33,7 @@ var sayings = map[string]string{
 	"bdl-3":  "entry.request belongs to a batch, transaction or history, and is needed there",
 	"bdl-4":  "entry.response belongs to a batch-response, transaction-response or history, and is needed there",
 	"bdl-5":  "An entry holds a resource unless it has a request or a response",
-	"bdl-7":  "Each fullUrl may occur once, except for different versions in a history",
+	"bdl-7":  "A fullUrl may occur again only for another version of its resource",
 	"bdl-8":  "A fullUrl does not name a version",
 	"bdl-9":  "A document needs an identifier with a system and a value",
 	"bdl-10": "A document needs a timestamp",
@@ -44,9 +47,5 @@ var sayings = map[string]string{
 	"org-2":  "An organization's address is never a home",
 	"org-3":  "An organization's telecom is never a home",
 	"imm-1":  "An education part needs a document type or a reference",
-	"inv-1":  "Each parameter holds a value, a resource or parts: exactly one of them",
-	"sdf-0":  "The name must be usable as an identifier in software: letters, digits and _, starting with a capital letter",
-	"vsd-0":  "The name must be usable as an identifier in software: letters, digits and _, starting with a capital letter",
-	"csd-0":  "The name must be usable as an identifier in software: letters, digits and _, starting with a capital letter",
 	"sqty-1": "A comparator such as < may not be given here: the quantity must be exact",
 }
