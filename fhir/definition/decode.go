@@ -87,12 +87,10 @@ func decodeSet(raw []byte) *Set {
 	d.strings = d.stringTable()
 	d.lists = make([][]Constraint, d.num())
 	for i := range d.lists {
-		list := make([]Constraint, d.num())
-		for j := range list {
+		for range d.num() {
 			part := d.strs()
-			list[j] = Constraint{Key: part[0], Severity: part[1], Expression: part[2], BestPractice: d.num() == 1}
+			d.lists[i] = append(d.lists[i], Constraint{Key: part[0], Severity: part[1], Expression: part[2], BestPractice: d.num() == 1})
 		}
-		d.lists[i] = slices.Clip(list)
 	}
 	s := newSet()
 	s.version = d.str()

@@ -12,7 +12,8 @@ type binding struct {
 	set  *definition.ValueSet
 	name string
 	kind codedKind
-	// required bindings refuse a concept that is text alone; an outer bound does not.
+	// required bindings refuse. The outer bound of a weaker one refuses a malformed bare code (a language tag such as
+	// en_GB), but only warns of a Coding from elsewhere: national profiles bind other systems (UK Core's languages).
 	required bool
 }
 
@@ -78,26 +79,45 @@ func (b *binding) examples() string {
 
 // bound checks the codes in a Coding, CodeableConcept or Quantity.
 func (w *walker) bound(n fhir.Node, b *binding) {
+	if !b.required {
+		if w.rules {
+			w.outerBound(n, b)
+		}
+		return
+	}
 	switch b.kind {
 	case coding, quantity:
 		if b.holds(n) == outside {
 			w.wrongAt("code", "code-invalid", "This code is not from the value set that FHIR requires here. Use one of "+b.examples()+".")
 		}
 	case concept:
-		codings := n.Field("coding")
-		if !b.required && !codings.Exists() {
-			return
-		}
-		best := outside
-		for c := range codings.Items() {
-			if h := b.holds(c); h > best {
-				best = h
-			}
-		}
-		if best == outside {
+		if b.best(n) == outside {
 			w.wrongAt("coding", "code-invalid", "One coding must be from the value set that FHIR requires here. Use one of "+b.examples()+".")
 		}
 	}
+}
+
+// outerBound warns of codes that are all from outside the value set that bounds a weaker binding.
+func (w *walker) outerBound(n fhir.Node, b *binding) {
+	out := false
+	switch b.kind {
+	case coding, quantity:
+		out = b.holds(n) == outside
+	case concept:
+		out = n.Field("coding").Exists() && b.best(n) == outside
+	}
+	if out {
+		w.report("warning", "code-invalid", w.expression(), "FHIR R4 expects a code from value set "+b.name+" here. Add one if you can.")
+	}
+}
+
+// best is the most that is known of any coding of a concept.
+func (b *binding) best(n fhir.Node) holding {
+	best := outside
+	for c := range n.Field("coding").Items() {
+		best = max(best, b.holds(c))
+	}
+	return best
 }
 
 // holding is what is known of a coding and a value set, in rising order.

@@ -241,6 +241,8 @@ var goodLines = []string{
 	`"managingOrganization":{"identifier":{"value":"1"},"type":"Organization"}`,
 	`"managingOrganization":{"reference":"https://example.org/anything"}`,
 	`"managingOrganization":{"display":"x"}`,
+	`"managingOrganization":{"reference":"Organization/1","type":"http://hl7.org/fhir/StructureDefinition/Organization"}`,
+	`"communication":[{"language":{"coding":[{"system":"https://fhir.hl7.org.uk/CodeSystem/UKCore-HumanLanguage","code":"fr"}]}}]`,
 	`"name":[{"family":"x","_family":{"id":"f"},"given":["Ada"],"_given":[{"id":"g"}]}]`,
 	`"modifierExtension":[{"url":"http://example.org/a","valueBoolean":true}]`,
 	div + `<table border=\"1\"><tr><td nowrap=\"nowrap\">&nbsp;&#160;&#xA0;</td></tr></table><!-- note --></div>"}`,

@@ -112,9 +112,10 @@ func (w *walker) reference(n fhir.Node, f *field) {
 		w.wrongAt("reference", "value", "This reference cannot be followed. Write Type/id, an absolute URL, urn:uuid:…, urn:oid:… or #id of a contained resource.")
 		return
 	}
+	named := strings.TrimPrefix(n.Field("type").String(), "http://hl7.org/fhir/StructureDefinition/")
 	if typ == "" {
-		typ = n.Field("type").String()
-	} else if named := n.Field("type").String(); named != "" && named != typ {
+		typ = named
+	} else if named != "" && named != typ && !strings.Contains(named, ":") { // a logical model's type is a URL
 		w.wrongAt("type", "value", "type and reference name different types of resource. Make them agree.")
 		return
 	}

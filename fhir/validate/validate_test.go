@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -141,6 +142,25 @@ func TestGoodOnes(t *testing.T) {
 	for _, line := range goodLines {
 		for _, i := range validate.Node(t.Context(), parse(t, replaced(t, line)), validate.Options{Structure: true}) {
 			t.Errorf("%.160s\n  gave %s", line, show(i))
+		}
+	}
+}
+
+// A code from outside a preferred binding's outer bound is worth a warning, and no more.
+func TestOuterBoundWarns(t *testing.T) {
+	n := parse(t, replaced(t, `"communication":[{"language":{"coding":[{"system":"https://fhir.hl7.org.uk/CodeSystem/UKCore-HumanLanguage","code":"fr"}]}}]`))
+	issues := validate.Node(t.Context(), n, validate.Options{})
+	if len(issues) != 1 || issues[0].Severity != "warning" || issues[0].Code != "code-invalid" || issues[0].Expression[0] != "Patient.communication[0].language" {
+		t.Errorf("want one warning, got %v", issues)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, i := range validate.Node(ctx, parse(t, `{"resourceType":"Patient","gender":"x","contact":[{"gender":"male"}]}`), validate.Options{}) {
+		if i.Code == "invariant" {
+			t.Errorf("an invariant was tested after the call was cancelled: %s", show(i))
 		}
 	}
 }
