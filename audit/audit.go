@@ -51,8 +51,7 @@ type Query struct {
 	Actor        string
 	Organisation ident.ODSCode
 	Action       string
-	Actions      []string // any of these
-	Outcome      string   // "failed" selects every failure
+	Outcome      string // "failed" selects every failure
 	Purpose      string
 	From, To     time.Time // From inclusive, To exclusive
 	Limit        int       // 1 to 1,000; 50 when zero

@@ -11,7 +11,7 @@ import (
 )
 
 // chartPaths are where a resource says whose chart it belongs to, in the order in which they are asked.
-var chartPaths = []string{"patient", "subject", "beneficiary", "for", "individual", "subscriber"}
+var chartPaths = []string{"patient", "subject", "beneficiary", "for", "individual", "candidate"}
 
 // chartOf is the chart that a resource belongs to: the id of the Patient it is about, "" when it is about none.
 // A reference counts when it names Patient/id within the tenant (relative, with or without a version).

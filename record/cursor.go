@@ -19,15 +19,19 @@ const (
 // cursor says where the next page begins. Callers hold it as an opaque text that is good only for the question
 // that it came from.
 type cursor struct {
-	Ver   int64      `json:"v,omitempty"`
-	At    int64      `json:"t,omitempty"` // history: of the last version shown
-	Lane  store.Lane `json:"l,omitempty"`
-	Seq   int64      `json:"s,omitempty"`
-	Rid   int64      `json:"r,omitempty"` // search: of the last resource shown
-	Bound int64      `json:"b,omitempty"` // search: the instant of the first page; what came later is not shown
-	Keys  []string   `json:"k,omitempty"` // search: sort keys of the last resource shown
-	Type  string     `json:"y,omitempty"` // search over several types: the one reached
-	Total *int64     `json:"n,omitempty"`
+	Ver     int64      `json:"v,omitempty"`
+	At      int64      `json:"t,omitempty"` // history: of the last version shown
+	Lane    store.Lane `json:"l,omitempty"`
+	Seq     int64      `json:"s,omitempty"`
+	Rid     int64      `json:"r,omitempty"` // search: of the last resource shown
+	Bound   int64      `json:"b,omitempty"` // search: the instant of the first page; what came later is not shown
+	Drive   int        `json:"d,omitempty"` // search: how it is found
+	Key     string     `json:"e,omitempty"` // search: under which key it stands there
+	Keys    []string   `json:"k,omitempty"` // search: sort keys of the last resource shown
+	More    bool       `json:"-"`
+	Missing bool       `json:"m,omitempty"` // search: among those that lack the sort key
+	Type    string     `json:"y,omitempty"` // search over several types: the one reached
+	Total   *int64     `json:"n,omitempty"`
 }
 
 // sealCursor makes the text; bound names the question (tenant, type, query, who asks).

@@ -12,6 +12,7 @@ import (
 
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
@@ -47,6 +48,7 @@ type idxRow struct {
 type indexer struct {
 	words   *words
 	defs    *definition.Set
+	extract *search.Index
 	profile Profile
 
 	mu       sync.RWMutex
@@ -55,7 +57,7 @@ type indexer struct {
 }
 
 func newIndexer(w *words, defs *definition.Set, p Profile) *indexer {
-	return &indexer{words: w, defs: defs, profile: p, tables: map[int64]map[string]int64{}, editions: map[string]int64{}}
+	return &indexer{words: w, defs: defs, extract: search.For(defs), profile: p, tables: map[int64]map[string]int64{}, editions: map[string]int64{}}
 }
 
 func (x *indexer) isResource(typ string) bool { return x.defs.IsResource(typ) }
@@ -135,20 +137,20 @@ func (x *indexer) params(ctx context.Context, tenant, typ string, kind int64, co
 
 // rows are the index rows of a resource, sorted, each once. It must not be called inside a Write.
 func (x *indexer) rows(ctx context.Context, tenant ident.ODSCode, kind int64, res *fhir.Resource) ([]idxRow, error) {
-	entries, err := extract(res)
+	entries, err := x.extract.Extract(res)
 	if err != nil {
 		return nil, err
 	}
 	typ := res.Type()
-	var pending []codedRow
+	pending := make([]codedRow, 0, len(entries)+8)
 	for i := range entries {
-		if e := &entries[i]; e.code != "_id" && e.code != "_lastUpdated" && x.indexed(typ, e.code) {
-			pending = e.appendRows(pending)
+		if code := entries[i].Code; code != "_id" && code != "_lastUpdated" && x.indexed(typ, code) {
+			pending = appendRows(pending, code, entries[i].Value)
 		}
 	}
 	codes := make([]string, 0, len(pending))
 	for i := range pending {
-		if !slices.Contains(codes, pending[i].code) {
+		if len(codes) == 0 || codes[len(codes)-1] != pending[i].code {
 			codes = append(codes, pending[i].code)
 		}
 	}

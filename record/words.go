@@ -34,10 +34,12 @@ type words struct {
 	mu   sync.RWMutex
 	num  map[wordKey]int64
 	word map[int64]map[int64]string // space → num → word
+
+	params map[string][]int64 // "tenant/type/code" → numbers in every edition
 }
 
 func newWords(db *store.DB) *words {
-	return &words{db: db, lane: db.LaneOf("", "record words"), num: map[wordKey]int64{}, word: map[int64]map[int64]string{}}
+	return &words{db: db, lane: db.LaneOf("", "record words"), num: map[wordKey]int64{}, word: map[int64]map[int64]string{}, params: map[string][]int64{}}
 }
 
 // load reads every word; there are a few thousand.
@@ -65,6 +67,11 @@ func (w *words) keep(space, num int64, word string) {
 	w.num[wordKey{space, word}] = num
 	if w.word[space] == nil {
 		w.word[space] = map[int64]string{}
+	}
+	if _, kept := w.word[space][num]; space == spaceParam && !kept {
+		base := word[:strings.LastIndexByte(word, '/')]
+		old := w.params[base]
+		w.params[base] = append(old[:len(old):len(old)], num) // the old list may be in use
 	}
 	w.word[space][num] = word
 }
@@ -208,3 +215,10 @@ func actorNum(word string) int64 {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// paramsOf are the numbers of an index parameter in every edition; base is "tenant/type/code".
+func (w *words) paramsOf(base string) []int64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.params[base]
+}

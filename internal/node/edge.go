@@ -156,7 +156,7 @@ func (e *edge) faceFor(r *http.Request) face {
 	if strings.Contains(r.URL.Path, "/FHIR/") {
 		return e.node.apiFace
 	}
-	return stray{e}
+	return e.node.pageFace
 }
 
 func (e *edge) handler(rt catalogue.Route, f face) http.Handler {

@@ -26,7 +26,6 @@ func (n *Node) list() []catalogue.Service {
 	k := n.kernel
 	return []catalogue.Service{
 		signin.Service(k, n.cfg.Demo),
-		web.Service(n.cfg.Demo),
 		// fhirapi.Service(k, n.owned),
 		n.health(),
 	}

@@ -144,6 +144,7 @@ CREATE TABLE idx_number (
 ) WITHOUT ROWID;
 
 -- postgres
+CREATE INDEX record_resource_lookup ON record_resource (kind, id, lane, rid);
 CREATE INDEX idx_hash_param ON idx_hash (param, hash, lane, rid);
 CREATE INDEX idx_string_param ON idx_string (param, folded, lane, rid);
 CREATE INDEX idx_date_param ON idx_date (param, span, lo, lane, rid, hi);
