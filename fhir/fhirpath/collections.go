@@ -122,9 +122,13 @@ func (r *run) pushDistinct(a, b []Value) error {
 		return err
 	}
 	var seen set
+	small, mark := len(a)+len(b) <= smallSet, len(r.stack)
 	for _, list := range [2][]Value{a, b} {
 		for i := range list {
-			if seen.add(&list[i]) {
+			if small {
+				seen.items = r.stack[mark:]
+			}
+			if small && !seen.has(&list[i]) || !small && seen.add(&list[i]) {
 				r.push(list[i])
 			}
 		}

@@ -1,6 +1,8 @@
 package fhirpath
 
 import (
+	"strings"
+
 	"github.com/openspine/openspine/fhir"
 )
 
@@ -132,6 +134,9 @@ func (r *run) pushField(v *Value, f *field) {
 		under := name[:min(len(name), 1)] == "_"
 		if under {
 			name = name[1:]
+		}
+		if !strings.HasPrefix(name, f.name) {
+			continue
 		}
 		c, ok := f.choices[name]
 		switch {

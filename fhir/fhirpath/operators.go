@@ -252,6 +252,9 @@ func equal(a, b *Value) tri {
 	if a.node.Exists() && a.node == b.node {
 		return yes
 	}
+	if a.typ.kind == KindString && b.typ.kind == KindString && a.node.Kind() == fhir.String && b.node.Kind() == fhir.String {
+		return triOf(a.node.String() == b.node.String())
+	}
 	x, ok := a.system()
 	y, alsoOK := b.system()
 	switch {
