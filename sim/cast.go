@@ -15,9 +15,9 @@ var castTOML string
 // castMember is the facts of one person whom the tour meets.
 type castMember struct {
 	Key, Prefix, Family, Maiden, Gender, Born, Died, Moved, Email string
-	Given, Health                                          []string
-	Home, Twin                                             int
-	Restricted                                             bool
+	Given, Health                                                 []string
+	Home, Twin                                                    int
+	Restricted                                                    bool
 }
 
 func loadCast() ([]castMember, error) {

@@ -70,6 +70,7 @@ type pathway struct {
 	Share      float64
 	Sex        string
 	Lasting    bool
+	Attendance bool
 	Review     int
 	Days       int
 	Medicines  []string

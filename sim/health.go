@@ -40,6 +40,9 @@ func (k *Country) healthOf(p *Person) health {
 			h.episodes = append(h.episodes, e)
 		}
 	}
+	if lot, when := r.Float64(), r.Float64(); !p.Hospital.IsZero() && p.Key == "" {
+		k.attend(p, &h, age, lot, when)
+	}
 	lot := r.Float64()
 	for i := range k.clinic.Allergy {
 		a := &k.clinic.Allergy[i]
@@ -60,6 +63,25 @@ func (k *Country) healthOf(p *Person) health {
 		lot -= s.Share
 	}
 	return h
+}
+
+// attend gives somebody with a hospital chart a reason for it, where chance has given none.
+func (k *Country) attend(p *Person, h *health, age int, lot, when float64) {
+	if slices.ContainsFunc(h.episodes, func(e episode) bool { return e.Hospital != nil }) {
+		return
+	}
+	var reasons []*pathway
+	for i := range k.clinic.pathways {
+		if path := &k.clinic.pathways[i]; path.Attendance && age >= path.Ages[0] && age <= path.Ages[1] {
+			reasons = append(reasons, path)
+		}
+	}
+	if len(reasons) == 0 {
+		return
+	}
+	if e := h.begin(p, reasons[int(lot*float64(len(reasons)))], when, false); e.onset > p.Born && e.onset+Day(e.Hospital.After) <= h.end {
+		h.episodes = append(h.episodes, e)
+	}
 }
 
 // begin places a pathway in a life: a lasting one anywhere in the ages at which it begins, up to twenty years back;

@@ -1,6 +1,11 @@
 package sim
 
-import "strings"
+import (
+	"math/rand/v2"
+	"strings"
+
+	"github.com/openspine/openspine/ident"
+)
 
 // settle adds one household: who lives together, of what ages, by the shares of household kinds in the census.
 func (t *town) settle() {
@@ -33,7 +38,47 @@ func (t *town) settle() {
 	if t.chance(0.02) && t.room > len(t.people) {
 		t.namesake(h)
 	}
+	if t.chance(0.006) && t.room > len(t.people) {
+		t.duplicate()
+	}
 	t.household++
+}
+
+// duplicate makes a second record of the last person, as a busy desk makes one: under another number, with a letter
+// of the name astray or the birthday's day and month exchanged, and the address they had once.
+func (t *town) duplicate() {
+	of := t.people[len(t.people)-1]
+	if of.Key != "" || of.Died != 0 || of.Twin != 0 || of.Restricted || of.Born.years(t.k.today) < 1 {
+		return
+	}
+	p := of
+	p.Same, p.Partner, p.Mother, p.Father, p.Emergency = len(t.people)-1, -1, -1, -1, -1
+	p.draw, p.Hospital, p.Household = t.r.Uint64(), hospitals[t.r.IntN(len(hospitals))], t.household+1
+	p.Practice, p.Pharmacy = otherPractices[t.r.IntN(len(otherPractices))], ident.ODSCode{}
+	name := of.Names[0]
+	name.Given, name.Family = []string{of.Names[0].Given[0]}, astray(t.r, of.Names[0].Family)
+	if y, m, d := of.Born.civil(); d <= 12 && d != m && t.chance(0.5) {
+		if swapped := dayOf(y, d, m); swapped < t.k.today-30 {
+			p.Born, name.Family = swapped, of.Names[0].Family
+		}
+	}
+	name.From = p.Born
+	a := t.home().address(t.k.words.county)
+	a.From = max(a.From, p.Born)
+	p.Names, p.Addresses, p.Telecoms, p.Since = []Name{name}, []Address{a}, nil, max(a.From, p.Born)
+	t.people = append(t.people, p)
+	t.household++
+}
+
+// astray is a name with two neighbouring letters of its middle exchanged.
+func astray(r *rand.Rand, name string) string {
+	letters := []rune(name)
+	if len(letters) < 5 {
+		return name + "e"
+	}
+	i := 1 + r.IntN(len(letters)-3)
+	letters[i], letters[i+1] = letters[i+1], letters[i]
+	return string(letters)
 }
 
 func (t *town) sex() string {

@@ -115,7 +115,7 @@ func (t *town) born(c *culture, h *home, years int, sex string) *Person {
 	a := h.address(t.k.words.county)
 	a.From = max(a.From, born)
 	p := Person{
-		Gender: sex, Born: born, Household: t.household, Mother: -1, Father: -1, Partner: -1, Emergency: -1,
+		Gender: sex, Born: born, Household: t.household, Mother: -1, Father: -1, Partner: -1, Emergency: -1, Same: -1,
 		Addresses: []Address{a}, draw: t.r.Uint64(), Since: max(h.from+14, born+21),
 	}
 	p.Names = []Name{{Use: "usual", Prefix: t.prefix(sex, years), Given: t.given(c, sex, born), Family: c.feminineOf(pick(t.r, c.family), sex), From: born}}

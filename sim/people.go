@@ -53,6 +53,8 @@ type Person struct {
 	Born      Day
 	Died      Day // zero for the living
 	Twin      int // 1 or 2 for a twin, otherwise 0
+	// Same is the index of another record that is of the same human being, made by mistake; otherwise -1.
+	Same      int
 	Household int // the same number for people who live together, within the country
 	Mother    int
 	Father    int
@@ -212,7 +214,7 @@ func (t *town) finish(first int, cast bool) {
 	moved := make([]Person, len(t.people))
 	for i := range t.people {
 		p := t.people[i]
-		for _, relative := range []*int{&p.Mother, &p.Father, &p.Partner, &p.Emergency} {
+		for _, relative := range []*int{&p.Mother, &p.Father, &p.Partner, &p.Emergency, &p.Same} {
 			if *relative >= 0 {
 				*relative = first + place[*relative]
 			}

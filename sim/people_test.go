@@ -79,6 +79,17 @@ func checkShares(t *testing.T, people []*sim.Person, today sim.Day) {
 	within(t, "dead people", dead, len(people), 0.01, 0.06)
 	within(t, "moved people", moved, len(people), 0.04, 0.15)
 	within(t, "people with former names", renamed, len(people), 0.05, 0.3)
+	same := 0
+	for _, p := range people {
+		if p.Same < 0 {
+			continue
+		}
+		same++
+		if q := people[p.Same]; q.Index == p.Index || q.Names[0].Given[0] != p.Names[0].Given[0] || q.NHSNumber == p.NHSNumber {
+			t.Errorf("%s and %s are said to be one", p.Display(), q.Display())
+		}
+	}
+	within(t, "duplicate records", same, len(people), 0.0005, 0.01)
 	within(t, "twins", twins, len(people), 0.001, 0.03)
 }
 

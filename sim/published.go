@@ -103,7 +103,7 @@ func (k *Country) Published() []*Person {
 
 func (f *publishedPerson) person() *Person {
 	p := &Person{
-		Index: -1, Mother: -1, Father: -1, Partner: -1, Emergency: -1, publics: f,
+		Index: -1, Mother: -1, Father: -1, Partner: -1, Emergency: -1, Same: -1, publics: f,
 		NHSNumber: ident.MustNHSNumber(f.Number), Gender: f.Gender, Born: dayIn(f.Born), Died: dayIn(f.Died), Twin: f.Twin,
 		Restricted: f.Confidentiality == "R", Since: dayIn(f.Practice.From),
 	}

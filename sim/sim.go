@@ -177,6 +177,10 @@ func (k *Country) Chunks(size int) []Chunk {
 	size = max(size, 1)
 	var chunks []Chunk
 	for _, tenant := range Tenants() {
+		if tenant == Pharmacy { // it has no charts
+			chunks = append(chunks, Chunk{Tenant: tenant, Places: true})
+			continue
+		}
 		for first := 0; first < k.config.People; first += size {
 			chunks = append(chunks, Chunk{Tenant: tenant, First: first, End: min(first+size, k.config.People), Places: first == 0})
 		}

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,6 +135,29 @@ func TestChunksAreTheWhole(t *testing.T) {
 	}
 	if !slices.Equal(whole, parts) {
 		t.Errorf("%d resources whole, %d in chunks", len(whole), len(parts))
+	}
+}
+
+// Chunks can be generated at the same time.
+func TestChunksTogether(t *testing.T) {
+	k := country(t, 5, 600)
+	chunks := k.Chunks(100)
+	parts := make([][]byte, len(chunks))
+	var group sync.WaitGroup
+	for n, c := range chunks {
+		group.Go(func() {
+			for i := range k.Chunk(c) {
+				parts[n] = append(parts[n], i.Resource...)
+			}
+		})
+	}
+	group.Wait()
+	var whole []byte
+	for i := range k.Items() {
+		whole = append(whole, i.Resource...)
+	}
+	if !bytes.Equal(whole, bytes.Join(parts, nil)) {
+		t.Error("chunks generated together are not the country")
 	}
 }
 
