@@ -44,6 +44,11 @@ func Validate(ctx context.Context, r *fhir.Resource, o Options) []fault.Issue {
 	return Node(ctx, r.Root(), o)
 }
 
+// Structure is the structural level alone, for every write: no context is needed, since it takes microseconds.
+func Structure(r *fhir.Resource, defs *definition.Set) []fault.Issue {
+	return Node(context.Background(), r.Root(), Options{Definitions: defs, Structure: true})
+}
+
 // Node is Validate for a resource that is part of a document, such as one entry of a Bundle. Expressions start at n.
 func Node(ctx context.Context, n fhir.Node, o Options) []fault.Issue {
 	set := o.Definitions
@@ -130,6 +135,7 @@ func (w *walker) report(severity, code, expression, diagnostics string) {
 
 // wrong adds an error at the current path.
 func (w *walker) wrong(code, diagnostics string) {
+	w.broken++
 	w.report("error", code, w.expression(), diagnostics)
 }
 

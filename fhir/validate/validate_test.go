@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/fhir/validate"
 )
 
@@ -163,6 +166,29 @@ func TestCancelled(t *testing.T) {
 			t.Errorf("an invariant was tested after the call was cancelled: %s", show(i))
 		}
 	}
+}
+
+// Many callers may share a definition set that nobody has validated against before.
+func TestManyAtOnce(t *testing.T) {
+	fresh, err := definition.LoadFS(definition.R4(), "none", fstest.MapFS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			s := goodOnes[i%len(goodOnes)]
+			r, err := fhir.Parse([]byte(s))
+			if err != nil {
+				t.Errorf("%v", err)
+				return
+			}
+			if issues := validate.Structure(r, fresh); len(issues) > 0 {
+				t.Errorf("%s: %s", s, show(issues[0]))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestLimit(t *testing.T) {
