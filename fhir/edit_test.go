@@ -1,6 +1,8 @@
 package fhir_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -117,4 +119,112 @@ func TestEqual(t *testing.T) {
 	if p, _ := fhir.Difference(a.Root(), mustParse(t, `{"resourceType":"P","a":[{"x":1.0,"y":"B"}]}`).Root(), "meta"); p != "a[0].y" {
 		t.Errorf("they differ at %q", p)
 	}
+}
+
+// FuzzEdit makes changes chosen by the input to a document and to encoding/json's reading of it, and compares.
+func FuzzEdit(f *testing.F) {
+	f.Add([]byte(`{"a":[1,2,{"b":null}],"c":"d"}`), []byte{0, 1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add([]byte(` { "a" : [ 1 , 2 ] , "e" : { } } `), []byte{9, 2, 0, 0, 1, 1})
+	f.Fuzz(func(t *testing.T, doc, choices []byte) {
+		root, err := fhir.ParseJSON(doc, fhir.Limits{})
+		if err != nil || root.Kind() != fhir.Object || len(choices) > 64 {
+			return
+		}
+		e := root.Edit()
+		got := change(e, root, &choices)
+		b, err := e.Bytes()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, doc)
+		}
+		n, err := fhir.ParseJSON(b, fhir.Limits{Depth: 100})
+		if err != nil {
+			t.Fatalf("%v\n%s\nbecame %s", err, doc, b)
+		}
+		if want := string(got.JSON()); compact(t, n) != compact(t, mustJSON(t, want)) {
+			t.Fatalf("%s\nbecame %s\nwant %s", doc, b, want)
+		}
+	})
+}
+
+// change decides about each member and element of n, tells the editor, and gives what should come out.
+func change(e *fhir.Editor, n fhir.Node, choices *[]byte) fhir.Value {
+	next := func() byte {
+		if len(*choices) == 0 {
+			return 0
+		}
+		c := (*choices)[0]
+		*choices = (*choices)[1:]
+		return c % 8
+	}
+	one := fhir.Of(1)
+	switch n.Kind() {
+	case fhir.Object:
+		b := []byte{'{'}
+		for name, child := range n.Fields() {
+			v := decide(e, child, next(), choices)
+			if !v.Empty() {
+				b = append(append(append(fhir.AppendString(b, name), ':'), v.JSON()...), ',')
+			}
+		}
+		if next() == 5 && !n.Field("\U0001F600").Exists() {
+			e.Set(n, "\U0001F600", one)
+			b = append(append(fhir.AppendString(b, "\U0001F600"), ':', '1'), ',')
+		}
+		return fhir.RawValue(closed(b, '}'))
+	case fhir.Array:
+		b := []byte{'['}
+		i := 0
+		for child := range n.Items() {
+			if next() == 5 {
+				e.Insert(n, i, one)
+				b = append(b, '1', ',')
+			}
+			if v := decide(e, child, next(), choices); !v.Empty() {
+				b = append(append(b, v.JSON()...), ',')
+			}
+			i++
+		}
+		if next() == 5 {
+			e.Insert(n, i, one)
+			b = append(b, '1', ',')
+		}
+		return fhir.RawValue(closed(b, ']'))
+	}
+	return fhir.RawValue(n.Raw())
+}
+
+func decide(e *fhir.Editor, n fhir.Node, choice byte, choices *[]byte) fhir.Value {
+	switch choice {
+	case 1:
+		e.Remove(n)
+		return fhir.Value{}
+	case 2:
+		e.Replace(n, fhir.Of("new"))
+		return fhir.Of("new")
+	}
+	return change(e, n, choices)
+}
+
+func closed(b []byte, with byte) []byte {
+	if b[len(b)-1] == ',' {
+		b = b[:len(b)-1]
+	}
+	return append(b, with)
+}
+
+func mustJSON(t *testing.T, s string) fhir.Node {
+	n, err := fhir.ParseJSON([]byte(s), fhir.Limits{Depth: 100})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s)
+	}
+	return n
+}
+
+// compact writes a value without white space, its members in their order.
+func compact(t *testing.T, n fhir.Node) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, n.Raw()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

@@ -226,6 +226,7 @@ func TestFold(t *testing.T) {
 func FuzzFold(f *testing.F) {
 	f.Add("O’Neill")
 	f.Add("  a\u0301 B")
+	f.Add("\xe2\u0380\xf6ā")
 	f.Fuzz(func(t *testing.T, s string) {
 		once := search.Fold(s)
 		if twice := search.Fold(once); twice != once {

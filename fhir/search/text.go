@@ -6,7 +6,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/openspine/openspine/fhir"
@@ -14,7 +13,7 @@ import (
 
 // alike are characters that people type for one another and that Unicode's decomposition does not bring together.
 var alike = strings.NewReplacer(
-	"ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t", "ı", "i", "æ", "ae", "œ", "oe", "þ", "th",
+	"ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t", "ı", "i", "æ", "ae", "œ", "oe", "þ", "th", "ß", "ss", "ς", "σ",
 	"’", "'", "‘", "'", "ʼ", "'", "ʻ", "'", "`", "'", "´", "'",
 	"‐", "-", "‑", "-", "‒", "-", "–", "-", "—", "-",
 )
@@ -25,7 +24,7 @@ func Fold(s string) string {
 	if folded, ok := foldASCII(s); ok {
 		return folded
 	}
-	s = norm.NFKD.String(s)
+	s = norm.NFKD.String(strings.ToValidUTF8(s, "\uFFFD"))
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.Is(unicode.Mn, r):
@@ -33,9 +32,9 @@ func Fold(s string) string {
 		case unicode.IsSpace(r):
 			return ' '
 		}
-		return r
+		return unicode.ToLower(r)
 	}, s)
-	s = alike.Replace(cases.Fold().String(s))
+	s = alike.Replace(s)
 	return strings.Join(strings.Fields(s), " ")
 }
 
