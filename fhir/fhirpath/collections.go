@@ -462,7 +462,7 @@ func (s *set) add(v *Value) bool {
 // seed makes hashes differ between processes. It is a constant of this one.
 var seed = maphash.MakeSeed()
 
-// hashValue is the same for values that are equal.
+// hashValue is the same for values that are equal, but for a number and a quantity without unit, which seldom meet.
 func hashValue(v *Value) uint64 {
 	s, ok := v.system()
 	switch {
