@@ -24,7 +24,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 	label := pl.Label | b.label
 	for _, x := range []struct {
 		holds bool
-		flag  flag
+		flag  trait
 	}{
 		{here, fHere}, {home, fHome}, {pl.Tenant == nation, fNational},
 		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
@@ -39,10 +39,10 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 	return f
 }
 
-// withEveryReason is f as if the principal had every relationship that one can have: what is refused even so is refused
-// whoever the chart belongs to, and saying so tells nothing about anyone.
+// withEveryReason is f as if the place were in a chart and the principal had every relationship that one can have: what is
+// refused even so is refused whoever the chart belongs to, and saying so tells nothing about anyone.
 func (f facts) withEveryReason() facts {
-	f.flags |= fRelated | fDirect | fBreakGlass
+	f.flags |= fRelated | fDirect | fBreakGlass | fFiled
 	if f.role == Patient {
 		f.flags |= fOwn
 	}
@@ -50,17 +50,18 @@ func (f facts) withEveryReason() facts {
 }
 
 // refusal words a denial. Where the principal may know that the place exists, or would be refused for anybody's chart,
-// it is Forbidden; otherwise it is NotFound in the same words as for what is not there.
+// it is Forbidden; otherwise it is NotFound in the same words as for what is not there. What is not there is decided as if
+// it were in no chart, so it comes to the same.
 func (r *rules) refusal(f facts) error {
 	look := f
 	look.action = Read
 	if !f.action.Sees() && r.decide(look).allowed {
-		return fault.New(fault.Forbidden, "You may see this record but not change it.")
+		return fault.New(fault.Forbidden, "You may see this record but not do this to it.")
 	}
 	if !f.has(fHere) {
 		return fault.New(fault.Forbidden, "You may not act in the records of that organisation.")
 	}
-	if f.has(fFiled) && r.decide(f.withEveryReason()).allowed {
+	if (f.has(fFiled) || f.action != Create) && r.decide(f.withEveryReason()).allowed {
 		return NotHere()
 	}
 	if !f.has(fScoped) {

@@ -2,7 +2,11 @@ package access_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -131,4 +135,123 @@ func TestAnActIsAccountedWhetherItSucceedsOrNot(t *testing.T) {
 			}
 		}
 	})
+}
+
+func migration(statements ...string) fstest.MapFS {
+	return fstest.MapFS{"0001_test.sql": {Data: []byte(strings.Join(statements, ";\n") + ";\n")}}
+}
+
+func TestAGrantCoversItsPlaceOnly(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", User: "ann"})
+		g, err := w.gate.Decide(context.Background(), ann(), access.Read, observation("p1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Covers(observation("p1")); err != nil {
+			t.Errorf("its own place: %v", err)
+		}
+		for name, change := range map[string]func(*access.Place){
+			"tenant": func(p *access.Place) { p.Tenant = spine }, "chart": func(p *access.Place) { p.Chart = "p2" }, "type": func(p *access.Place) { p.Type = "Condition" },
+			"id": func(p *access.Place) { p.ID = "8" }, "label": func(p *access.Place) { p.Label = access.Restricted },
+		} {
+			pl := observation("p1")
+			change(&pl)
+			if g.Covers(pl) == nil || (access.Grant{}).Covers(pl) == nil {
+				t.Errorf("another %s is covered", name)
+			}
+		}
+	})
+}
+
+func TestWhoRegistersAPersonHasARelationship(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		ctx := context.Background()
+		pl := access.Place{Tenant: hospital, Chart: "new", Type: "Patient", ID: "new", Founding: true}
+		grants, err := w.gate.DecideAll(ctx, ann(), []access.Act{{Action: access.Create, Place: pl},
+			{Action: access.Create, Place: access.Place{Tenant: hospital, Chart: "new", Type: "Observation", ID: "o", Founding: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.gate.Act(ctx, grants, nil, func(tx *store.Tx) error {
+			if grants[0].Entry() == 0 || grants[0].Entry() != grants[1].Entry() {
+				return fault.New(fault.Internal, "one chart and action is one entry: %d and %d", grants[0].Entry(), grants[1].Entry())
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		colleague := ann()
+		colleague.ID = "colleague"
+		for _, p := range []access.Principal{ann(), colleague} {
+			if _, err := w.gate.Decide(ctx, p, access.Read, observation("new")); err != nil {
+				t.Errorf("%s: %v", p.ID, err)
+			}
+		}
+		if _, err := w.gate.Decide(ctx, access.Principal{ID: "x", Role: access.Clinician, Organisation: pharmacy, Tenants: []ident.ODSCode{hospital}}, access.Read, observation("new")); !fault.Is(err, fault.NotFound) {
+			t.Errorf("another organisation: %v", err)
+		}
+	})
+}
+
+func TestAFloodOfRefusalsIsNotAFloodOfCommits(t *testing.T) {
+	w := fuzzWorld(t)
+	ctx := context.Background()
+	for range 500 {
+		if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1")); !fault.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+	}
+	w.clock.Advance(2 * time.Minute)
+	if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1")); !fault.Is(err, fault.NotFound) {
+		t.Fatal(err)
+	}
+	page, err := w.log.Search(ctx, audit.Query{Actor: "ann", Limit: 200})
+	if err != nil || len(page.Entries) != 61 || page.Entries[0].Detail != "Observation/7 (and 440 further refusals)" {
+		t.Errorf("%d entries, the last %q %v", len(page.Entries), page.Entries[0].Detail, err)
+	}
+}
+
+// BenchmarkRead is a decision with its relationship looked up, and its entry committed: what each read of a chart costs beside the read.
+func BenchmarkRead(b *testing.B) {
+	w := fuzzWorld(b)
+	ctx := context.Background()
+	for n := range 1000 {
+		w.relate(b, access.Relationship{Tenant: hospital, Chart: fmt.Sprint(n), Organisation: hospital})
+	}
+	b.Run("decide", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("7")); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decide and account, 64 callers", func(b *testing.B) {
+		b.SetParallelism(32)
+		var n atomic.Int64
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				g, err := w.gate.Decide(ctx, ann(), access.Read, observation(fmt.Sprint(n.Add(1)%1000)))
+				if err == nil {
+					err = w.gate.Account(ctx, []access.Grant{g}, nil)
+				}
+				if err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	w := fuzzWorld(b)
+	k := withTokens(b, w)
+	token := k.mint(b, ann())
+	for b.Loop() {
+		if _, err := k.verifier.Verify(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

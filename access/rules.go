@@ -29,13 +29,13 @@ type facts struct {
 	user, organisation, tenant, typ, purpose string
 	role                                     Role
 	action                                   Action
-	flags                                    flag
+	flags                                    trait
 }
 
-type flag uint16
+type trait uint16
 
 const (
-	fHere flag = 1 << iota
+	fHere trait = 1 << iota
 	fHome
 	fNational
 	fOwn
@@ -49,7 +49,7 @@ const (
 	fSealed
 )
 
-func (f facts) has(x flag) bool { return f.flags&x != 0 }
+func (f facts) has(x trait) bool { return f.flags&x != 0 }
 
 // verdict is what the rules say: who permits it, or who forbids it, or nobody.
 type verdict struct {
