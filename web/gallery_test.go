@@ -35,11 +35,20 @@ func catalogueServer(t *testing.T, plain bool) (*httptest.Server, *web.Site) {
 	return server, s
 }
 
-func TestTheCatalogueAtADesk(t *testing.T) {
-	// given the catalogue, dressed
+func TestTheCatalogue(t *testing.T) {
+	b := webtest.NewBrowser(t)
 	server, s := catalogueServer(t, false)
+	t.Run("at a desk", func(t *testing.T) { catalogueAtADesk(t, b, server, s) })
+	t.Run("on a phone", func(t *testing.T) { catalogueOnAPhone(t, b, server) })
+	t.Run("without script", func(t *testing.T) { catalogueWithoutScript(t, b, server) })
+	t.Run("by keyboard alone", func(t *testing.T) { catalogueByKeyboardAlone(t, b, server) })
+	t.Run("without the design system", func(t *testing.T) { catalogueWithoutTheDesignSystem(t, b) })
+}
+
+func catalogueAtADesk(t *testing.T, b *webtest.Browser, server *httptest.Server, s *web.Site) {
+	// given the catalogue
 	// when it is opened for the first time at a desk
-	p := webtest.Open(t, server.URL+web.GalleryPath)
+	p := b.Open(t, server.URL+web.GalleryPath)
 	// then it is all there, accessible, and within its budget
 	p.Sees("SMITH, John (Mr)", "05-Jun-1978 (48y)", "943 476 5919", "Died 01-Feb-2026", "Similar name", "There is a problem")
 	p.Healthy()
@@ -52,17 +61,15 @@ func TestTheCatalogueAtADesk(t *testing.T) {
 	}
 }
 
-func TestTheCatalogueOnAPhone(t *testing.T) {
-	server, _ := catalogueServer(t, false)
-	p := webtest.Open(t, server.URL+web.GalleryPath, webtest.Phone())
+func catalogueOnAPhone(t *testing.T, b *webtest.Browser, server *httptest.Server) {
+	p := b.Open(t, server.URL+web.GalleryPath, webtest.Phone())
 	p.Healthy()
 	p.Screenshot("gallery-phone.png")
 }
 
-func TestTheCatalogueWithoutScript(t *testing.T) {
+func catalogueWithoutScript(t *testing.T, b *webtest.Browser, server *httptest.Server) {
 	// given a browser without JavaScript
-	server, _ := catalogueServer(t, false)
-	p := webtest.Open(t, server.URL+web.GalleryPath, webtest.NoScript())
+	p := b.Open(t, server.URL+web.GalleryPath, webtest.NoScript())
 	// then every tab's panel is there to read, and no button is shown that cannot work
 	p.Sees("Potassium has risen", "Waits at Riverside have halved", "Nothing has been measured yet")
 	var copies int
@@ -82,19 +89,18 @@ func TestTheCatalogueWithoutScript(t *testing.T) {
 	}
 }
 
-func TestTheCatalogueWithoutTheDesignSystem(t *testing.T) {
+func catalogueWithoutTheDesignSystem(t *testing.T, b *webtest.Browser) {
 	server, _ := catalogueServer(t, true)
 	for name, o := range map[string][]webtest.Option{"desk": nil, "phone": {webtest.Phone()}} {
-		p := webtest.Open(t, server.URL+web.GalleryPath, o...)
+		p := b.Open(t, server.URL+web.GalleryPath, o...)
 		p.Sees("make web", "SMITH, John (Mr)")
 		p.Healthy()
 		p.Screenshot("gallery-plain-" + name + ".png")
 	}
 }
 
-func TestTheCatalogueByKeyboardAlone(t *testing.T) {
-	server, _ := catalogueServer(t, false)
-	p := webtest.Open(t, server.URL+web.GalleryPath)
+func catalogueByKeyboardAlone(t *testing.T, b *webtest.Browser, server *httptest.Server) {
+	p := b.Open(t, server.URL+web.GalleryPath)
 	stops := p.Walk()
 	if len(stops) < 30 || !strings.Contains(stops[0].Name, "Skip to main content") {
 		t.Errorf("the keyboard stops %d times, first at %v", len(stops), stops[:min(3, len(stops))])

@@ -23,11 +23,13 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -37,10 +39,10 @@ const patience = 60 * time.Second
 
 // Page is a page open in a browser. Every method fails the test when it cannot do what it says.
 type Page struct {
-	t        testing.TB
-	ctx      context.Context
-	scripted bool
-	host     string
+	t       testing.TB
+	ctx     context.Context
+	host    string
+	profile cdp.BrowserContextID
 
 	mu       sync.Mutex
 	requests []string
@@ -51,7 +53,6 @@ type Page struct {
 type settings struct {
 	width, height int64
 	noScript      bool
-	reducedMotion bool
 	cookies       map[string]string
 }
 
@@ -89,9 +90,38 @@ func chromium(t testing.TB) string {
 	return ""
 }
 
-// Open opens an address at 1280 pixels' width, unless an option says otherwise, in a browser of its own that has
-// never been anywhere.
+// Browser is a Chromium that has never been anywhere, for a test that opens several pages.
+type Browser struct{ ctx context.Context }
+
+// NewBrowser starts a browser; it closes when the test ends.
+func NewBrowser(t testing.TB) *Browser {
+	t.Helper()
+	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", false), chromedp.WSURLReadTimeout(patience))
+	alloc, end := chromedp.NewExecAllocator(context.Background(), flags...) // with a new, temporary user-data-dir
+	ctx, _ := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("the browser did not close by itself: %v", err)
+		}
+		end()
+	})
+	if err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("the browser did not start: %v", err)
+	}
+	return &Browser{ctx}
+}
+
+// Open opens an address in a browser of its own; see Browser.Open.
 func Open(t testing.TB, address string, options ...Option) *Page {
+	t.Helper()
+	return NewBrowser(t).Open(t, address, options...)
+}
+
+// Open opens an address at 1280 pixels' width, unless an option says otherwise. It shares no cookie with other pages.
+func (b *Browser) Open(t testing.TB, address string, options ...Option) *Page {
 	t.Helper()
 	s := settings{width: 1280, height: 900, cookies: map[string]string{}}
 	for _, o := range options {
@@ -101,31 +131,42 @@ func Open(t testing.TB, address string, options ...Option) *Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.WindowSize(int(s.width), int(s.height)),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", false),
-		chromedp.WSURLReadTimeout(patience))
-	alloc, end := chromedp.NewExecAllocator(context.Background(), flags...) // each with a new, temporary user-data-dir
-	ctx, _ := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("the browser did not close by itself: %v", err)
-		}
-		end()
-	})
-	p := &Page{t: t, ctx: ctx, scripted: !s.noScript, host: u.Host, bytes: map[network.RequestID]float64{}}
+	ctx, profile := b.window(t)
+	p := &Page{t: t, ctx: ctx, host: u.Host, profile: profile, bytes: map[network.RequestID]float64{}}
 	p.listen()
 	actions := []chromedp.Action{
 		network.Enable(), log.Enable(),
 		emulation.SetDeviceMetricsOverride(s.width, s.height, 1, s.width < 600),
 		emulation.SetScriptExecutionDisabled(s.noScript),
+		emulation.SetFocusEmulationEnabled(true),
 	}
 	for name, value := range s.cookies {
 		actions = append(actions, network.SetCookie(name, value).WithURL(address))
 	}
 	p.Do(append(actions, chromedp.Navigate(address))...)
 	return p
+}
+
+// window opens a window that shares nothing with others; it closes when the test ends.
+func (b *Browser) window(t testing.TB) (context.Context, cdp.BrowserContextID) {
+	t.Helper()
+	browser := cdp.WithExecutor(b.ctx, chromedp.FromContext(b.ctx).Browser)
+	profile, err := target.CreateBrowserContext().Do(browser)
+	if err != nil {
+		t.Fatalf("the browser opened no profile: %v", err)
+	}
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(browser)
+	if err != nil {
+		t.Fatalf("the browser opened no window: %v", err)
+	}
+	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
+	t.Cleanup(func() {
+		end()
+		if err := target.DisposeBrowserContext(profile).Do(browser); err != nil {
+			t.Logf("the window did not close by itself: %v", err)
+		}
+	})
+	return ctx, profile
 }
 
 // listen notes what the page asks for and what the browser complains of.
@@ -223,7 +264,7 @@ func (p *Page) Wait(expression string) {
 func (p *Page) Allow(permissions ...string) {
 	p.t.Helper()
 	for _, name := range permissions {
-		p.Do(browser.SetPermission(&browser.PermissionDescriptor{Name: name}, browser.PermissionSettingGranted))
+		p.Do(browser.SetPermission(&browser.PermissionDescriptor{Name: name}, browser.PermissionSettingGranted).WithBrowserContextID(p.profile))
 	}
 }
 
