@@ -58,7 +58,10 @@ func Node(ctx context.Context, n fhir.Node, o Options) []fault.Issue {
 	if o.Limit <= 0 {
 		o.Limit = defaultLimit
 	}
-	w := walker{ctx: ctx, plan: planOf(set), rules: !o.Structure, limit: o.Limit, root: n.Field("resourceType").String()}
+	w := walker{
+		ctx: ctx, plan: planOf(set), rules: !o.Structure, limit: o.Limit,
+		root: n.Field("resourceType").String(), path: make([]step, 0, 16),
+	}
 	w.resource(n, nil)
 	return w.issues
 }
