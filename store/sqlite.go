@@ -42,13 +42,10 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		return nil, fault.New(fault.Invalid, "a database needs a path to its file")
 	}
 	o := db.opt
-	fresh := false
 	if o.VFS == "" {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made")
+		if err := private(path); err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "the database %s or its folder cannot be made", filepath.Base(path))
 		}
-		_, err := os.Stat(path)
-		fresh = errors.Is(err, os.ErrNotExist)
 	}
 	c, err := dial(path, o)
 	if err != nil {
@@ -58,7 +55,12 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		c.discard()
 		return nil, unopenable(err, path)
 	}
-	if fresh {
+	if o.VFS == "" {
+		for _, end := range []string{"-wal", "-shm"} { // these two take the process's own mode
+			if err := os.Chmod(path+end, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+				o.Logger.Warn("store: a file beside the database cannot be made private", "error", err)
+			}
+		}
 		if err := syncDir(filepath.Dir(path)); err != nil {
 			c.discard()
 			return nil, fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made durable")
@@ -68,6 +70,18 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, o)
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, o) }, o)
 	return e, ctx.Err()
+}
+
+// private makes the folder and the file if they are not there, for nobody else to read.
+func private(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // dial opens a connection that may write.

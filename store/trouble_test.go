@@ -104,7 +104,6 @@ func TestUnreachablePostgres(t *testing.T) {
 	}
 }
 
-// TestDisksOwnFailuresAreNamed checks the kinds that callers tell people about.
 func TestDiskThatCannotBeReadIsUnavailable(t *testing.T) {
 	disk := newDisk(t, 3)
 	db, err := openOn(disk)
@@ -129,6 +128,48 @@ func TestDiskThatCannotBeReadIsUnavailable(t *testing.T) {
 		t.Errorf("after the disk came back: %v", err)
 	}
 	checkSurvivors(t, db, map[int]int{1: 1, 3: 1})
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	db, err := store.Open(t.Context(), filepath.Join(dir, "p.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, name := range []string{"", "p.db", "p.db-wal", "p.db-shm"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%q has mode %v (%v)", name, info.Mode(), err)
+		}
+	}
+}
+
+// TestOutOfMemoryIsSurvived hands SQLite more than a connection may use (256 MB): the engine panics, the writer is replaced.
+func TestOutOfMemoryIsSurvived(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "m.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(t.Context(), notes()); err != nil {
+		t.Fatal(err)
+	}
+	errs := together(8, func(i int) error {
+		return db.Write(context.Background(), nil, func(tx *store.Tx) error {
+			size := 100
+			if i == 3 {
+				size = 300 << 20
+			}
+			_, err := tx.Exec("INSERT INTO note (lane, id, body, raw) VALUES (0, ?, '', ?)", i, make([]byte, size))
+			return err
+		})
+	})
+	for i, err := range errs {
+		if (err != nil) != (i == 3) || has(t, db, i) != (err == nil) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
 }
 
 // wire stands between the store and PostgreSQL, and can lose the server's answers.
