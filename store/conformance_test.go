@@ -365,14 +365,11 @@ func TestReadCannotWrite(t *testing.T) {
 const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT max(i) FROM n"
 
 func TestReadIsLimitedInTime(t *testing.T) {
-	plainly(t, store.Options{ReadLimit: 50 * time.Millisecond}, func(t *testing.T, db *store.DB) {
+	plainly(t, store.Options{ReadLimit: time.Second}, func(t *testing.T, db *store.DB) {
 		var n int64
 		err := db.Read(t.Context(), func(tx *store.Tx) error { return tx.QueryRow(endless).Scan(&n) })
 		if !fault.Is(err, fault.Timeout) {
 			t.Errorf("an endless read gave %v, want a timeout", err)
-		}
-		if has(t, db, 1) {
-			t.Error("impossible")
 		}
 	})
 	c := clock.NewFake(time.Date(2026, 6, 5, 9, 0, 0, 0, time.UTC))
