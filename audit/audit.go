@@ -51,7 +51,8 @@ type Query struct {
 	Actor        string
 	Organisation ident.ODSCode
 	Action       string
-	Outcome      string // "failed" selects every failure
+	Actions      []string // any of these
+	Outcome      string   // "failed" selects every failure
 	Purpose      string
 	From, To     time.Time // From inclusive, To exclusive
 	Limit        int       // 1 to 1,000; 50 when zero

@@ -155,6 +155,13 @@ func (l *Log) where(q Query) (*where, error) {
 			w.and(`t.`+column+` = ?`, value)
 		}
 	}
+	if len(q.Actions) > 0 {
+		var list []any
+		for _, a := range q.Actions {
+			list = append(list, a)
+		}
+		w.and(`t.action IN (?`+strings.Repeat(", ?", len(list)-1)+`)`, list...)
+	}
 	if q.Outcome != "" {
 		w.and(`(t.outcome = ? OR t.outcome LIKE ?)`, q.Outcome, q.Outcome+" %")
 	}
