@@ -3,13 +3,16 @@ package store_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/store/storetest"
 )
 
 // fsyncRate is how many 4 KB appends a second the disk of dir makes durable one at a time: what bounds a lone writer.
@@ -34,24 +37,26 @@ func fsyncRate(b *testing.B, dir string) float64 {
 	return float64(n) / time.Since(start).Seconds()
 }
 
-func benchStore(b *testing.B) *store.DB {
-	b.Helper()
-	dir := b.TempDir()
-	db, err := store.Open(b.Context(), filepath.Join(dir, "bench.db"), store.Options{})
-	if err != nil {
-		b.Fatal(err)
+// onEach runs bench on every engine that is there, and says beside its figures what the disk can do.
+func onEach(b *testing.B, bench func(b *testing.B, db *store.DB)) {
+	for name, url := range map[string]func(b *testing.B) string{
+		"sqlite":   func(b *testing.B) string { return filepath.Join(b.TempDir(), "bench.db") },
+		"postgres": func(b *testing.B) string { return storetest.PostgresURL(b) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			db, err := store.Open(b.Context(), url(b), store.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if err := db.Migrate(b.Context(), notes()); err != nil {
+				b.Fatal(err)
+			}
+			rate := fsyncRate(b, b.TempDir())
+			bench(b, db)
+			b.ReportMetric(rate, "fsync/s")
+		})
 	}
-	b.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	if err := db.Migrate(b.Context(), notes()); err != nil {
-		b.Fatal(err)
-	}
-	rate := fsyncRate(b, dir)
-	b.Cleanup(func() { b.ReportMetric(rate, "fsync/s") })
-	return db
 }
 
 func body(b *testing.B, size int) []byte {
@@ -62,45 +67,57 @@ func body(b *testing.B, size int) []byte {
 	return raw
 }
 
+// insert is one row in a lane of its own choosing, as of one chart among many.
 func insert(db *store.DB, id int64, raw []byte) error {
-	return db.Write(context.Background(), nil, func(tx *store.Tx) error {
-		_, err := tx.Exec("INSERT INTO note (lane, id, body, raw) VALUES (0, ?, '', ?)", id, raw)
+	lane := db.LaneOf("X26", strconv.FormatInt(id, 10))
+	return db.Write(context.Background(), []store.Lane{lane}, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO note (lane, id, body, raw) VALUES (?, ?, '', ?)", lane, id, raw)
 		return err
 	})
 }
 
 // BenchmarkWrite is one durable row of 2 KB per Write.
 func BenchmarkWrite(b *testing.B) {
-	for name, callers := range map[string]int{"1": 1, "64": 64} {
-		b.Run("callers="+name, func(b *testing.B) {
-			db, raw := benchStore(b), body(b, 2048)
-			var id, n atomic.Int64
-			b.ResetTimer()
-			done := make(chan error, callers)
-			for range callers {
-				go func() {
-					for n.Add(1) <= int64(b.N) {
-						if err := insert(db, id.Add(1), raw); err != nil {
-							done <- err
-							return
-						}
-					}
-					done <- nil
-				}()
-			}
-			for range callers {
-				if err := <-done; err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			onEach(b, func(b *testing.B, db *store.DB) { benchWrite(b, db, callers) })
 		})
 	}
 }
 
+func benchWrite(b *testing.B, db *store.DB, callers int) {
+	raw := body(b, 2048)
+	var n atomic.Int64
+	done := make(chan error, callers)
+	b.ResetTimer()
+	for range callers {
+		go func() {
+			for {
+				id := n.Add(1)
+				if id > int64(b.N) {
+					done <- nil
+					return
+				}
+				if err := insert(db, id, raw); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for range callers {
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+}
+
 // BenchmarkPointRead is one row by its key per Read, from as many callers as there are processors.
-func BenchmarkPointRead(b *testing.B) {
-	db, raw := benchStore(b), body(b, 512)
+func BenchmarkPointRead(b *testing.B) { onEach(b, benchPointRead) }
+
+func benchPointRead(b *testing.B, db *store.DB) {
+	raw := body(b, 512)
 	const rows = 20_000
 	err := db.Write(b.Context(), nil, func(tx *store.Tx) error {
 		for i := range rows {
