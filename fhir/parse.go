@@ -17,7 +17,8 @@ import (
 // Refused, as fault.Invalid with line, column and path: anything that is not exactly one JSON object (RFC 8259) naming
 // its resourceType; a name that occurs twice in an object; invalid UTF-8 and unpaired surrogates, escaped or not; control
 // characters other than tab, carriage return and line feed, escaped or not; empty objects, arrays and strings; null
-// outside an array; an array in an array; more than 64 levels. More than 16 MiB is fault.TooLarge. A leading byte order mark is dropped.
+// outside an array; an array in an array; more than 64 levels; more than 1000 members in one object (looking a member up
+// is a walk past the others). More than 16 MiB is fault.TooLarge. A leading byte order mark is dropped.
 func Parse(b []byte) (*Resource, error) { return ParseLimited(b, Limits{}) }
 
 // ParseLimited is Parse with bounds of its own.
@@ -244,6 +245,9 @@ func (p *parser) container(key uint32, keyLen uint16, flags uint8) bool {
 	return ok
 }
 
+// maxMembers bounds what one object may hold, so that no document makes looking members up slow.
+const maxMembers = 1000
+
 // manyNames is from how many members on an object's names are kept in a map to find a repeated one.
 const manyNames = 24
 
@@ -269,6 +273,9 @@ func (p *parser) object(at int) (count int, ok bool) {
 			return 0, false
 		}
 		this := entry{key: uint32(key), keyLen: uint16(p.pos - 1 - key), flags: flags}
+		if count == maxMembers {
+			return 0, p.fail(key-1, "an object may not have more than 1000 members")
+		}
 		if names, ok = p.fresh(at, count, &this, names); !ok {
 			p.fail(key-1, "this name occurs twice in one object")
 			return 0, p.within(p.step(&this))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,6 +88,7 @@ func TestRefused(t *testing.T) {
 		"escaped then plain":  {in(`"\u0061ctive":true,"active":true`), "twice"},
 		"repeated deep":       {in(`"name":[{"family":"x","use":"a","family":"y"}]`), "name[0].family"},
 		"repeated far":        {in(many(40) + `,"k7":1`), "twice"},
+		"many members":        {in(crowd(1001)), "more than 1000"},
 		"lone high surrogate": {in(`"a":"\ud800"`), "surrogate"},
 		"lone low surrogate":  {in(`"a":"\udc00"`), "surrogate"},
 		"high high":           {in(`"a":"\ud800\ud800"`), "surrogate"},
@@ -126,6 +128,14 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func crowd(n int) string {
+	members := make([]string, n)
+	for i := range members {
+		members[i] = `"m` + strconv.Itoa(i) + `":1`
+	}
+	return strings.Join(members, ",")
 }
 
 func many(n int) string {

@@ -140,8 +140,16 @@ func (e *encoder) member(p part) error {
 	if !p.m.repeats {
 		return e.element(p.m, p.value, p.extra)
 	}
-	for i := range max(p.value.Len(), p.extra.Len()) {
-		if err := e.element(p.m, p.value.Index(i), p.extra.Index(i)); err != nil {
+	values, extras := slices.Collect(p.value.Items()), slices.Collect(p.extra.Items())
+	for i := range max(len(values), len(extras)) {
+		var value, extra fhir.Node
+		if i < len(values) {
+			value = values[i]
+		}
+		if i < len(extras) {
+			extra = extras[i]
+		}
+		if err := e.element(p.m, value, extra); err != nil {
 			return err
 		}
 	}
@@ -188,6 +196,9 @@ func (e *encoder) primitive(m *member, value, extra fhir.Node) error {
 	switch extra.Kind() {
 	case fhir.Absent, fhir.Null:
 		if !has {
+			if !value.Exists() {
+				value = extra
+			}
 			return refuse(value, "it has neither a value nor an extension")
 		}
 		e.out = append(e.out, "/>"...)

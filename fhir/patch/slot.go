@@ -31,8 +31,16 @@ func load(object fhir.Node, name string, list bool) *slot {
 		}
 		return s
 	}
-	for i := range max(values.Len(), extras.Len()) {
-		s.items = append(s.items, pair{raw(values.Index(i)), raw(extras.Index(i))})
+	s.items = make([]pair, max(values.Len(), extras.Len()))
+	i := 0
+	for n := range children(values) {
+		s.items[i].value = raw(n)
+		i++
+	}
+	i = 0
+	for n := range children(extras) {
+		s.items[i].extra = raw(n)
+		i++
 	}
 	return s
 }
@@ -79,12 +87,14 @@ func listOf(found fhirpath.Collection) (*slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range found {
-		s, err := slotOf(v)
-		if err != nil {
-			return nil, err
+	here := map[fhir.Node]bool{}
+	for _, name := range []string{first.name, "_" + first.name} {
+		for n := range children(first.object.Field(name)) {
+			here[n] = true
 		}
-		if !s.list || !s.object.Same(first.object) || s.name != first.name {
+	}
+	for _, v := range found {
+		if !first.list || !here[nodeOf(v)] {
 			return nil, fault.New(fault.Unprocessable, "the path must lead to the elements of one list")
 		}
 	}

@@ -87,6 +87,10 @@ type parameters struct {
 
 // compiled gives the parameters of a type, compiled on first use.
 func (x *Index) compiled(resourceType string) (*parameters, error) {
+	// Only known types are remembered: names come from documents and would pile up.
+	if !x.defs.IsResource(resourceType) {
+		return nil, fault.New(fault.Unprocessable, "the definitions do not know this type of resource")
+	}
 	c := x.defs.Memo(parametersKey(resourceType), func() any {
 		c := &parameters{heads: map[string]int{}}
 		c.list, c.err = x.compile(resourceType)
@@ -109,9 +113,6 @@ func (x *Index) compiled(resourceType string) (*parameters, error) {
 }
 
 func (x *Index) compile(resourceType string) ([]parameter, error) {
-	if !x.defs.IsResource(resourceType) {
-		return nil, fault.New(fault.Unprocessable, "the definitions do not know this type of resource")
-	}
 	list := x.defs.SearchParameters(resourceType)
 	out := make([]parameter, 0, len(list))
 	for i := range list {
