@@ -179,6 +179,8 @@ func (e *pgEngine) ended(ctx context.Context, c *pgxpool.Conn, err error, xid st
 		}
 		return pgFault(err)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeWithin) // the commit may have used up its own
+	defer cancel()
 	status, serr := e.fate(ctx, xid)
 	switch {
 	case status == "committed":

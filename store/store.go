@@ -19,7 +19,8 @@
 // # SQL
 //
 // SQL is written once, in the subset that both engines share: `?` for arguments; INTEGER, REAL, TEXT and BLOB
-// for types; ON CONFLICT and RETURNING; no rowid, no AUTOINCREMENT, no triggers, no blob literals. Times are integers
+// for types; ON CONFLICT and RETURNING; no rowid, no AUTOINCREMENT, no triggers, no foreign keys, no blob literals; CAST where
+// the type of a `?` cannot be seen. Times are integers
 // (microseconds since 1970, UTC) and truth is 0 or 1; Tx converts both. Text compares by its bytes.
 //
 // # Migrations
@@ -177,6 +178,8 @@ func (db *DB) LaneOf(tenant, key string) Lane {
 
 // Write runs fn in a transaction that holds lanes (none means lane 0), and returns nil only when what it did is durable.
 // When fn fails, its error is returned and nothing of it is kept; a panic in fn does the same and goes on to the caller.
+//
+// One Write costs one fsync at most, and many at once share it. An importer does some hundreds of rows in each.
 //
 // fn may be run again if its transaction was lost through no fault of its own. A context that ends while Write waits
 // for its turn gives it up before fn runs; once fn runs, Write waits for the outcome and reports it.
