@@ -3,13 +3,13 @@
 package fhirapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/internal/catalogue"
 )
 
@@ -151,14 +151,14 @@ func (e entry) path() (typ, id, query string, err error) {
 }
 
 // checked makes sure that what an entry writes keeps to R4.
-func (a *api) checked(e entry, typ string) error {
+func (a *api) checked(ctx context.Context, e entry, typ string) error {
 	if err := a.known(typ); err != nil {
 		return e.fault(err)
 	}
 	if e.resource.Type() != typ {
 		return e.fault(fault.New(fault.Invalid, "The resource is a %s; the url is for %s.", e.resource.Type(), typ))
 	}
-	if worst := errorsAmong(validate.Structure(e.resource, a.defs)); len(worst) > 0 {
+	if worst := a.wrong(ctx, e.resource); len(worst) > 0 {
 		return e.fault(fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4: "+worst[0].Diagnostics, worst...))
 	}
 	return nil

@@ -30,6 +30,8 @@ const Base = "/FHIR/R4"
 type api struct {
 	k    catalogue.Kernel
 	defs *definition.Set
+	// routes are the interface's own, for the entries of a batch.
+	routes *http.ServeMux
 	// owned lists the rules of services whose types a generic write must pass.
 	owned func() []catalogue.Owned
 }
@@ -43,7 +45,7 @@ func Service(k catalogue.Kernel, owned func() []catalogue.Owned) catalogue.Servi
 	oneType := func(r *http.Request) []string { return []string{r.PathValue("type")} }
 	all := func(*http.Request) []string { return nil }
 	const typ, instance = Base + "/{type}", Base + "/{type}/{id}"
-	return catalogue.Service{
+	service := catalogue.Service{
 		Name: "fhirapi", Summary: "FHIR R4 over the record: read, write, search, history, transactions.",
 		API: []catalogue.Route{
 			catalogue.Public("GET "+Base+"/metadata", a.capabilities),
@@ -84,6 +86,8 @@ func Service(k catalogue.Kernel, owned func() []catalogue.Owned) catalogue.Servi
 			catalogue.OnSet("GET "+Base+"/$meta", access.Search, all, a.metaOfSet),
 		},
 	}
+	a.routes = routed(service.API)
+	return service
 }
 
 // ref is the resource that a path names.

@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/validate"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
 )
@@ -69,6 +70,10 @@ func (a *api) everything(w http.ResponseWriter, r *http.Request, s access.Scope)
 	if query.Get("_count") == "" {
 		query.Set("_count", "200")
 	}
+	id, err := ident.ParseFHIRID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
 	place, err := a.k.Records.Locate(r.Context(), record.Ref{Tenant: catalogue.TenantOf(r), Type: "Patient", ID: r.PathValue("id")})
 	if err != nil {
 		return err
@@ -80,7 +85,10 @@ func (a *api) everything(w http.ResponseWriter, r *http.Request, s access.Scope)
 	if err != nil {
 		return err
 	}
-	page, err := a.k.Records.Search(r.Context(), s.In("Patient", r.PathValue("id")), q)
+	if q, err = a.k.Records.InCompartment(q, "Patient", id); err != nil {
+		return err
+	}
+	page, err := a.k.Records.Search(r.Context(), s, q)
 	if err != nil {
 		return err
 	}

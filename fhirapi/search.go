@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/record"
 )
 
@@ -52,7 +53,13 @@ func (a *api) searchCompartment(w http.ResponseWriter, r *http.Request, s access
 	} else if err := a.known(typ); err != nil {
 		return err
 	}
-	return a.search(w, r, s.In(r.PathValue("type"), r.PathValue("id")), typ, values)
+	id, err := ident.ParseFHIRID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return a.search(w, r, s, typ, values, func(q record.Query) (record.Query, error) {
+		return a.k.Records.InCompartment(q, r.PathValue("type"), id)
+	})
 }
 
 // parameters are those of the address and, for a POSTed search, of its form.
@@ -83,13 +90,18 @@ func parameters(r *http.Request) (url.Values, error) {
 }
 
 // search runs a query under the scope and answers with a searchset.
-func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ string, values url.Values) error {
+func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ string, values url.Values, narrow ...func(record.Query) (record.Query, error)) error {
 	if _, err := wanted(r); err != nil {
 		return err
 	}
 	q, warnings, err := a.k.Records.ParseQuery(typ, values, preferences(r).Lenient)
 	if err != nil {
 		return err
+	}
+	for _, n := range narrow {
+		if q, err = n(q); err != nil {
+			return err
+		}
 	}
 	view, err := a.viewOf(values)
 	if err != nil {

@@ -97,7 +97,7 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 		c.Verb, c.Resource = record.Delete, nil
 	}
 	if c.Verb == record.Create || c.Verb == record.Put {
-		if err := a.checked(e, typ); err != nil {
+		if err := a.checked(r.Context(), e, typ); err != nil {
 			return c, err
 		}
 	}

@@ -3,6 +3,7 @@
 package fhirapi
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -121,16 +122,16 @@ func (a *api) accept(r *http.Request, typ string, res *fhir.Resource) error {
 	if res.Type() != typ {
 		return fault.New(fault.Invalid, "This is a %s; the address is for %s.", res.Type(), typ)
 	}
-	issues := validate.Structure(res, a.defs)
-	if worst := errorsAmong(issues); len(worst) > 0 {
+	if worst := a.wrong(r.Context(), res); len(worst) > 0 {
 		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
 	}
 	return nil
 }
 
-func errorsAmong(issues []fault.Issue) []fault.Issue {
+// wrong lists what is wrong with a resource as FHIR R4, warnings left out.
+func (a *api) wrong(ctx context.Context, res *fhir.Resource) []fault.Issue {
 	var worst []fault.Issue
-	for _, i := range issues {
+	for _, i := range validate.Validate(ctx, res, validate.Options{Definitions: a.defs, Structure: true}) {
 		if i.Severity == "error" || i.Severity == "fatal" {
 			worst = append(worst, i)
 		}

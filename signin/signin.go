@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -15,23 +16,30 @@ import (
 	"github.com/openspine/openspine/web"
 )
 
-// door is the sign-in of one node.
-type door struct {
+// Door is the sign-in of one node.
+type Door struct {
 	k    catalogue.Kernel
 	demo bool
+
+	mu    sync.Mutex
+	first first
 }
 
-// Service is the sign-in pages; demo offers everybody with one click.
-func Service(k catalogue.Kernel, demo bool) catalogue.Service {
-	d := &door{k, demo}
+// New is the door of a node; demo offers everybody with one click.
+func New(k catalogue.Kernel, demo bool) *Door { return &Door{k: k, demo: demo} }
+
+// Service is the sign-in pages.
+func (d *Door) Service() catalogue.Service {
 	return catalogue.Service{Name: "signin", Summary: "Sign in and out.", Pages: []catalogue.Route{
 		catalogue.Public("GET /sign-in", d.show),
 		catalogue.Public("POST /sign-in", d.enter),
+		catalogue.Public("GET /sign-in/first", d.showFirst),
+		catalogue.Public("POST /sign-in/first", d.enterFirst),
 		catalogue.ForRole("POST /sign-out", d.leave),
 	}}
 }
 
-func (d *door) show(w http.ResponseWriter, r *http.Request) error {
+func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	if !d.demo {
 		return web.Render(w, r, http.StatusOK, closedPage())
 	}
@@ -48,7 +56,7 @@ type group struct {
 	Users []access.User
 }
 
-func (d *door) groups(users []access.User) []group {
+func (d *Door) groups(users []access.User) []group {
 	var all []group
 	for _, u := range users {
 		name := u.Organisation.String()
@@ -66,7 +74,7 @@ func (d *door) groups(users []access.User) []group {
 	return all
 }
 
-func (d *door) enter(w http.ResponseWriter, r *http.Request) error {
+func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 	if !d.demo {
 		return fault.New(fault.Forbidden, "This is not a demonstration; sign in with your own account.")
 	}
@@ -81,7 +89,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request) error {
 	return web.SeeOther(w, r, within(r.PostForm.Get("to")))
 }
 
-func (d *door) leave(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+func (d *Door) leave(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	if err := web.CheckForm(r, ""); err != nil {
 		return err
 	}

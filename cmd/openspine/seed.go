@@ -3,24 +3,16 @@ package main
 import (
 	"context"
 	"io"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
-	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/store"
 )
 
-// seedBatch is how many resources share one commit while a country is seeded.
-const seedBatch = 400
-
 // seedCountry puts a made-up country into an empty node: users first, then each tenant's charts in order, then who looks after whom.
-func seedCountry(ctx context.Context, n *node.Node, k *sim.Country, progress io.Writer) error {
+func seedCountry(ctx context.Context, n *node.Node, k *sim.Country, out io.Writer) error {
 	everybody, err := users(k)
 	if err != nil {
 		return err
@@ -29,81 +21,35 @@ func seedCountry(ctx context.Context, n *node.Node, k *sim.Country, progress io.
 	if err := gate.PutUsers(ctx, everybody); err != nil {
 		return err
 	}
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("seeding"), progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
-	s := seeder{n: n, bar: bar}
+	progress := bar(out, -1, "seeding")
+	var w *writer
 	for item := range k.Items() {
-		if err := s.add(ctx, item); err != nil {
+		if w == nil || w.tenant != item.Tenant {
+			if err := w.flush(ctx); err != nil {
+				return err
+			}
+			w = &writer{n: n, as: "seed", tenant: item.Tenant, bar: progress}
+		}
+		res, err := fhir.Parse(item.Resource)
+		if err != nil {
+			return err
+		}
+		if err := w.add(ctx, res); err != nil {
 			return err
 		}
 	}
-	if err := s.flush(ctx); err != nil {
+	if err := w.flush(ctx); err != nil {
 		return err
 	}
-	if err := s.relate(ctx, k); err != nil {
+	if err := relate(ctx, n, k); err != nil {
 		return err
 	}
-	return bar.Finish()
-}
-
-type seeder struct {
-	n      *node.Node
-	bar    *progressbar.ProgressBar
-	tenant ident.ODSCode
-	drafts []*record.Draft
-}
-
-// add prepares one item and writes when a batch is full.
-func (s *seeder) add(ctx context.Context, item sim.Item) error {
-	if item.Tenant != s.tenant || len(s.drafts) >= seedBatch {
-		if err := s.flush(ctx); err != nil {
-			return err
-		}
-		s.tenant = item.Tenant
-	}
-	res, err := fhir.Parse(item.Resource)
-	if err != nil {
-		return err
-	}
-	d, err := s.n.Kernel().Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: item.Tenant, Type: item.Type, ID: item.ID}, Resource: res})
-	if err != nil {
-		return err
-	}
-	s.drafts = append(s.drafts, d)
-	return nil
-}
-
-func (s *seeder) flush(ctx context.Context) error {
-	if len(s.drafts) == 0 {
-		return nil
-	}
-	k := s.n.Kernel()
-	record.FoundedBy(s.drafts...)
-	var acts []access.Act
-	for _, d := range s.drafts {
-		acts = append(acts, d.Acts()...)
-	}
-	grants, err := k.Gate.DecideAll(ctx, access.Service("seed", s.tenant), acts)
-	if err != nil {
-		return err
-	}
-	err = k.Gate.Act(ctx, grants, record.LanesOf(s.drafts...), func(tx *store.Tx) error {
-		_, _, err := k.Records.ApplyAll(tx, s.drafts, grants...)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.bar.Add(len(s.drafts)); err != nil {
-		return err
-	}
-	s.drafts = s.drafts[:0]
-	return nil
+	return progress.Finish()
 }
 
 // relate says who looks after whom, and lets the open clinician see everybody who is not restricted.
-func (s *seeder) relate(ctx context.Context, k *sim.Country) error {
-	gate, db := s.n.Kernel().Gate, s.n.Kernel().DB
+func relate(ctx context.Context, n *node.Node, k *sim.Country) error {
+	gate, db := n.Kernel().Gate, n.Kernel().DB
 	var batch []access.Relationship
 	write := func() error {
 		var lanes []store.Lane
@@ -133,7 +79,7 @@ func (s *seeder) relate(ctx context.Context, k *sim.Country) error {
 			return err
 		}
 	}
-	for _, t := range s.n.Kernel().Tenants {
+	for _, t := range n.Kernel().Tenants {
 		if err := add(access.Relationship{Tenant: t.Code, Chart: access.Everyone, User: "open", Kind: "demonstration", Basis: "seeded", By: "service/seed"}); err != nil {
 			return err
 		}

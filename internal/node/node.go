@@ -26,6 +26,7 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 )
@@ -39,6 +40,7 @@ type Node struct {
 	tenants  []catalogue.Tenant
 	services []catalogue.Service
 	site     *web.Site
+	door     *signin.Door
 	edge     *edge
 	apiFace  face
 	pageFace face

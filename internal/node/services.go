@@ -23,10 +23,10 @@ func Schemas() []store.Schema {
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
-	k := n.kernel
 	return []catalogue.Service{
-		signin.Service(k, n.cfg.Demo),
-		// fhirapi.Service(k, n.owned),
+		n.door.Service(),
+		web.Service(n.cfg.Demo),
+		// fhirapi.Service(n.kernel, n.owned),
 		n.health(),
 	}
 }
@@ -59,6 +59,7 @@ func (n *Node) assemble(ctx context.Context) error {
 	}
 	n.kernel.Issuer, n.kernel.Verifier = issuer, verifier
 	n.apiFace, n.pageFace = fhirapi.Face{}, pages{}
+	n.door = signin.New(n.kernel, n.cfg.Demo)
 	n.services = n.list()
 	n.metrics = newMetrics(func() float64 {
 		count, err := n.kernel.Audit.Unsealed(context.Background())
@@ -114,3 +115,9 @@ func (n *Node) health() catalogue.Service {
 }
 
 func urlQuery(r *http.Request) string { return url.QueryEscape(r.URL.RequestURI()) }
+
+// FirstAdministrator is a link that lets whoever opens it first become the administrator, while nobody can sign in; empty
+// once somebody can.
+func (n *Node) FirstAdministrator(ctx context.Context) (string, error) {
+	return n.door.FirstLink(ctx)
+}

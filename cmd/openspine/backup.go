@@ -1,0 +1,219 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/store"
+)
+
+// A backup is a tar of two things: the database of one instant, and the log in which the account is sealed. The log is
+// copied after the database, so that it holds at least every seal that the database knows of.
+const (
+	backupDatabase = "database"
+	backupAccount  = "account"
+)
+
+// where says which node's data a command is about.
+type where struct {
+	Data     string `default:"openspine-data" help:"The node's data folder." type:"path"`
+	Database string `help:"A PostgreSQL URL, when the node's database is not in the data folder."`
+}
+
+func (w where) url() string {
+	if w.Database != "" {
+		return w.Database
+	}
+	return node.DatabasePath(w.Data)
+}
+
+// there is a clear error when the data folder holds no node.
+func (w where) there() error {
+	if w.Database != "" {
+		return nil
+	}
+	if _, err := os.Stat(w.url()); err != nil {
+		return fault.Wrap(err, fault.NotFound, "there is no node's data in %s; name its folder with --data", w.Data)
+	}
+	return nil
+}
+
+type backupCommand struct {
+	where `embed:""`
+	To    string `arg:"" help:"The file to make; it must not be there yet." type:"path"`
+}
+
+// Run copies the database as of one instant, and the account's log, while the node goes on.
+func (c *backupCommand) Run(s *session) error {
+	if err := c.there(); err != nil {
+		return err
+	}
+	db, err := store.Open(s.ctx, c.url(), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	temp, err := os.CreateTemp(filepath.Dir(c.To), ".backup-*")
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "cannot write beside %s: %v", c.To, err)
+	}
+	defer os.Remove(temp.Name())
+	defer temp.Close()
+	if err := db.Backup(s.ctx, temp); err != nil {
+		return err
+	}
+	if _, err := temp.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	manifest, err := store.VerifyBackup(temp)
+	if err != nil {
+		return err
+	}
+	if err := writeTar(c.To, temp, filepath.Join(c.Data, backupAccount)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "backed up %d tables as of %s to %s, and checked it\n", len(manifest.Tables), manifest.At.UTC().Format("2006-01-02 15:04:05Z"), c.To)
+	return err
+}
+
+func writeTar(path string, database *os.File, account string) (err error) {
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fault.Wrap(err, fault.Conflict, "cannot make %s: %v", path, err)
+	}
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	t := tar.NewWriter(out)
+	if _, err := database.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := addFile(t, backupDatabase, database); err != nil {
+		return err
+	}
+	err = filepath.WalkDir(account, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		rel, err := filepath.Rel(account, name)
+		if err != nil {
+			return err
+		}
+		return addFile(t, backupAccount+"/"+filepath.ToSlash(rel), f)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := t.Close(); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+func addFile(t *tar.Writer, name string, f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
+		return err
+	}
+	_, err = io.CopyN(t, f, info.Size())
+	return err
+}
+
+type restoreCommand struct {
+	where `embed:""`
+	From  string `arg:"" help:"The backup file." type:"existingfile"`
+}
+
+// Run puts a backup into an empty place. The database gets a new incarnation, so that its peers know that time was lost.
+func (c *restoreCommand) Run(s *session) error {
+	if entries, err := os.ReadDir(c.Data); err == nil && len(entries) > 0 {
+		return fault.New(fault.Conflict, "%s is not empty; a backup is never restored over data. Name an empty folder with --data", c.Data)
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return err
+	}
+	in, err := os.Open(c.From)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	database, err := os.CreateTemp(c.Data, ".restore-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(database.Name())
+	defer database.Close()
+	if err := readTar(in, database, filepath.Join(c.Data, backupAccount)); err != nil {
+		return err
+	}
+	if _, err := database.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := store.Restore(s.ctx, database, c.url(), store.Options{}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "restored %s into %s, under a new incarnation\n", c.From, c.Data)
+	return err
+}
+
+func readTar(in io.Reader, database *os.File, account string) error {
+	t := tar.NewReader(in)
+	found := false
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fault.Wrap(err, fault.Unprocessable, "this is not a backup, or it is damaged: %v", err)
+		}
+		if h.Name == backupDatabase {
+			found = true
+			if _, err := io.Copy(database, t); err != nil {
+				return fault.Wrap(err, fault.Unprocessable, "the backup is cut short: %v", err)
+			}
+			continue
+		}
+		rel, ok := strings.CutPrefix(h.Name, backupAccount+"/")
+		if !ok || !filepath.IsLocal(rel) {
+			return fault.New(fault.Unprocessable, "the backup holds %q, which no backup does", h.Name)
+		}
+		if err := extract(filepath.Join(account, filepath.FromSlash(rel)), t); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fault.New(fault.Unprocessable, "this is not a backup: it holds no database")
+	}
+	return nil
+}
+
+func extract(path string, r io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Sync(), f.Close())
+}

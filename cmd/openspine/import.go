@@ -1,0 +1,215 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/search"
+	"github.com/openspine/openspine/fhir/validate"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/node"
+)
+
+type importCommand struct {
+	Paths  []string `arg:"" help:"NDJSON files, bundles, single resources (JSON or XML), or folders of them." type:"path"`
+	Data   string   `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
+	Config string   `help:"The node's configuration file, instead of --data." type:"path"`
+	Tenant string   `help:"The organisation whose records these become; the national one by default."`
+	Strict bool     `help:"Import nothing when anything would be refused."`
+}
+
+// refusal is what was not imported, and why.
+type refusal struct {
+	file string
+	line int
+	err  error
+}
+
+func (r refusal) String() string {
+	at := r.file
+	if r.line > 0 {
+		at += ":" + strconv.Itoa(r.line)
+	}
+	return at + ": " + fault.MessageOf(r.err) + detail(r.err)
+}
+
+func detail(err error) string {
+	issues := fault.IssuesOf(err)
+	if len(issues) == 0 || issues[0].Diagnostics == fault.MessageOf(err) {
+		return ""
+	}
+	text := " " + issues[0].Diagnostics
+	if len(issues) > 1 {
+		text += fmt.Sprintf(" (and %d more)", len(issues)-1)
+	}
+	return text
+}
+
+// Run reads everything, sorts it by chart, and writes it in large commits. What cannot be kept is listed with its reason and
+// nothing else is held up by it. Started again after an interruption, it goes on where it was.
+func (c *importCommand) Run(s *session) error {
+	n, tenant, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	err = c.load(s, n, tenant)
+	return errors.Join(err, n.Close())
+}
+
+func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
+	cfg := node.Config{Name: "national", Data: c.Data, National: "X26", Tenants: []node.TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
+	if c.Config != "" {
+		var err error
+		if cfg, err = node.ReadConfig(c.Config); err != nil {
+			return nil, ident.ODSCode{}, err
+		}
+	}
+	tenant, err := ident.ParseODSCode(cmp.Or(c.Tenant, cfg.National))
+	if err != nil {
+		return nil, tenant, err
+	}
+	n, err := node.Open(s.ctx, cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	return n, tenant, err
+}
+
+// item is one resource to be written, with the key that sorts it beside its chart.
+type item struct {
+	chart string
+	res   *fhir.Resource
+}
+
+func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) error {
+	items, refused, err := c.read(s.ctx, n)
+	if err != nil {
+		return err
+	}
+	for _, r := range refused {
+		fmt.Fprintln(s.stderr, "refused", r)
+	}
+	if c.Strict && len(refused) > 0 {
+		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", len(refused), len(refused)+len(items))
+	}
+	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.chart, b.chart) })
+	journal := newJournal(c.Data, tenant, items)
+	done, err := journal.read()
+	if err != nil {
+		return err
+	}
+	if done > 0 {
+		fmt.Fprintf(s.stderr, "going on after %d that were imported before\n", done)
+	}
+	start := time.Now()
+	w := &writer{n: n, as: "import", tenant: tenant, bar: bar(s.stderr, len(items)-done, "importing"), wrote: func(count int) error {
+		done += count
+		return journal.write(done)
+	}}
+	for _, it := range items[done:] {
+		if err := s.ctx.Err(); err != nil {
+			return fault.Wrap(err, fault.Unavailable, "stopped after %d of %d; run the same command to go on", done, len(items))
+		}
+		if err := w.add(s.ctx, it.res); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(s.ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "imported %d, refused %d, in %.1f s\n", len(items), len(refused), time.Since(start).Seconds())
+	return journal.remove()
+}
+
+// read reads every file and keeps what is FHIR R4; the rest is refused.
+func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, refused []refusal, err error) {
+	list, err := files(c.Paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(list) == 0 {
+		return nil, nil, fault.New(fault.NotFound, "there is no .json, .ndjson or .xml file there")
+	}
+	defs := n.Kernel().Definitions
+	for _, path := range list {
+		err := resources(path, defs, func(f found) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if f.err == nil {
+				f.res = named(f.res)
+				if issues := validate.Validate(ctx, f.res, validate.Options{Definitions: defs, Structure: true}); validate.Fails(issues) {
+					f.err = fault.WithIssues(fault.Unprocessable, "It does not keep to FHIR R4:", issues...)
+				}
+			}
+			if f.err != nil {
+				refused = append(refused, refusal{f.file, f.line, f.err})
+				return nil
+			}
+			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res})
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return items, refused, nil
+}
+
+// journal remembers how far an import came, so that it can go on.
+type journal struct{ path string }
+
+func newJournal(dir string, tenant ident.ODSCode, items []item) journal {
+	h := sha256.New()
+	io.WriteString(h, tenant.String())
+	for _, it := range items {
+		h.Write(it.res.JSON())
+	}
+	return journal{filepath.Join(dir, "import-"+hex.EncodeToString(h.Sum(nil)[:8])+".json")}
+}
+
+func (j journal) read() (int, error) {
+	text, err := os.ReadFile(j.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var done int
+	return done, json.Unmarshal(text, &done)
+}
+
+func (j journal) write(done int) error {
+	temp := j.path + ".new"
+	if err := os.WriteFile(temp, []byte(strconv.Itoa(done)), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, j.path)
+}
+
+func (j journal) remove() error {
+	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// bar shows progress on a terminal or a log; total below zero means that it is not known.
+func bar(w io.Writer, total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(), progressbar.OptionThrottle(500*time.Millisecond), progressbar.OptionClearOnFinish())
+}
