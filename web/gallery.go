@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/web/format"
 )
 
@@ -111,3 +112,12 @@ func (g gallery) options() []Option {
 }
 
 func galleryDay() time.Time { return time.Date(2026, 6, 5, 13, 5, 0, 0, time.UTC) }
+
+// Service serves the catalogue of components, in a demonstration; elsewhere it serves nothing.
+func Service(demo bool) catalogue.Service {
+	s := catalogue.Service{Name: "components", Summary: "What pages are built from, each with the cases that break layouts."}
+	if demo {
+		s.Pages = []catalogue.Route{catalogue.Public("GET "+GalleryPath, Gallery)}
+	}
+	return s
+}

@@ -17,8 +17,8 @@ import (
 //go:embed messages/*.toml
 var messageFiles embed.FS
 
-// catalogue is the words of one language, by key.
-type catalogue struct {
+// wording is the words of one language, by key.
+type wording struct {
 	tag      language.Tag
 	messages map[string]message
 }
@@ -30,11 +30,11 @@ type message struct {
 }
 
 // The words are read once; they never change while the program runs.
-var catalogues = sync.OnceValue(loadMessages)
+var languages = sync.OnceValue(loadMessages)
 
 // loadMessages reads every language. A file that cannot be read is a defect of the build, which a test finds.
-func loadMessages() map[string]*catalogue {
-	all := map[string]*catalogue{}
+func loadMessages() map[string]*wording {
+	all := map[string]*wording{}
 	files, err := messageFiles.ReadDir("messages")
 	if err != nil {
 		panic(err)
@@ -54,7 +54,7 @@ func loadMessages() map[string]*catalogue {
 	return all
 }
 
-func parseMessages(name, text string) (*catalogue, error) {
+func parseMessages(name, text string) (*wording, error) {
 	tag, err := language.Parse(name)
 	if err != nil {
 		return nil, fmt.Errorf("messages/%s.toml: %w", name, err)
@@ -63,11 +63,11 @@ func parseMessages(name, text string) (*catalogue, error) {
 	if _, err := toml.Decode(text, &tree); err != nil {
 		return nil, fmt.Errorf("messages/%s.toml: %w", name, err)
 	}
-	c := &catalogue{tag: tag, messages: map[string]message{}}
+	c := &wording{tag: tag, messages: map[string]message{}}
 	return c, c.flatten("", tree)
 }
 
-func (c *catalogue) flatten(prefix string, tree map[string]any) error {
+func (c *wording) flatten(prefix string, tree map[string]any) error {
 	for k, v := range tree {
 		key := strings.TrimPrefix(prefix+"."+k, ".")
 		switch v := v.(type) {
@@ -117,19 +117,19 @@ func WithLanguage(ctx context.Context, lang string) context.Context {
 // Language is the language of the page, for the lang attribute.
 func Language(ctx context.Context) string {
 	if l, ok := ctx.Value(languageKey).(string); ok {
-		if _, known := catalogues()[l]; known {
+		if _, known := languages()[l]; known {
 			return l
 		}
 	}
 	return "en"
 }
 
-func lookup(ctx context.Context, key string) (*catalogue, message, bool) {
-	c := catalogues()[Language(ctx)]
+func lookup(ctx context.Context, key string) (*wording, message, bool) {
+	c := languages()[Language(ctx)]
 	if m, ok := c.messages[key]; ok {
 		return c, m, true
 	}
-	c = catalogues()["en"]
+	c = languages()["en"]
 	m, ok := c.messages[key]
 	return c, m, ok
 }
@@ -160,14 +160,14 @@ func Count(ctx context.Context, key string, n int, args ...any) string {
 
 // HasText reports whether a key has words, for keys that are made at run time.
 func HasText(key string) bool {
-	_, ok := catalogues()["en"].messages[key]
+	_, ok := languages()["en"].messages[key]
 	return ok
 }
 
 // Keys lists every key of the English messages, sorted, for tests.
 func Keys() []string {
 	var keys []string
-	for k := range catalogues()["en"].messages {
+	for k := range languages()["en"].messages {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)

@@ -85,4 +85,14 @@ func (pages) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	web.Problem(w, r, err)
 }
 
+// stray words a failure of a request that reached no page: it has not been through asPage, which dresses the answer.
+type stray struct{ e *edge }
+
+// Refuse answers as pages does, with the site's headers and styles.
+func (s stray) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	s.e.asPage(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.e.node.pageFace.Refuse(w, r, err)
+	})).ServeHTTP(w, r)
+}
+
 var _ catalogue.Desk = (*edge)(nil)

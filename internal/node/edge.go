@@ -156,7 +156,7 @@ func (e *edge) faceFor(r *http.Request) face {
 	if strings.Contains(r.URL.Path, "/FHIR/") {
 		return e.node.apiFace
 	}
-	return e.node.pageFace
+	return stray{e}
 }
 
 func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
