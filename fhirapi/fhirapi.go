@@ -1,5 +1,3 @@
-//go:build wip
-
 // Package fhirapi is the record as any FHIR client meets it: FHIR R4's REST interface (https://hl7.org/fhir/R4/http.html)
 // at /FHIR/R4 for the node's national tenant and at /o/{ODS code}/FHIR/R4 for each organisation.
 //

@@ -26,7 +26,7 @@ func (n *Node) list() []catalogue.Service {
 	return []catalogue.Service{
 		n.door.Service(),
 		web.Service(n.cfg.Demo),
-		// fhirapi.Service(n.kernel, n.owned),
+		fhirapi.Service(n.kernel, n.owned),
 		n.health(),
 	}
 }
