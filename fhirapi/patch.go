@@ -1,6 +1,7 @@
 package fhirapi
 
 import (
+	"context"
 	"mime"
 	"net/http"
 
@@ -32,7 +33,7 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 	if err != nil {
 		return err
 	}
-	apply, err := a.patcher(r.Header.Get("Content-Type"), body)
+	apply, err := a.patcher(r.Context(), r.Header.Get("Content-Type"), body)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 }
 
 // patcher reads a patch of either kind.
-func (a *api) patcher(contentType string, body []byte) (func(*fhir.Resource) (*fhir.Resource, error), error) {
+func (a *api) patcher(ctx context.Context, contentType string, body []byte) (func(*fhir.Resource) (*fhir.Resource, error), error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return nil, fault.New(fault.UnsupportedMedia, "A patch says what it is in Content-Type: %s, or %s for a FHIRPath Patch.", mimePatch, mimeJSON)
@@ -83,5 +84,7 @@ func (a *api) patcher(contentType string, body []byte) (func(*fhir.Resource) (*f
 	if err != nil {
 		return nil, err
 	}
-	return a.pathPatch(parameters)
+	return func(current *fhir.Resource) (*fhir.Resource, error) {
+		return patch.FHIRPath(ctx, current, parameters, a.defs)
+	}, nil
 }

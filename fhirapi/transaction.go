@@ -117,7 +117,7 @@ func (a *api) patchEntry(r *http.Request, e entry, c *record.Change) error {
 		}
 		contentType = e.resource.Get("contentType").String()
 	}
-	apply, err := a.patcher(contentType, body)
+	apply, err := a.patcher(r.Context(), contentType, body)
 	if err != nil {
 		return err
 	}
