@@ -1,7 +1,6 @@
 package search
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +29,8 @@ type parameter struct {
 	definition *definition.SearchParameter
 	kind       kind
 	routes     []route
-	engine     evaluator // for what is not a simple path; nil otherwise
+	engine     *engine // for what is not a simple path; nil otherwise
+	from       string  // the type of what the engine starts from
 	parts      []parameter
 }
 
@@ -137,7 +137,7 @@ func (x *Index) parameter(resourceType string, from []string, d *definition.Sear
 		routes, simple := compileRoutes(x.defs, resourceType, typ, expression)
 		if !simple {
 			var err error
-			p.routes = nil
+			p.routes, p.from = nil, typ
 			if p.engine, err = compileEngine(x.defs, expression); err != nil {
 				return p, fault.Wrap(err, fault.Internal, "the search parameter %s", d.URL)
 			}
@@ -304,7 +304,7 @@ func (w *walker) parameter(p *parameter) error {
 // draw walks p's paths from n.
 func (w *walker) draw(p *parameter, n fhir.Node) {
 	if p.engine != nil {
-		if err := p.engine.each(context.Background(), w.root, w.resourceType, n, w.arrive); err != nil {
+		if err := p.engine.each(w, p.from, n); err != nil {
 			w.err = err
 		}
 		return

@@ -163,10 +163,10 @@ func (w *walker) reference(typ string, n fhir.Node) {
 		if s := n.String(); s != "" && s[0] != '#' {
 			w.add(parseCanonical(s))
 		}
-	case "Resource":
+	default:
 		// Bundle.composition and Bundle.message point at a resource that is in the bundle.
-		if id := n.Field("id").String(); id != "" {
-			kind := n.Field("resourceType").String()
+		kind, id := n.Field("resourceType").String(), n.Field("id").String()
+		if kind != "" && id != "" {
 			w.add(Reference{URL: kind + "/" + id, Type: kind, ID: id})
 		}
 	}
