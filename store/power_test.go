@@ -72,7 +72,15 @@ func TestPowerLoss(t *testing.T) {
 
 func powerLoss(t *testing.T, seed uint64) (acknowledged, lost int) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	disk := newDisk(t, seed)
+	disk, err := storefault.New(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { // here and not at the test's end: there may be a thousand
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	acked := map[int]int{} // transaction → how many rows it has
 	next := 0
 	for range 3 {
