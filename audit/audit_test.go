@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/openspine/openspine/audit"
@@ -74,6 +76,36 @@ func TestWhatIsWrittenIsFound(t *testing.T) {
 		}
 		if n, err := l.Unsealed(context.Background()); n != 0 || err != nil {
 			t.Errorf("unsealed after sealing: %d %v", n, err)
+		}
+	})
+}
+
+// What is written while the node runs and until it stops is sealed when Run returns.
+func TestEverythingIsSealedWhenRunEnds(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		l := openLog(t, db)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		var writers sync.WaitGroup
+		for n := range 4 {
+			writers.Go(func() {
+				for i := range 10 {
+					write(t, db, l, look(fmt.Sprintf("90000000%02d", n), fmt.Sprint("user", i)))
+				}
+			})
+		}
+		writers.Wait()
+		stop()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if n, err := l.Unsealed(context.Background()); n != 0 || err != nil {
+			t.Errorf("unsealed after the end: %d %v", n, err)
+		}
+		report, err := l.Verify(context.Background())
+		if err != nil || !report.OK() || report.Entries != 40 {
+			t.Errorf("%v\n%s", err, report)
 		}
 	})
 }
