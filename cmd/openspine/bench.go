@@ -1,5 +1,348 @@
 package main
 
-type benchCommand struct{}
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"time"
 
-func (benchCommand) Run(s *session) error { return nil }
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/sim"
+)
+
+type benchCommand struct {
+	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all" help:"What to measure: create, read, search, transaction, import, start, or all."`
+	URL      string        `name:"url" help:"Another FHIR server's base, for a fair comparison, instead of a node of its own."`
+	Token    string        `help:"A bearer token for --url."`
+	Clients  int           `default:"64" help:"How many clients call at once."`
+	Duration time.Duration `default:"10s" help:"How long to measure."`
+	Warmup   time.Duration `default:"2s" help:"How long to run before measuring."`
+	People   int           `default:"2000" help:"How many people the node under test holds."`
+	Data     string        `help:"Keep the node's data in this folder and use it again; otherwise a temporary one." type:"path"`
+	Database string        `help:"A PostgreSQL URL for the node under test; SQLite otherwise."`
+	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
+	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
+}
+
+// bench is one node, or another server, under measurement.
+type bench struct {
+	c      *benchCommand
+	base   string // the FHIR base
+	token  string
+	charts []string
+	dir    string
+	fsync  float64
+	note   string
+	stop   func() error
+}
+
+// Run measures and prints: operations a second, p50, p99, errors, clients, and what the disk can do.
+func (c *benchCommand) Run(s *session) error {
+	names := []string{c.Name}
+	if c.Name == "all" {
+		names = []string{"start", "import", "create", "read", "search", "transaction"}
+	}
+	b, err := c.target(s)
+	if err != nil {
+		return err
+	}
+	if c.Profile != "" {
+		f, err := os.Create(c.Profile)
+		if err != nil {
+			return errors.Join(err, b.stop())
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return errors.Join(err, b.stop())
+		}
+		defer pprof.StopCPUProfile()
+	}
+	for _, name := range names {
+		r, err := b.measure(s.ctx, name)
+		if err != nil {
+			return errors.Join(err, b.stop())
+		}
+		r.Name, r.Target, r.FsyncPerSec, r.Note = name, b.base, b.fsync, strings.TrimSpace(b.note+" "+r.Note)
+		if err := r.print(s.stdout, c.JSON); err != nil {
+			return errors.Join(err, b.stop())
+		}
+	}
+	return b.stop()
+}
+
+func (r result) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(r)
+	}
+	_, err := fmt.Fprintf(w, "%-12s %9.0f/s  p50 %8.2f ms  p99 %8.2f ms  max %8.2f ms  %d errors  %d clients  disk %.0f fsync/s  %s\n",
+		r.Name, r.PerSecond, r.P50, r.P99, r.Max, r.Errors, r.Clients, r.FsyncPerSec, r.Note)
+	if err == nil && r.FirstError != "" {
+		_, err = fmt.Fprintln(w, "  first error:", r.FirstError)
+	}
+	return err
+}
+
+// target is the server at --url, or a node of its own with a made-up country, on loopback, authorised and accounted.
+func (c *benchCommand) target(s *session) (*bench, error) {
+	b := &bench{c: c, base: strings.TrimSuffix(c.URL, "/"), token: c.Token, stop: func() error { return nil }}
+	if c.URL != "" {
+		return b, b.patients(s.ctx)
+	}
+	b.dir = c.Data
+	if b.dir == "" {
+		dir, err := os.MkdirTemp("", "openspine-bench-*")
+		if err != nil {
+			return nil, err
+		}
+		b.dir = dir
+	}
+	var err error
+	if b.fsync, err = c.disk(b.dir); err != nil {
+		return nil, err
+	}
+	n, k, err := c.node(s, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	served, ready := make(chan error, 1), make(chan struct{})
+	go func() { served <- n.Serve(ctx, func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-served:
+		cancel()
+		return nil, err
+	}
+	b.stop = func() error {
+		cancel()
+		err := <-served
+		if c.Data == "" {
+			err = errors.Join(err, os.RemoveAll(b.dir))
+		}
+		return err
+	}
+	engine := n.Kernel().DB.Engine()
+	b.base, b.note = n.URL()+"/FHIR/R4", fmt.Sprintf("%s, %d people, everything indexed", engine, c.People)
+	if b.token, err = n.Kernel().Issuer.Mint(access.Principal{ID: "bench", Name: "Bench", Role: access.SystemClient, Organisation: sim.National,
+		Tenants: []ident.ODSCode{sim.National}, Scopes: []string{"system/*.cruds"}}, time.Hour); err != nil {
+		return nil, errors.Join(err, b.stop())
+	}
+	for p := range k.Everyone() {
+		if !p.Restricted {
+			b.charts = append(b.charts, p.NHSNumber.String())
+		}
+	}
+	return b, nil
+}
+
+func (c *benchCommand) disk(dir string) (float64, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	return fsyncRate(dir)
+}
+
+func (c *benchCommand) node(s *session, dir string) (*node.Node, *sim.Country, error) {
+	d := demoCommand{Addr: "127.0.0.1:0", Data: dir, People: c.People, Seed: 1}
+	now := clock.System()
+	was, err := d.seeded(now.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := sim.New(sim.Config{Seed: was.Seed, People: was.People, Now: was.Day})
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := d.config(k)
+	cfg.Database = c.Database
+	n, err := node.Open(s.ctx, cfg, node.Options{Clock: now, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.seed(s, n, k, was); err != nil {
+		return nil, nil, errors.Join(err, n.Close())
+	}
+	return n, k, n.Listen()
+}
+
+// patients finds people to read on another server.
+func (b *bench) patients(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.base+"/Patient?_count=500&_elements=id", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/fhir+json")
+	if b.token != "" {
+		req.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return err
+	}
+	set, err := fhir.Parse(text)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "%s does not answer a search with a Bundle: %s", b.base, resp.Status)
+	}
+	for e := range set.Get("entry").Items() {
+		b.charts = append(b.charts, e.Get("resource.id").String())
+	}
+	if len(b.charts) == 0 {
+		return fault.New(fault.NotFound, "%s holds no Patient to measure with", b.base)
+	}
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, name string) (result, error) {
+	l := load{base: b.base, token: b.token, clients: b.c.Clients, duration: b.c.Duration, warmup: b.c.Warmup}
+	json := "application/fhir+json"
+	chart := func(client, i int) string { return b.charts[(client*7919+i*104729)%len(b.charts)] }
+	switch name {
+	case "create":
+		l.next = func(client, i int) request {
+			return request{http.MethodPost, "/Observation", json, observation(chart(client, i), i), []int{201}}
+		}
+	case "read":
+		l.next = func(client, i int) request {
+			return request{http.MethodGet, "/Patient/" + chart(client, i), "", nil, []int{200}}
+		}
+	case "search":
+		l.next = func(client, i int) request {
+			return request{http.MethodGet, searches(chart(client, i), client+i), "", nil, []int{200}}
+		}
+	case "transaction":
+		l.clients = min(l.clients, 4)
+		l.next = func(client, i int) request {
+			return request{http.MethodPost, "", json, transaction(chart(client, i), 100), []int{200}}
+		}
+	case "start":
+		return b.start(ctx)
+	case "import":
+		return b.load(ctx)
+	}
+	return l.run(ctx), nil
+}
+
+// searches are the kinds of search that a page or a client makes, by turns.
+func searches(chart string, i int) string {
+	family := []string{"Smith", "Jones", "Patel", "Okafor", "Evans", "Khan"}[i%6]
+	switch i % 4 {
+	case 0:
+		return "/Patient?identifier=" + url.QueryEscape("https://fhir.nhs.uk/Id/nhs-number|"+chart)
+	case 1:
+		return "/Patient?family=" + family + "&birthdate=ge1950&_count=10"
+	case 2:
+		return "/Observation?subject=Patient/" + chart + "&_count=20"
+	default:
+		return "/Patient?name=" + family + "&gender=female&_sort=birthdate&_count=10"
+	}
+}
+
+// observation is a body weight, coded as the published examples code it.
+func observation(chart string, i int) []byte {
+	return fhir.Obj("resourceType", "Observation", "status", "final",
+		"category", fhir.Arr(fhir.Obj("coding", fhir.Arr(fhir.Obj("system", "http://terminology.hl7.org/CodeSystem/observation-category", "code", "vital-signs")))),
+		"code", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", "http://loinc.org", "code", "29463-7", "display", "Body weight"))),
+		"subject", fhir.Obj("reference", "Patient/"+chart), "effectiveDateTime", "2026-06-05T14:05:00+01:00",
+		"valueQuantity", fhir.Obj("value", 50+i%60, "unit", "kg", "system", "http://unitsofmeasure.org", "code", "kg")).JSON()
+}
+
+func transaction(chart string, entries int) []byte {
+	var list []any
+	for i := range entries {
+		list = append(list, fhir.Obj("resource", fhir.RawValue(observation(chart, i)), "request", fhir.Obj("method", "POST", "url", "Observation")))
+	}
+	return fhir.Obj("resourceType", "Bundle", "type", "transaction", "entry", fhir.Arr(list...)).JSON()
+}
+
+// start measures how long a node needs from nothing to its first answer, with an empty folder.
+func (b *bench) start(ctx context.Context) (result, error) {
+	runs := []clientRun{{}}
+	begun := time.Now()
+	for range 5 {
+		dir, err := os.MkdirTemp("", "openspine-start-*")
+		if err != nil {
+			return result{}, err
+		}
+		at := time.Now()
+		cfg := node.Config{Name: "start", Addr: "127.0.0.1:0", Data: dir, National: "X26", Tenants: []node.TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
+		n, err := node.Open(ctx, cfg, node.Options{})
+		if err != nil {
+			return result{}, err
+		}
+		if err := n.Listen(); err != nil {
+			return result{}, err
+		}
+		once, stop := context.WithCancel(ctx)
+		err = n.Serve(once, func() {
+			runs[0].took = append(runs[0].took, time.Since(at))
+			stop()
+		})
+		stop()
+		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+			return result{}, err
+		}
+	}
+	r := sum(runs, time.Since(begun), 1)
+	r.Note = "an empty database, from open to ready"
+	return r, nil
+}
+
+// load measures a sorted import of new people in large commits, into a node of its own.
+func (b *bench) load(ctx context.Context) (r result, err error) {
+	dir, err := os.MkdirTemp("", "openspine-import-*")
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	k, err := sim.New(sim.Config{Seed: 7, People: 5000, Now: time.Now()})
+	if err != nil {
+		return r, err
+	}
+	cfg := node.Config{Name: "import", Addr: "127.0.0.1:0", Data: dir, National: sim.National.String(), Tenants: []node.TenantConfig{{Code: sim.National.String(), Name: "National spine", Kind: "national"}}}
+	n, err := node.Open(ctx, cfg, node.Options{})
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	var all []*fhir.Resource
+	for p := range k.Everyone() {
+		res, err := fhir.Parse(k.Patient(p))
+		if err != nil {
+			return r, err
+		}
+		all = append(all, res)
+	}
+	begun := time.Now()
+	w := &writer{n: n, as: "bench", tenant: sim.National, bar: bar(io.Discard, len(all), "")}
+	for chunk := range slices.Chunk(all, batch) {
+		for _, res := range chunk {
+			if err := w.add(ctx, res); err != nil {
+				return r, err
+			}
+		}
+	}
+	if err := w.flush(ctx); err != nil {
+		return r, err
+	}
+	took := time.Since(begun)
+	return result{Operations: len(all), Seconds: took.Seconds(), PerSecond: float64(len(all)) / took.Seconds(), Clients: 1, Note: "PDS-shaped Patients, sorted"}, nil
+}
