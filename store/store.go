@@ -197,6 +197,9 @@ func (db *DB) Write(ctx context.Context, lanes []Lane, fn func(tx *Tx) error) er
 // Read runs fn over a snapshot of the database. Nothing can be changed in it. It ends with fault.Timeout when it has been held
 // longer than Options.ReadLimit, or when ctx ends.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	if ran, err := db.shared(ctx, fn); ran {
+		return err
+	}
 	return db.eng.read(ctx, db.opt.ReadLimit, fn)
 }
 

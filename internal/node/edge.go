@@ -164,7 +164,7 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 		v := visitOf(r)
 		v.pattern = rt.Pattern()
 		buffered := &answer{header: make(http.Header)}
-		err := rt.Serve(e, buffered, r)
+		err := e.serve(rt, buffered, r)
 		if err == nil {
 			err = e.node.kernel.Gate.Account(r.Context(), v.grants, v.scopes) // what changed something is on the account already
 		}
@@ -175,6 +175,14 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 		}
 		buffered.send(w, r)
 	})
+}
+
+// serve runs a route. What only looks does so in one snapshot: what was decided is what is read.
+func (e *edge) serve(rt catalogue.Route, w http.ResponseWriter, r *http.Request) error {
+	if rt.Method() != http.MethodGet {
+		return rt.Serve(e, w, r)
+	}
+	return e.node.kernel.DB.View(r.Context(), func(ctx context.Context) error { return rt.Serve(e, w, r.WithContext(ctx)) })
 }
 
 // asAPI keeps a script or form of another site from calling an API in the name of whoever is signed in here.

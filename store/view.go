@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"sync"
+)
+
+// view is a snapshot that several Reads share.
+type view struct {
+	db *DB
+	tx *Tx
+	mu sync.Mutex // held by the Read that uses tx, and for ever once the View has returned
+}
+
+type viewKey struct{}
+
+// View runs fn with a context under which every Read of this database sees one and the same snapshot, so that what was
+// decided and what is then read cannot differ, at the cost of one Read instead of several. A Write under it is durable as
+// ever, but Reads under the same View do not see it. The time limit of a Read holds for the whole View.
+// A Read that runs while another one does (in another goroutine) has a snapshot of its own.
+func (db *DB) View(ctx context.Context, fn func(ctx context.Context) error) error {
+	return db.eng.read(ctx, db.opt.ReadLimit, func(tx *Tx) error {
+		v := &view{db: db, tx: tx}
+		defer v.mu.Lock()
+		err := fn(context.WithValue(ctx, viewKey{}, v))
+		tx.failed = nil // whoever ran a statement that failed has been told
+		return err
+	})
+}
+
+// shared runs fn in the snapshot of ctx's View, and reports whether there was one to run it in.
+func (db *DB) shared(ctx context.Context, fn func(tx *Tx) error) (ran bool, err error) {
+	v, ok := ctx.Value(viewKey{}).(*view)
+	if !ok || v.db != db || !v.mu.TryLock() {
+		return false, nil
+	}
+	defer v.mu.Unlock()
+	if v.tx.usable() != nil {
+		return false, nil
+	}
+	return true, v.tx.settle(fn(v.tx))
+}
