@@ -30,7 +30,7 @@ type bodies struct {
 }
 
 func newBodies() (*bodies, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionaryOne), zstd.WithEncoderLevel(zstd.SpeedDefault),
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionaryOne), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the encoder of bodies")

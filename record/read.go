@@ -83,13 +83,24 @@ func (r *Records) find(tx *store.Tx, ref Ref) (row, error) {
 	return w, access.NotHere()
 }
 
-// load is a resource's row and its current version.
+// load is a resource's row and its current version, in one statement where the id's lane is the resource's own.
 func (r *Records) load(tx *store.Tx, ref Ref) (Version, row, error) {
-	w, err := r.find(tx, ref)
-	if err != nil {
-		return Version{}, w, err
+	w, s := row{ref: ref}, stored{}
+	kind, ok := r.words.kind(ref.Tenant.String(), ref.Type)
+	if !ok {
+		return Version{}, w, access.NotHere()
 	}
-	v, err := r.version(tx, w.lane, w.seq)
+	err := tx.QueryRow(`SELECT `+rowColumns+`, `+versionColumns+` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq
+		WHERE r.lane = ? AND r.kind = ? AND r.id = ?`, r.idLane(ref), kind, ref.ID).Scan(append(w.fields(), s.fields()...)...)
+	var v Version
+	switch {
+	case err == nil:
+		v, err = r.opened(tx, &s)
+	case fault.Is(err, fault.NotFound):
+		if w, err = r.find(tx, ref); err == nil {
+			v, err = r.version(tx, w.lane, w.seq)
+		}
+	}
 	if err != nil {
 		return Version{}, w, err
 	}
