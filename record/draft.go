@@ -66,6 +66,7 @@ type Draft struct {
 	nothing bool     // there is nothing to do
 	acts    []access.Act
 	lanes   []store.Lane
+	pile    *pile // where ApplyAll gathers index rows
 }
 
 // Ref is the resource that the draft will write; for a conditional create that found one, that one.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
@@ -14,10 +15,10 @@ import (
 )
 
 // batch is how many resources share one commit when many are written at once.
-const batch = 500
+const batch = 1000
 
-// writer writes resources of one tenant in large commits, as a part of the node itself. Sort what is added by chart: it is
-// several times as fast.
+// writer writes resources of one tenant in large commits, as a part of the node itself: while one batch is being committed
+// the next is prepared. Sort what is added by chart: it is several times as fast.
 type writer struct {
 	n      *node.Node
 	as     string
@@ -26,48 +27,106 @@ type writer struct {
 	// wrote is told after each commit; nil is fine.
 	wrote   func(count int) error
 	waiting []*fhir.Resource
+	commit  chan error // the outcome of the batch that is being committed; nil when there is none
 }
 
-// add takes one resource, and writes when a batch is full.
+// add takes one resource, and hands over a batch when it is full.
 func (w *writer) add(ctx context.Context, res *fhir.Resource) error {
 	w.waiting = append(w.waiting, res)
 	if len(w.waiting) < batch {
 		return nil
 	}
-	return w.flush(ctx)
+	return w.hand(ctx)
 }
 
-// flush writes what is waiting, all of it or none.
+// flush writes what is waiting and returns when all of it is durable.
 func (w *writer) flush(ctx context.Context) error {
-	if w == nil || len(w.waiting) == 0 {
+	if w == nil {
 		return nil
 	}
-	err := record.Retry(3, func() error { return w.write(ctx) })
+	if len(w.waiting) > 0 {
+		if err := w.hand(ctx); err != nil {
+			return err
+		}
+	}
+	return w.settled()
+}
+
+// settled waits for the batch that is being committed.
+func (w *writer) settled() error {
+	if w.commit == nil {
+		return nil
+	}
+	err := <-w.commit
+	w.commit = nil
+	return err
+}
+
+// hand prepares what is waiting, waits for the batch before it, and commits behind the caller's back.
+func (w *writer) hand(ctx context.Context) error {
+	list := w.waiting
+	w.waiting = nil
+	drafts, err := w.prepare(ctx, list)
 	if err != nil {
 		return err
 	}
-	count := len(w.waiting)
-	w.waiting = w.waiting[:0]
-	if w.wrote != nil {
-		if err := w.wrote(count); err != nil {
-			return err
-		}
+	if err := w.settled(); err != nil {
+		return err
 	}
-	return w.bar.Add(count)
+	done := make(chan error, 1)
+	w.commit = done
+	go func() { done <- w.write(ctx, list, drafts) }()
+	return nil
 }
 
-func (w *writer) write(ctx context.Context) error {
-	k := w.n.Kernel()
-	var drafts []*record.Draft
-	var acts []access.Act
-	for _, res := range w.waiting {
-		d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
-		if err != nil {
+// prepare readies resources on every processor.
+func (w *writer) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.Draft, error) {
+	drafts := make([]*record.Draft, len(list))
+	group, ctx := errgroup.WithContext(ctx)
+	const parts = 4
+	for part := range parts {
+		group.Go(func() error {
+			for i := part * len(list) / parts; i < (part+1)*len(list)/parts; i++ {
+				res := list[i]
+				d, err := w.n.Kernel().Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
+				if err != nil {
+					return err
+				}
+				drafts[i] = d
+			}
+			return nil
+		})
+	}
+	return drafts, group.Wait()
+}
+
+// write commits a batch, all of it or none; what moved since it was prepared is prepared again.
+func (w *writer) write(ctx context.Context, list []*fhir.Resource, drafts []*record.Draft) error {
+	err := w.apply(ctx, drafts)
+	if record.Moved(err) {
+		err = record.Retry(3, func() error {
+			again, err := w.prepare(ctx, list)
+			if err != nil {
+				return err
+			}
+			return w.apply(ctx, again)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if w.wrote != nil {
+		if err := w.wrote(len(list)); err != nil {
 			return err
 		}
-		drafts = append(drafts, d)
 	}
+	return w.bar.Add(len(list))
+}
+
+func (w *writer) apply(ctx context.Context, drafts []*record.Draft) error {
+	k := w.n.Kernel()
 	record.FoundedBy(drafts...)
+	var acts []access.Act
 	for _, d := range drafts {
 		acts = append(acts, d.Acts()...)
 	}
