@@ -137,6 +137,27 @@ func (x *indexer) params(ctx context.Context, tenant, typ string, kind int64, co
 
 // rows are the index rows of a resource, sorted, each once. It must not be called inside a Write.
 func (x *indexer) rows(ctx context.Context, tenant ident.ODSCode, kind int64, res *fhir.Resource) ([]idxRow, error) {
+	return x.rowsBy(res, func(codes []string) (map[string]int64, error) {
+		return x.params(ctx, tenant.String(), res.Type(), kind, codes)
+	})
+}
+
+// rowsKnown is rows inside a Write: a parameter that has no number yet cannot be given one there, and the write is tried again.
+func (x *indexer) rowsKnown(tenant ident.ODSCode, res *fhir.Resource) ([]idxRow, error) {
+	return x.rowsBy(res, func(codes []string) (map[string]int64, error) {
+		nums := make(map[string]int64, len(codes))
+		for _, code := range codes {
+			num, ok := x.param(tenant.String(), res.Type(), code)
+			if !ok {
+				return nil, moved("it is found by something new")
+			}
+			nums[code] = num
+		}
+		return nums, nil
+	})
+}
+
+func (x *indexer) rowsBy(res *fhir.Resource, number func(codes []string) (map[string]int64, error)) ([]idxRow, error) {
 	entries, err := x.extract.Extract(res)
 	if err != nil {
 		return nil, err
@@ -154,7 +175,7 @@ func (x *indexer) rows(ctx context.Context, tenant ident.ODSCode, kind int64, re
 			codes = append(codes, pending[i].code)
 		}
 	}
-	nums, err := x.params(ctx, tenant.String(), typ, kind, codes)
+	nums, err := number(codes)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func appendRows(rows []codedRow, code string, v search.Value) []codedRow {
 	case search.Quantity:
 		rows = appendNumber(rows, code, v.Number, unitHash(unitOf(v)))
 		if v.Base.Code != "" && v.Base.Code != v.Code {
-			rows = appendNumber(rows, code, v.Base.Number, baseHash(v.Base.Code))
+			rows = appendNumber(rows, code, v.Base.Number, unitHash(v.Base.Code))
 		}
 	case search.Reference:
 		rows = appendReference(rows, code, v)
@@ -157,8 +157,6 @@ func unitHash(code string) int64 {
 	}
 	return wordHash(code)
 }
-
-func baseHash(code string) int64 { return wordHash("base\x00" + code) }
 
 // Span classes of dates, by length.
 const spans = 5

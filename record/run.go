@@ -282,6 +282,7 @@ type ranked struct {
 
 // runRanked finds every match, sorts in memory, and visits.
 func (f *finder) runRanked(p *plan, after *place, visit visit) error {
+	drive := p.drive
 	all, err := f.rank(p)
 	if err != nil {
 		return err
@@ -317,7 +318,7 @@ func (f *finder) runRanked(p *plan, after *place, visit visit) error {
 			for all[i].at != r {
 				i++
 			}
-			return visit(s, place{drive: driveList, at: r, keys: all[i].keys})
+			return visit(s, place{drive: drive, at: r, keys: all[i].keys})
 		})
 		if err != nil || !more {
 			return err

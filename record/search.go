@@ -59,7 +59,7 @@ func (r *Records) SearchTx(tx *store.Tx, s access.Scope, q Query) (Page, error) 
 		return Page{}, err
 	}
 	if next.More {
-		next.More = false
+		next.More, next.Total = false, page.Total
 		page.Next = r.sealCursor(next, bound)
 	}
 	if page.Included, err = f.included(q, page.Matches); err != nil {

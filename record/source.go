@@ -137,7 +137,7 @@ func (f *finder) stringSource(typ string, c *cond) *source {
 		low := clip(v.folded, foldedBytes)
 		high := low + "\U0010FFFF"
 		if c.modifier == "exact" || len(v.folded) > foldedBytes {
-			high = low + "\x00"
+			high = low + "\x01"
 			s.exact = false
 		}
 		for _, param := range params {
@@ -213,8 +213,8 @@ func (f *finder) numberSource(typ string, c *cond) *source {
 	}
 	for _, v := range c.values {
 		n, unit := v.number, int64(0)
-		if v.base.Code != "" && v.base.Code != v.code {
-			n, unit = v.base.Number, baseHash(v.base.Code)
+		if v.base.Code != "" {
+			n, unit = v.base.Number, unitHash(v.base.Code)
 		} else if v.system != "" {
 			unit = unitHash(v.code)
 		}
@@ -435,7 +435,7 @@ func (f *finder) count(s *source, most int) (int, error) {
 	n := 0
 	for _, p := range s.parts {
 		var here int
-		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+p.table+` WHERE `+p.where+` LIMIT ?) AS some`,
+		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+p.table+` WHERE `+p.where+` LIMIT ?) AS c`,
 			append(p.args[:len(p.args):len(p.args)], most-n)...).Scan(&here)
 		if err != nil {
 			return 0, err

@@ -57,6 +57,11 @@ func (r *Records) Apply(tx *store.Tx, d *Draft, grants ...access.Grant) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
+	if was != nil && was.seq != d.was.seq {
+		if d, err = r.redo(tx, d); err != nil {
+			return Outcome{}, err
+		}
+	}
 	if d.nothing {
 		return Outcome{Nothing: true}, nil
 	}
@@ -160,10 +165,51 @@ func (r *Records) recheck(tx *store.Tx, d *Draft) (*row, error) {
 		return nil, moved("somebody has created it")
 	case w.lane != d.was.lane || w.rid != d.was.rid || w.chart != d.was.chart || w.label != d.was.label:
 		return nil, moved("it has gone to another place")
-	case w.seq != d.was.seq:
-		return nil, moved("there is a newer version")
 	}
 	return &w, nil
+}
+
+// redo makes a draft ready again over a version that came after it was prepared, as long as it still concerns the same
+// chart and needs no other lanes: the lane is held, so nothing comes in between.
+func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
+	current, w, err := r.load(tx, d.ref)
+	if err != nil {
+		return nil, err
+	}
+	again := *d
+	again.was, again.wasRows = &w, nil
+	if current.Resource != nil {
+		if again.wasRows, err = r.index.rowsKnown(d.ref.Tenant, current.Resource); err != nil {
+			return nil, err
+		}
+	}
+	if !r.holdsClaims(d, w.claims) {
+		return nil, moved("its identifiers are others")
+	}
+	if d.change.Verb != Patch {
+		return &again, nil
+	}
+	res, err := d.change.Patch(current.Resource)
+	if err != nil {
+		return nil, err
+	}
+	again.change.Resource, again.claims = res, identifierValues(res)
+	if res.Type() != d.ref.Type || chartOf(res, d.ref.ID) != d.chart || labelOf(res) != d.label || !r.holdsClaims(d, again.claims) {
+		return nil, moved("it is about something else")
+	}
+	again.dict, again.packed = r.bodies.pack(res.JSON())
+	again.rows, err = r.index.rowsKnown(d.ref.Tenant, res)
+	return &again, err
+}
+
+// holdsClaims reports whether the draft's lanes include those of identifier values.
+func (r *Records) holdsClaims(d *Draft, values []string) bool {
+	for _, value := range values {
+		if !slices.Contains(d.lanes, r.claimLane(d.ref.Tenant, d.ref.Type, value)) {
+			return false
+		}
+	}
+	return true
 }
 
 // author is who writes, and the entry on the account under which they do.
