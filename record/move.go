@@ -24,6 +24,9 @@ func (r *Records) leave(tx *store.Tx, d *Draft, was, next *row, by author) error
 	if _, err := tx.Exec(`DELETE FROM record_resource WHERE lane = ? AND rid = ?`, was.lane, was.rid); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(`INSERT INTO record_left (lane, rid, id, chart) VALUES (?, ?, ?, ?)`, was.lane, was.rid, was.id, was.chart); err != nil {
+		return err
+	}
 	if err := dropRows(tx, was.lane, was.rid, d.wasRows); err != nil {
 		return err
 	}

@@ -61,6 +61,15 @@ CREATE TABLE record_move (
   PRIMARY KEY (lane, rid, ver)
 ) WITHOUT ROWID;
 
+-- A resource that went to another lane: what its versions here belonged to.
+CREATE TABLE record_left (
+  lane INTEGER NOT NULL,
+  rid INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  chart TEXT NOT NULL,
+  PRIMARY KEY (lane, rid)
+) WITHOUT ROWID;
+
 -- Two charts that are one person: survivor speaks for chart until the link is ended. Ended links stay.
 CREATE TABLE chart_link (
   lane INTEGER NOT NULL,

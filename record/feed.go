@@ -1,0 +1,290 @@
+package record
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+)
+
+// Watch is somebody's interest in what is written. Handle gets each change of the types it names (all, if none), in the order of
+// the change's lane, at least once, in the Write that also moves the watch on: what it does through tx is done exactly once.
+//
+// A change that Handle fails is parked with its reason, and so is everything after it in the same chart, until a retry
+// succeeds or a person skips it; the rest of the lane goes on.
+type Watch struct {
+	Name   string   // unique on the node, and kept for ever: the cursor goes by it
+	Types  []string // resource types; none means all
+	Lanes  func(c Version) []store.Lane
+	Handle func(ctx context.Context, tx *store.Tx, c Version) error
+	// FromNow begins with what is written after the watch first runs; otherwise it begins with the first change ever.
+	FromNow bool
+}
+
+// FeedOptions say how the feed is run.
+type FeedOptions struct {
+	Logger *slog.Logger
+	// Poll is how often lanes are looked at that another process may have written; 2 seconds by default.
+	Poll time.Duration
+	// Batch is how many changes one Write may handle; 64 by default.
+	Batch int
+	// Lease is how long a process that stopped may hold a lane back; 30 seconds by default.
+	Lease time.Duration
+}
+
+// Feed hands what is written to watches.
+type Feed struct {
+	r       *Records
+	o       FeedOptions
+	watches []Watch
+	holder  string
+	ring    chan struct{}
+	mu      sync.Mutex
+	rung    map[store.Lane]bool
+}
+
+// Feed prepares to run watches. Their names must differ.
+func (r *Records) Feed(o FeedOptions, watches ...Watch) (*Feed, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll <= 0 {
+		o.Poll = 2 * time.Second
+	}
+	if o.Batch <= 0 {
+		o.Batch = 64
+	}
+	if o.Lease <= 0 {
+		o.Lease = 30 * time.Second
+	}
+	seen := map[string]bool{}
+	for _, w := range watches {
+		if w.Name == "" || w.Handle == nil || seen[w.Name] {
+			return nil, fault.New(fault.Internal, "a watch needs a name of its own and something to do: %q", w.Name)
+		}
+		seen[w.Name] = true
+	}
+	holder, err := r.NewID()
+	if err != nil {
+		return nil, err
+	}
+	f := &Feed{r: r, o: o, watches: watches, holder: holder, ring: make(chan struct{}, 1), rung: map[store.Lane]bool{}}
+	r.wakers.add(f.wake)
+	return f, nil
+}
+
+// wake is told of a lane that is being written.
+func (f *Feed) wake(lane store.Lane) {
+	f.mu.Lock()
+	f.rung[lane] = true
+	f.mu.Unlock()
+	select {
+	case f.ring <- struct{}{}:
+	default:
+	}
+}
+
+// Run hands changes on until ctx ends; it returns nil then. Several processes may run the same watches: each lane of a watch is
+// worked on by one at a time.
+func (f *Feed) Run(ctx context.Context) error {
+	for {
+		lanes, err := f.lanes(ctx)
+		if err == nil {
+			err = f.Drain(ctx, lanes...)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			f.o.Logger.Error("record: the feed failed and goes on", "error", err)
+		}
+		if !f.wait(ctx) {
+			return nil
+		}
+	}
+}
+
+// wait until something was written here, or it is time to look at what others wrote.
+func (f *Feed) wait(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-f.ring:
+	case <-f.r.clock.After(f.o.Poll):
+		return true
+	}
+	for {
+		lanes := f.takeRung()
+		if len(lanes) == 0 {
+			return true
+		}
+		if err := f.settled(ctx, lanes); err != nil && ctx.Err() == nil {
+			f.o.Logger.Error("record: the feed failed and goes on", "error", err)
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-f.ring:
+		case <-f.r.clock.After(f.o.Poll):
+			return true
+		}
+	}
+}
+
+// settled waits until the writes that rang have ended, by one of its own behind them, and hands on what they left.
+func (f *Feed) settled(ctx context.Context, lanes []store.Lane) error {
+	if err := f.r.db.Write(ctx, lanes, func(*store.Tx) error { return nil }); err != nil {
+		return err
+	}
+	return f.Drain(ctx, lanes...)
+}
+
+func (f *Feed) takeRung() []store.Lane {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lanes := make([]store.Lane, 0, len(f.rung))
+	for lane := range f.rung {
+		lanes = append(lanes, lane)
+	}
+	clear(f.rung)
+	return lanes
+}
+
+// lanes are those that hold anything.
+func (f *Feed) lanes(ctx context.Context) ([]store.Lane, error) {
+	if f.r.db.Lanes() == 1 {
+		return []store.Lane{0}, nil
+	}
+	var lanes []store.Lane
+	err := f.r.db.Read(ctx, func(tx *store.Tx) error {
+		lanes = nil
+		rows, err := tx.Query(`SELECT DISTINCT lane FROM record_count ORDER BY lane`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var lane store.Lane
+			if err := rows.Scan(&lane); err != nil {
+				return err
+			}
+			lanes = append(lanes, lane)
+		}
+		return rows.Err()
+	})
+	return lanes, err
+}
+
+// Drain hands on everything that the lanes hold for every watch (without lanes: that all lanes hold), and retries what
+// is parked and due. It returns when there is nothing left.
+func (f *Feed) Drain(ctx context.Context, lanes ...store.Lane) error {
+	if len(lanes) == 0 {
+		var err error
+		if lanes, err = f.lanes(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range f.watches {
+		for _, lane := range lanes {
+			if err := f.drainLane(ctx, &f.watches[i], lane); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Feed) drainLane(ctx context.Context, w *Watch, lane store.Lane) error {
+	for ctx.Err() == nil {
+		changes, err := f.ahead(ctx, w, lane)
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 {
+			break
+		}
+		if err := f.hand(ctx, w, lane, changes); err != nil {
+			return err
+		}
+	}
+	return f.retryDue(ctx, w, lane)
+}
+
+// cursorOf is how far a watch has come in a lane, -1 when it never ran there.
+func cursorOf(tx *store.Tx, w *Watch, lane store.Lane) (seq int64, holder string, lease int64, err error) {
+	err = tx.QueryRow(`SELECT seq, holder, lease FROM record_watch WHERE lane = ? AND watch = ?`, lane, w.Name).Scan(&seq, &holder, &lease)
+	if fault.Is(err, fault.NotFound) {
+		return -1, "", 0, nil
+	}
+	return seq, holder, lease, err
+}
+
+// ahead reads the next changes of a lane that a watch has not had. Reading happens outside the Write that hands them on.
+func (f *Feed) ahead(ctx context.Context, w *Watch, lane store.Lane) (changes []Version, err error) {
+	err = f.r.db.Read(ctx, func(tx *store.Tx) error {
+		changes = nil
+		from, _, _, err := cursorOf(tx, w, lane)
+		if err != nil {
+			return err
+		}
+		if from < 0 && w.FromNow {
+			changes = []Version{{Lane: lane, Seq: 0}} // a first Write sets the cursor
+			return nil
+		}
+		changes, err = f.r.changes(tx, lane, max(from, 0), f.o.Batch)
+		return err
+	})
+	return changes, err
+}
+
+// changes are the versions of a lane after a place in its feed, with their references and charts.
+func (r *Records) changes(tx *store.Tx, lane store.Lane, after int64, most int) ([]Version, error) {
+	rows, err := tx.Query(`SELECT `+versionColumns+` FROM record_version v WHERE v.lane = ? AND v.seq > ? ORDER BY v.seq LIMIT ?`, lane, after, most)
+	if err != nil {
+		return nil, err
+	}
+	var list []stored
+	for rows.Next() {
+		var s stored
+		if err := rows.Scan(s.fields()...); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	out := make([]Version, len(list))
+	for i := range list {
+		if out[i], err = r.change(tx, &list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// change is a stored version as the feed hands it on. A resource that has left the lane is found by what its last version there says.
+func (r *Records) change(tx *store.Tx, s *stored) (Version, error) {
+	v, err := r.opened(tx, s)
+	if err != nil {
+		return v, err
+	}
+	w := row{kind: s.kind}
+	if err := r.named(tx, &w); err != nil {
+		return v, err
+	}
+	v.Ref = w.ref
+	err = tx.QueryRow(`SELECT id, chart, label FROM record_resource WHERE lane = ? AND rid = ?`, s.lane, s.rid).Scan(&v.ID, &v.Chart, &v.label)
+	if fault.Is(err, fault.NotFound) {
+		err = tx.QueryRow(`SELECT id, chart FROM record_left WHERE lane = ? AND rid = ?`, s.lane, s.rid).Scan(&v.ID, &v.Chart)
+	}
+	if err != nil {
+		return v, fault.Wrap(err, fault.Internal, "a version belongs to no resource")
+	}
+	past, err := moves(tx, s.lane, s.rid)
+	v.Chart = chartAt(past, v.Ver, v.Chart)
+	return v, err
+}

@@ -1,0 +1,139 @@
+package record_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
+)
+
+// notes is a watcher's own table, written in the transaction that hands a change on.
+func notes(t *testing.T, w *world) func(tx *store.Tx, c record.Version) error {
+	t.Helper()
+	err := w.db.Write(context.Background(), nil, func(tx *store.Tx) error {
+		_, err := tx.Exec(`CREATE TABLE IF NOT EXISTS noted (lane INTEGER NOT NULL, seq INTEGER NOT NULL, what TEXT NOT NULL, PRIMARY KEY (lane, seq))`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(tx *store.Tx, c record.Version) error {
+		_, err := tx.Exec(`INSERT INTO noted (lane, seq, what) VALUES (?, ?, ?)`, c.Lane, c.Seq, fmt.Sprintf("%s/%s/%d in %s", c.Type, c.ID, c.Ver, c.Chart))
+		return err
+	}
+}
+
+func noted(t *testing.T, w *world) []string {
+	t.Helper()
+	var list []string
+	err := w.db.Read(context.Background(), func(tx *store.Tx) error {
+		list = nil
+		rows, err := tx.Query(`SELECT what FROM noted ORDER BY lane, seq`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var s string
+			if err := rows.Scan(&s); err != nil {
+				return err
+			}
+			list = append(list, s)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestAWatchGetsEachChangeOnceAndAFailureStopsItsChartOnly(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		note := notes(t, w)
+		broken := true
+		feed, err := w.recs.Feed(record.FeedOptions{}, record.Watch{Name: "notes", Types: []string{"Observation"},
+			Handle: func(_ context.Context, tx *store.Tx, c record.Version) error {
+				if broken && c.ID == "o1" {
+					return fault.New(fault.Unprocessable, "the laboratory does not know this code")
+				}
+				return note(tx, c)
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{"ann", "bob"} {
+			w.put(`{"resourceType":"Patient","id":"%s"}`, p)
+		}
+		for i, p := range []string{"ann", "ann", "ann", "bob"} {
+			w.put(`{"resourceType":"Observation","id":"o%d","subject":{"reference":"Patient/%s"}}`, i, p)
+		}
+		ctx := context.Background()
+		if err := feed.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		got := noted(t, w)
+		slices.Sort(got)
+		if want := []string{"Observation/o0/1 in ann", "Observation/o3/1 in bob"}; !slices.Equal(got, want) {
+			t.Fatalf("handed on %q", got)
+		}
+		parked, err := feed.Parked(ctx)
+		if err != nil || len(parked) != 2 || parked[0].Chart != "ann" || parked[0].Reason != "the laboratory does not know this code" || parked[1].Tries != 0 {
+			t.Fatalf("parked %+v (%v)", parked, err)
+		}
+		broken = false
+		if err := feed.Retry(ctx, parked[0]); err != nil {
+			t.Fatal(err)
+		}
+		w.put(`{"resourceType":"Observation","id":"o1","subject":{"reference":"Patient/bob"}}`)
+		if err := feed.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		got = noted(t, w)
+		for _, want := range []string{"Observation/o1/1 in ann", "Observation/o2/1 in ann", "Observation/o1/2 in bob"} {
+			if !slices.Contains(got, want) {
+				t.Errorf("%q is missing from %q", want, got)
+			}
+		}
+		if parked, err := feed.Parked(ctx); err != nil || len(parked) != 0 {
+			t.Errorf("still parked: %+v (%v)", parked, err)
+		}
+	})
+}
+
+func TestARunningFeedIsToldOfWrites(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		heard := make(chan string, 1000)
+		feed, err := w.recs.Feed(record.FeedOptions{Poll: time.Hour}, record.Watch{Name: "ear", FromNow: true,
+			Handle: func(_ context.Context, _ *store.Tx, c record.Version) error {
+				heard <- c.ID
+				return nil
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put(`{"resourceType":"Organization","id":"before"}`)
+		if err := feed.Drain(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- feed.Run(ctx) }()
+		w.put(`{"resourceType":"Organization","id":"before"}`)
+		for {
+			if id := <-heard; id != "before" {
+				t.Errorf("heard %q", id)
+			} else {
+				break
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
