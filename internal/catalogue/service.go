@@ -83,6 +83,8 @@ type Kernel struct {
 	National ident.ODSCode
 	// Tenants are the organisations whose records this node keeps.
 	Tenants []Tenant
+	// Services are what the node runs, once it is assembled.
+	Services func() []Service
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.
 	BaseURL func() string
 }
