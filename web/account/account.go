@@ -1,0 +1,295 @@
+// Package account puts the account into words: who looked at a record, what they did, and why they could, for the people
+// whom it is about as much as for those who audit it.
+//
+// What one request did may be several entries (the person, their results, their medicines); a reader sees one line.
+package account
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
+)
+
+// Line is what one request did to one chart.
+type Line struct {
+	audit.Entry
+	What []string // what was touched: "Patient", "Observation ×12"
+}
+
+// Lines puts together the entries that one request made about one chart with one action and outcome. Order is kept.
+func Lines(entries []audit.Entry) []Line {
+	var lines []Line
+	for _, e := range entries {
+		i := slices.IndexFunc(lines, func(l Line) bool {
+			return e.RequestID != "" && l.RequestID == e.RequestID && l.Chart == e.Chart && l.Tenant == e.Tenant && l.Action == e.Action && l.Outcome == e.Outcome && l.Actor == e.Actor
+		})
+		if i < 0 {
+			lines = append(lines, Line{Entry: e})
+			i = len(lines) - 1
+		}
+		if e.Detail != "" && !slices.Contains(lines[i].What, e.Detail) {
+			lines[i].What = append(lines[i].What, e.Detail)
+		}
+		if strings.Contains(e.Basis, ": ") {
+			lines[i].Basis = e.Basis
+		}
+	}
+	return lines
+}
+
+// Why says by which right somebody may see a record, as a sentence: basis is access.Grant.Basis, organisation whose record it is.
+func Why(ctx context.Context, basis, organisation string) string {
+	rule, kind, _ := strings.Cut(strings.TrimPrefix(basis, "local:"), ": ")
+	if kind != "" && web.HasText("account.why."+kind) {
+		return web.Text(ctx, "account.why."+kind, organisation)
+	}
+	if web.HasText("account.why." + rule) {
+		return web.Text(ctx, "account.why."+rule, organisation)
+	}
+	return web.Text(ctx, "account.why.rule", strings.ReplaceAll(rule, "-", " "))
+}
+
+// Action is what was done, in a word or two.
+func Action(ctx context.Context, action string) string {
+	if key := "account.action." + action; web.HasText(key) {
+		return web.Text(ctx, key)
+	}
+	return action
+}
+
+// What is what was touched, in words.
+func (l Line) Touched(ctx context.Context) string {
+	var parts []string
+	for _, d := range l.What {
+		if l.Action == "break-glass" || l.Action == "claim-relationship" {
+			parts = append(parts, web.Text(ctx, "account.reason", d))
+			continue
+		}
+		for _, one := range strings.Split(d, ", ") {
+			name, rest, _ := strings.Cut(one, " ×")
+			typ, _, _ := strings.Cut(name, "/")
+			if typ, _, _ = strings.Cut(typ, " "); web.HasText("account.type." + typ) {
+				name = web.Text(ctx, "account.type."+typ)
+			}
+			if rest != "" {
+				name += " ×" + rest
+			}
+			if !slices.Contains(parts, name) {
+				parts = append(parts, name)
+			}
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Outcome is how it ended, in words.
+func Outcome(ctx context.Context, outcome string) string {
+	if strings.HasPrefix(outcome, audit.OutcomeFailed) {
+		return web.Text(ctx, "account.outcome.failed")
+	}
+	if key := "account.outcome." + outcome; web.HasText(key) {
+		return web.Text(ctx, key)
+	}
+	return outcome
+}
+
+// outcomeColour repeats what the word says.
+func outcomeColour(outcome string) web.Colour {
+	switch {
+	case outcome == audit.OutcomeOK:
+		return web.Green
+	case outcome == audit.OutcomeRefused:
+		return web.Red
+	}
+	return web.Orange
+}
+
+// View is a list of the account as a page shows it.
+type View struct {
+	// ID is the list's, Caption and Empty its words.
+	ID, Caption string
+	Empty       web.Empty
+	// Charts adds a column that says whose record each line is about, and where it leads; nil leaves it out.
+	Charts func(e audit.Entry) (text, url string)
+	// Name is an organisation as people call it.
+	Name func(ident.ODSCode) string
+}
+
+// Filters are what a reader narrows the account by, and what is wrong with what they typed.
+type Filters struct {
+	Query    audit.Query
+	From, To web.DateValue
+	Errors   web.FieldErrors
+}
+
+// FilterNames are the parameters in the URL that Read understands.
+func FilterNames() []string {
+	return []string{"actor", "organisation", "action", "outcome", "from-day", "from-month", "from-year", "to-day", "to-month", "to-year"}
+}
+
+// Read reads the filters of a list: actor, organisation, action, outcome, from and to (both days included).
+func Read(r *http.Request) (Filters, web.TableState, error) {
+	state, err := web.ReadTableState(r, "-when")
+	if err != nil {
+		return Filters{}, state, err
+	}
+	form := r.URL.Query()
+	f := Filters{Query: audit.Query{Actor: state.Filter("actor"), Action: state.Filter("action"), Outcome: state.Filter("outcome"), After: state.After(), Limit: 50}}
+	if code := state.Filter("organisation"); code != "" {
+		if f.Query.Organisation, err = ident.ParseODSCode(strings.ToUpper(code)); err != nil {
+			f.Errors.Add("organisation", web.Text(r.Context(), "account.filter.organisation-wrong"))
+		}
+	}
+	var from, to time.Time
+	var ok bool
+	if f.From, from, ok = web.ReadDate(form, "from"); !f.From.Empty() && !ok {
+		f.Errors.Add("from", web.Text(r.Context(), "account.filter.day-wrong"))
+	} else if ok {
+		f.Query.From = from
+	}
+	if f.To, to, ok = web.ReadDate(form, "to"); !f.To.Empty() && !ok {
+		f.Errors.Add("to", web.Text(r.Context(), "account.filter.day-wrong"))
+	} else if ok {
+		f.Query.To = to.AddDate(0, 0, 1)
+	}
+	return f, state, nil
+}
+
+// Table is a page of the account.
+func (v View) Table(ctx context.Context, page audit.Page, state web.TableState) web.Table {
+	t := web.Table{ID: v.ID, Caption: v.Caption, State: state, NextCursor: page.Next, Empty: v.Empty, CSVURL: state.With("format", "csv")}
+	for i, name := range v.header(ctx) {
+		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0})
+	}
+	for _, l := range Lines(page.Entries) {
+		cells := []web.TableCell{web.Cell(format.Seconds(l.At)), web.Cell(v.who(ctx, l)), web.Cell(v.name(l.Organisation)), web.Cell(Action(ctx, l.Action)), web.Cell(l.Touched(ctx)), web.Cell(Basis(ctx, l)),
+			web.ShowCell(web.Tag(Outcome(ctx, l.Outcome), outcomeColour(l.Outcome)))}
+		if v.Charts != nil {
+			text, url := v.Charts(l.Entry)
+			cell := web.Cell(text)
+			if url != "" {
+				cell = web.LinkCell(text, url)
+			} else if text == "" {
+				cell = web.Cell(web.Text(ctx, "account.nobody"))
+			}
+			cells = append(cells, cell)
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: cells})
+	}
+	return t
+}
+
+func (v View) header(ctx context.Context) []string {
+	keys := []string{"when", "who", "organisation", "did", "what", "why", "outcome"}
+	if v.Charts != nil {
+		keys = append(keys, "chart")
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, web.Text(ctx, "account.column."+k))
+	}
+	return names
+}
+
+func (v View) who(ctx context.Context, l Line) string {
+	name := l.ActorName
+	if name == "" {
+		name = l.Actor
+	}
+	if web.HasText("role." + l.Role) {
+		name += ", " + strings.ToLower(web.RoleName(ctx, l.Role))
+	}
+	return name
+}
+
+func (v View) name(code ident.ODSCode) string {
+	if v.Name != nil {
+		return v.Name(code)
+	}
+	return code.String()
+}
+
+// Basis says on what right a line rests: the purpose and the rule, in words.
+func Basis(ctx context.Context, l Line) string {
+	rule, kind, _ := strings.Cut(strings.TrimPrefix(l.Basis, "local:"), ": ")
+	text := ""
+	switch {
+	case kind != "" && web.HasText("account.relation."+kind):
+		text = web.Text(ctx, "account.relation."+kind)
+	case web.HasText("account.basis." + rule):
+		text = web.Text(ctx, "account.basis."+rule)
+	default:
+		text = strings.ReplaceAll(l.Basis, "-", " ")
+	}
+	if key := "account.purpose." + l.Purpose; l.Purpose != "" && web.HasText(key) {
+		text = web.Text(ctx, key) + ": " + text
+	}
+	return text
+}
+
+// exportLimit is how many entries one export holds.
+const exportLimit = 10_000
+
+// CSV sends the whole list as it is filtered.
+func (v View) CSV(w http.ResponseWriter, r *http.Request, name string, q audit.Query, search func(audit.Query) (audit.Page, error)) error {
+	ctx := r.Context()
+	q.After, q.Limit = "", 1000
+	rows := func(yield func([]string, error) bool) {
+		for n := 0; n < exportLimit; n += 1000 {
+			page, err := search(q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, l := range Lines(page.Entries) {
+				row := []string{format.Seconds(l.At), v.who(ctx, l), v.name(l.Organisation), Action(ctx, l.Action), l.Touched(ctx), Basis(ctx, l), Outcome(ctx, l.Outcome)}
+				if v.Charts != nil {
+					text, _ := v.Charts(l.Entry)
+					row = append(row, text)
+				}
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if q.After = page.Next; q.After == "" {
+				return
+			}
+		}
+	}
+	return web.CSV(w, name, v.header(ctx), iter.Seq2[[]string, error](rows))
+}
+
+// Actions are what can be chosen in a filter.
+func Actions(ctx context.Context) []web.Option {
+	options := []web.Option{{Text: web.Text(ctx, "account.filter.any")}}
+	for _, a := range []string{"read", "search", "history", "create", "update", "delete", "export", "break-glass", "claim-relationship", "sign-in", "sign-out"} {
+		options = append(options, web.Option{Value: a, Text: Action(ctx, a)})
+	}
+	return options
+}
+
+// Outcomes are what can be chosen in a filter.
+func Outcomes(ctx context.Context) []web.Option {
+	options := []web.Option{{Text: web.Text(ctx, "account.filter.any")}}
+	for _, o := range []string{audit.OutcomeOK, audit.OutcomeRefused, audit.OutcomeFailed} {
+		options = append(options, web.Option{Value: o, Text: Outcome(ctx, o)})
+	}
+	return options
+}
+
+// Check is nil when nothing is wrong with the filters.
+func (f Filters) Check() error {
+	if len(f.Errors) > 0 {
+		return fault.New(fault.Unprocessable, "%s", f.Errors[0].Text)
+	}
+	return nil
+}
