@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/patients"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -26,6 +27,7 @@ func (n *Node) list() []catalogue.Service {
 	return []catalogue.Service{
 		n.door.Service(),
 		web.Service(n.cfg.Demo),
+		patients.Service(n.kernel),
 		fhirapi.Service(n.kernel, n.owned),
 		n.health(),
 	}
@@ -60,6 +62,7 @@ func (n *Node) assemble(ctx context.Context) error {
 	n.kernel.Issuer, n.kernel.Verifier = issuer, verifier
 	n.apiFace, n.pageFace = fhirapi.Face{}, pages{}
 	n.door = signin.New(n.kernel, n.cfg.Demo)
+	n.kernel.Services = func() []catalogue.Service { return n.services }
 	n.services = n.list()
 	n.metrics = newMetrics(func() float64 {
 		count, err := n.kernel.Audit.Unsealed(context.Background())
