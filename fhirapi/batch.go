@@ -5,18 +5,22 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/internal/catalogue"
 )
 
-// batch runs each entry as a request of its own, through the same routes and rules: one that fails does not touch the
-// others (https://hl7.org/fhir/R4/http.html#brules). The order is DELETE, POST, PUT and PATCH, GET, as for a transaction.
+// batch: "the actions may be performed in any order, and the success or failure of one action does not affect another"
+// (https://hl7.org/fhir/R4/http.html#brules). Each entry is a request of its own, through the same routes and rules, in a
+// transaction's order: DELETE, POST, PUT and PATCH, GET.
 func (a *api) batch(r *http.Request, ask catalogue.Asker, entries []entry) []answered {
 	answers := make([]answered, len(entries))
-	for _, methods := range []string{"DELETE", "POST", "PUT PATCH", "GET HEAD"} {
+	for _, methods := range inOrder() {
 		for _, e := range entries {
-			if containsWord(methods, e.method) {
+			if slices.Contains(methods, e.method) {
 				answers[e.at] = a.alone(r, ask, e)
 			}
 		}
@@ -24,13 +28,9 @@ func (a *api) batch(r *http.Request, ask catalogue.Asker, entries []entry) []ans
 	return answers
 }
 
-func containsWord(words, w string) bool {
-	for word := range bytes.FieldsSeq([]byte(words)) {
-		if string(word) == w {
-			return true
-		}
-	}
-	return false
+// inOrder is the order in which the entries of a Bundle are done (https://hl7.org/fhir/R4/http.html#trules).
+func inOrder() [][]string {
+	return [][]string{{"DELETE"}, {"POST"}, {"PUT", "PATCH"}, {"GET", "HEAD"}}
 }
 
 // alone runs one entry through the interface's own routes.
@@ -42,7 +42,7 @@ func (a *api) alone(r *http.Request, ask catalogue.Asker, e entry) answered {
 	rec := &recorder{header: http.Header{}, ask: ask}
 	a.routes.ServeHTTP(rec, inner.WithContext(context.WithValue(inner.Context(), recorderKey{}, rec)))
 	if rec.err == nil && !rec.routed {
-		rec.err = fault.New(fault.NotFound, "There is no interaction %s %s here.", e.method, inner.URL.Path)
+		rec.err = e.fault(fault.New(fault.NotFound, "There is no such interaction here."))
 	}
 	if rec.err != nil {
 		return refused(rec.err)
@@ -50,7 +50,7 @@ func (a *api) alone(r *http.Request, ask catalogue.Asker, e entry) answered {
 	h := rec.header
 	ans := answered{status: rec.status, location: h.Get("Location"), etag: h.Get("ETag")}
 	if at, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
-		ans.lastModified = at.UTC().Format("2006-01-02T15:04:05Z")
+		ans.lastModified = fhir.Instant(at)
 	}
 	if rec.body.Len() > 0 && e.method != "HEAD" {
 		ans.resource = rec.body.Bytes()
@@ -64,10 +64,15 @@ func refused(err error) answered {
 
 // request is the entry as an HTTP request to this interface.
 func (e entry) request(r *http.Request) (*http.Request, error) {
+	path, _, _ := strings.Cut(e.url, "?")
+	if strings.Trim(path, "/") == "" && e.method == "POST" {
+		return nil, e.fault(fault.New(fault.Invalid, "A batch or transaction does not go inside another."))
+	}
 	address, err := url.Parse(Base + "/" + e.url)
 	if err != nil {
 		return nil, e.fault(fault.Wrap(err, fault.Invalid, "The url cannot be read."))
 	}
+	address.Path = strings.TrimSuffix(address.Path, "/")
 	var body []byte
 	contentType := mimeJSON
 	if e.resource != nil {
@@ -87,8 +92,8 @@ func (e entry) request(r *http.Request) (*http.Request, error) {
 	if body != nil {
 		inner.Header.Set("Content-Type", contentType)
 	}
-	for name, value := range map[string]string{"If-Match": e.ifMatch, "If-None-Exist": e.ifNoneExist, "If-None-Match": e.ifNoneMatch, "If-Modified-Since": e.ifModified,
-		"Prefer": r.Header.Get("Prefer")} {
+	for name, value := range map[string]string{"If-Match": e.ifMatch, "If-None-Exist": e.ifNoneExist, "If-None-Match": e.ifNoneMatch,
+		"If-Modified-Since": e.modifiedSince(), "Prefer": r.Header.Get("Prefer"), reasonHeader: r.Header.Get(reasonHeader)} {
 		if value != "" {
 			inner.Header.Set(name, value)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -48,9 +49,9 @@ func (a *api) bundle(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		return err
 	}
 	if res.Type() != "Bundle" {
-		return fault.New(fault.Invalid, "A Bundle of type batch or transaction is sent here, not a %s.", res.Type())
+		return fault.New(fault.Invalid, "A Bundle of type batch or transaction is sent here, not another resource.")
 	}
-	entries, err := readEntries(res)
+	entries, err := readEntries(res, a.base(r))
 	if err != nil {
 		return err
 	}
@@ -64,15 +65,14 @@ func (a *api) bundle(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 			return err
 		}
 	default:
-		return fault.New(fault.Invalid, "A Bundle that is sent here is of type batch or transaction; this one says %q.", kind)
+		return fault.New(fault.Invalid, "A Bundle that is sent here is of type batch or transaction; not of another.")
 	}
 	var list []any
 	for _, ans := range answers {
 		list = append(list, ans.entry())
 	}
-	send(w, r, http.StatusOK, fhir.Obj("resourceType", "Bundle", "type", kind+"-response",
+	return a.send(w, r, http.StatusOK, fhir.Obj("resourceType", "Bundle", "type", kind+"-response",
 		"link", fhir.Arr(fhir.Obj("relation", "self", "url", a.base(r))), "entry", fhir.Arr(list...)))
-	return nil
 }
 
 func (ans answered) entry() fhir.Value {
@@ -89,7 +89,7 @@ func (ans answered) entry() fhir.Value {
 }
 
 // readEntries reads each entry's request.
-func readEntries(res *fhir.Resource) ([]entry, error) {
+func readEntries(res *fhir.Resource, base string) ([]entry, error) {
 	list := res.Get("entry")
 	if list.Len() > maxEntries {
 		return nil, fault.New(fault.TooLarge, "A Bundle may hold %d entries at the most; send it in parts.", maxEntries)
@@ -98,7 +98,7 @@ func readEntries(res *fhir.Resource) ([]entry, error) {
 	for n := range list.Items() {
 		e := entry{at: len(entries), fullURL: n.Field("fullUrl").String()}
 		request := n.Field("request")
-		e.method, e.url = request.Field("method").String(), strings.TrimPrefix(request.Field("url").String(), "/")
+		e.method, e.url = request.Field("method").String(), strings.TrimPrefix(strings.TrimPrefix(request.Field("url").String(), base), "/")
 		e.ifMatch, e.ifNoneExist = request.Field("ifMatch").String(), request.Field("ifNoneExist").String()
 		e.ifNoneMatch, e.ifModified = request.Field("ifNoneMatch").String(), request.Field("ifModifiedSince").String()
 		if !request.Exists() {
@@ -126,13 +126,25 @@ func readEntries(res *fhir.Resource) ([]entry, error) {
 
 // fault says which entry err is about.
 func (e entry) fault(err error) error {
+	if fault.Is(err, fault.Internal) {
+		return err
+	}
 	at := fmt.Sprintf("Bundle.entry[%d]", e.at)
 	var issues []fault.Issue
 	for _, i := range fault.IssuesOf(err) {
-		i.Expression = []string{at}
+		i.Expression = append([]string{at}, i.Expression...)
 		issues = append(issues, i)
 	}
-	return fault.Wrap(fault.WithIssues(fault.KindOf(err), fault.MessageOf(err), issues...), fault.KindOf(err), "%s: %s", at, fault.MessageOf(err))
+	return fault.WithIssues(fault.KindOf(err), at+": "+fault.MessageOf(err), issues...)
+}
+
+// modifiedSince is the entry's ifModifiedSince, an instant, as the header of HTTP writes it.
+func (e entry) modifiedSince() string {
+	at, err := time.Parse(time.RFC3339Nano, e.ifModified)
+	if err != nil {
+		return ""
+	}
+	return at.UTC().Format(http.TimeFormat)
 }
 
 // path splits the entry's url into type, id, the rest and query.
@@ -150,14 +162,11 @@ func (e entry) path() (typ, id, query string, err error) {
 
 // checked makes sure that what an entry writes keeps to R4.
 func (a *api) checked(ctx context.Context, e entry, typ string) error {
-	if err := a.known(typ); err != nil {
+	if err := a.writable(typ); err != nil {
 		return e.fault(err)
 	}
-	if e.resource.Type() != typ {
-		return e.fault(fault.New(fault.Invalid, "The resource is a %s; the url is for %s.", e.resource.Type(), typ))
-	}
-	if worst := a.wrong(ctx, e.resource); len(worst) > 0 {
-		return e.fault(fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4: "+worst[0].Diagnostics, worst...))
+	if err := a.accept(ctx, typ, e.resource); err != nil {
+		return e.fault(err)
 	}
 	return nil
 }

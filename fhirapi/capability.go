@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/definition"
@@ -12,27 +13,24 @@ import (
 // capabilities: "information about a system's capabilities" (https://hl7.org/fhir/R4/http.html#capabilities), made from the
 // definitions and the routes, so that it cannot promise what is not there.
 func (a *api) capabilities(w http.ResponseWriter, r *http.Request) error {
-	if mode := queryValue(r, "mode"); mode != "" && mode != "full" && mode != "normative" && mode != "terminology" {
-		return fault.New(fault.Invalid, "mode is full, normative or terminology; not %s", mode)
+	if mode := queryValue(r, "mode"); mode != "" && mode != "full" && mode != "normative" {
+		return fault.New(fault.Invalid, "mode is full or normative; there are no terminology services here.")
 	}
 	if _, err := wanted(r); err != nil {
 		return err
 	}
-	var resources []any
-	types := slices.Sorted(slices.Values(a.defs.ResourceTypes()))
-	for _, typ := range types {
+	var types []string
+	for _, typ := range a.defs.ResourceTypes() {
 		if t := a.defs.Type(typ); t != nil && !t.Abstract && typ != "Parameters" {
-			resources = append(resources, a.capability(typ))
+			types = append(types, typ)
 		}
 	}
-	code := func(codes ...string) fhir.Value {
-		var list []any
-		for _, c := range codes {
-			list = append(list, fhir.Obj("code", c))
-		}
-		return fhir.Arr(list...)
+	slices.Sort(types)
+	var resources []any
+	referring := a.referring(types)
+	for _, typ := range types {
+		resources = append(resources, a.capability(typ, referring))
 	}
-	operation := func(name, url string) fhir.Value { return fhir.Obj("name", name, "definition", url) }
 	base := a.base(r)
 	statement := fhir.Obj("resourceType", "CapabilityStatement", "url", base+"/metadata", "name", "OpenSpine", "title", "OpenSpine FHIR R4",
 		"status", "active", "date", a.k.Clock.Now().UTC().Format("2006-01-02"), "kind", "instance",
@@ -43,36 +41,81 @@ func (a *api) capabilities(w http.ResponseWriter, r *http.Request) error {
 			"security", fhir.Obj("service", fhir.Arr(fhir.Obj("coding", fhir.Arr(fhir.Obj("system", "http://terminology.hl7.org/CodeSystem/restful-security-service", "code", "SMART-on-FHIR")))),
 				"description", "A bearer token (JWT, ES256 or RS512) or a signed-in session. Every read and write is on the account."),
 			"resource", fhir.Arr(resources...),
-			"interaction", code("transaction", "batch", "search-system", "history-system"),
+			"interaction", codes("transaction", "batch", "search-system", "history-system"),
 			"searchParam", params(a.defs.SearchParameters("Resource")),
-			"operation", fhir.Arr(operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"), operation("meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta"),
-				operation("meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add"), operation("meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete")),
+			"operation", fhir.Arr(operation("validate", "Resource-validate"), operation("meta", "Resource-meta"),
+				operation("meta-add", "Resource-meta-add"), operation("meta-delete", "Resource-meta-delete")),
 			"compartment", fhir.Arr("http://hl7.org/fhir/CompartmentDefinition/patient", "http://hl7.org/fhir/CompartmentDefinition/encounter",
 				"http://hl7.org/fhir/CompartmentDefinition/relatedPerson", "http://hl7.org/fhir/CompartmentDefinition/practitioner", "http://hl7.org/fhir/CompartmentDefinition/device"))))
-	send(w, r, http.StatusOK, statement)
-	return nil
+	return a.send(w, r, http.StatusOK, statement)
 }
 
-func (a *api) capability(typ string) fhir.Value {
-	var interactions []any
-	for _, c := range []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"} {
-		interactions = append(interactions, fhir.Obj("code", c))
+// capability is what can be done with one type.
+func (a *api) capability(typ string, referring map[string][]string) fhir.Value {
+	if typ == "AuditEvent" {
+		return a.auditCapability()
 	}
 	own := a.defs.SearchParameters(typ)
-	var includes, reverse []any
+	includes := []any{"*"}
 	for _, p := range own {
 		if p.Type == "reference" {
 			includes = append(includes, typ+":"+p.Code)
 		}
 	}
-	pairs := []any{"type", typ, "profile", "http://hl7.org/fhir/StructureDefinition/" + typ, "interaction", fhir.Arr(interactions...),
+	var reverse []any
+	for _, r := range referring[typ] {
+		reverse = append(reverse, r)
+	}
+	pairs := []any{"type", typ, "profile", "http://hl7.org/fhir/StructureDefinition/" + typ,
+		"interaction", codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"),
 		"versioning", "versioned-update", "readHistory", true, "updateCreate", true, "conditionalCreate", true, "conditionalRead", "full-support",
-		"conditionalUpdate", true, "conditionalDelete", "single", "searchInclude", fhir.Arr(append([]any{"*"}, includes...)...),
+		"conditionalUpdate", true, "conditionalDelete", "single", "searchInclude", fhir.Arr(includes...),
 		"searchRevInclude", fhir.Arr(reverse...), "searchParam", params(own)}
 	if typ == "Patient" {
-		pairs = append(pairs, "operation", fhir.Arr(fhir.Obj("name", "everything", "definition", "http://hl7.org/fhir/OperationDefinition/Patient-everything")))
+		pairs = append(pairs, "operation", fhir.Arr(operation("everything", "Patient-everything")))
 	}
 	return fhir.Obj(pairs...)
+}
+
+// auditCapability is what can be done with the account: reading and searching.
+func (a *api) auditCapability() fhir.Value {
+	var own []definition.SearchParameter
+	for _, p := range a.defs.SearchParameters("AuditEvent") {
+		if slices.Contains(audit.SearchParameters(), p.Code) {
+			own = append(own, p)
+		}
+	}
+	return fhir.Obj("type", "AuditEvent", "profile", "http://hl7.org/fhir/StructureDefinition/AuditEvent",
+		"documentation", "The account itself: it is written by what is done here, never by a client.",
+		"interaction", codes("read", "search-type"), "versioning", "no-version", "searchParam", params(own))
+}
+
+// referring lists, for each type, the parameters of other types that refer to it, as _revinclude writes them.
+func (a *api) referring(types []string) map[string][]string {
+	found := map[string][]string{}
+	for _, typ := range types {
+		for _, p := range a.defs.SearchParameters(typ) {
+			if p.Type != "reference" || typ == "AuditEvent" {
+				continue
+			}
+			for _, target := range p.Targets {
+				found[target] = append(found[target], typ+":"+p.Code)
+			}
+		}
+	}
+	return found
+}
+
+func codes(list ...string) fhir.Value {
+	var out []any
+	for _, c := range list {
+		out = append(out, fhir.Obj("code", c))
+	}
+	return fhir.Arr(out...)
+}
+
+func operation(name, definition string) fhir.Value {
+	return fhir.Obj("name", name, "definition", "http://hl7.org/fhir/OperationDefinition/"+definition)
 }
 
 func params(list []definition.SearchParameter) fhir.Value {

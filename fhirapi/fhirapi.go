@@ -73,8 +73,11 @@ func Service(k catalogue.Kernel, owned func() []catalogue.Owned) catalogue.Servi
 			catalogue.OnSet("GET "+instance+"/{related}", access.Search, all, a.searchCompartment),
 			catalogue.OnSet("POST "+instance+"/{related}/_search", access.Search, all, a.searchCompartment),
 
-			catalogue.OnSet("GET "+Base+"/Patient/{id}/$everything", access.Search, all, a.everything),
-			catalogue.OnSet("POST "+Base+"/Patient/{id}/$everything", access.Search, all, a.everything),
+			catalogue.OnBody("GET "+Base+"/Patient/{id}/$everything", a.everything),
+			catalogue.OnBody("POST "+Base+"/Patient/{id}/$everything", a.everything),
+			catalogue.OnBody("GET "+Base+"/AuditEvent", a.auditSearch),
+			catalogue.OnBody("POST "+Base+"/AuditEvent/_search", a.auditSearch),
+			catalogue.OnBody("GET "+instance+"/$validate", a.validate),
 			catalogue.OnBody("POST "+typ+"/$validate", a.validate),
 			catalogue.OnBody("POST "+instance+"/$validate", a.validate),
 			catalogue.OnResource("GET "+instance+"/$meta", access.Read, resource, a.meta),
@@ -105,7 +108,7 @@ func (a *api) base(r *http.Request) string {
 // known refuses a type that R4 does not have, in words that help.
 func (a *api) known(typ string) error {
 	if t := a.defs.Type(typ); t == nil || t.Kind != definition.Resource || t.Abstract {
-		return fault.New(fault.NotFound, "There is no resource type %q in FHIR R4; see %s/metadata for those there are.", typ, Base)
+		return fault.New(fault.NotFound, "There is no such resource type in FHIR R4; see %s/metadata for those there are.", Base)
 	}
 	return nil
 }
@@ -127,7 +130,7 @@ func versionTag(tag string) (int64, error) {
 	}
 	ver, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil || ver < 1 {
-		return 0, fault.New(fault.Invalid, `If-Match must be a version as ETag gave it, for example W/"3"; it is %s`, tag)
+		return 0, fault.New(fault.Invalid, `If-Match must be a version as ETag gave it, for example W/"3".`)
 	}
 	return ver, nil
 }

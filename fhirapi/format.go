@@ -41,37 +41,31 @@ var formats = map[string]format{
 // wanted is the representation to answer in: _format first, then Accept by weight; JSON when nothing is said.
 func wanted(r *http.Request) (format, error) {
 	if f := queryValue(r, "_format"); f != "" {
-		media, _, _ := strings.Cut(strings.ReplaceAll(f, " ", "+"), ";")
-		if found, ok := formats[strings.ToLower(strings.TrimSpace(media))]; ok {
+		// A plus in an address is a space once it has been read.
+		if found, _, ok := acceptable(strings.ReplaceAll(strings.TrimSpace(f), " ", "+")); ok {
 			return found, nil
 		}
-		return formatJSON, fault.New(fault.NotAcceptable, "_format=%s is not offered; use json or xml", f)
+		return formatJSON, fault.New(fault.NotAcceptable, "The _format that was asked for is not offered; use json or xml.")
 	}
 	accept := r.Header.Values("Accept")
 	if len(accept) == 0 {
 		return formatJSON, nil
 	}
-	best, weight, any := formatJSON, -1.0, false
+	best, weight := formatJSON, 0.0
 	for _, field := range accept {
 		for part := range strings.SplitSeq(field, ",") {
-			f, q, ok := acceptable(part)
-			if ok {
-				any = true
-				if q > weight && q > 0 {
-					best, weight = f, q
-				}
+			if f, q, ok := acceptable(part); ok && q > weight {
+				best, weight = f, q
 			}
 		}
 	}
 	if weight > 0 {
 		return best, nil
 	}
-	if any {
-		return formatJSON, fault.New(fault.NotAcceptable, "every format offered here is refused by Accept (q=0); offered: %s, %s", mimeJSON, mimeXML)
-	}
-	return formatJSON, fault.New(fault.NotAcceptable, "none of the formats in Accept is offered; offered: %s, %s", mimeJSON, mimeXML)
+	return formatJSON, fault.New(fault.NotAcceptable, "Nothing in Accept is offered here; there are %s and %s, of FHIR 4.0.", mimeJSON, mimeXML)
 }
 
+// acceptable is the representation, and its weight, that one part of an Accept header asks for.
 func acceptable(part string) (format, float64, bool) {
 	media, params, err := mime.ParseMediaType(strings.TrimSpace(part))
 	if err != nil {
@@ -83,7 +77,7 @@ func acceptable(part string) (format, float64, bool) {
 			return formatJSON, 0, false
 		}
 	}
-	if v := params["fhirversion"]; v != "" && v != "4.0" {
+	if !thisRelease(params) {
 		return formatJSON, 0, false
 	}
 	if media == "*/*" || media == "application/*" || media == "text/html" {
@@ -91,6 +85,12 @@ func acceptable(part string) (format, float64, bool) {
 	}
 	f, ok := formats[media]
 	return f, q, ok
+}
+
+// thisRelease reports whether a media type's fhirVersion, if it has one, is R4's (https://hl7.org/fhir/R4/http.html#version-parameter).
+func thisRelease(params map[string]string) bool {
+	v := params["fhirversion"]
+	return v == "" || v == "4.0"
 }
 
 // queryValue is one parameter of the address itself; the body of a POSTed search has its own.
@@ -106,77 +106,100 @@ var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // readBody reads what was sent, once, whole. The edge bounds its size.
 func readBody(r *http.Request) ([]byte, error) {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, fault.New(fault.UnsupportedMedia, "What is sent here is not compressed: leave out Content-Encoding.")
+	}
 	buf := scratch.Get().(*bytes.Buffer)
 	defer scratch.Put(buf)
 	buf.Reset()
 	if _, err := io.Copy(buf, r.Body); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, fault.Wrap(err, fault.TooLarge, "what was sent is over %d MB", tooLarge.Limit>>20)
+			return nil, fault.Wrap(err, fault.TooLarge, "What was sent is over %d MB.", tooLarge.Limit>>20)
 		}
-		return nil, fault.Wrap(err, fault.Invalid, "the body ended before it was complete; nothing was changed")
+		return nil, fault.Wrap(err, fault.Invalid, "The body ended before it was complete; nothing was changed.")
 	}
 	return bytes.Clone(buf.Bytes()), nil
 }
 
 // readResource reads and parses a resource in JSON or XML, by Content-Type (JSON when nothing is said).
 func readResource(r *http.Request, defs *definition.Set) (*fhir.Resource, error) {
-	f := formatJSON
-	if ct := r.Header.Get("Content-Type"); ct != "" {
-		media, params, err := mime.ParseMediaType(ct)
-		known := false
-		if err == nil {
-			f, known = formats[media]
-		}
-		if !known {
-			return nil, fault.New(fault.UnsupportedMedia, "Content-Type %s is not read here; send %s or %s", ct, mimeJSON, mimeXML)
-		}
-		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
-			return nil, fault.New(fault.UnsupportedMedia, "charset %s is not read here; FHIR is always UTF-8", cs)
-		}
+	f, err := sentFormat(r)
+	if err != nil {
+		return nil, err
 	}
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, fault.New(fault.Invalid, "there is no resource in the body of the request")
+		return nil, fault.New(fault.Invalid, "There is no resource in the body of the request.")
 	}
+	return parseAs(f, body, defs)
+}
+
+// sentFormat is the representation that Content-Type names.
+func sentFormat(r *http.Request) (format, error) {
+	ct := r.Header.Get("Content-Type")
+	if ct == "" {
+		return formatJSON, nil
+	}
+	media, params, err := mime.ParseMediaType(ct)
+	f, known := formats[media]
+	if err != nil || !known || !thisRelease(params) {
+		return f, fault.New(fault.UnsupportedMedia, "This Content-Type is not read here; send %s or %s, of FHIR 4.0.", mimeJSON, mimeXML)
+	}
+	if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
+		return f, fault.New(fault.UnsupportedMedia, "This charset is not read here; FHIR is always UTF-8.")
+	}
+	return f, nil
+}
+
+func parseAs(f format, body []byte, defs *definition.Set) (*fhir.Resource, error) {
 	if f == formatXML {
 		return fhirxml.Decode(body, defs)
 	}
 	return fhir.Parse(body)
 }
 
-// send answers with a resource in the format that was asked for; a format that is not offered is answered in JSON.
-func send(w http.ResponseWriter, r *http.Request, status int, v fhir.Value) {
-	sendJSON(w, r, status, v.JSON())
+// send answers with a resource in the format that was asked for.
+func (a *api) send(w http.ResponseWriter, r *http.Request, status int, v fhir.Value) error {
+	return a.sendJSON(w, r, status, v.JSON())
 }
 
-func sendJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+func (a *api) sendJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) error {
 	f, err := wanted(r)
 	if err != nil {
-		f = formatJSON
+		return err
 	}
+	return writeAs(w, r, f, a.defs, status, body)
+}
+
+// writeAs writes a resource, given as JSON, in the format f. What cannot be written is a fault of ours or too long an answer;
+// the edge then answers with that instead.
+func writeAs(w http.ResponseWriter, r *http.Request, f format, defs *definition.Set, status int, body []byte) error {
+	media := mimeJSON
 	if f == formatXML {
-		if res, err := fhir.Parse(body); err == nil {
-			if text, err := fhirxml.Encode(res, definition.R4()); err == nil {
-				w.Header().Set("Content-Type", mimeXML+"; charset=utf-8")
-				w.WriteHeader(status)
-				w.Write(text)
-				return
-			}
+		res, err := fhir.ParseLimited(body, fhir.Limits{Bytes: len(body), Depth: 1000})
+		if err != nil {
+			return fault.Wrap(err, fault.Internal, "an answer cannot be read back")
 		}
-	}
-	w.Header().Set("Content-Type", mimeJSON+"; charset=utf-8")
-	if queryValue(r, "_pretty") == "true" {
+		if body, err = fhirxml.Encode(res, defs); err != nil {
+			return fault.Wrap(err, fault.NotAcceptable, "This cannot be written as XML: it has a character or a form that XML does not have. Ask for JSON.")
+		}
+		media = mimeXML
+	} else if queryValue(r, "_pretty") == "true" {
 		var pretty bytes.Buffer
-		if json.Indent(&pretty, body, "", "  ") == nil {
-			body = append(pretty.Bytes(), '\n')
+		if err := json.Indent(&pretty, body, "", "  "); err != nil {
+			return fault.Wrap(err, fault.Internal, "an answer cannot be indented")
 		}
+		body = append(pretty.Bytes(), '\n')
 	}
+	w.Header().Set("Content-Type", media+"; charset=utf-8")
+	w.Header().Add("Vary", "Accept")
 	w.WriteHeader(status)
-	w.Write(body)
+	_, err := w.Write(body)
+	return err
 }
 
 // prefer reads the Prefer header (RFC 7240; https://hl7.org/fhir/R4/http.html#ops and #async).

@@ -69,7 +69,7 @@ func period(values url.Values) (record.Period, error) {
 			p.Cursor = text
 		case "_format", "_pretty":
 		default:
-			err = fault.New(fault.Invalid, "A history has no parameter %s; there are _since, _at, _count.", name)
+			err = fault.New(fault.Invalid, "A history has no parameter of that name; there are _since, _at, _count.")
 		}
 		if err != nil {
 			return p, err
@@ -120,8 +120,7 @@ func (a *api) sendHistory(w http.ResponseWriter, r *http.Request, values url.Val
 		pairs = append(pairs, "total", page.Total)
 	}
 	pairs = append(pairs, "link", fhir.Arr(links...), "entry", fhir.Arr(entries...))
-	send(w, r, http.StatusOK, fhir.Obj(pairs...))
-	return nil
+	return a.send(w, r, http.StatusOK, fhir.Obj(pairs...))
 }
 
 func (a *api) historyEntry(r *http.Request, v record.Version) fhir.Value {
@@ -131,6 +130,8 @@ func (a *api) historyEntry(r *http.Request, v record.Version) fhir.Value {
 		method, status = "DELETE", "204"
 	case v.Ver == 1:
 		method, status = "POST", "201"
+	case v.Op == record.Created: // written again after it had been deleted
+		status = "201"
 	}
 	at := v.Ref.String()
 	if method == "POST" {
@@ -141,7 +142,7 @@ func (a *api) historyEntry(r *http.Request, v record.Version) fhir.Value {
 		pairs = append(pairs, "resource", fhir.RawValue(v.Rendered()))
 	}
 	pairs = append(pairs, "request", fhir.Obj("method", method, "url", at),
-		"response", fhir.Obj("status", status, "etag", etag(v.Ver), "lastModified", v.At.UTC().Format("2006-01-02T15:04:05.000000Z")))
+		"response", fhir.Obj("status", status, "etag", etag(v.Ver), "lastModified", fhir.Instant(v.At)))
 	return fhir.Obj(pairs...)
 }
 

@@ -3,29 +3,33 @@ package fhirapi
 import (
 	"net/http"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/definition"
 )
 
 // Face words failures as FHIR does: an OperationOutcome with the status code of docs/status-codes.md
 // (https://hl7.org/fhir/R4/http.html#Status-Codes).
 type Face struct{}
 
-// Refuse answers with err as an OperationOutcome, in the format that was asked for.
+// Refuse answers with err as an OperationOutcome, in the format that was asked for, or in JSON when that is not offered.
 func (Face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	kind := fault.KindOf(err)
 	switch kind {
 	case fault.Unauthenticated:
-		// RFC 6750 section 3: the challenge names the scheme, and the error when a token was presented.
-		challenge := `Bearer realm="openspine"`
-		if r.Header.Get("Authorization") != "" {
-			challenge += `, error="invalid_token"`
-		}
-		w.Header().Set("WWW-Authenticate", challenge)
+		w.Header().Set("WWW-Authenticate", access.Challenge(err)) // RFC 6750 section 3
 	case fault.Unavailable, fault.TooMany:
 		w.Header().Set("Retry-After", "1")
 	}
-	send(w, r, kind.HTTPStatus(), outcome(fault.IssuesOf(err)...))
+	f, unknown := wanted(r)
+	if unknown != nil {
+		f = formatJSON
+	}
+	body := outcome(fault.IssuesOf(err)...).JSON()
+	if writeAs(w, r, f, definition.R4(), kind.HTTPStatus(), body) != nil {
+		w.WriteHeader(kind.HTTPStatus()) // the connection has gone, or words that no format can carry: the status says it
+	}
 }
 
 // outcome is an OperationOutcome resource (https://hl7.org/fhir/R4/operationoutcome.html).
@@ -41,7 +45,7 @@ func outcome(issues ...fault.Issue) fhir.Value {
 	return fhir.Obj("resourceType", "OperationOutcome", "issue", fhir.Arr(list...))
 }
 
-// allOK is what a validation that found nothing says.
+// allOK is what a check that found nothing says.
 func allOK(text string) fault.Issue {
 	return fault.Issue{Severity: "information", Code: "informational", Diagnostics: text}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/fhirxml"
 	"github.com/openspine/openspine/fhir/patch"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
@@ -26,7 +26,7 @@ func (a *api) patchWhere(w http.ResponseWriter, r *http.Request, ask catalogue.A
 
 func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Asker, conditional bool) error {
 	to := ref(r)
-	if err := a.known(to.Type); err != nil {
+	if err := a.writable(to.Type); err != nil {
 		return err
 	}
 	body, err := readBody(r)
@@ -37,7 +37,7 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 	if err != nil {
 		return err
 	}
-	c := record.Change{Verb: record.Patch, Ref: to, Reason: r.Header.Get(reasonHeader), Patch: func(current *fhir.Resource) (*fhir.Resource, error) {
+	c := record.Change{Verb: record.Patch, Ref: to, Reason: reason(r), Patch: func(current *fhir.Resource) (*fhir.Resource, error) {
 		next, err := apply(current)
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 		if next.ID() != "" && to.ID != "" && next.ID() != to.ID {
 			return nil, fault.New(fault.Unprocessable, "A patch cannot change a resource's id.")
 		}
-		return next, a.accept(r, to.Type, next)
+		return next, a.accepted(r.Context(), to.Type, next)
 	}}
 	if c.IfMatch, err = ifMatch(r); err != nil {
 		return err
@@ -60,8 +60,8 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 
 // patcher reads a patch of either kind.
 func (a *api) patcher(ctx context.Context, contentType string, body []byte) (func(*fhir.Resource) (*fhir.Resource, error), error) {
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return nil, fault.New(fault.UnsupportedMedia, "A patch says what it is in Content-Type: %s, or %s for a FHIRPath Patch.", mimePatch, mimeJSON)
 	}
 	if media == mimePatch {
@@ -73,18 +73,21 @@ func (a *api) patcher(ctx context.Context, contentType string, body []byte) (fun
 	}
 	f, known := formats[media]
 	if !known {
-		return nil, fault.New(fault.UnsupportedMedia, "A patch is %s, or %s for a FHIRPath Patch; not %s.", mimePatch, mimeJSON, media)
+		return nil, fault.New(fault.UnsupportedMedia, "A patch is %s, or %s for a FHIRPath Patch; not what Content-Type says.", mimePatch, mimeJSON)
 	}
-	var parameters *fhir.Resource
-	if f == formatXML {
-		parameters, err = fhirxml.Decode(body, a.defs)
-	} else {
-		parameters, err = fhir.Parse(body)
-	}
+	parameters, err := parseAs(f, body, a.defs)
 	if err != nil {
 		return nil, err
 	}
 	return func(current *fhir.Resource) (*fhir.Resource, error) {
 		return patch.FHIRPath(ctx, current, parameters, a.defs)
 	}, nil
+}
+
+// accepted checks what a patch has made.
+func (a *api) accepted(ctx context.Context, typ string, next *fhir.Resource) error {
+	if next.Type() != typ {
+		return fault.New(fault.Unprocessable, "A patch cannot change a resource's type.")
+	}
+	return a.accept(ctx, typ, next)
 }

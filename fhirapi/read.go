@@ -15,6 +15,9 @@ import (
 // A resource that was deleted is 410, one that never was (or is a secret) 404. With If-None-Match or If-Modified-Since the
 // answer is 304 when nothing is newer; that too is on the account, since it tells that the caller's copy is right.
 func (a *api) read(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+	if r.PathValue("type") == "AuditEvent" {
+		return a.auditRead(w, r, g)
+	}
 	v, err := a.k.Records.Read(r.Context(), g, ref(r))
 	if err != nil {
 		return err
@@ -57,8 +60,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, status int, v recor
 	if err != nil {
 		return err
 	}
-	sendJSON(w, r, status, body)
-	return nil
+	return a.sendJSON(w, r, status, body)
 }
 
 // validators are ETag and Last-Modified (RFC 9110 section 8.8).

@@ -44,7 +44,7 @@ func (a *api) searchCompartment(w http.ResponseWriter, r *http.Request, s access
 	}
 	typ := r.PathValue("related")
 	if a.defs.Compartment(r.PathValue("type")) == nil {
-		return fault.New(fault.NotFound, "%s has no compartment; Patient, Encounter, RelatedPerson, Practitioner and Device have.", r.PathValue("type"))
+		return fault.New(fault.NotFound, "There is no such compartment; Patient, Encounter, RelatedPerson, Practitioner and Device have one.")
 	}
 	if typ == "*" {
 		typ = ""
@@ -53,7 +53,7 @@ func (a *api) searchCompartment(w http.ResponseWriter, r *http.Request, s access
 	}
 	id, err := ident.ParseFHIRID(r.PathValue("id"))
 	if err != nil {
-		return err
+		return access.NotHere()
 	}
 	return a.search(w, r, s, typ, values, func(q record.Query) (record.Query, error) {
 		return a.k.Records.InCompartment(q, r.PathValue("type"), id)
@@ -64,7 +64,7 @@ func (a *api) searchCompartment(w http.ResponseWriter, r *http.Request, s access
 func parameters(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The search cannot be read: %v", err)
+		return nil, fault.Wrap(err, fault.Invalid, "The parameters cannot be read: check what follows each percent sign.")
 	}
 	if r.Method != http.MethodPost {
 		return values, nil
@@ -79,10 +79,15 @@ func parameters(r *http.Request) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The search cannot be read: %v", err)
+		return nil, fault.Wrap(err, fault.Invalid, "The parameters cannot be read: check what follows each percent sign.")
 	}
+	query := r.URL.Query()
 	for name, list := range form {
 		values[name] = append(values[name], list...)
+		if name == "_format" || name == "_pretty" {
+			query[name] = list
+			r.URL.RawQuery = query.Encode() // where wanted looks for the format
+		}
 	}
 	return values, nil
 }
@@ -109,7 +114,26 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ
 	if err != nil {
 		return err
 	}
-	return a.sendSet(w, r, values, view, page, warnings)
+	return a.sendSet(w, r, a.used(typ, values, warnings), view, page, warnings)
+}
+
+// used are the parameters that were used, for the self link: what a lenient search left out is not among them
+// (https://hl7.org/fhir/R4/search.html#conformance).
+func (a *api) used(typ string, values url.Values, warnings []fault.Issue) url.Values {
+	if len(warnings) == 0 {
+		return values
+	}
+	kept := url.Values{}
+	for name, list := range values {
+		alone := url.Values{name: list}
+		if types := values["_type"]; types != nil {
+			alone["_type"] = types
+		}
+		if _, _, err := a.k.Records.ParseQuery(typ, alone, false); err == nil {
+			kept[name] = list
+		}
+	}
+	return kept
 }
 
 // sendSet is a Bundle of type searchset.
@@ -145,8 +169,7 @@ func (a *api) sendSet(w http.ResponseWriter, r *http.Request, values url.Values,
 		pairs = append(pairs, "total", *page.Total)
 	}
 	pairs = append(pairs, "link", fhir.Arr(links...), "entry", fhir.Arr(entries...))
-	send(w, r, http.StatusOK, fhir.Obj(pairs...))
-	return nil
+	return a.send(w, r, http.StatusOK, fhir.Obj(pairs...))
 }
 
 // searchLink is link for a search, which a POST makes at _search and a GET follows at the type.

@@ -3,6 +3,7 @@ package fhirapi
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -45,14 +46,22 @@ type write struct {
 // writes turns the entries into changes, in the order in which they are done, with an id for each new resource.
 func (a *api) writes(r *http.Request, ask catalogue.Asker, entries []entry) ([]write, error) {
 	var writes []write
-	for _, methods := range []string{"DELETE", "POST", "PUT PATCH"} {
+	conditions := map[string]bool{}
+	for _, methods := range inOrder() {
 		for _, e := range entries {
-			if !containsWord(methods, e.method) {
+			if !slices.Contains(methods, e.method) || e.method == "GET" || e.method == "HEAD" {
 				continue
 			}
 			c, err := a.change(r, ask, e)
 			if err != nil {
 				return nil, err
+			}
+			if c.Verb == record.Create && c.Criteria != nil {
+				key := c.Ref.Type + "?" + criteriaOf(e.ifNoneExist)
+				if conditions[key] {
+					return nil, e.fault(fault.New(fault.Invalid, "Two entries would create on the same condition; one is enough."))
+				}
+				conditions[key] = true
 			}
 			writes = append(writes, write{e, c})
 		}
@@ -65,14 +74,14 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 	if err != nil {
 		return record.Change{}, err
 	}
-	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: r.Header.Get(reasonHeader)}
+	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: reason(r)}
 	if c.IfMatch, err = versionTag(e.ifMatch); err != nil {
 		return c, e.fault(err)
 	}
 	c.IfAbsent = strings.TrimSpace(e.ifNoneMatch) == "*"
 	switch e.method {
 	case "POST":
-		c.Verb, query = record.Create, e.ifNoneExist
+		c.Verb, query = record.Create, criteriaOf(e.ifNoneExist)
 		if id != "" {
 			return c, e.fault(fault.New(fault.Invalid, "A POST goes to a type; to choose the id, use PUT."))
 		}
@@ -93,6 +102,9 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 		}
 	case "DELETE":
 		c.Verb, c.Resource = record.Delete, nil
+	}
+	if err := a.writable(typ); err != nil {
+		return c, e.fault(err)
 	}
 	if c.Verb == record.Create || c.Verb == record.Put {
 		if err := a.checked(r.Context(), e, typ); err != nil {
@@ -121,14 +133,17 @@ func (a *api) patchEntry(r *http.Request, e entry, c *record.Change) error {
 	if err != nil {
 		return err
 	}
-	typ := c.Ref.Type
+	typ, id := c.Ref.Type, c.Ref.ID
 	c.Resource = nil
 	c.Patch = func(current *fhir.Resource) (*fhir.Resource, error) {
 		next, err := apply(current)
 		if err != nil {
 			return nil, err
 		}
-		return next, a.accept(r, typ, next)
+		if next.ID() != "" && id != "" && next.ID() != id {
+			return nil, fault.New(fault.Unprocessable, "A patch cannot change a resource's id.")
+		}
+		return next, a.accepted(r.Context(), typ, next)
 	}
 	return nil
 }
@@ -164,6 +179,11 @@ func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, ans
 	failed := -1
 	err = a.k.Gate.Act(r.Context(), grants, record.LanesOf(drafts...), func(tx *store.Tx) error {
 		outcomes, failed, err = a.k.Records.ApplyAll(tx, drafts, grants...)
+		for i := range outcomes {
+			if err == nil && outcomes[i].Matched && outcomes[i].Version.Ref != drafts[i].Ref() {
+				failed, err = i, record.Again("a conditional create found its resource")
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -271,7 +291,7 @@ func (a *api) drafts(r *http.Request, writes []write, changes []record.Change, a
 // written is the answer to one entry that was written.
 func (a *api) written(r *http.Request, verb record.Verb, out record.Outcome, minimal bool) answered {
 	v := out.Version
-	ans := answered{status: http.StatusOK, etag: etag(v.Ver), lastModified: v.At.UTC().Format("2006-01-02T15:04:05.000000Z")}
+	ans := answered{status: http.StatusOK, etag: etag(v.Ver), lastModified: fhir.Instant(v.At)}
 	if verb == record.Delete {
 		ans.status = http.StatusNoContent
 		return ans

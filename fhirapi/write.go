@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -21,106 +22,45 @@ const reasonHeader = "X-Reason"
 // attempts is how often a write is prepared again because the record moved meanwhile.
 const attempts = 8
 
-// create: "creates a new resource in a server-assigned location" (https://hl7.org/fhir/R4/http.html#create). With
-// If-None-Exist it is conditional: nothing is made when one matches, and 412 says that several do.
-func (a *api) create(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	typ := r.PathValue("type")
-	res, err := a.incoming(r, typ)
-	if err != nil {
-		return err
+// maxReason bounds X-Reason, in bytes.
+const maxReason = 1000
+
+// reason is why the caller changes or voids something, in their words.
+func reason(r *http.Request) string {
+	text := strings.ToValidUTF8(strings.TrimSpace(r.Header.Get(reasonHeader)), "")
+	for len(text) > maxReason {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
 	}
-	c := record.Change{Verb: record.Create, Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ}, Resource: res, Reason: r.Header.Get(reasonHeader)}
-	if query := r.Header.Get("If-None-Exist"); query != "" {
-		if c.Criteria, err = a.criteria(ask, typ, strings.TrimPrefix(query, "?")); err != nil {
-			return err
-		}
-	}
-	return a.commit(w, r, ask, c)
+	return text
 }
 
-// update: "creates a new current version for an existing resource or creates an initial version if no resource already
-// exists for the given id" (https://hl7.org/fhir/R4/http.html#update). If-Match names the version that must be current;
-// If-None-Match: * refuses to replace.
-func (a *api) update(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	to := ref(r)
-	res, err := a.incoming(r, to.Type)
-	if err != nil {
-		return err
+// writable refuses a type that R4 does not have, and the account, which is written by the acts themselves.
+func (a *api) writable(typ string) error {
+	if typ == "AuditEvent" {
+		return fault.New(fault.MethodNotAllowed, "The account is written by what is done here, and by nobody: an AuditEvent is read and searched.")
 	}
-	if res.ID() == "" {
-		return fault.New(fault.Invalid, "The resource has no id; it must be the one in the address.")
-	}
-	if res.ID() != to.ID {
-		return fault.New(fault.Invalid, "The id in the resource is not the one in the address.")
-	}
-	c := record.Change{Verb: record.Put, Ref: to, Resource: res, Reason: r.Header.Get(reasonHeader), IfAbsent: strings.TrimSpace(r.Header.Get("If-None-Match")) == "*"}
-	if c.IfMatch, err = ifMatch(r); err != nil {
-		return err
-	}
-	return a.commit(w, r, ask, c)
-}
-
-// updateWhere is the conditional update (https://hl7.org/fhir/R4/http.html#cond-update): the one that matches is replaced,
-// with none one is made, with several nothing happens and the answer is 412.
-func (a *api) updateWhere(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	to := ref(r)
-	res, err := a.incoming(r, to.Type)
-	if err != nil {
-		return err
-	}
-	to.ID = res.ID()
-	c := record.Change{Verb: record.Put, Ref: to, Resource: res, Reason: r.Header.Get(reasonHeader)}
-	if c.IfMatch, err = ifMatch(r); err != nil {
-		return err
-	}
-	if c.Criteria, err = a.criteria(ask, to.Type, r.URL.RawQuery); err != nil {
-		return err
-	}
-	return a.commit(w, r, ask, c)
-}
-
-// delete: "removes an existing resource" (https://hl7.org/fhir/R4/http.html#delete): here it is voided, and its history
-// stays. Deleting what is already gone is 204 as well. X-Reason says why.
-func (a *api) delete(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	c := record.Change{Verb: record.Delete, Ref: ref(r), Reason: r.Header.Get(reasonHeader)}
-	var err error
-	if c.IfMatch, err = ifMatch(r); err != nil {
-		return err
-	}
-	return a.commit(w, r, ask, c)
-}
-
-// deleteWhere is the conditional delete of a single match (https://hl7.org/fhir/R4/http.html#3.1.0.7.1).
-func (a *api) deleteWhere(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	c := record.Change{Verb: record.Delete, Ref: ref(r), Reason: r.Header.Get(reasonHeader)}
-	var err error
-	if c.IfMatch, err = ifMatch(r); err != nil {
-		return err
-	}
-	if c.Criteria, err = a.criteria(ask, c.Ref.Type, r.URL.RawQuery); err != nil {
-		return err
-	}
-	return a.commit(w, r, ask, c)
+	return a.known(typ)
 }
 
 // incoming reads a resource of type typ and checks it against R4's definitions: what the definitions do not know is 422.
 func (a *api) incoming(r *http.Request, typ string) (*fhir.Resource, error) {
-	if err := a.known(typ); err != nil {
+	if err := a.writable(typ); err != nil {
 		return nil, err
 	}
 	res, err := readResource(r, a.defs)
 	if err != nil {
 		return nil, err
 	}
-	return res, a.accept(r, typ, res)
+	return res, a.accept(r.Context(), typ, res)
 }
 
 // accept checks what is to be written.
-func (a *api) accept(r *http.Request, typ string, res *fhir.Resource) error {
+func (a *api) accept(ctx context.Context, typ string, res *fhir.Resource) error {
 	if res.Type() != typ {
-		return fault.New(fault.Invalid, "This is a %s; the address is for %s.", res.Type(), typ)
+		return fault.New(fault.Invalid, "The resource is not a %s, for which the address is.", typ)
 	}
-	if worst := a.wrong(r.Context(), res); len(worst) > 0 {
+	if worst := a.wrong(ctx, res); len(worst) > 0 {
 		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
 	}
 	return nil
@@ -144,7 +84,7 @@ func (a *api) criteria(ask catalogue.Asker, typ, rawQuery string) (*record.Crite
 	}
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The criteria cannot be read as a search: %v", err)
+		return nil, fault.Wrap(err, fault.Invalid, "The criteria cannot be read as a search.")
 	}
 	for _, control := range []string{"_format", "_pretty"} {
 		values.Del(control)
@@ -198,10 +138,12 @@ func (a *api) commit(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		case out.Matched:
 			text = "There was one already; nothing was written."
 		}
-		send(w, r, status, outcome(allOK(text)))
-		return nil
+		return a.send(w, r, status, outcome(allOK(text)))
 	}
-	sendJSON(w, r, status, v.Rendered())
+	if err := a.sendJSON(w, r, status, v.Rendered()); !fault.Is(err, fault.NotAcceptable) {
+		return err
+	}
+	w.WriteHeader(status) // it is written; only its text does not go into the format that was asked for
 	return nil
 }
 
