@@ -132,6 +132,10 @@ func moved(what string) error {
 	return movedError{fault.New(fault.Conflict, "The record changed while this was being written (%s). Try again.", what)}
 }
 
+// Again is for whoever prepares several changes that depend on one another, and finds that one has come out otherwise: Moved
+// is true of it, and all are prepared anew.
+func Again(what string) error { return moved(what) }
+
 // Prepare makes a change ready. It must not be called inside a Write.
 // Errors: fault.Invalid (ids, types), fault.NotFound and fault.Gone (nothing to patch), fault.PreconditionFailed
 // (IfMatch, IfAbsent, or criteria that match several).
