@@ -153,8 +153,27 @@ func (n *Node) hosts(tenant ident.ODSCode) bool {
 	return false
 }
 
+// locate says where a resource is: in the record, or, for an AuditEvent, in the account of the person whom it is about.
 func (n *Node) locate(ctx context.Context, tenant ident.ODSCode, typ, id string) (access.Place, error) {
+	if typ == "AuditEvent" {
+		return n.locateEntry(ctx, tenant, id)
+	}
 	return n.kernel.Records.Locate(ctx, record.Ref{Tenant: tenant, Type: typ, ID: id})
+}
+
+func (n *Node) locateEntry(ctx context.Context, tenant ident.ODSCode, id string) (access.Place, error) {
+	place := access.Place{Tenant: tenant, Type: "AuditEvent", ID: id}
+	e, err := n.kernel.Audit.ByID(ctx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && e.Tenant != tenant {
+		return place, nil
+	}
+	if err != nil || e.Chart == "" {
+		place.Exists = err == nil
+		return place, err
+	}
+	person, err := n.locate(ctx, tenant, "Patient", e.Chart)
+	place.Chart, place.Label, place.Exists = e.Chart, person.Label, true
+	return place, err
 }
 
 // ServeHTTP answers one request, wherever it came in.
