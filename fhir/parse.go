@@ -231,7 +231,9 @@ func (p *parser) value(key uint32, keyLen uint16, flags uint8) bool {
 func (p *parser) container(key uint32, keyLen uint16, flags uint8) bool {
 	at := len(p.entries)
 	p.entries = append(p.entries, entry{start: uint32(p.pos), key: key, keyLen: keyLen, flags: flags})
-	kind, count, ok := Array, 0, false
+	var count int
+	var ok bool
+	kind := Array
 	if p.b[p.pos] == '{' {
 		kind = Object
 		count, ok = p.object(at)

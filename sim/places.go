@@ -19,9 +19,6 @@ var (
 	Pharmacy     = ident.MustODSCode("FZZ99")
 )
 
-// farMeadow is the stranger's practice: no tenant, and nobody here is registered there.
-var farMeadow = ident.MustODSCode("Z99890")
-
 var hospitals = [...]ident.ODSCode{HospitalWest, HospitalEast}
 
 var otherPractices = [...]ident.ODSCode{

@@ -182,10 +182,10 @@ func (e *pgEngine) ended(ctx context.Context, c *pgxpool.Conn, err error, xid st
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeWithin) // the commit may have used up its own
 	defer cancel()
 	status, serr := e.fate(ctx, xid)
-	switch {
-	case status == "committed":
+	switch status {
+	case "committed":
 		return nil
-	case status == "aborted":
+	case "aborted":
 		return &transient{fault.Wrap(err, fault.Unavailable, "the database went away during the change; nothing was changed")}
 	}
 	return fault.Wrap(errors.Join(err, serr), fault.Unavailable,

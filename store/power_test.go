@@ -2,7 +2,7 @@ package store_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -34,7 +34,7 @@ func openOn(disk *storefault.Disk) (*store.DB, error) {
 		return nil, err
 	}
 	if err := db.Migrate(context.Background(), notes()); err != nil {
-		return nil, fmt.Errorf("%w (%v)", err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }

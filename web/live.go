@@ -42,7 +42,7 @@ func Events(w http.ResponseWriter, r *http.Request, c clock.Clock, changes <-cha
 		case <-c.After(heartbeat):
 		}
 		if send(message) != nil {
-			return nil // the reader has gone
+			return nil //nolint:nilerr // the reader has gone, which is how every stream ends
 		}
 	}
 }

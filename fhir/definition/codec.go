@@ -228,8 +228,8 @@ func (f *facts) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "starting compression")
 	}
-	defer w.Close()
-	return w.EncodeAll(append(out, body...), nil), nil
+	packed := w.EncodeAll(append(out, body...), nil)
+	return packed, fault.Wrap(w.Close(), fault.Internal, "ending compression")
 }
 
 func section[T any](e *encoder, list []T, one func(T)) {

@@ -230,7 +230,7 @@ func TestElementResolvesNames(t *testing.T) {
 			t.Errorf("%s.%s should not be found, is %s %s", c.typ, c.member, el.Path, typ)
 		}
 	}
-	if s.Type("Pateint") != nil || s.Compartment("Organization") != nil || s.ValueSet("http://nowhere") != nil || s.CodeSystem("") != nil {
+	if s.Type("Patiant") != nil || s.Compartment("Organization") != nil || s.ValueSet("http://nowhere") != nil || s.CodeSystem("") != nil {
 		t.Error("something was found that does not exist")
 	}
 }

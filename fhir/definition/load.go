@@ -90,8 +90,7 @@ func (f *additions) archive(file string) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "the definitions package cannot be opened")
 	}
-	defer in.Close()
-	return f.tarball(in)
+	return errors.Join(f.tarball(in), in.Close())
 }
 
 func (f *additions) tarball(in io.Reader) error {
@@ -101,7 +100,7 @@ func (f *additions) tarball(in io.Reader) error {
 	}
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

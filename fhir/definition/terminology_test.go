@@ -20,7 +20,7 @@ func TestValueSetMembership(t *testing.T) {
 		{vs + "administrative-gender", "http://example.org", "female", false, true},
 		{vs + "condition-clinical", "http://terminology.hl7.org/CodeSystem/condition-clinical", "relapse", true, true},
 		{vs + "all-types", "", "Patient", true, true},
-		{vs + "all-types", "", "Pateint", false, true},
+		{vs + "all-types", "", "Patiant", false, true},
 		{vs + "resource-types", "", "Type", false, true},
 		{vs + "mimetypes", "", "text/plain; charset=utf-8", true, false},
 		{vs + "mimetypes", "", "not a type", false, true},

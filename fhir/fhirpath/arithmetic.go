@@ -154,15 +154,13 @@ func (r *run) shift(n *binary, t, span *Value) error {
 	if !ok {
 		return nil
 	}
-	count, err := d.Int64()
-	if err != nil {
-		return nil
-	}
-	if n.op == "-" {
-		count = -count
-	}
-	if moved, ok := t.ref.(*Temporal).shift(count, unit); ok {
-		r.push(Time(moved))
+	if count, err := d.Int64(); err == nil { // beyond int64 no date is reached
+		if n.op == "-" {
+			count = -count
+		}
+		if moved, ok := t.ref.(*Temporal).shift(count, unit); ok {
+			r.push(Time(moved))
+		}
 	}
 	return nil
 }

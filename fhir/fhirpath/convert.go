@@ -326,12 +326,10 @@ func (r *run) transcendental(n *call, in []Value, f func(d, x *apd.Decimal) (apd
 	if err != nil || !ok {
 		return err
 	}
-	short := new(apd.Decimal)
-	if _, err := working.Round(short, x); err != nil {
-		return nil
+	short, d := new(apd.Decimal), new(apd.Decimal)
+	if _, err = working.Round(short, x); err == nil {
+		_, err = f(d, short)
 	}
-	d := new(apd.Decimal)
-	_, err = f(d, short)
 	if out, ok := tidy(d, err); ok {
 		r.push(Decimal(out))
 	}

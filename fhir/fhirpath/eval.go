@@ -121,7 +121,6 @@ type run struct {
 	this   []Value // the focus: $this
 	index  int     // $index; -1 outside of a loop
 	total  []Value
-	inAgg  bool
 	focus  [1]Value
 	taken  int
 }

@@ -158,7 +158,10 @@ func (l *lexer) clock() bool {
 	if !l.shape("00") {
 		return false
 	}
-	if l.shape(":00") && l.shape(":00") && l.shape(".0") {
+	if !l.shape(":00") { // minutes
+		return true
+	}
+	if l.shape(":00") && l.shape(".0") { // seconds and their fraction
 		l.digits()
 	}
 	return true

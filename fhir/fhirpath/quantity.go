@@ -221,7 +221,7 @@ func addQuantity(a, b *Value, minus bool) (Value, bool) {
 			return Value{}, false
 		}
 	}
-	sum, ok := add, false
+	sum := add
 	if minus {
 		sum = subtract
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +16,6 @@ import (
 	"github.com/openspine/openspine/fhir/fhirpath"
 	"github.com/openspine/openspine/internal/spectest"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // testInstant is when all evaluations of these tests happen.
 var testInstant = time.Date(2026, 3, 29, 9, 30, 15, 250e6, time.UTC)

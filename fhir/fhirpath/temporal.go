@@ -413,7 +413,7 @@ func (t Temporal) shift(n int64, u calendarUnit) (Temporal, bool) {
 	case Month:
 		return t.shiftMonths(whole(n, u.size, 30*24*int64(time.Hour)))
 	}
-	step := time.Duration(24 * time.Hour)
+	step := 24 * time.Hour
 	switch t.Precision {
 	case Hour:
 		step = time.Hour

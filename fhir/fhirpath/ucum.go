@@ -139,9 +139,8 @@ func parseUnit(code string) (unitValue, bool) {
 }
 
 type unitParser struct {
-	s     string
-	at    int
-	terms int
+	s  string
+	at int
 }
 
 func (p *unitParser) peek() byte {

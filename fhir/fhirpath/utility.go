@@ -116,9 +116,10 @@ func boundary(v Value, digits int, high bool) (Value, bool) {
 	switch ref := v.ref.(type) {
 	case *Temporal:
 		n := dateTimeDigits
-		if ref.Kind == KindDate {
+		switch ref.Kind {
+		case KindDate:
 			n = dateDigits
-		} else if ref.Kind == KindTime {
+		case KindTime:
 			n = timeDigits
 		}
 		t, ok := ref.boundary(otherwise(n), high)

@@ -23,15 +23,14 @@ func parseDate(s string, zone *time.Location) (Date, bool) {
 	if !ok || year == 0 {
 		return Date{}, false
 	}
-	month, day := 1, 1
-	switch {
-	case len(s) == 4:
+	if len(s) == 4 {
 		return span(time.Date(year, 1, 1, 0, 0, 0, 0, zone), time.Date(year+1, 1, 1, 0, 0, 0, 0, zone))
-	case len(s) >= 7 && s[4] == '-':
-		if month, ok = number(s, 5, 2); !ok || month < 1 || month > 12 {
-			return Date{}, false
-		}
-	default:
+	}
+	if len(s) < 7 || s[4] != '-' {
+		return Date{}, false
+	}
+	month, ok := number(s, 5, 2)
+	if !ok || month < 1 || month > 12 {
 		return Date{}, false
 	}
 	if len(s) == 7 {
@@ -40,7 +39,8 @@ func parseDate(s string, zone *time.Location) (Date, bool) {
 	if len(s) < 10 || s[7] != '-' {
 		return Date{}, false
 	}
-	if day, ok = number(s, 8, 2); !ok || day < 1 || day > daysIn(year, month) {
+	day, ok := number(s, 8, 2)
+	if !ok || day < 1 || day > daysIn(year, month) {
 		return Date{}, false
 	}
 	if len(s) == 10 {

@@ -20,5 +20,5 @@ func ExampleValidate() {
 	// Output:
 	// error Patient.gender: 'F' is not a code for gender. Use one of male, female, other, unknown (value set administrative-gender).
 	// error Patient.birthDate: birthDate names a day that is not in the calendar.
-	// error Patient.contact[0]: A patient's contact needs a name, a telecom, an address or an organization (rule pat-1).
+	// error Patient.contact[0]: A patient's contact needs a name, a telecom, an address or an organisation (rule pat-1).
 }

@@ -104,10 +104,10 @@ func (b *builder) shape(name string) *shape {
 	}
 	s := &shape{name: name, resource: t.Kind == definition.Resource, slots: len(t.Elements), fields: make(map[string]*field, len(t.Elements)+8)}
 	b.made[name] = s
-	switch {
-	case name == "Reference":
+	switch name {
+	case "Reference":
 		s.special = reference
-	case name == "Extension":
+	case "Extension":
 		s.special = extension
 	}
 	s.rules = b.plan.compile(name, t.Constraints, nil)

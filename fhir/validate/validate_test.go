@@ -119,7 +119,7 @@ func expect(t *testing.T, name string, issues []issue, code, at, words string) {
 }
 
 func TestUnknownResourceType(t *testing.T) {
-	for _, s := range []string{`{"resourceType":"Pateint"}`, `{"resourceType":"DomainResource"}`, `{"resourceType":"HumanName","family":"x"}`} {
+	for _, s := range []string{`{"resourceType":"Patiant"}`, `{"resourceType":"DomainResource"}`, `{"resourceType":"HumanName","family":"x"}`} {
 		r, err := fhir.Parse([]byte(s))
 		if err != nil {
 			continue // refused earlier still

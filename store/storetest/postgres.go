@@ -63,8 +63,8 @@ func newSchema(t testing.TB, url, name string) string {
 		if err != nil {
 			t.Fatalf("connecting to the tests' PostgreSQL: %v", err)
 		}
-		defer c.Close(ctx)
-		if _, err := c.Exec(ctx, sql); err != nil {
+		_, err = c.Exec(ctx, sql)
+		if err := errors.Join(err, c.Close(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func (c *cluster) start() (string, error) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "ready\n" {
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
-		return "", fmt.Errorf("starting PostgreSQL for the tests: %v\n%s", err, log)
+		return "", fmt.Errorf("starting PostgreSQL for the tests: it said %q (%w)\n%s", line, err, log)
 	}
 	return "postgres://openspine@/postgres?host=" + dir, out.Close()
 }

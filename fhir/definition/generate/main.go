@@ -14,6 +14,7 @@ package main
 
 import (
 	"archive/zip"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -40,15 +41,17 @@ func run(from, to string) error {
 	if err != nil {
 		return err
 	}
-	var src fs.FS = os.DirFS(from)
-	if !info.IsDir() {
-		archive, err := zip.OpenReader(from)
-		if err != nil {
-			return err
-		}
-		defer archive.Close()
-		src = archive
+	if info.IsDir() {
+		return compile(os.DirFS(from), to)
 	}
+	archive, err := zip.OpenReader(from)
+	if err != nil {
+		return err
+	}
+	return errors.Join(compile(archive, to), archive.Close())
+}
+
+func compile(src fs.FS, to string) error {
 	b, err := definition.Compile(src)
 	if err != nil {
 		return err
