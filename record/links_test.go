@@ -109,5 +109,12 @@ func TestANewProfileIsIndexedByAJobThatGoesOn(t *testing.T) {
 		if err != nil || len(page.Matches) != 150 {
 			t.Errorf("%d found (%v)", len(page.Matches), err)
 		}
+		var old int
+		err = db.Read(context.Background(), func(tx *store.Tx) error {
+			return tx.QueryRow(`SELECT count(DISTINCT i.param) FROM idx_hash i WHERE NOT EXISTS (SELECT 1 FROM record_word w WHERE w.space = 2 AND w.num = i.param)`).Scan(&old)
+		})
+		if err != nil || old != 0 {
+			t.Errorf("%d parameters have rows and no word (%v)", old, err)
+		}
 	}, audit.Schema(), access.Schema(), record.Schema())
 }

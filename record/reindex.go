@@ -17,7 +17,8 @@ type Progress struct {
 const reindexBatch = 200
 
 // Reindex writes the index rows of every resource that was indexed in another edition (after an upgrade, or a new profile). It goes on
-// where it stopped, in small Writes that leave room for others; searches use rows of both editions meanwhile.
+// where it stopped, in small Writes that leave room for others; searches use rows of both editions meanwhile. In the end the
+// rows of other editions are taken away.
 // progress, if not nil, is called after each Write.
 func (r *Records) Reindex(ctx context.Context, progress func(Progress)) error {
 	lanes, err := (&Feed{r: r}).lanes(ctx)
@@ -33,7 +34,10 @@ func (r *Records) Reindex(ctx context.Context, progress func(Progress)) error {
 			err = r.reindexLane(ctx, lane, &p, progress)
 		}
 	}
-	return err
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	return r.purge(ctx, lanes)
 }
 
 // stale is a resource whose index rows are of another edition, with those that it should have.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -221,4 +222,24 @@ func (w *words) paramsOf(base string) []int64 {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	return w.params[base]
+}
+
+// forget takes a word and its number away, once no row uses it.
+func (w *words) forget(ctx context.Context, space, num int64) error {
+	err := w.db.Write(ctx, []store.Lane{w.lane}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM record_word WHERE lane = ? AND space = ? AND num = ?`, w.lane, space, num)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	word := w.word[space][num]
+	delete(w.word[space], num)
+	delete(w.num, wordKey{space, word})
+	if base, _, ok := cutLast(word); ok && space == spaceParam {
+		w.params[base] = slices.DeleteFunc(slices.Clone(w.params[base]), func(n int64) bool { return n == num })
+	}
+	return nil
 }

@@ -1,0 +1,73 @@
+package record
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/store"
+)
+
+// purge takes away the index rows of editions that nothing is indexed by any more, a few thousand to a Write, and then
+// forgets their numbers.
+func (r *Records) purge(ctx context.Context, lanes []store.Lane) error {
+	old := r.words.with(spaceParam, func(word string) bool {
+		base, edition, _ := cutLast(word)
+		parts := strings.SplitN(base, "/", 3)
+		return len(parts) == 3 && edition != strconv.FormatInt(r.index.edition(parts[1]), 36)
+	})
+	for num := range old {
+		for _, lane := range lanes {
+			if err := r.purgeParam(ctx, lane, num); err != nil {
+				return err
+			}
+		}
+		if err := r.words.forget(ctx, spaceParam, num); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cutLast(word string) (before, after string, found bool) {
+	i := strings.LastIndexByte(word, '/')
+	if i < 0 {
+		return word, "", false
+	}
+	return word[:i], word[i+1:], true
+}
+
+// purged are the tables with the column by which their rows of one parameter are taken away in order.
+var purged = [...]struct{ table, key, where string }{
+	{"idx_hash", "hash", ""}, {"idx_string", "folded", ""}, {"idx_number", "lo", ""},
+	{"idx_date", "lo", " AND span = 0"}, {"idx_date", "lo", " AND span = 1"}, {"idx_date", "lo", " AND span = 2"},
+	{"idx_date", "lo", " AND span = 3"}, {"idx_date", "lo", " AND span = 4"},
+}
+
+const purgeBatch = 5000
+
+func (r *Records) purgeParam(ctx context.Context, lane store.Lane, param int64) error {
+	for _, t := range purged {
+		for {
+			var some int64
+			err := r.db.Read(ctx, func(tx *store.Tx) error {
+				return tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` LIMIT 1) AS c`, lane, param).Scan(&some)
+			})
+			if err != nil {
+				return err
+			}
+			if some == 0 {
+				break
+			}
+			err = r.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+				_, err := tx.Exec(`DELETE FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` AND `+t.key+` <= (SELECT max(k) FROM (SELECT `+t.key+
+					` AS k FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` ORDER BY `+t.key+` LIMIT ?) AS c)`, lane, param, lane, param, purgeBatch)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
