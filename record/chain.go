@@ -43,8 +43,8 @@ func (f *finder) hop(p *plan, pc *planned) error {
 }
 
 func addRefs(refs map[string]bool, s *subject, code, typ string) {
-	for i := range s.entries {
-		if ref, ok := s.entries[i].Value.(search.Reference); ok && s.entries[i].Code == code && ref.Relative() && ref.Type == typ {
+	for _, have := range s.of(code) {
+		if ref, ok := have.(search.Reference); ok && ref.Relative() && ref.Type == typ {
 			refs[refKey(ref)] = true
 		}
 	}
@@ -85,9 +85,9 @@ func (f *finder) each(typ string, conds []cond, most int, visit func(*subject) e
 
 // chained reports whether one of the subject's references leads to a resource that satisfies the chain.
 func (f *finder) chained(pc *planned, s *subject) (bool, error) {
-	for i := range s.entries {
-		ref, ok := s.entries[i].Value.(search.Reference)
-		if !ok || s.entries[i].Code != pc.c.code || !ref.Relative() {
+	for _, have := range s.of(pc.c.code) {
+		ref, ok := have.(search.Reference)
+		if !ok || !ref.Relative() {
 			continue
 		}
 		if pc.refs != nil {

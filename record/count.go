@@ -20,7 +20,7 @@ func (r *Records) Counts(ctx context.Context) ([]Count, error) {
 	var counts []Count
 	err := r.db.Read(ctx, func(tx *store.Tx) error {
 		counts = nil
-		rows, err := tx.Query(`SELECT w.word, sum(c.live) FROM record_count c JOIN record_word w ON w.lane = ? AND w.space = ? AND w.num = c.kind GROUP BY w.word ORDER BY w.word`,
+		rows, err := tx.Query(`SELECT w.word, CAST(sum(c.live) AS INTEGER) FROM record_count c JOIN record_word w ON w.lane = ? AND w.space = ? AND w.num = c.kind GROUP BY w.word ORDER BY w.word`,
 			int64(r.words.lane), int64(spaceKind))
 		if err != nil {
 			return err

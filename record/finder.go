@@ -255,8 +255,7 @@ func (f *finder) subject(typ string, w *row, s *stored) (*subject, error) {
 	}
 	w.ref = Ref{f.tenant, typ, w.id}
 	v.Ref, v.Chart, v.label = w.ref, w.chart, int64(w.label)
-	entries, err := f.r.index.extract.Extract(v.Resource)
-	return &subject{row: *w, version: v, entries: entries}, err
+	return &subject{row: *w, version: v, extract: f.r.index.extract}, nil
 }
 
 // fetchSQL asks for columns of candidates (all lanes of the list), under the scope and the conditions that have hashes.

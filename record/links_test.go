@@ -71,12 +71,10 @@ func TestCountsFollowWhatIsWritten(t *testing.T) {
 		}
 		w.must(record.Change{Verb: record.Delete, Ref: ref("Patient", "p0")})
 		w.put(`{"resourceType":"Organization","id":"o"}`)
-		counts, err := w.recs.Counts(context.Background(), hospital)
-		if err != nil || counts["Patient"] != 4 || counts["Organization"] != 1 || len(counts) != 2 {
+		counts, err := w.recs.Counts(context.Background())
+		want := []record.Count{{Tenant: hospital, Type: "Organization", Live: 1}, {Tenant: hospital, Type: "Patient", Live: 4}}
+		if err != nil || !slices.Equal(counts, want) {
 			t.Errorf("%v %v", counts, err)
-		}
-		if counts, err := w.recs.Counts(context.Background(), spine); err != nil || len(counts) != 0 {
-			t.Errorf("another tenant counts %v (%v)", counts, err)
 		}
 	})
 }

@@ -13,7 +13,24 @@ import (
 type subject struct {
 	row     row
 	version Version
-	entries []search.Entry
+	extract *search.Index
+	drawn   map[string][]search.Value // by parameter, as they were asked for
+}
+
+// of are the values of one parameter. Most searches ask for one or two of the dozens that a resource has.
+func (s *subject) of(code string) []search.Value {
+	if values, ok := s.drawn[code]; ok {
+		return values
+	}
+	values, err := s.extract.Values(s.version.Resource, code)
+	if err != nil {
+		return nil // only a type that is not defined fails, and none such is stored
+	}
+	if s.drawn == nil {
+		s.drawn = make(map[string][]search.Value, 2)
+	}
+	s.drawn[code] = values
+	return values
 }
 
 // holds reports whether the subject satisfies a condition that concerns nothing but itself. Chains and _has are settled
@@ -32,10 +49,7 @@ func (s *subject) holds(c *cond, at time.Time) (bool, error) {
 		}
 		return anyOf(c.values, func(v *value) bool { return hasWords(text, v.folded) }), nil
 	case formMissing:
-		missing := true
-		for i := range s.entries {
-			missing = missing && s.entries[i].Code != c.code
-		}
+		missing := len(s.of(c.code)) == 0
 		return anyOf(c.values, func(v *value) bool { return v.missing == missing }), nil
 	case formIn:
 		return s.inSet(c)
@@ -43,9 +57,8 @@ func (s *subject) holds(c *cond, at time.Time) (bool, error) {
 		return s.inCompartment(c), nil
 	}
 	found := false
-	for i := range s.entries {
-		e := &s.entries[i]
-		if e.Code == c.code && anyOf(c.values, func(v *value) bool { return valueHolds(c, v, e.Value, at) }) {
+	for _, have := range s.of(c.code) {
+		if anyOf(c.values, func(v *value) bool { return valueHolds(c, v, have, at) }) {
 			found = true
 			break
 		}
@@ -64,9 +77,9 @@ func anyOf(values []value, holds func(*value) bool) bool {
 
 func (s *subject) inSet(c *cond) (bool, error) {
 	in := false
-	for i := range s.entries {
-		t, ok := s.entries[i].Value.(search.Token)
-		if !ok || s.entries[i].Code != c.code || t.Code == "" {
+	for _, have := range s.of(c.code) {
+		t, ok := have.(search.Token)
+		if !ok || t.Code == "" {
 			continue
 		}
 		member, known := c.set.Contains(systemOf(t), t.Code)
@@ -82,13 +95,9 @@ func (s *subject) inCompartment(c *cond) bool {
 	if s.version.Type == c.ctype && s.row.id == c.cid {
 		return true
 	}
-	for i := range s.entries {
-		ref, ok := s.entries[i].Value.(search.Reference)
-		if !ok || !ref.Relative() || ref.Type != c.ctype || ref.ID != c.cid {
-			continue
-		}
-		for _, code := range c.codes {
-			if s.entries[i].Code == code {
+	for _, code := range c.codes {
+		for _, have := range s.of(code) {
+			if ref, ok := have.(search.Reference); ok && ref.Relative() && ref.Type == c.ctype && ref.ID == c.cid {
 				return true
 			}
 		}

@@ -149,14 +149,16 @@ func (f *finder) runSource(p *plan, src *source, after *place, desc bool, visit 
 // firstKey is the first key under which the subject stands in a source: of the values that satisfy c, or (c nil) of all
 // that the source's parameter has.
 func (s *subject) firstKey(src *source, c *cond, f *finder, desc bool) any {
+	code := src.code
+	if c != nil {
+		code = c.code
+	}
 	var first any
-	for i := range s.entries {
-		e := &s.entries[i]
-		if c != nil && (e.Code != c.code || !anyOf(c.values, func(v *value) bool { return valueHolds(c, v, e.Value, f.at) })) ||
-			c == nil && e.Code != src.code {
+	for _, have := range s.of(code) {
+		if c != nil && !anyOf(c.values, func(v *value) bool { return valueHolds(c, v, have, f.at) }) {
 			continue
 		}
-		key, ok := src.keyOf(e.Value)
+		key, ok := src.keyOf(have)
 		if ok && (first == nil || !desc && compareKeys(key, first) < 0 || desc && compareKeys(key, first) > 0) {
 			first = key
 		}
@@ -363,11 +365,8 @@ func (s *subject) sortKey(k sortKey) any {
 		return s.row.at
 	}
 	var first any
-	for i := range s.entries {
-		if s.entries[i].Code != k.code {
-			continue
-		}
-		key := rankKey(s.entries[i].Value)
+	for _, have := range s.of(k.code) {
+		key := rankKey(have)
 		if key != nil && (first == nil || !k.desc && compareKeys(key, first) < 0 || k.desc && compareKeys(key, first) > 0) {
 			first = key
 		}
