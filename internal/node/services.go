@@ -7,10 +7,12 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/patients"
+	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -28,6 +30,8 @@ func (n *Node) list() []catalogue.Service {
 		n.door.Service(),
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
+		privacy.Service(n.kernel),
+		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel, n.owned),
 		n.health(),
 	}

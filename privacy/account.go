@@ -1,0 +1,177 @@
+package privacy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/account"
+)
+
+// searchView is a search of the account.
+type searchView struct {
+	Page     web.Page
+	Whose    string
+	Filters  account.Filters
+	Table    web.Table
+	Tenants  []web.Option
+	Person   string
+	Unsealed int
+}
+
+// search searches the account. A privacy officer sees their own organisation's records; an auditor sees the whole of it.
+func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	ctx := r.Context()
+	filters, state, err := account.Read(r)
+	if err != nil {
+		return err
+	}
+	v := searchView{Page: web.Page{Title: web.Text(ctx, "privacy.account.title")}, Filters: filters, Person: state.Filter("person")}
+	place := access.Place{Type: access.TypeAccount}
+	v.Whose = web.Text(ctx, "privacy.account.whole")
+	if p.Role == access.PrivacyOfficer {
+		place.Tenant, v.Filters.Query.Tenant = p.Organisation, p.Organisation
+		v.Whose = web.Text(ctx, "privacy.account.whose", o.nameOf(p.Organisation))
+	} else {
+		o.tenants(ctx, &v, state.Filter("tenant"))
+	}
+	o.person(ctx, &v)
+	g, err := o.k.Gate.Decide(ctx, p, access.Search, place)
+	if err != nil {
+		return err
+	}
+	view := account.View{ID: "account", Name: o.nameOf, Caption: web.Text(ctx, "privacy.account.caption"), Charts: func(e audit.Entry) (string, string) {
+		if e.Chart == "" {
+			return "", ""
+		}
+		return subject(e.Chart) + " · " + o.nameOf(e.Tenant), "/account?tenant=" + e.Tenant.String() + "&person=" + e.Chart
+	}, Empty: web.Empty{Text: web.Text(ctx, "privacy.account.empty"), Help: web.Text(ctx, "privacy.account.empty-help")}}
+	find := func(q audit.Query) (audit.Page, error) { return o.k.Audit.Search(ctx, q) }
+	status, page := http.StatusUnprocessableEntity, audit.Page{}
+	if len(v.Filters.Errors) == 0 {
+		status = http.StatusOK
+		if err := o.k.Gate.Account(ctx, []access.Grant{g}, nil); err != nil {
+			return err
+		}
+		if r.URL.Query().Get("format") == "csv" {
+			return view.CSV(w, r, "account", v.Filters.Query, find)
+		}
+		if page, err = find(v.Filters.Query); err != nil {
+			return err
+		}
+	}
+	unsealed, err := o.k.Audit.Unsealed(ctx)
+	if err != nil {
+		return err
+	}
+	v.Unsealed, v.Page.Failed = int(unsealed), len(v.Filters.Errors) > 0
+	v.Table = view.Table(ctx, page, state)
+	if target, partial := web.Partial(r); partial && target == v.Table.ID {
+		return web.Render(w, r, status, web.DataTable(v.Table))
+	}
+	return web.Render(w, r, status, accountPage(v))
+}
+
+// tenants offers an auditor the records of one organisation.
+func (o *office) tenants(ctx context.Context, v *searchView, chosen string) {
+	v.Tenants = []web.Option{{Text: web.Text(ctx, "account.filter.any")}}
+	for _, t := range o.k.Tenants {
+		v.Tenants = append(v.Tenants, web.Option{Value: t.Code.String(), Text: t.Name})
+		if t.Code.String() == chosen {
+			v.Filters.Query.Tenant = t.Code
+		}
+	}
+}
+
+// person reads whose record is asked for: an NHS number in the national records, or a record's own id.
+func (o *office) person(ctx context.Context, v *searchView) {
+	if v.Person == "" {
+		return
+	}
+	chart := strings.Join(strings.Fields(v.Person), "")
+	if n, err := ident.ParseNHSNumber(v.Person); err == nil {
+		chart = n.String()
+	} else if _, err := ident.ParseFHIRID(chart); err != nil {
+		v.Filters.Errors.Add("person", web.Text(ctx, "privacy.account.person-wrong"))
+		return
+	}
+	v.Filters.Query.Chart = chart
+	if v.Filters.Query.Tenant.IsZero() {
+		v.Filters.Query.Tenant = o.k.National
+	}
+}
+
+// sealView is the account's seal and, once asked for, what checking it found.
+type sealView struct {
+	Page       web.Page
+	Unsealed   int
+	Key        string
+	Checkpoint string
+	Report     *audit.Report
+	Facts      []web.Row
+	Table      web.Table
+}
+
+func (o *office) sealed(r *http.Request, p access.Principal) (*sealView, error) {
+	ctx := r.Context()
+	g, err := o.k.Gate.Decide(ctx, p, access.Read, access.Place{Type: access.TypeSeal})
+	if err != nil {
+		return nil, err
+	}
+	v := &sealView{Page: web.Page{Title: web.Text(ctx, "privacy.seal.title")}}
+	unsealed, err := o.k.Audit.Unsealed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.Unsealed = int(unsealed)
+	if v.Key, err = o.k.Audit.VerifierKey(); err != nil {
+		return nil, err
+	}
+	if v.Checkpoint, err = o.k.Audit.Checkpoint(); err != nil {
+		v.Checkpoint = "" // nothing has been sealed yet
+	}
+	return v, o.k.Gate.Account(ctx, []access.Grant{g}, nil)
+}
+
+func (o *office) seal(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	v, err := o.sealed(r, p)
+	if err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, sealPage(v))
+}
+
+// verify checks every row against the seal. It changes nothing, so that reloading its page does no harm.
+func (o *office) verify(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	if err := web.CheckForm(r, ""); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	report, err := o.k.Audit.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := o.sealed(r, p)
+	if err != nil {
+		return err
+	}
+	v.Report = &report
+	v.Facts = []web.Row{
+		{Key: web.Text(ctx, "privacy.seal.entries"), Text: web.Count(ctx, "patients.home.number", int(report.Entries))},
+		{Key: web.Text(ctx, "privacy.seal.batches"), Text: web.Count(ctx, "patients.home.number", int(report.Batches))},
+		{Key: web.Text(ctx, "privacy.seal.leaves"), Text: web.Count(ctx, "patients.home.number", int(report.LogSize))},
+		{Key: web.Text(ctx, "privacy.seal.unsealed"), Text: web.Count(ctx, "patients.home.number", int(report.Unsealed))},
+	}
+	if report.Lost > 0 {
+		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "privacy.seal.lost"), Text: web.Count(ctx, "patients.home.number", int(report.Lost))})
+	}
+	v.Table = web.Table{ID: "findings", Caption: web.Text(ctx, "privacy.seal.findings"), Columns: []web.Column{{Text: web.Text(ctx, "privacy.seal.kind")}, {Text: web.Text(ctx, "privacy.seal.finding")}}}
+	for _, f := range report.Findings {
+		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(web.Tag(web.Text(ctx, "privacy.found."+f.Kind), web.Red)), web.Cell(f.String())}})
+	}
+	return web.Render(w, r, http.StatusOK, sealPage(v))
+}
