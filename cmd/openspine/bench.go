@@ -332,15 +332,15 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 		all = append(all, res)
 	}
 	begun := time.Now()
-	w := &writer{n: n, as: "bench", tenant: sim.National, bar: bar(io.Discard, len(all), "")}
-	for chunk := range slices.Chunk(all, batch) {
+	w := n.Loader("bench", sim.National, nil)
+	for chunk := range slices.Chunk(all, node.LoadBatch) {
 		for _, res := range chunk {
-			if err := w.add(ctx, res); err != nil {
+			if err := w.Add(ctx, res); err != nil {
 				return r, err
 			}
 		}
 	}
-	if err := w.flush(ctx); err != nil {
+	if err := w.Flush(ctx); err != nil {
 		return r, err
 	}
 	took := time.Since(begun)

@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
+	"github.com/openspine/openspine/sim/seed"
 )
 
 type demoCommand struct {
@@ -71,13 +71,7 @@ func (c *demoCommand) Run(s *session) error {
 }
 
 func (c *demoCommand) config(k *sim.Country) node.Config {
-	cfg := node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, National: sim.National.String(), Open: c.Open, Demo: true}
-	for _, o := range k.Organisations() {
-		if o.Tenant {
-			cfg.Tenants = append(cfg.Tenants, node.TenantConfig{Code: o.Code.String(), Name: o.Name, Kind: o.Kind})
-		}
-	}
-	return cfg
+	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k)}
 }
 
 const countryFile = "country.json"
@@ -111,7 +105,11 @@ func (c *demoCommand) seed(s *session, n *node.Node, k *sim.Country, was country
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	if err := seedCountry(s.ctx, n, k, s.stderr); err != nil {
+	progress := bar(s.stderr, -1, "seeding")
+	if err := seed.Country(s.ctx, n, k, progress.Add); err != nil {
+		return err
+	}
+	if err := progress.Finish(); err != nil {
 		return err
 	}
 	text, err := json.Marshal(was)
@@ -154,15 +152,6 @@ func describe(stop sim.Stop) string {
 		return "Be " + who + ", the privacy officer: the alerts, and who looked at " + whom + "."
 	}
 	return stop.Do
-}
-
-// users are those whom a visitor can be, as access knows them.
-func users(k *sim.Country) ([]access.User, error) {
-	var all []access.User
-	for _, u := range k.Users() {
-		all = append(all, access.User{Principal: access.Principal{ID: u.ID, Name: u.Name, Role: access.Role(u.Role), Organisation: u.Organisation, Person: u.Person}, Demo: !u.Open})
-	}
-	return all, nil
 }
 
 var _ = context.Background

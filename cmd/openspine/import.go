@@ -115,19 +115,20 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 		fmt.Fprintf(s.stderr, "going on after %d that were imported before\n", done)
 	}
 	start := time.Now()
-	w := &writer{n: n, as: "import", tenant: tenant, bar: bar(s.stderr, len(items)-done, "importing"), wrote: func(count int) error {
+	progress := bar(s.stderr, len(items)-done, "importing")
+	w := n.Loader("import", tenant, func(count int) error {
 		done += count
-		return journal.write(done)
-	}}
+		return errors.Join(journal.write(done), progress.Add(count))
+	})
 	for _, it := range items[done:] {
 		if err := s.ctx.Err(); err != nil {
 			return fault.Wrap(err, fault.Unavailable, "stopped after %d of %d; run the same command to go on", done, len(items))
 		}
-		if err := w.add(s.ctx, it.res); err != nil {
+		if err := w.Add(s.ctx, it.res); err != nil {
 			return err
 		}
 	}
-	if err := w.flush(s.ctx); err != nil {
+	if err := w.Flush(s.ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.stdout, "imported %d, refused %d, in %.1f s\n", len(items), len(refused), time.Since(start).Seconds())

@@ -1,8 +1,9 @@
-package main
+// Package seed puts a made-up country into an empty node, so that a demonstration and a test meet the same people: who can
+// sign in, each organisation's records, and who looks after whom.
+package seed
 
 import (
 	"context"
-	"io"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
@@ -11,40 +12,52 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// seedCountry puts a made-up country into an empty node: users first, then each tenant's charts in order, then who looks after whom.
-func seedCountry(ctx context.Context, n *node.Node, k *sim.Country, out io.Writer) error {
-	everybody, err := users(k)
-	if err != nil {
+// Country puts k into the empty node n: users first, then each tenant's charts in order, then who looks after whom. wrote is
+// told how many resources each commit wrote; nil is fine. It stops at the first error, and n is then of no use.
+func Country(ctx context.Context, n *node.Node, k *sim.Country, wrote func(count int) error) error {
+	if err := n.Kernel().Gate.PutUsers(ctx, users(k)); err != nil {
 		return err
 	}
-	gate := n.Kernel().Gate
-	if err := gate.PutUsers(ctx, everybody); err != nil {
-		return err
-	}
-	progress := bar(out, -1, "seeding")
-	var w *writer
+	var w *node.Loader
 	for item := range k.Items() {
-		if w == nil || w.tenant != item.Tenant {
-			if err := w.flush(ctx); err != nil {
+		if w == nil || w.Tenant() != item.Tenant {
+			if err := w.Flush(ctx); err != nil {
 				return err
 			}
-			w = &writer{n: n, as: "seed", tenant: item.Tenant, bar: progress}
+			w = n.Loader("seed", item.Tenant, wrote)
 		}
 		res, err := fhir.Parse(item.Resource)
 		if err != nil {
 			return err
 		}
-		if err := w.add(ctx, res); err != nil {
+		if err := w.Add(ctx, res); err != nil {
 			return err
 		}
 	}
-	if err := w.flush(ctx); err != nil {
+	if err := w.Flush(ctx); err != nil {
 		return err
 	}
-	if err := relate(ctx, n, k); err != nil {
-		return err
+	return relate(ctx, n, k)
+}
+
+// Tenants are the organisations of k whose records a demonstration's node keeps.
+func Tenants(k *sim.Country) []node.TenantConfig {
+	var all []node.TenantConfig
+	for _, o := range k.Organisations() {
+		if o.Tenant {
+			all = append(all, node.TenantConfig{Code: o.Code.String(), Name: o.Name, Kind: o.Kind})
+		}
 	}
-	return progress.Finish()
+	return all
+}
+
+// users are those whom a visitor can be, as access knows them.
+func users(k *sim.Country) []access.User {
+	var all []access.User
+	for _, u := range k.Users() {
+		all = append(all, access.User{Principal: access.Principal{ID: u.ID, Name: u.Name, Role: access.Role(u.Role), Organisation: u.Organisation, Person: u.Person}, Demo: !u.Open})
+	}
+	return all
 }
 
 // relate says who looks after whom, and lets the open clinician see everybody who is not restricted.

@@ -1,46 +1,52 @@
-package main
+package node
 
 import (
 	"context"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
-	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 )
 
-// batch is how many resources share one commit when many are written at once.
-const batch = 1000
+// LoadBatch is how many resources share one commit when many are written at once.
+const LoadBatch = 1000
 
-// writer writes resources of one tenant in large commits, as a part of the node itself: while one batch is being committed
+// Loader writes resources of one tenant in large commits, as a part of the node itself: while one batch is being committed
 // the next is prepared. Sort what is added by chart: it is several times as fast.
-type writer struct {
-	n      *node.Node
+type Loader struct {
+	n      *Node
 	as     string
 	tenant ident.ODSCode
-	bar    *progressbar.ProgressBar
 	// wrote is told after each commit; nil is fine.
 	wrote   func(count int) error
 	waiting []*fhir.Resource
 	commit  chan error // the outcome of the batch that is being committed; nil when there is none
 }
 
-// add takes one resource, and hands over a batch when it is full.
-func (w *writer) add(ctx context.Context, res *fhir.Resource) error {
+// Loader makes a loader for one tenant, which acts as a part of the node with that name. wrote is told how many resources
+// each commit wrote; nil is fine.
+func (n *Node) Loader(as string, tenant ident.ODSCode, wrote func(count int) error) *Loader {
+	return &Loader{n: n, as: as, tenant: tenant, wrote: wrote}
+}
+
+// Tenant is whose records the loader writes.
+func (w *Loader) Tenant() ident.ODSCode { return w.tenant }
+
+// Add takes one resource, and hands over a batch when it is full.
+func (w *Loader) Add(ctx context.Context, res *fhir.Resource) error {
 	w.waiting = append(w.waiting, res)
-	if len(w.waiting) < batch {
+	if len(w.waiting) < LoadBatch {
 		return nil
 	}
 	return w.hand(ctx)
 }
 
-// flush writes what is waiting and returns when all of it is durable.
-func (w *writer) flush(ctx context.Context) error {
+// Flush writes what is waiting and returns when all of it is durable.
+func (w *Loader) Flush(ctx context.Context) error {
 	if w == nil {
 		return nil
 	}
@@ -53,7 +59,7 @@ func (w *writer) flush(ctx context.Context) error {
 }
 
 // settled waits for the batch that is being committed.
-func (w *writer) settled() error {
+func (w *Loader) settled() error {
 	if w.commit == nil {
 		return nil
 	}
@@ -63,7 +69,7 @@ func (w *writer) settled() error {
 }
 
 // hand prepares what is waiting, waits for the batch before it, and commits behind the caller's back.
-func (w *writer) hand(ctx context.Context) error {
+func (w *Loader) hand(ctx context.Context) error {
 	list := w.waiting
 	w.waiting = nil
 	drafts, err := w.prepare(ctx, list)
@@ -80,7 +86,7 @@ func (w *writer) hand(ctx context.Context) error {
 }
 
 // prepare readies resources on every processor.
-func (w *writer) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.Draft, error) {
+func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.Draft, error) {
 	drafts := make([]*record.Draft, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	const parts = 4
@@ -101,7 +107,7 @@ func (w *writer) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.
 }
 
 // write commits a batch, all of it or none; what moved since it was prepared is prepared again.
-func (w *writer) write(ctx context.Context, list []*fhir.Resource, drafts []*record.Draft) error {
+func (w *Loader) write(ctx context.Context, list []*fhir.Resource, drafts []*record.Draft) error {
 	err := w.apply(ctx, drafts)
 	if record.Moved(err) {
 		err = record.Retry(3, func() error {
@@ -115,15 +121,13 @@ func (w *writer) write(ctx context.Context, list []*fhir.Resource, drafts []*rec
 	if err != nil {
 		return err
 	}
-	if w.wrote != nil {
-		if err := w.wrote(len(list)); err != nil {
-			return err
-		}
+	if w.wrote == nil {
+		return nil
 	}
-	return w.bar.Add(len(list))
+	return w.wrote(len(list))
 }
 
-func (w *writer) apply(ctx context.Context, drafts []*record.Draft) error {
+func (w *Loader) apply(ctx context.Context, drafts []*record.Draft) error {
 	k := w.n.Kernel()
 	record.FoundedBy(drafts...)
 	var acts []access.Act
