@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -113,21 +115,36 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.mux.ServeHTTP(counted, r)
 }
 
-// address peels /o/{ods} off the path and marks the request with its tenant.
+// address peels /o/{ods} off the path and marks the request with its tenant. What is percent-encoded in the path stays so until
+// a route has taken its parts, so that an encoded slash never makes another address; an API's address may end with a slash.
 func (e *edge) address(r *http.Request) (*http.Request, error) {
-	tenant := e.node.kernel.National
-	rest, own := strings.CutPrefix(r.URL.Path, "/o/")
-	if !own {
-		return r.WithContext(catalogue.WithTenant(r.Context(), tenant)), nil
+	tenant, escaped := e.node.kernel.National, r.URL.EscapedPath()
+	rest, own := strings.CutPrefix(escaped, "/o/")
+	if own {
+		code, below, _ := strings.Cut(rest, "/")
+		var err error
+		if tenant, err = ident.ParseODSCode(code); err != nil || !e.node.hosts(tenant) {
+			return r, fault.New(fault.NotFound, "this node keeps no records for that organisation; its address is /o/{ODS code}/FHIR/R4")
+		}
+		escaped = "/" + below
 	}
-	code, path, _ := strings.Cut(rest, "/")
-	tenant, err := ident.ParseODSCode(code)
-	if err != nil || !e.node.hosts(tenant) {
-		return r, fault.New(fault.NotFound, "this node keeps no records for that organisation; its address is /o/{ODS code}/FHIR/R4")
+	api := strings.HasPrefix(escaped, "/FHIR/")
+	if (own || api) && path.Clean(escaped) != strings.TrimSuffix(escaped, "/") && escaped != "/" {
+		return r, fault.New(fault.NotFound, "there is nothing at this address: it has empty parts, or parts that lead up")
+	}
+	if api {
+		escaped = strings.TrimSuffix(escaped, "/")
 	}
 	clone := r.WithContext(catalogue.WithTenant(r.Context(), tenant))
+	if !own && escaped == r.URL.EscapedPath() {
+		return clone, nil
+	}
 	address := *r.URL
-	address.Path, address.RawPath = "/"+path, ""
+	var err error
+	if address.Path, err = url.PathUnescape(escaped); err != nil {
+		return r, fault.New(fault.Invalid, "the address cannot be read: check what follows each percent sign")
+	}
+	address.RawPath = escaped
 	clone.URL = &address
 	return clone, nil
 }
