@@ -121,7 +121,8 @@ func (n *Node) health() catalogue.Service {
 	}}
 }
 
-func urlQuery(r *http.Request) string { return url.QueryEscape(r.URL.RequestURI()) }
+// urlQuery is the address as the caller asked for it, the organisation in front included, for a link back.
+func urlQuery(r *http.Request) string { return url.QueryEscape(r.RequestURI) }
 
 // FirstAdministrator is a link that lets whoever opens it first become the administrator, while nobody can sign in; empty
 // once somebody can.
