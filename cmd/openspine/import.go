@@ -92,6 +92,8 @@ func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 type item struct {
 	chart string
 	res   *fhir.Resource
+	file  string
+	line  int
 }
 
 func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) error {
@@ -105,6 +107,7 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 	if c.Strict && len(refused) > 0 {
 		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", len(refused), len(refused)+len(items))
 	}
+	read := len(items) + len(refused)
 	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.chart, b.chart) })
 	journal := newJournal(c.Data, tenant, items)
 	done, err := journal.read()
@@ -120,9 +123,19 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 		done += count
 		return errors.Join(journal.write(done), progress.Add(count))
 	})
-	for _, it := range items[done:] {
+	from := map[*fhir.Resource]item{}
+	w.Refused = func(res *fhir.Resource, err error) {
+		r := refusal{from[res].file, from[res].line, err}
+		refused = append(refused, r)
+		fmt.Fprintln(s.stderr, "refused", r)
+	}
+	rest := items[done:]
+	for _, it := range rest {
+		from[it.res] = it
+	}
+	for _, it := range rest {
 		if err := s.ctx.Err(); err != nil {
-			return fault.Wrap(err, fault.Unavailable, "stopped after %d of %d; run the same command to go on", done, len(items))
+			return fault.Wrap(err, fault.Unavailable, "stopped before the end; run the same command to go on")
 		}
 		if err := w.Add(s.ctx, it.res); err != nil {
 			return err
@@ -131,7 +144,7 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 	if err := w.Flush(s.ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "imported %d, refused %d, in %.1f s\n", len(items), len(refused), time.Since(start).Seconds())
+	fmt.Fprintf(s.stdout, "imported %d, refused %d, in %.1f s\n", read-len(refused), len(refused), time.Since(start).Seconds())
 	return journal.remove()
 }
 
@@ -160,7 +173,7 @@ func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, r
 				refused = append(refused, refusal{f.file, f.line, f.err})
 				return nil
 			}
-			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res})
+			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
 			return nil
 		})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/record"
@@ -22,7 +23,9 @@ type Loader struct {
 	as     string
 	tenant ident.ODSCode
 	// wrote is told after each commit; nil is fine.
-	wrote   func(count int) error
+	wrote func(count int) error
+	// Refused is told of each resource that the rules or the record do not take, and the load goes on; nil ends it there.
+	Refused func(res *fhir.Resource, err error)
 	waiting []*fhir.Resource
 	commit  chan error // the outcome of the batch that is being committed; nil when there is none
 }
@@ -73,11 +76,11 @@ func (w *Loader) hand(ctx context.Context) error {
 	list := w.waiting
 	w.waiting = nil
 	drafts, err := w.prepare(ctx, list)
-	if err != nil {
-		return err
-	}
 	if err := w.settled(); err != nil {
 		return err
+	}
+	if err != nil {
+		return w.singly(ctx, list, err)
 	}
 	done := make(chan error, 1)
 	w.commit = done
@@ -119,12 +122,48 @@ func (w *Loader) write(ctx context.Context, list []*fhir.Resource, drafts []*rec
 		})
 	}
 	if err != nil {
-		return err
+		return w.singly(ctx, list, err)
 	}
+	return w.tell(len(list))
+}
+
+func (w *Loader) tell(count int) error {
 	if w.wrote == nil {
 		return nil
 	}
-	return w.wrote(len(list))
+	return w.wrote(count)
+}
+
+// singly writes a batch that failed with why one resource at a time, so that one that is refused holds up none of the others.
+func (w *Loader) singly(ctx context.Context, list []*fhir.Resource, why error) error {
+	if w.Refused == nil || !refusal(why) {
+		return why
+	}
+	for _, res := range list {
+		err := record.Retry(3, func() error {
+			drafts, err := w.prepare(ctx, []*fhir.Resource{res})
+			if err != nil {
+				return err
+			}
+			return w.apply(ctx, drafts)
+		})
+		if err != nil && !refusal(err) {
+			return err
+		}
+		if err != nil {
+			w.Refused(res, err)
+		}
+	}
+	return w.tell(len(list))
+}
+
+// refusal tells what is wrong with a resource from what is wrong with the node.
+func refusal(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Forbidden, fault.NotFound, fault.Conflict, fault.Unprocessable, fault.TooLarge:
+		return true
+	}
+	return false
 }
 
 func (w *Loader) apply(ctx context.Context, drafts []*record.Draft) error {
