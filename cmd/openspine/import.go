@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -222,8 +223,12 @@ func (j journal) remove() error {
 	return nil
 }
 
-// bar shows progress on a terminal or a log; total below zero means that it is not known.
+// bar shows progress on a terminal, and in a log a line every ten seconds; total below zero means that it is not known.
 func bar(w io.Writer, total int, what string) *progressbar.ProgressBar {
+	throttle := 200 * time.Millisecond
+	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		throttle = 10 * time.Second
+	}
 	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(), progressbar.OptionThrottle(500*time.Millisecond), progressbar.OptionClearOnFinish())
+		progressbar.OptionShowIts(), progressbar.OptionThrottle(throttle), progressbar.OptionClearOnFinish(), progressbar.OptionSetRenderBlankState(false))
 }
