@@ -144,11 +144,16 @@ type restoreCommand struct {
 
 // Run puts a backup into an empty place. The database gets a new incarnation, so that its peers know that time was lost.
 func (c *restoreCommand) Run(s *session) error {
-	if entries, err := os.ReadDir(c.Data); err == nil && len(entries) > 0 {
-		return fault.New(fault.Conflict, "%s is not empty; a backup is never restored over data. Name an empty folder with --data", c.Data)
-	}
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+	folder, err := node.TakeFolder(c.Data)
+	if err != nil {
 		return err
+	}
+	return errors.Join(c.restore(s), folder.Release())
+}
+
+func (c *restoreCommand) restore(s *session) error {
+	if !node.EmptyFolder(c.Data) {
+		return fault.New(fault.Conflict, "%s is not empty; a backup is never restored over data. Name an empty folder with --data", c.Data)
 	}
 	in, err := os.Open(c.From)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ type demoCommand struct {
 	Open        bool   `help:"Let API calls without a token act as a demonstration clinician (loopback only), so that published client tests run unchanged."`
 	People      int    `default:"2000" help:"How many people the country has, 1,000 to 900,000."`
 	Seed        uint64 `default:"1" help:"Which country: the same seed gives the same people."`
+	Verbose     bool   `help:"Log every request, not only what went wrong."`
 }
 
 // country is what a demonstration's data folder was seeded with.
@@ -37,37 +37,60 @@ type country struct {
 
 // Run seeds an empty data folder, serves, and says so in one line that starts with ready.
 func (c *demoCommand) Run(s *session) error {
-	log := slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	now := clock.System()
-	was, err := c.seeded(now.Now())
+	folder, err := node.TakeFolder(c.Data) // whoever is seeding it says so better than what it holds half way
 	if err != nil {
+		return err
+	}
+	was, err := c.seeded(clock.System().Now())
+	if err = errors.Join(err, folder.Release()); err != nil {
 		return err
 	}
 	k, err := sim.New(sim.Config{Seed: was.Seed, People: was.People, Now: was.Day})
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: now, Logger: log})
+	nodes, err := c.open(s, k, was)
 	if err != nil {
 		return err
 	}
-	if err := n.Listen(); err != nil {
-		return errors.Join(err, n.Close())
-	}
-	if err := c.seed(s, n, k, was); err != nil {
-		return errors.Join(err, n.Close())
-	}
-	if c.Open {
-		u, err := n.Kernel().Gate.UserByID(s.ctx, "open")
-		if err != nil {
-			return errors.Join(err, n.Close())
+	return node.ServeAll(s.ctx, nodes, func() {
+		tour(s.stdout, nodes[0].URL(), k)
+		for _, n := range nodes {
+			if n.SecureURL() != "" {
+				fmt.Fprintf(s.stdout, "  Over TLS, with a certificate of its own: %s\n\n", n.SecureURL())
+			}
 		}
-		n.SetOpen(u.Principal)
-	}
-	return n.Serve(s.ctx, func() {
-		tour(s.stdout, n.URL(), k)
-		fmt.Fprintf(s.stdout, "ready %s\n", n.URL())
+		for _, n := range nodes[1:] {
+			fmt.Fprintf(s.stdout, "node %s %s\n", n.Name(), n.URL())
+		}
+		fmt.Fprintf(s.stdout, "ready %s\n", nodes[0].URL())
 	})
+}
+
+// open is the country's nodes, seeded and listening; the national one comes first.
+func (c *demoCommand) open(s *session, k *sim.Country, was country) ([]*node.Node, error) {
+	level := slog.LevelWarn
+	if c.Verbose {
+		level = slog.LevelInfo
+	}
+	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: clock.System(), Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
+	if err != nil {
+		return nil, err
+	}
+	err = n.Listen()
+	if err == nil {
+		err = c.seed(s, n, k, was)
+	}
+	if err == nil && c.Open {
+		var u access.User
+		if u, err = n.Kernel().Gate.UserByID(s.ctx, "open"); err == nil {
+			n.SetOpen(u.Principal)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return []*node.Node{n}, nil
 }
 
 func (c *demoCommand) config(k *sim.Country) node.Config {
@@ -153,5 +176,3 @@ func describe(stop sim.Stop) string {
 	}
 	return stop.Do
 }
-
-var _ = context.Background

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -16,6 +17,9 @@ import (
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// stopWithin is how long a command that was told to stop may take; a second signal ends it at once.
+const stopWithin = 9500 * time.Millisecond
 
 // commands are what openspine can be told to do.
 type commands struct {
@@ -62,6 +66,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	stopped := context.AfterFunc(ctx, func() {
+		stop()
+		time.AfterFunc(stopWithin, func() {
+			fmt.Fprintln(stderr, "openspine: stopping took too long; what was acknowledged is safe")
+			os.Exit(1)
+		})
+	})
+	defer stopped()
 	if err := k.Run(&session{ctx: ctx, stdout: stdout, stderr: stderr}); err != nil {
 		fmt.Fprintln(stderr, "openspine:", explain(err))
 		return 1

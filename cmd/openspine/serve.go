@@ -8,8 +8,8 @@ import (
 )
 
 type serveCommand struct {
-	Config  string `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
-	Verbose bool   `help:"Log every request, not only what went wrong."`
+	Config string `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
+	Quiet  bool   `help:"Log what goes wrong, and not every request."`
 }
 
 // Run serves until it is told to stop, and then lets what was begun finish.
@@ -19,14 +19,14 @@ func (c *serveCommand) Run(s *session) error {
 		return err
 	}
 	level := slog.LevelInfo
-	if c.Verbose {
-		level = slog.LevelDebug
+	if c.Quiet {
+		level = slog.LevelWarn
 	}
 	n, err := node.Open(s.ctx, cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		return err
 	}
-	return n.Serve(s.ctx, func() {
+	return node.ServeAll(s.ctx, []*node.Node{n}, func() {
 		link, err := n.FirstAdministrator(s.ctx)
 		if err != nil {
 			fmt.Fprintln(s.stderr, "openspine: no link for a first administrator:", explain(err))

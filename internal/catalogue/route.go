@@ -15,6 +15,8 @@ type Route struct {
 	method, pattern string
 	rule            Rule
 	roles           []access.Role
+	changes         bool // it may change what the node keeps
+	streams         bool
 	serve           func(d Desk, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -59,6 +61,26 @@ func (rt Route) Rule() Rule { return rt.rule }
 // Roles are those let in, or none when the rule does not go by role.
 func (rt Route) Roles() []access.Role { return rt.roles }
 
+// Changes reports whether the route may change what the node keeps about people: it is closed while the disk is nearly full,
+// so that what is left goes to the account of those who read.
+func (rt Route) Changes() bool { return rt.changes }
+
+// Streams reports whether the answer leaves as it is written, rather than whole.
+func (rt Route) Streams() bool { return rt.streams }
+
+// Streamed is rt with an answer that leaves as it is written, for server-sent events and exports that fit in no buffer. What the
+// rule disclosed is put on the account before the first byte leaves, and what is disclosed later before the next. A failure before
+// the first byte is worded like any other; after it the connection is cut, so that half an answer never passes for a whole one.
+// The request's context ends when the node stops or the stream has lasted long enough; the caller then asks again.
+// A search cannot be streamed: which charts it showed is known only at its end.
+func (rt Route) Streamed() Route {
+	if rt.rule == RuleSet {
+		panic("catalogue: a search cannot be streamed: " + rt.Pattern())
+	}
+	rt.streams = true
+	return rt
+}
+
 // Serve runs the rule, then the handler. The edge calls it; nothing else should.
 func (rt Route) Serve(d Desk, w http.ResponseWriter, r *http.Request) error {
 	return rt.serve(d, w, r)
@@ -67,12 +89,17 @@ func (rt Route) Serve(d Desk, w http.ResponseWriter, r *http.Request) error {
 // Resource is what a located route is about.
 type Resource struct{ Type, ID string }
 
-func newRoute(pattern string, rule Rule, roles []access.Role, serve func(Desk, http.ResponseWriter, *http.Request) error) Route {
+func newRoute(pattern string, rule Rule, changes bool, roles []access.Role, serve func(Desk, http.ResponseWriter, *http.Request) error) Route {
 	method, path, ok := strings.Cut(pattern, " ")
 	if !ok || !strings.HasPrefix(path, "/") {
 		panic("catalogue: a pattern is a method, a space and a path: " + pattern)
 	}
-	return Route{method: method, pattern: path, rule: rule, roles: roles, serve: serve}
+	return Route{method: method, pattern: path, rule: rule, changes: changes, roles: roles, serve: serve}
+}
+
+// writes reports whether the pattern's method is one that changes things (RFC 9110 section 9.2.1).
+func writes(pattern string) bool {
+	return !strings.HasPrefix(pattern, "GET ") && !strings.HasPrefix(pattern, "HEAD ")
 }
 
 type tenantKey struct{}

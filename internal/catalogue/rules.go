@@ -10,15 +10,15 @@ import (
 
 // Public is for what anybody may see: no person's record is behind it.
 func Public(pattern string, h func(w http.ResponseWriter, r *http.Request) error) Route {
-	return newRoute(pattern, RulePublic, nil, func(_ Desk, w http.ResponseWriter, r *http.Request) error {
+	return newRoute(pattern, RulePublic, false, nil, func(_ Desk, w http.ResponseWriter, r *http.Request) error {
 		return h(w, r)
 	})
 }
 
 // ForRole is for somebody signed in, in one of the roles; with no roles named, anybody signed in.
 func ForRole(pattern string, h func(w http.ResponseWriter, r *http.Request, p access.Principal) error, roles ...access.Role) Route {
-	return newRoute(pattern, RuleRole, roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
-		p, err := admit(d, r, roles)
+	return newRoute(pattern, RuleRole, writes(pattern), roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
+		p, err := admit(d, r, pattern, roles)
 		if err != nil {
 			return err
 		}
@@ -36,8 +36,8 @@ func OnPerson(pattern string, action access.Action, h func(w http.ResponseWriter
 
 // OnResource is for one resource, found by find; the record names its chart and label before the row is read.
 func OnResource(pattern string, action access.Action, find func(r *http.Request) Resource, h func(w http.ResponseWriter, r *http.Request, g access.Grant) error, roles ...access.Role) Route {
-	return newRoute(pattern, RuleResource, roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
-		p, err := admit(d, r, roles)
+	return newRoute(pattern, RuleResource, !action.Sees(), roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
+		p, err := admit(d, r, pattern, roles)
 		if err != nil {
 			return err
 		}
@@ -57,8 +57,8 @@ func OnResource(pattern string, action access.Action, find func(r *http.Request)
 
 // OnSet is for a search or an export over the types that types names; the handler gets a Scope, which becomes part of the query.
 func OnSet(pattern string, action access.Action, types func(r *http.Request) []string, h func(w http.ResponseWriter, r *http.Request, s access.Scope) error, roles ...access.Role) Route {
-	return newRoute(pattern, RuleSet, roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
-		p, err := admit(d, r, roles)
+	return newRoute(pattern, RuleSet, !action.Sees(), roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
+		p, err := admit(d, r, pattern, roles)
 		if err != nil {
 			return err
 		}
@@ -109,8 +109,8 @@ func (a Asker) Locate(typ, id string) (access.Place, error) {
 
 // OnBody is for what names its places in the body: the handler reads it, asks for every Grant it needs, and touches nothing without.
 func OnBody(pattern string, h func(w http.ResponseWriter, r *http.Request, ask Asker) error, roles ...access.Role) Route {
-	return newRoute(pattern, RuleBody, roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
-		p, err := admit(d, r, roles)
+	return newRoute(pattern, RuleBody, writes(pattern), roles, func(d Desk, w http.ResponseWriter, r *http.Request) error {
+		p, err := admit(d, r, pattern, roles)
 		if err != nil {
 			return err
 		}
@@ -123,15 +123,21 @@ func (rt Route) as(rule Rule) Route {
 	return rt
 }
 
-func admit(d Desk, r *http.Request, roles []access.Role) (access.Principal, error) {
+// admit lets in whoever is signed in, in one of the roles. A refusal is on the account: it names the pattern, never the address.
+func admit(d Desk, r *http.Request, pattern string, roles []access.Role) (access.Principal, error) {
 	p, err := d.Principal(r)
 	if err != nil {
 		return access.Principal{}, err
 	}
-	if len(roles) > 0 && !slices.Contains(roles, p.Role) {
-		return access.Principal{}, fault.New(fault.Forbidden, "your role, %s, may not do this; it is for: %s", p.Role, roleList(roles))
+	if len(roles) == 0 || slices.Contains(roles, p.Role) {
+		return p, nil
 	}
-	return p, nil
+	action := access.Read
+	if writes(pattern) {
+		action = access.Update
+	}
+	why := fault.New(fault.Forbidden, "Your role, %s, may not do this; it is for: %s.", p.Role, roleList(roles))
+	return access.Principal{}, d.Gate().Refuse(r.Context(), p, action, access.Place{Tenant: TenantOf(r), Type: pattern}, why)
 }
 
 func roleList(roles []access.Role) string {

@@ -11,14 +11,13 @@ import (
 	"github.com/openspine/openspine/fault"
 )
 
-// answerLimit bounds what one buffered answer may hold, in bytes.
-const answerLimit = 64 << 20
-
 // answer buffers a response until the account of what it shows is committed: nothing leaves before.
 type answer struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	limit  int64
+	weight *weight
 }
 
 // Header is the header that will be sent.
@@ -31,20 +30,27 @@ func (a *answer) WriteHeader(status int) {
 	}
 }
 
-// Write keeps the bytes, up to answerLimit.
+// Write keeps the bytes, up to the limit of one answer and of all together.
 func (a *answer) Write(p []byte) (int, error) {
-	if a.body.Len()+len(p) > answerLimit {
-		return 0, fault.New(fault.TooCostly, "the answer would be over %d MB: narrow the search or ask for smaller pages with _count", answerLimit>>20)
+	if int64(a.body.Len()+len(p)) > a.limit {
+		return 0, fault.New(fault.TooCostly, "The answer would be over %d MB: narrow the search or ask for smaller pages with _count.", a.limit>>20)
+	}
+	if err := a.weight.add(int64(len(p))); err != nil {
+		return 0, err
 	}
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p)
 }
+
+// refusalBytes is room for the words of a failure, which can always be sent.
+const refusalBytes = 4 << 20
 
 // reset forgets what was written, for a failure that takes its place.
 func (a *answer) reset() {
 	clear(a.header)
 	a.status = 0
 	a.body.Reset()
+	a.limit, a.weight = refusalBytes, (&scales{limit: refusalBytes}).weigh()
 }
 
 // send writes the answer out, compressed when the caller can take it.

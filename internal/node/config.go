@@ -1,12 +1,12 @@
 package node
 
 import (
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
@@ -159,23 +159,42 @@ func (c Config) checkOpen() error {
 	if c.TLSAddr != "" {
 		return fault.New(fault.Invalid, "--open never runs with a TLS listener: leave out --tls-addr or --open")
 	}
-	host, _, err := net.SplitHostPort(c.Addr)
-	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "--addr %q is not host:port", c.Addr)
-	}
-	if host == "localhost" {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if !loopback(c.Addr) {
 		return fault.New(fault.Invalid, "--open is for loopback only, and %s is not: use --addr 127.0.0.1:8080, or leave out --open", c.Addr)
 	}
 	return nil
 }
 
-// drainTime is how long a stopping node lets answers finish; SIGTERM to exit stays within 10 s.
-const drainTime = 8 * time.Second
+// checkFigures refuses metrics and profiles anywhere but on loopback: a profile can hold what memory holds.
+func (c Config) checkFigures() error {
+	if c.MetricsAddr == "" || loopback(c.MetricsAddr) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "%s %s is not on loopback, and profiles can hold what memory holds: use 127.0.0.1:9090", c.setting("metrics-addr"), c.MetricsAddr)
+}
+
+// loopback reports whether an address to listen on is reached from this machine alone.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// setting is how whoever started the node spells a setting: a flag of the demonstration, a key of a configuration file.
+func (c Config) setting(name string) string {
+	if c.Demo {
+		return "--" + name
+	}
+	return name
+}
 
 // listenFault words a listener that could not be had.
-func listenFault(err error, flag, addr string) error {
-	return fault.Wrap(err, fault.Unavailable, "cannot listen on %s (%v): is another program there? choose another address with %s", addr, fmt.Sprint(err), flag)
+func (c Config) listenFault(err error, name, addr string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fault.Wrap(err, fault.Unavailable, "%s is taken by another program: choose another address with %s, for example 127.0.0.1:0 for any free port", addr, c.setting(name))
+	}
+	return fault.Wrap(err, fault.Unavailable, "cannot listen on %s (%v): choose another address with %s", addr, err, c.setting(name))
 }

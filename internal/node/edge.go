@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -18,15 +18,15 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 )
 
-// bodyLimit bounds what one request may send, in bytes.
-const bodyLimit = 64 << 20
-
 // edge receives requests: it says who asks, lets the route's rule decide, accounts for what is shown, words what failed
 // in the protocol of the route, and leaves one log record.
 type edge struct {
-	node *Node
-	mux  *http.ServeMux
-	csrf *http.CrossOriginProtection
+	node    *Node
+	mux     *http.ServeMux
+	csrf    *http.CrossOriginProtection
+	working *turnstile // requests
+	open    *turnstile // streams
+	scales  *scales
 }
 
 // face words failures in one protocol.
@@ -37,14 +37,18 @@ type face interface {
 
 // visit is what the edge knows of one request.
 type visit struct {
-	id        string
-	principal *access.Principal
-	asked     bool // whether the credentials have been looked at
-	failure   error
-	grants    []access.Grant
-	scopes    []access.Scope
-	pattern   string
-	err       error
+	id, correlation string
+	tenant          ident.ODSCode
+	principal       *access.Principal
+	asked           bool // whether the credentials have been looked at
+	failure         error
+	grants          []access.Grant
+	scopes          []access.Scope
+	pattern         string
+	err             error
+	weight          *weight
+	streams         bool
+	cut             bool // the answer was begun and cannot be finished
 }
 
 type visitKey struct{}
@@ -65,54 +69,106 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-func newEdge(n *Node, services []catalogue.Service) *edge {
-	e := &edge{node: n, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection()}
+// newEdge lays the routes of every service. Errors: fault.Internal when two services ask for the same addresses; the message names them.
+func newEdge(n *Node, services []catalogue.Service) (*edge, error) {
+	l := n.limits
+	e := &edge{node: n, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(),
+		working: newTurnstile(l.AtOnce, l.CallerAtOnce), open: newTurnstile(l.Streams, l.CallerStreams), scales: &scales{limit: l.HeldBytes}}
 	for _, s := range services {
 		for _, rt := range s.API {
-			e.mux.Handle(rt.Pattern(), e.asAPI(e.handler(rt, n.apiFace)))
+			if err := e.lay(s, rt, e.asAPI(e.handler(rt, n.apiFace))); err != nil {
+				return nil, err
+			}
 		}
 		for _, rt := range s.Pages {
-			e.mux.Handle(rt.Pattern(), e.asPage(e.handler(rt, n.pageFace)))
+			if err := e.lay(s, rt, e.asPage(e.handler(rt, n.pageFace))); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return e
+	return e, nil
 }
 
-// ServeHTTP gives the request its id and tenant, runs the route and logs one record.
-func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := e.node.clock.Now()
-	v := &visit{id: requestID(r)}
-	w.Header().Set("X-Request-ID", v.id)
-	if c := r.Header.Get("X-Correlation-ID"); c != "" && len(c) <= 100 {
-		w.Header().Set("X-Correlation-ID", c)
-	}
-	ctx := context.WithValue(r.Context(), visitKey{}, v)
-	ctx = access.WithRequestID(ctx, v.id)
-	counted := &countingWriter{ResponseWriter: w}
+// lay is ServeMux.Handle, which panics when two patterns overlap and neither is the more specific.
+func (e *edge) lay(s catalogue.Service, rt catalogue.Route, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			v.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			if counted.status == 0 {
-				e.faceFor(r).Refuse(counted, r.WithContext(ctx), fault.New(fault.Internal, "panic"))
-			}
+			err = fault.Wrap(fmt.Errorf("%v", p), fault.Internal, "service %s cannot have the route %s", s.Name, rt.Pattern())
 		}
-		e.node.observe(r, v, counted, e.node.clock.Now().Sub(start))
 	}()
-	r, err := e.address(r.WithContext(ctx))
+	e.mux.Handle(rt.Pattern(), h)
+	return nil
+}
+
+// ServeHTTP gives the request its id and tenant, runs the route and leaves one log record.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := e.node.clock.Now()
+	v := &visit{id: requestID(r), correlation: correlationID(r), weight: e.scales.weigh()}
+	defer v.weight.release()
+	w.Header().Set("X-Request-ID", v.id)
+	if v.correlation != "" {
+		w.Header().Set("X-Correlation-ID", v.correlation)
+	}
+	ctx := access.WithRequestID(context.WithValue(r.Context(), visitKey{}, v), v.id)
+	ctx, span := e.node.trace.begin(ctx, r)
+	r = r.WithContext(ctx)
+	out := &countingWriter{ResponseWriter: w}
+	defer func() {
+		if p := recover(); p != nil {
+			e.collapse(out, r, v, p)
+		}
+		e.node.observe(r, v, out, e.node.clock.Now().Sub(start))
+		span.end(v, out.status)
+		if v.cut {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	e.receive(out, r)
+}
+
+// collapse answers a request whose handling panicked. What was disclosed to it was not shown; what it changed is on the account.
+func (e *edge) collapse(w *countingWriter, r *http.Request, v *visit, cause any) {
+	if cause == http.ErrAbortHandler {
+		v.cut = true
+		return
+	}
+	v.err = fault.Wrap(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()), fault.Internal, "panic")
+	if w.status != 0 {
+		v.cut = true
+		return
+	}
+	e.faceFor(r).Refuse(w, r, v.err)
+}
+
+// receive finds the tenant and the route.
+func (e *edge) receive(w *countingWriter, r *http.Request) {
+	v := visitOf(r)
+	if strings.HasPrefix(r.URL.Path, "/assets/") {
+		v.pattern = "/assets/"
+		e.node.site.Assets().ServeHTTP(w, r)
+		return
+	}
+	r, err := e.address(r)
 	if err != nil {
 		v.err = err
-		e.faceFor(r).Refuse(counted, r, err)
+		e.faceFor(r).Refuse(w, r, err)
 		return
 	}
-	r.Body = http.MaxBytesReader(counted, r.Body, bodyLimit)
+	v.tenant = catalogue.TenantOf(r)
+	r.Body = weighed{http.MaxBytesReader(w, r.Body, e.node.limits.BodyBytes), v.weight}
 	if _, pattern := e.mux.Handler(r); pattern == "" {
-		e.unrouted(counted, r)
+		e.unrouted(w, r)
 		return
 	}
-	e.mux.ServeHTTP(counted, r)
+	e.mux.ServeHTTP(w, r)
+}
+
+// plainBody refuses a body in a coding that nothing here undoes: a small one can unfold to any size.
+func plainBody(r *http.Request) error {
+	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
+		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without Content-Encoding.")
+	}
+	return nil
 }
 
 // address peels /o/{ods} off the path and marks the request with its tenant. What is percent-encoded in the path stays so until
@@ -163,7 +219,7 @@ func (e *edge) unrouted(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		v.err = fault.New(fault.MethodNotAllowed, "%s is not possible here; there are: %s", r.Method, strings.Join(allowed, ", "))
+		v.err = fault.New(fault.MethodNotAllowed, "%s is not possible here; there are: %s", printable(r.Method), strings.Join(allowed, ", "))
 	}
 	e.faceFor(r).Refuse(w, r, v.err)
 }
@@ -180,26 +236,80 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(r)
 		v.pattern = rt.Pattern()
-		buffered := &answer{header: make(http.Header)}
-		err := e.serve(rt, buffered, r)
+		gate, caller := e.working, callerOf(r)
+		if rt.Streams() {
+			gate = e.open
+		}
+		err := gate.enter(caller)
 		if err == nil {
-			err = e.node.kernel.Gate.Account(r.Context(), v.grants, v.scopes) // what changed something is on the account already
+			defer gate.leave(caller)
+			err = e.node.room(rt)
 		}
-		if err != nil {
-			v.err = worded(err)
-			buffered.reset()
-			f.Refuse(buffered, r, v.err)
+		if err == nil {
+			err = plainBody(r)
 		}
-		buffered.send(w, r)
+		switch {
+		case err != nil:
+			v.err = err
+			f.Refuse(w, r, err)
+		case rt.Streams():
+			e.streamed(rt, f, w, r)
+		default:
+			e.buffered(rt, f, w, r)
+		}
 	})
+}
+
+// buffered runs a route, puts what its answer shows on the account, and then sends the answer.
+func (e *edge) buffered(rt catalogue.Route, f face, w http.ResponseWriter, r *http.Request) {
+	v := visitOf(r)
+	ctx, cancel := context.WithTimeout(r.Context(), e.node.limits.Request)
+	defer cancel()
+	out := &answer{header: make(http.Header), limit: e.node.limits.AnswerBytes, weight: v.weight}
+	err := e.serve(rt, out, r.WithContext(ctx))
+	if err == nil {
+		err = e.account(r.WithContext(ctx)) // what changed something is on the account already
+	}
+	if err != nil {
+		v.err = worded(err)
+		out.reset()
+		f.Refuse(out, r, v.err)
+	}
+	out.send(w, r)
 }
 
 // serve runs a route. What only looks does so in one snapshot: what was decided is what is read.
 func (e *edge) serve(rt catalogue.Route, w http.ResponseWriter, r *http.Request) error {
 	if rt.Method() != http.MethodGet {
-		return rt.Serve(e, w, r)
+		return e.run(rt, w, r)
 	}
-	return e.node.kernel.DB.View(r.Context(), func(ctx context.Context) error { return rt.Serve(e, w, r.WithContext(ctx)) })
+	return e.node.kernel.DB.View(r.Context(), func(ctx context.Context) error { return e.run(rt, w, r.WithContext(ctx)) })
+}
+
+// run runs a route; a panic in it is a failure like any other, and the node goes on.
+func (e *edge) run(rt catalogue.Route, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = fault.Wrap(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), fault.Internal, "panic")
+		}
+	}()
+	return rt.Serve(e, w, r)
+}
+
+// account commits an entry for what was disclosed and is not on the account yet.
+func (e *edge) account(r *http.Request) error {
+	v := visitOf(r)
+	if v.streams && len(v.scopes) > 0 {
+		return fault.New(fault.Internal, "a stream may not show what a scope finds")
+	}
+	if err := e.node.kernel.Gate.Account(r.Context(), v.grants, v.scopes); err != nil {
+		return err
+	}
+	v.grants, v.scopes = nil, nil
+	return nil
 }
 
 // asAPI keeps a script or form of another site from calling an API in the name of whoever is signed in here.
@@ -222,9 +332,17 @@ func worded(err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return fault.Wrap(err, fault.TooLarge, "what was sent is over %d MB", bodyLimit>>20)
-	case errors.Is(err, context.DeadlineExceeded) && fault.KindOf(err) == fault.Internal:
-		return fault.Wrap(err, fault.Timeout, "this took too long and was stopped; nothing was changed")
+		return fault.Wrap(err, fault.TooLarge, "What was sent is over %d MB.", tooLarge.Limit>>20)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.Wrap(err, fault.Timeout, "What was sent came too slowly, and was not waited for.")
+	case fault.KindOf(err) != fault.Internal:
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(err, fault.Timeout, "This took too long and was stopped. If it was a change, look whether it was made before you send it again.")
+	case errors.Is(err, context.Canceled):
+		return fault.Wrap(err, fault.Unavailable, "The caller went away, or the node is stopping.")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fault.Wrap(err, fault.Invalid, "What was sent ended early.")
 	}
 	return err
 }
@@ -260,51 +378,4 @@ func (e *edge) Disclose(r *http.Request, grants []access.Grant, scopes []access.
 	v := visitOf(r)
 	v.grants = append(v.grants, grants...)
 	v.scopes = append(v.scopes, scopes...)
-}
-
-// countingWriter knows what was sent, for the log and the metrics.
-type countingWriter struct {
-	http.ResponseWriter
-	status, bytes int
-}
-
-// WriteHeader notes the status.
-func (c *countingWriter) WriteHeader(status int) {
-	if c.status == 0 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write counts the bytes.
-func (c *countingWriter) Write(p []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	n, err := c.ResponseWriter.Write(p)
-	c.bytes += n
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// logVisit leaves the one wide record of a request. It names the pattern, never the URL: paths hold patients' numbers.
-func logVisit(log *slog.Logger, r *http.Request, v *visit, w *countingWriter, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("id", v.id), slog.String("method", r.Method), slog.String("pattern", v.pattern), slog.String("tenant", catalogue.TenantOf(r).String()),
-		slog.Int("status", w.status), slog.Int("bytes", w.bytes), slog.Duration("took", took),
-	}
-	if v.principal != nil {
-		attrs = append(attrs, slog.String("actor", v.principal.ID), slog.String("role", string(v.principal.Role)))
-	}
-	level := slog.LevelInfo
-	if v.err != nil {
-		attrs = append(attrs, slog.String("fault", fault.KindOf(v.err).String()))
-		if fault.KindOf(v.err) == fault.Internal {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", v.err.Error()))
-		}
-	}
-	log.LogAttrs(r.Context(), level, "request", attrs...)
 }

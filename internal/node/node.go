@@ -8,19 +8,19 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -45,11 +45,24 @@ type Node struct {
 	apiFace  face
 	pageFace face
 	metrics  *metrics
+	trace    *tracer
+	limits   Limits
 	runners  []runner
 	ready    atomic.Bool
 	open     *access.Principal
+	folder   *Folder
+	vfs      string
+	more     func(catalogue.Kernel) []catalogue.Service
+
+	low     atomic.Bool // the disk is nearly full
+	space   func() (int64, error)
+	reserve int64
+
+	stopping context.Context // ends when the node begins to stop: streams end with it
+	stop     context.CancelFunc
 
 	plain, secure, figures net.Listener
+	tls                    *tls.Config
 }
 
 // runner is work of the kernel's own that goes on while the node serves.
@@ -58,10 +71,19 @@ type runner struct {
 	work func(context.Context) error
 }
 
-// Options are what is handed in: time and the log.
+// Options are what is handed in: time, the log, and what tests put in the place of a real disk.
 type Options struct {
 	Clock  clock.Clock
 	Logger *slog.Logger
+	Limits Limits
+	// Services are run beside the node's own list; nil means none.
+	Services func(catalogue.Kernel) []catalogue.Service
+	// VFS is a virtual file system of SQLite under the database (store/storefault); empty means the machine's own.
+	VFS string
+	// Space is how many bytes are free for the node's data, and Reserve below how many changes are refused so that reading, which
+	// must be accounted for, can go on; by default the data folder's file system and 128 MB.
+	Space   func() (int64, error)
+	Reserve int64
 }
 
 // Open opens the data that the configuration names and assembles the services. The node does not listen yet.
@@ -76,7 +98,15 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, clock: o.Clock, log: o.Logger.With("node", cfg.Name), tenants: tenants}
+	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants,
+		limits: o.Limits.withDefaults(), vfs: o.VFS, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+	if n.space == nil {
+		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
+	}
+	n.stopping, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if n.folder, err = TakeFolder(cfg.Data); err != nil {
+		return nil, err
+	}
 	if err := n.openKernel(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -90,14 +120,11 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 func DatabasePath(data string) string { return filepath.Join(data, "openspine.db") }
 
 func (n *Node) openKernel(ctx context.Context) error {
-	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "the data folder %s cannot be made: %v", n.cfg.Data, err)
-	}
 	url := n.cfg.Database
 	if url == "" {
 		url = DatabasePath(n.cfg.Data)
 	}
-	db, err := store.Open(ctx, url, store.Options{Clock: n.clock, Logger: n.log})
+	db, err := store.Open(ctx, url, store.Options{Clock: n.clock, Logger: n.log, VFS: n.vfs})
 	if err != nil {
 		return err
 	}
@@ -133,12 +160,15 @@ func (n *Node) openKernel(ctx context.Context) error {
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
 		National: national, Tenants: n.tenants, BaseURL: n.URL}
-	n.runners = append(n.runners, runner{"account", account.Run})
+	n.runners = append(n.runners, runner{"account", account.Run}, runner{"space", n.watchSpace})
 	return nil
 }
 
 // Kernel is what the node's services stand on; for tools and tests that work beside them.
 func (n *Node) Kernel() catalogue.Kernel { return n.kernel }
+
+// Name is the node's own name.
+func (n *Node) Name() string { return n.cfg.Name }
 
 // Services are what the node runs.
 func (n *Node) Services() []catalogue.Service { return n.services }
@@ -177,16 +207,11 @@ func (n *Node) locateEntry(ctx context.Context, tenant ident.ODSCode, id string)
 }
 
 // ServeHTTP answers one request, wherever it came in.
-func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/assets/") {
-		n.site.Assets().ServeHTTP(w, r)
-		return
-	}
-	n.edge.ServeHTTP(w, r)
-}
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.edge.ServeHTTP(w, r) }
 
 // Close seals what is not sealed yet and closes the data. It may be called again.
 func (n *Node) Close() error {
+	n.stop()
 	var errs []error
 	for _, l := range []net.Listener{n.plain, n.secure, n.figures} {
 		if l != nil {
@@ -206,5 +231,6 @@ func (n *Node) Close() error {
 		errs = append(errs, n.kernel.DB.Close())
 		n.kernel.DB = nil
 	}
+	errs = append(errs, n.folder.Release())
 	return errors.Join(errs...)
 }

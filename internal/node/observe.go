@@ -1,9 +1,12 @@
 package node
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,19 +25,40 @@ type metrics struct {
 	jobs     *prometheus.CounterVec
 }
 
-func newMetrics(unsealed func() float64) *metrics {
+func (n *Node) newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "openspine_request_seconds", Help: "Time to answer a request, by route pattern and status.",
-			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 5},
+			Name: "openspine_request_seconds", Help: "Time to answer a request, by method, route pattern and status.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 5, 30},
 		}, []string{"pattern", "status"}),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "openspine_faults_total", Help: "Failures, by kind."}, []string{"kind"}),
 		jobs:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "openspine_job_runs_total", Help: "Rounds of each job, by outcome."}, []string{"job", "outcome"}),
 	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
 	m.registry.MustRegister(m.requests, m.faults, m.jobs, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "openspine_audit_unsealed", Help: "Audit entries that are not yet sealed in the log."}, unsealed))
+		gauge("openspine_audit_unsealed", "Audit entries that are not yet sealed in the log.", n.unsealed),
+		gauge("openspine_requests_working", "Requests that are being worked on.", func() float64 { return float64(n.edge.working.now()) }),
+		gauge("openspine_streams_open", "Streams that are open.", func() float64 { return float64(n.edge.open.now()) }),
+		gauge("openspine_held_bytes", "Bytes of requests and answers beyond the first 64 KB of each that are held in memory.", func() float64 { return float64(n.edge.scales.held.Load()) }),
+		gauge("openspine_disk_low", "1 while the disk is nearly full and changes are refused.", func() float64 {
+			if n.low.Load() {
+				return 1
+			}
+			return 0
+		}))
 	return m
+}
+
+// unsealed is -1 when the account cannot be asked.
+func (n *Node) unsealed() float64 {
+	count, err := n.kernel.Audit.Unsealed(context.Background())
+	if err != nil {
+		return -1
+	}
+	return float64(count)
 }
 
 // observe counts and logs one request.
@@ -50,6 +74,59 @@ func (n *Node) observe(r *http.Request, v *visit, w *countingWriter, took time.D
 	logVisit(n.log, r, v, w, took)
 }
 
+// logVisit leaves the one wide record of a request. It names the pattern, never the URL: paths hold patients' numbers.
+func logVisit(log *slog.Logger, r *http.Request, v *visit, w *countingWriter, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("id", v.id), slog.String("method", printable(r.Method)), slog.String("pattern", v.pattern), slog.String("tenant", v.tenant.String()),
+		slog.Int("status", w.status), slog.Int("bytes", w.bytes), slog.Duration("took", took),
+	}
+	if v.correlation != "" {
+		attrs = append(attrs, slog.String("correlation", v.correlation))
+	}
+	if v.principal != nil {
+		attrs = append(attrs, slog.String("actor", v.principal.ID), slog.String("role", string(v.principal.Role)))
+	}
+	if v.cut {
+		attrs = append(attrs, slog.Bool("cut", true))
+	}
+	level := slog.LevelInfo
+	if v.err != nil {
+		attrs = append(attrs, slog.String("fault", fault.KindOf(v.err).String()))
+		if fault.KindOf(v.err) == fault.Internal {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("cause", v.err.Error()))
+		}
+	}
+	log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// countingWriter knows what was sent, for the log and the metrics.
+type countingWriter struct {
+	http.ResponseWriter
+	status, bytes int
+}
+
+// WriteHeader notes the status.
+func (c *countingWriter) WriteHeader(status int) {
+	if c.status == 0 && status >= 200 {
+		c.status = status
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes.
+func (c *countingWriter) Write(p []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	n, err := c.ResponseWriter.Write(p)
+	c.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
 // operations serves figures and profiles on a port of its own: never on the one that patients' data leaves by.
 func (n *Node) operations() http.Handler {
 	mux := http.NewServeMux()
@@ -62,10 +139,37 @@ func (n *Node) operations() http.Handler {
 	return mux
 }
 
-// requestID is the caller's X-Request-ID when it is a UUID, or a new one.
+// requestID is the caller's X-Request-ID when it is a UUID in its usual form, or a new one.
 func requestID(r *http.Request) string {
-	if id, err := uuid.Parse(r.Header.Get("X-Request-ID")); err == nil {
-		return id.String()
+	given := r.Header.Get("X-Request-ID")
+	if len(given) == 36 {
+		if id, err := uuid.Parse(given); err == nil {
+			return id.String()
+		}
 	}
 	return uuid.NewString()
+}
+
+// correlationID is the caller's X-Correlation-ID, which is given back and logged, when it is at most 100 letters, digits and
+// -_.:~ and holds no number as long as a patient's; otherwise there is none.
+func correlationID(r *http.Request) string {
+	given := r.Header.Get("X-Correlation-ID")
+	if len(given) > 100 || hasNumber(given) {
+		return ""
+	}
+	for _, c := range given {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune("-_.:~", c) {
+			return ""
+		}
+	}
+	return given
+}
+
+// printable is a method as it may be shown: what a caller made up is not.
+func printable(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return method
+	}
+	return "another method"
 }

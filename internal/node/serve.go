@@ -8,11 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
 )
 
@@ -21,21 +19,24 @@ func (n *Node) Listen() error {
 	if err := n.cfg.checkOpen(); err != nil {
 		return err
 	}
+	if err := n.cfg.checkFigures(); err != nil {
+		return err
+	}
 	var err error
 	if n.plain, err = net.Listen("tcp", n.cfg.Addr); err != nil {
-		return listenFault(err, "--addr", n.cfg.Addr)
+		return n.cfg.listenFault(err, "addr", n.cfg.Addr)
 	}
 	if n.cfg.TLSAddr != "" {
+		if n.tls, err = n.tlsConfig(); err != nil {
+			return err
+		}
 		if n.secure, err = net.Listen("tcp", n.cfg.TLSAddr); err != nil {
-			return listenFault(err, "--tls-addr", n.cfg.TLSAddr)
+			return n.cfg.listenFault(err, "tls-addr", n.cfg.TLSAddr)
 		}
 	}
 	if n.cfg.MetricsAddr != "" {
 		if n.figures, err = net.Listen("tcp", n.cfg.MetricsAddr); err != nil {
-			return listenFault(err, "--metrics-addr", n.cfg.MetricsAddr)
-		}
-		if ip, ok := n.figures.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() {
-			return fault.New(fault.Invalid, "--metrics-addr %s is not on loopback: profiles can hold what memory holds", n.cfg.MetricsAddr)
+			return n.cfg.listenFault(err, "metrics-addr", n.cfg.MetricsAddr)
 		}
 	}
 	return nil
@@ -52,39 +53,56 @@ func (n *Node) URL() string {
 	return "http://" + n.plain.Addr().String()
 }
 
+// SecureURL is where the node is reached over TLS; empty when it is not.
+func (n *Node) SecureURL() string { return addressOf("https", n.secure) }
+
+// FiguresURL is where metrics and profiles are; empty when they are not served.
+func (n *Node) FiguresURL() string { return addressOf("http", n.figures) }
+
+func addressOf(scheme string, l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return scheme + "://" + l.Addr().String()
+}
+
+// ServeAll serves a list of nodes until ctx ends or one of them fails, and calls ready once all of them serve.
+func ServeAll(ctx context.Context, nodes []*Node, ready func()) error {
+	group, ctx := errgroup.WithContext(ctx)
+	up := make(chan struct{}, len(nodes))
+	for _, n := range nodes {
+		group.Go(func() error { return n.Serve(ctx, func() { up <- struct{}{} }) })
+	}
+	group.Go(func() error {
+		for range nodes {
+			select {
+			case <-up:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if ready != nil {
+			ready()
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
 // Serve answers until ctx ends, then lets what was begun finish, seals the account and closes. It calls ready once it serves.
 func (n *Node) Serve(ctx context.Context, ready func()) error {
 	if n.plain == nil {
 		if err := n.Listen(); err != nil {
-			return err
+			return errors.Join(err, n.Close())
 		}
 	}
 	group, serving := errgroup.WithContext(ctx)
-	var servers []*http.Server
-	start := func(l net.Listener, h http.Handler, secure *tls.Config) {
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
-		servers = append(servers, s)
-		group.Go(func() error {
-			if secure != nil {
-				l = tls.NewListener(l, secure)
-			}
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serving %s: %w", l.Addr(), err)
-			}
-			return nil
-		})
-	}
-	start(n.plain, n, nil)
+	servers := []*http.Server{n.server(group, n.plain, n, nil)}
 	if n.secure != nil {
-		conf, err := n.tlsConfig()
-		if err != nil {
-			return err
-		}
-		start(n.secure, n, conf)
+		servers = append(servers, n.server(group, n.secure, n, n.tls))
 	}
 	if n.figures != nil {
-		start(n.figures, n.operations(), nil)
+		servers = append(servers, n.server(group, n.figures, n.operations(), nil))
 	}
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
@@ -95,26 +113,61 @@ func (n *Node) Serve(ctx context.Context, ready func()) error {
 	}
 	group.Go(func() error {
 		<-serving.Done()
-		n.ready.Store(false)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		var first error
-		for _, s := range servers {
-			if err := s.Shutdown(drain); err != nil {
-				s.Close()
-				first = errors.Join(first, err)
-			}
-		}
-		if errors.Is(first, context.DeadlineExceeded) {
-			n.log.Warn("some answers were cut short by the stop", "after", drainTime)
-			return nil
-		}
-		return first
+		return n.drain(context.WithoutCancel(ctx), servers)
 	})
 	err := group.Wait()
 	stopBackground()
 	<-finished
 	return errors.Join(err, n.Close())
+}
+
+// server serves h at l as part of group. Slow and silent callers are cut off.
+func (n *Node) server(group *errgroup.Group, l net.Listener, h http.Handler, secure *tls.Config) *http.Server {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: n.limits.Header, ReadTimeout: n.limits.Header + n.limits.Body, IdleTimeout: n.limits.Idle,
+		WriteTimeout: n.limits.Header + n.limits.Body + 2*n.limits.Request, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
+	group.Go(func() error {
+		from := l
+		if secure != nil {
+			s.Protocols = new(http.Protocols)
+			s.Protocols.SetHTTP1(true)
+			s.Protocols.SetHTTP2(true)
+			s.TLSConfig = secure
+			if err := s.ServeTLS(from, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving %s over TLS: %w", l.Addr(), err)
+			}
+			return nil
+		}
+		if err := s.Serve(from); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving %s: %w", l.Addr(), err)
+		}
+		return nil
+	})
+	return s
+}
+
+// drain takes no more requests, ends the streams, and lets what was begun finish for a while.
+func (n *Node) drain(ctx context.Context, servers []*http.Server) error {
+	n.ready.Store(false)
+	n.stop()
+	ctx, cancel := context.WithTimeout(ctx, n.limits.Drain)
+	defer cancel()
+	var wg errgroup.Group
+	for _, s := range servers {
+		wg.Go(func() error {
+			err := s.Shutdown(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				n.log.Warn("some answers were cut short by the stop", "after", n.limits.Drain)
+				return s.Close()
+			}
+			return err
+		})
+	}
+	err := wg.Wait()
+	if err := n.trace.stop(ctx); err != nil {
+		n.log.Warn("some traces could not be sent", "cause", err)
+	}
+	return err
 }
 
 // background runs the feed, the sealing and every service's jobs; the channel closes when all have stopped.

@@ -19,7 +19,7 @@ import (
 	"github.com/openspine/openspine/web"
 )
 
-// Schemas are the tables of the kernel and of every service there is, so that a backup of one node can be opened by another.
+// Schemas are the tables of the kernel; each service brings its own.
 func Schemas() []store.Schema {
 	return []store.Schema{audit.Schema(), access.Schema(), record.Schema()}
 }
@@ -68,14 +68,25 @@ func (n *Node) assemble(ctx context.Context) error {
 	n.door = signin.New(n.kernel, n.cfg.Demo)
 	n.kernel.Services = func() []catalogue.Service { return n.services }
 	n.services = n.list()
-	n.metrics = newMetrics(func() float64 {
-		count, err := n.kernel.Audit.Unsealed(context.Background())
-		if err != nil {
-			return -1
+	if n.more != nil {
+		n.services = append(n.services, n.more(n.kernel)...)
+	}
+	for _, s := range n.services {
+		if s.Schema.FS == nil {
+			continue
 		}
-		return float64(count)
-	})
-	n.edge = newEdge(n, n.services)
+		if err := n.kernel.DB.Migrate(ctx, s.Schema); err != nil {
+			return err
+		}
+	}
+	if n.trace, err = newTracer(ctx, n.cfg.OTLP, n.cfg.Name); err != nil {
+		return err
+	}
+	if n.edge, err = newEdge(n, n.services); err != nil {
+		return err
+	}
+	n.metrics = n.newMetrics()
+	n.lookAtSpace()
 	return nil
 }
 

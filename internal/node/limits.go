@@ -1,0 +1,181 @@
+package node
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+)
+
+// Limits bound what requests may take of the node, so that neither many callers nor one can use it up. The zero value of
+// each field means its default.
+type Limits struct {
+	// Header is how long a caller may take to send a request's header; 10 s.
+	Header time.Duration
+	// Body is how long a caller may take to send a whole request; 60 s.
+	Body time.Duration
+	// Request is how long a route may work on its answer; 30 s.
+	Request time.Duration
+	// Idle is how long a connection may wait between requests; 2 min.
+	Idle time.Duration
+	// Stream is how long one stream lasts before its caller asks again; 15 min.
+	Stream time.Duration
+	// Drain is how long a stopping node lets answers finish; 4 s, so that SIGTERM to exit stays within 10.
+	Drain time.Duration
+	// BodyBytes bounds one request's body: 16 MB, which is what a FHIR document may hold.
+	BodyBytes int64
+	// AnswerBytes bounds one buffered answer: 64 MB.
+	AnswerBytes int64
+	// HeldBytes bounds all bodies and answers that are held at once: 512 MB.
+	HeldBytes int64
+	// AtOnce is how many requests may be worked on at once, and CallerAtOnce how many of one caller: 1,024 and 512.
+	AtOnce, CallerAtOnce int
+	// Streams is how many streams may be open at once, and CallerStreams how many of one caller: 2,000 and 30.
+	Streams, CallerStreams int
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		at    *time.Duration
+		usual time.Duration
+	}{{&l.Header, 10 * time.Second}, {&l.Body, time.Minute}, {&l.Request, 30 * time.Second}, {&l.Idle, 2 * time.Minute},
+		{&l.Stream, 15 * time.Minute}, {&l.Drain, 4 * time.Second}} {
+		if *d.at <= 0 {
+			*d.at = d.usual
+		}
+	}
+	for _, n := range []struct {
+		at    *int64
+		usual int64
+	}{{&l.BodyBytes, 16 << 20}, {&l.AnswerBytes, 64 << 20}, {&l.HeldBytes, 512 << 20}} {
+		if *n.at <= 0 {
+			*n.at = n.usual
+		}
+	}
+	for _, n := range []struct {
+		at    *int
+		usual int
+	}{{&l.AtOnce, 1024}, {&l.CallerAtOnce, 512}, {&l.Streams, 2000}, {&l.CallerStreams, 30}} {
+		if *n.at <= 0 {
+			*n.at = n.usual
+		}
+	}
+	return l
+}
+
+// turnstile counts who is in: so many at once, and so many of one caller.
+type turnstile struct {
+	all, each int
+	mu        sync.Mutex
+	in        int
+	by        map[string]int
+}
+
+func newTurnstile(all, each int) *turnstile {
+	return &turnstile{all: all, each: each, by: map[string]int{}}
+}
+
+// enter lets a caller in, or says why not: fault.TooMany when it is this caller's doing, fault.Unavailable when it is not.
+func (t *turnstile) enter(caller string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.by[caller] >= t.each {
+		return fault.New(fault.TooMany, "You have %d requests open at once, which is as many as one caller may; wait for an answer before you send another.", t.each)
+	}
+	if t.in >= t.all {
+		return fault.New(fault.Unavailable, "This node is working on as many requests as it can; try again in a moment.")
+	}
+	t.in++
+	t.by[caller]++
+	return nil
+}
+
+func (t *turnstile) leave(caller string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.in--
+	if t.by[caller]--; t.by[caller] == 0 {
+		delete(t.by, caller)
+	}
+}
+
+// now is how many are in.
+func (t *turnstile) now() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.in
+}
+
+// callerOf tells callers apart before it is known who they are: by what they present, or else by where they are.
+func callerOf(r *http.Request) string {
+	if token := r.Header.Get("Authorization"); token != "" {
+		return "token " + token
+	}
+	if secret := access.SecretOf(r); secret != "" {
+		return "session " + secret
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return "address " + r.RemoteAddr
+	}
+	return "address " + host
+}
+
+// scales weigh what all requests hold in memory together.
+type scales struct {
+	limit int64
+	held  atomic.Int64
+}
+
+// freeWeight is what each request may hold without being weighed: most hold less.
+const freeWeight = 64 << 10
+
+// weight is what one request holds.
+type weight struct {
+	on          *scales
+	free, taken int64
+}
+
+func (s *scales) weigh() *weight { return &weight{on: s, free: freeWeight} }
+
+// add takes n bytes more; fault.Unavailable when all requests together hold too much.
+func (w *weight) add(n int64) error {
+	if w.free >= n {
+		w.free -= n
+		return nil
+	}
+	n, w.free = n-w.free, 0
+	if w.on.held.Add(n) > w.on.limit {
+		w.on.held.Add(-n)
+		return fault.New(fault.Unavailable, "Too much is being sent and asked for at once; try again in a moment.")
+	}
+	w.taken += n
+	return nil
+}
+
+// release gives everything back.
+func (w *weight) release() {
+	w.on.held.Add(-w.taken)
+	w.taken = 0
+}
+
+// weighed is a body that is weighed as it is read.
+type weighed struct {
+	io.ReadCloser
+	weight *weight
+}
+
+func (b weighed) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		if err := b.weight.add(int64(n)); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}

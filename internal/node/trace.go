@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/openspine/openspine/fault"
+)
+
+// tracer sends one span for each request to an OpenTelemetry collector, when one is configured; nil sends none. A span says what
+// the log record says: the pattern, never the URL.
+type tracer struct {
+	provider *sdk.TracerProvider
+	tracer   trace.Tracer
+}
+
+// newTracer sends to the OTLP/HTTP collector at url, for example http://127.0.0.1:4318; empty means nil.
+func newTracer(ctx context.Context, url, name string) (*tracer, error) {
+	if url == "" {
+		return nil, nil //nolint:nilnil // no collector, no tracer; every method of a nil tracer does nothing
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "otlp: %q is not the URL of a collector: %v", url, err)
+	}
+	about := resource.NewSchemaless(attribute.String("service.name", "openspine"), attribute.String("service.instance.id", name))
+	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter, sdk.WithBatchTimeout(time.Second)), sdk.WithResource(about))
+	return &tracer{provider, provider.Tracer("openspine/node")}, nil
+}
+
+// span is one request on its way; its zero value is of no trace.
+type span struct{ trace.Span }
+
+// begin starts the span of a request, below the caller's own when it names one (W3C traceparent).
+func (t *tracer) begin(ctx context.Context, r *http.Request) (context.Context, span) {
+	if t == nil {
+		return ctx, span{}
+	}
+	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	ctx, s := t.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.request.method", printable(r.Method))))
+	return ctx, span{s}
+}
+
+// end finishes the span with what the request came to.
+func (s span) end(v *visit, status int) {
+	if s.Span == nil {
+		return
+	}
+	if v.pattern != "" {
+		s.SetName(v.pattern)
+	}
+	s.SetAttributes(attribute.String("http.route", v.pattern), attribute.Int("http.response.status_code", status), attribute.String("openspine.request.id", v.id))
+	if v.err != nil {
+		kind := fault.KindOf(v.err)
+		s.SetAttributes(attribute.String("error.type", kind.String()))
+		if kind.HTTPStatus() >= 500 {
+			s.SetStatus(codes.Error, kind.String())
+		}
+	}
+	s.End()
+}
+
+// stop sends what has not been sent.
+func (t *tracer) stop(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	return t.provider.Shutdown(ctx)
+}
