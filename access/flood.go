@@ -74,3 +74,9 @@ func (g *Gate) refuse(ctx context.Context, p Principal, a Action, place Place, p
 	}
 	return why
 }
+
+// Refuse puts on the account that p was refused a at place, for a reason that was found before the rules were asked: a role that
+// a page is not for. It returns why, or the failure to account for it.
+func (g *Gate) Refuse(ctx context.Context, p Principal, a Action, place Place, why error) error {
+	return g.refuse(ctx, p, a, place, purposeOf(ctx, p.Role), "role", why)
+}
