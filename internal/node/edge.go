@@ -278,9 +278,10 @@ func (e *edge) buffered(rt catalogue.Route, f face, w http.ResponseWriter, r *ht
 	out.send(w, r)
 }
 
-// serve runs a route. What only looks does so in one snapshot: what was decided is what is read.
+// serve runs a route. What only looks at records does so in one snapshot: what was decided is what is read. There are few
+// snapshots at a time, so that what looks at no record never holds one.
 func (e *edge) serve(rt catalogue.Route, w http.ResponseWriter, r *http.Request) error {
-	if rt.Method() != http.MethodGet {
+	if rt.Method() != http.MethodGet || rt.Rule() == catalogue.RulePublic || rt.Rule() == catalogue.RuleRole {
 		return e.run(rt, w, r)
 	}
 	return e.node.kernel.DB.View(r.Context(), func(ctx context.Context) error { return e.run(rt, w, r.WithContext(ctx)) })
