@@ -21,6 +21,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
