@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/fault"
@@ -15,12 +16,17 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// A backup is a tar of two things: the database of one instant, and the log in which the account is sealed. The log is
-// copied after the database, so that it holds at least every seal that the database knows of.
+// A backup is a tar of the database of one instant, the log in which the account is sealed, and the small files without which a
+// restored node would be another one. The log is copied after the database, so that it holds at least every seal that the
+// database knows of. Whoever has a backup has the node's keys: keep it as the node itself is kept.
 const (
 	backupDatabase = "database"
 	backupAccount  = "account"
+	backupKept     = "kept"
 )
+
+// kept are the small files: which country a demonstration is, and the key of the node's tokens.
+func kept() []string { return []string{countryFile, "issuer.pem"} }
 
 // where says which node's data a command is about.
 type where struct {
@@ -77,14 +83,14 @@ func (c *backupCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := writeTar(c.To, temp, filepath.Join(c.Data, backupAccount)); err != nil {
+	if err := writeTar(c.To, temp, c.Data); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.stdout, "backed up %d tables as of %s to %s, and checked it\n", len(manifest.Tables), manifest.At.UTC().Format("2006-01-02 15:04:05Z"), c.To)
 	return err
 }
 
-func writeTar(path string, database *os.File, account string) (err error) {
+func writeTar(path string, database *os.File, data string) (err error) {
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fault.Wrap(err, fault.Conflict, "cannot make %s: %v", path, err)
@@ -101,28 +107,50 @@ func writeTar(path string, database *os.File, account string) (err error) {
 	if err := addFile(t, backupDatabase, database); err != nil {
 		return err
 	}
-	err = filepath.WalkDir(account, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		rel, err := filepath.Rel(account, name)
-		if err != nil {
-			return err
-		}
-		return addFile(t, backupAccount+"/"+filepath.ToSlash(rel), f)
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := addFolder(t, filepath.Join(data, backupAccount)); err != nil {
 		return err
+	}
+	for _, name := range kept() {
+		if err := addNamed(t, backupKept+"/"+name, filepath.Join(data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := t.Close(); err != nil {
 		return err
 	}
 	return out.Sync()
+}
+
+// addFolder adds the files of the account's log. What the node has only just made to be renamed may be gone again: it is not part
+// of the log yet.
+func addFolder(t *tar.Writer, account string) error {
+	err := filepath.WalkDir(account, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(account, name)
+		if err != nil {
+			return err
+		}
+		err = addNamed(t, backupAccount+"/"+filepath.ToSlash(rel), name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func addNamed(t *tar.Writer, as, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return addFile(t, as, f)
 }
 
 func addFile(t *tar.Writer, name string, f *os.File) error {
@@ -166,7 +194,7 @@ func (c *restoreCommand) restore(s *session) error {
 	}
 	defer os.Remove(database.Name())
 	defer database.Close()
-	if err := readTar(in, database, filepath.Join(c.Data, backupAccount)); err != nil {
+	if err := readTar(in, database, c.Data); err != nil {
 		return err
 	}
 	if _, err := database.Seek(0, io.SeekStart); err != nil {
@@ -179,7 +207,7 @@ func (c *restoreCommand) restore(s *session) error {
 	return err
 }
 
-func readTar(in io.Reader, database *os.File, account string) error {
+func readTar(in io.Reader, database *os.File, data string) error {
 	t := tar.NewReader(in)
 	found := false
 	for {
@@ -197,11 +225,11 @@ func readTar(in io.Reader, database *os.File, account string) error {
 			}
 			continue
 		}
-		rel, ok := strings.CutPrefix(h.Name, backupAccount+"/")
-		if !ok || !filepath.IsLocal(rel) {
-			return fault.New(fault.Unprocessable, "the backup holds %q, which no backup does", h.Name)
+		path, err := placeOf(h.Name, data)
+		if err != nil {
+			return err
 		}
-		if err := extract(filepath.Join(account, filepath.FromSlash(rel)), t); err != nil {
+		if err := extract(path, t); err != nil {
 			return err
 		}
 	}
@@ -209,6 +237,17 @@ func readTar(in io.Reader, database *os.File, account string) error {
 		return fault.New(fault.Unprocessable, "this is not a backup: it holds no database")
 	}
 	return nil
+}
+
+// placeOf is where a file of a backup belongs; nothing is ever put outside the data folder.
+func placeOf(name, data string) (string, error) {
+	if rel, ok := strings.CutPrefix(name, backupAccount+"/"); ok && filepath.IsLocal(rel) {
+		return filepath.Join(data, backupAccount, filepath.FromSlash(rel)), nil
+	}
+	if rel, ok := strings.CutPrefix(name, backupKept+"/"); ok && slices.Contains(kept(), rel) {
+		return filepath.Join(data, rel), nil
+	}
+	return "", fault.New(fault.Unprocessable, "the backup holds %q, which no backup does", name)
 }
 
 func extract(path string, r io.Reader) error {

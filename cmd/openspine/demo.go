@@ -24,7 +24,7 @@ type demoCommand struct {
 	MetricsAddr string `name:"metrics-addr" help:"Serve Prometheus metrics and pprof here, on loopback, for example 127.0.0.1:9090."`
 	Data        string `default:"openspine-data" help:"The folder in which the demonstration keeps its data; seeded only when empty." type:"path"`
 	Open        bool   `help:"Let API calls without a token act as a demonstration clinician (loopback only), so that published client tests run unchanged."`
-	People      int    `default:"2000" help:"How many people the country has, 1,000 to 900,000."`
+	People      int    `default:"2000" help:"How many people the country has, 64 to 900,000."`
 	Seed        uint64 `default:"1" help:"Which country: the same seed gives the same people."`
 	Verbose     bool   `help:"Log every request, not only what went wrong."`
 }
