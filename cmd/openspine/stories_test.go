@@ -95,7 +95,7 @@ func launch(out, errs string, env []string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cmd.Stderr, p.cmd.Env = stderr, append(os.Environ(), env...)
+	p.cmd.Stderr, p.cmd.Env, p.cmd.Dir = stderr, append(os.Environ(), env...), filepath.Dir(out)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
