@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -335,7 +336,7 @@ func (p *parser) include(q *Query, name, text string) (known bool, err error) {
 	}
 	parts := strings.SplitN(text, ":", 3)
 	if len(parts) == 1 && parts[0] == "*" {
-		parts = []string{q.Type, "*"}
+		parts = []string{cmp.Or(q.Type, "*"), "*"}
 		if inc.reverse {
 			return true, fault.New(fault.Invalid, "_revinclude: say which type refers, for example Observation:*.")
 		}
