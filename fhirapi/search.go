@@ -1,9 +1,12 @@
 package fhirapi
 
 import (
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -97,7 +100,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ
 	if _, err := wanted(r); err != nil {
 		return err
 	}
-	q, warnings, err := a.k.Records.ParseQuery(typ, values, preferences(r).Lenient)
+	q, warnings, err := a.k.Records.ParseQuery(typ, a.atHome(r, typ, values), preferences(r).Lenient)
 	if err != nil {
 		return err
 	}
@@ -134,6 +137,35 @@ func (a *api) used(typ string, values url.Values, warnings []fault.Issue) url.Va
 		}
 	}
 	return kept
+}
+
+// atHome writes references to this interface's own address as relative ones: they are the same
+// (https://hl7.org/fhir/R4/search.html#reference).
+func (a *api) atHome(r *http.Request, typ string, values url.Values) url.Values {
+	base := a.base(r) + "/"
+	var changed url.Values
+	for name, list := range values {
+		code, _, _ := strings.Cut(name, ":")
+		if sp, ok := a.defs.SearchParameter(typ, code); !ok || sp.Type != "reference" {
+			continue
+		}
+		for i, text := range list {
+			if !strings.Contains(text, base) {
+				continue
+			}
+			if changed == nil {
+				changed = maps.Clone(values)
+			}
+			if &changed[name][0] == &list[0] {
+				changed[name] = slices.Clone(list)
+			}
+			changed[name][i] = strings.ReplaceAll(text, base, "")
+		}
+	}
+	if changed == nil {
+		return values
+	}
+	return changed
 }
 
 // sendSet is a Bundle of type searchset.
@@ -177,15 +209,7 @@ func (a *api) searchLink(r *http.Request, values url.Values, cursor string) stri
 	get := r
 	if r.Method == http.MethodPost {
 		get = r.Clone(r.Context())
-		get.URL.Path = trimSearch(r.URL.Path)
+		get.URL.Path = strings.TrimSuffix(r.URL.Path, "/_search")
 	}
 	return a.link(get, values, cursor)
-}
-
-func trimSearch(path string) string {
-	const suffix = "/_search"
-	if len(path) > len(suffix) && path[len(path)-len(suffix):] == suffix {
-		return path[:len(path)-len(suffix)]
-	}
-	return path
 }
