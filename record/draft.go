@@ -39,6 +39,9 @@ type Change struct {
 	IfAbsent bool
 	// Reason is kept with the version: why voided or changed.
 	Reason string
+	// May is asked, when it is given, before anything is compared with what is kept: whether the caller may change what
+	// stands there. Without its leave no precondition, patch or conflict tells them that something does, or what.
+	May func(access.Act) error
 }
 
 // Criteria are a search that decides what a conditional change concerns, as the caller may see it.
@@ -152,6 +155,9 @@ func (r *Records) Prepare(ctx context.Context, c Change) (*Draft, error) {
 	if err != nil || d.matched != nil {
 		return d, err
 	}
+	if err := d.may(); err != nil {
+		return nil, err
+	}
 	if err := d.preconditions(); err != nil {
 		return nil, err
 	}
@@ -206,6 +212,18 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 	return current, err
 }
 
+// may asks for leave to change what stands there.
+func (d *Draft) may() error {
+	if d.was == nil || d.change.May == nil {
+		return nil
+	}
+	act := access.Act{Action: access.Update, Place: d.was.place()}
+	if d.change.Verb == Delete {
+		act.Action = access.Delete
+	}
+	return d.change.May(act)
+}
+
 // preconditions are checked early for a clear answer, and again when the draft is applied.
 func (d *Draft) preconditions() error { return d.holds(d.was) }
 
@@ -217,6 +235,8 @@ func (d *Draft) holds(w *row) error {
 		return fault.New(fault.Conflict, "There is a resource with this id already.")
 	case c.IfAbsent && exists:
 		return fault.New(fault.PreconditionFailed, "There is a resource here already (If-None-Match: *).")
+	case c.IfMatch != 0 && w == nil && c.Verb == Put && c.Criteria == nil:
+		return access.NotHere() // in the words for what is a secret
 	case c.IfMatch != 0 && w == nil && c.Verb == Put:
 		return fault.New(fault.PreconditionFailed, "Version %d was named, but there is no such resource.", c.IfMatch)
 	case w == nil && (c.Verb == Patch || c.Verb == Delete) && c.Criteria == nil:

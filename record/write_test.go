@@ -67,7 +67,7 @@ func TestVersionsThatAreNamedMustBeCurrent(t *testing.T) {
 		_, err = w.do(record.Change{Verb: record.Delete, Ref: ref("Patient", "nobody")})
 		isKind(t, err, fault.NotFound)
 		_, err = w.do(record.Change{Verb: record.Put, Ref: ref("Patient", "p2"), Resource: resource(t, `{"resourceType":"Patient","id":"p2"}`), IfMatch: 1})
-		isKind(t, err, fault.PreconditionFailed)
+		isKind(t, err, fault.NotFound)
 		_, err = w.do(record.Change{Verb: record.Put, Ref: ref("Patient", "spaced out"), Resource: res})
 		isKind(t, err, fault.Invalid)
 		_, err = w.do(record.Change{Verb: record.Put, Ref: ref("Person", "p1"), Resource: res})
