@@ -40,6 +40,9 @@ func (a *api) auditSearch(w http.ResponseWriter, r *http.Request, ask catalogue.
 	if err != nil {
 		return err
 	}
+	if q.Limit < 1 && values.Has("_count") {
+		return fault.New(fault.Invalid, "_count is a number of entries, from 1.")
+	}
 	if q.Chart == "" && ask.Principal.Role == access.Patient {
 		q.Chart = ask.Principal.Person
 	}
@@ -52,6 +55,9 @@ func (a *api) auditSearch(w http.ResponseWriter, r *http.Request, ask catalogue.
 		place.Label, place.Exists = person.Label, person.Exists
 	}
 	if _, err := ask.Grants(access.Act{Action: access.Search, Place: place}); err != nil {
+		if q.Chart == "" {
+			return fault.Wrap(err, fault.Forbidden, "You may not read the whole account; say whose with patient=.")
+		}
 		return err
 	}
 	page, err := a.k.Audit.Search(r.Context(), q)

@@ -100,6 +100,9 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, s access.Scope, typ
 	if _, err := wanted(r); err != nil {
 		return err
 	}
+	if typ != "" && values.Has("_type") {
+		return fault.New(fault.Invalid, "_type is for a search over several types; this one is for %s.", typ)
+	}
 	q, warnings, err := a.k.Records.ParseQuery(typ, a.atHome(r, typ, values), preferences(r).Lenient)
 	if err != nil {
 		return err

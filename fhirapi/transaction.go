@@ -74,7 +74,7 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 	if err != nil {
 		return record.Change{}, err
 	}
-	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: reason(r)}
+	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: reason(r), May: mayChange(ask)}
 	if c.IfMatch, err = versionTag(e.ifMatch); err != nil {
 		return c, e.fault(err)
 	}

@@ -86,7 +86,7 @@ func (a *api) readCheck(r *http.Request) (check, error) {
 func (a *api) inspect(r *http.Request, ask catalogue.Asker, c check) ([]fault.Issue, error) {
 	typ, id := r.PathValue("type"), r.PathValue("id")
 	if c.mode == "delete" {
-		return a.wouldBe(r, ask, record.Change{Verb: record.Delete, Ref: ref(r)})
+		return a.wouldBe(r, ask, record.Change{Verb: record.Delete, Ref: ref(r), May: mayChange(ask)})
 	}
 	if !c.content.Exists() {
 		place, err := ask.Locate(typ, id)

@@ -182,7 +182,7 @@ func TestUpdate(t *testing.T) {
 	c.do("PUT", "Patient/1", patient("1", "Brown"), "If-Match", `W/"2"`).wants(200).has("ETag", `W/"3"`)
 	c.do("PUT", "Patient/1", patient("1", "Green"), "If-None-Match", `*`).wants(412)
 	c.do("PUT", "Patient/2", patient("2", "Green"), "If-None-Match", `*`).wants(201)
-	c.do("PUT", "Patient/3", patient("3", "Green"), "If-Match", `W/"1"`).wants(412)
+	c.do("PUT", "Patient/3", patient("3", "Green"), "If-Match", `W/"1"`).wants(404)
 	c.do("PUT", "Patient/1", patient("2", "Brown")).wants(400)
 	c.do("PUT", "Patient/1", `{"resourceType":"Patient"}`).wants(400)
 	c.do("PUT", "Patient/a_b", `{"resourceType":"Patient","id":"a_b"}`).wants(422)

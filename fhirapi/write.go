@@ -147,9 +147,18 @@ func (a *api) commit(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	return nil
 }
 
+// mayChange asks for leave to change what a change finds, before it is compared with anything.
+func mayChange(ask catalogue.Asker) func(access.Act) error {
+	return func(act access.Act) error {
+		_, err := ask.Grants(act)
+		return err
+	}
+}
+
 // apply prepares, asks, and writes; when the record moved meanwhile it does so again.
 func (a *api) apply(r *http.Request, ask catalogue.Asker, c record.Change) (record.Outcome, error) {
 	var out record.Outcome
+	c.May = mayChange(ask)
 	err := record.Retry(attempts, func() error {
 		draft, err := a.k.Records.Prepare(r.Context(), c)
 		if err != nil {
