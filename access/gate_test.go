@@ -36,6 +36,10 @@ func each(t *testing.T, test func(t *testing.T, w world)) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) { test(t, over(t, db, nil)) }, audit.Schema(), access.Schema())
 }
 
+func newWorld(t testing.TB) world {
+	return over(t, storetest.Open(t, audit.Schema(), access.Schema()), nil)
+}
+
 func over(t testing.TB, db *store.DB, change func(*access.Options)) world {
 	t.Helper()
 	log, err := audit.Open(db, t.TempDir(), audit.Options{})
@@ -196,7 +200,7 @@ func TestWhoRegistersAPersonHasARelationship(t *testing.T) {
 }
 
 func TestAFloodOfRefusalsIsNotAFloodOfCommits(t *testing.T) {
-	w := fuzzWorld(t)
+	w := newWorld(t)
 	ctx := context.Background()
 	for range 500 {
 		if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1")); !fault.Is(err, fault.NotFound) {
@@ -215,7 +219,7 @@ func TestAFloodOfRefusalsIsNotAFloodOfCommits(t *testing.T) {
 
 // BenchmarkRead is a decision with its relationship looked up, and its entry committed: what each read of a chart costs beside the read.
 func BenchmarkRead(b *testing.B) {
-	w := fuzzWorld(b)
+	w := newWorld(b)
 	ctx := context.Background()
 	for n := range 1000 {
 		w.relate(b, access.Relationship{Tenant: hospital, Chart: fmt.Sprint(n), Organisation: hospital})
@@ -246,7 +250,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	w := fuzzWorld(b)
+	w := newWorld(b)
 	k := withTokens(b, w)
 	token := k.mint(b, ann())
 	for b.Loop() {

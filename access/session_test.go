@@ -15,10 +15,6 @@ import (
 	"github.com/openspine/openspine/store/storetest"
 )
 
-func fuzzWorld(t testing.TB) world {
-	return over(t, storetest.Open(t, audit.Schema(), access.Schema()), nil)
-}
-
 func TestASessionLastsWhileItIsUsed(t *testing.T) {
 	c := clock.NewFake(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
 	w := over(t, storetest.OpenWith(t, store.Options{Clock: c}, audit.Schema(), access.Schema()), func(o *access.Options) { o.Clock = c })
