@@ -1,81 +1,20 @@
 package record
 
 import (
-	"strings"
-
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
 
-// chartPaths are where a resource says whose chart it belongs to, in the order in which they are asked.
-var chartPaths = []string{"patient", "subject", "beneficiary", "for", "individual", "candidate"}
-
-// chartOf is the chart that a resource belongs to: the id of the Patient it is about, "" when it is about none.
-// A reference counts when it names Patient/id within the tenant (relative, with or without a version).
+// chartOf is the chart that a resource belongs to, "" for none (see search.Chart). A Patient's is its own id, by which it is stored.
 func chartOf(res *fhir.Resource, id string) string {
 	if res.Type() == "Patient" {
 		return id
 	}
-	for _, path := range chartPaths {
-		for ref := range res.Get(path).Items() {
-			if chart, ok := patientID(ref.Field("reference").String()); ok {
-				return chart
-			}
-		}
-	}
-	return chartOfParties(res)
-}
-
-// chartOfParties finds the one patient among the participants of an appointment or the targets of a provenance.
-// Two different patients make it nobody's chart in particular.
-func chartOfParties(res *fhir.Resource) string {
-	found := ""
-	consider := func(ref fhir.Node) bool {
-		chart, ok := patientID(ref.Field("reference").String())
-		if !ok || chart == found {
-			return true
-		}
-		if found != "" {
-			found = ""
-			return false
-		}
-		found = chart
-		return true
-	}
-	switch res.Type() {
-	case "Appointment":
-		for p := range res.Get("participant").Items() {
-			if !consider(p.Field("actor")) {
-				return ""
-			}
-		}
-	case "AppointmentResponse":
-		consider(res.Get("actor"))
-	case "Provenance":
-		for t := range res.Get("target").Items() {
-			if !consider(t) {
-				return ""
-			}
-		}
-	case "Person":
-		return ""
-	}
-	return found
-}
-
-func patientID(ref string) (string, bool) {
-	rest, ok := strings.CutPrefix(ref, "Patient/")
-	if !ok {
-		return "", false
-	}
-	rest, _, _ = strings.Cut(rest, "/")
-	if _, err := ident.ParseFHIRID(rest); err != nil {
-		return "", false
-	}
-	return rest, true
+	return search.Chart(res)
 }
 
 // laneKey is what a resource's lane is the hash of.

@@ -137,10 +137,10 @@ func (q Query) charts() []string {
 	return nil
 }
 
-// definesChart reports whether the chart of a type's resources is what the parameter refers to.
+// definesChart reports whether the chart of a type's resources is always what the parameter refers to; see search.Chart.
 func definesChart(typ, code string) bool {
 	switch typ {
-	case "Appointment", "AppointmentResponse", "Provenance", "Person", "Task", "ResearchSubject":
+	case "Account", "Appointment", "AppointmentResponse", "AuditEvent", "Person", "Provenance", "ResearchSubject", "Task":
 		return false
 	}
 	return code == "patient" || code == "subject" || code == "beneficiary"
@@ -151,7 +151,7 @@ func patientsOf(values []value) []string {
 	for _, v := range values {
 		found := false
 		for _, ref := range v.refs {
-			if id, ok := patientID(ref); ok {
+			if id, ok := search.PatientID(ref); ok {
 				ids, found = append(ids, id), true
 			}
 		}

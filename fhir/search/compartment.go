@@ -29,16 +29,6 @@ func (x *Index) Compartments(r *fhir.Resource) []Membership {
 	return all
 }
 
-// Chart is the id of the patient whose chart the resource belongs to: the Patient's own, or else the first Patient
-// that a relative reference names, in the order of the Patient compartment's parameters. "" if it is about nobody. A resource may be
-// about several patients: Compartments lists them all.
-func (x *Index) Chart(r *fhir.Resource) string {
-	if ids := x.members(r, "Patient"); len(ids) > 0 {
-		return ids[0]
-	}
-	return ""
-}
-
 func (x *Index) members(r *fhir.Resource, code string) []string {
 	c := x.defs.Compartment(code)
 	if c == nil {

@@ -195,12 +195,21 @@ func TestChartAndCompartments(t *testing.T) {
 	for doc, want := range map[string]string{
 		patient:     "p1",
 		observation: "p1",
-		`{"resourceType":"Observation","subject":{"reference":"Group/g"},"performer":[{"reference":"Patient/p2"}]}`:                    "p2",
-		`{"resourceType":"AllergyIntolerance","patient":{"reference":"https://example.org/Patient/p3"}}`:                               "",
-		`{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/p3/_history/1"}}`:                                        "p3",
-		`{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/x"}},{"actor":{"reference":"Patient/p4"}}]}`: "p4",
-		`{"resourceType":"Organization","id":"o"}`:                                                                                     "",
-		`{"resourceType":"Condition","subject":{"reference":"#p"},"contained":[{"resourceType":"Patient","id":"p"}]}`:                  "",
+		`{"resourceType":"Observation","subject":{"reference":"Group/g"},"performer":[{"reference":"Patient/p2"}]}`:                                                  "",
+		`{"resourceType":"Appointment","participant":[{"actor":{"reference":"Patient/a"}},{"actor":{"reference":"Patient/b"}},{"actor":{"reference":"Patient/a"}}]}`: "",
+		`{"resourceType":"Provenance","target":[{"reference":"Patient/a"},{"reference":"Observation/o"},{"reference":"Patient/a/_history/2"}]}`:                      "a",
+		`{"resourceType":"Provenance","target":[{"reference":"Patient/a"},{"reference":"Patient/b"}]}`:                                                               "",
+		`{"resourceType":"AppointmentResponse","actor":{"reference":"Patient/a"}}`:                                                                                   "a",
+		`{"resourceType":"Person","link":[{"target":{"reference":"Patient/a"}}]}`:                                                                                    "",
+		`{"resourceType":"SupplyRequest","deliverTo":{"reference":"Patient/a"}}`:                                                                                     "a",
+		`{"resourceType":"Task","for":{"reference":"Patient/a"},"requester":{"reference":"Patient/b"}}`:                                                              "a",
+		`{"resourceType":"Account","subject":[{"reference":"Device/d"},{"reference":"Patient/a"}]}`:                                                                  "a",
+		`{"resourceType":"Flag","subject":{"reference":"Patient/"}}`:                                                                                                 "",
+		`{"resourceType":"AllergyIntolerance","patient":{"reference":"https://example.org/Patient/p3"}}`:                                                             "",
+		`{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/p3/_history/1"}}`:                                                                      "p3",
+		`{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/x"}},{"actor":{"reference":"Patient/p4"}}]}`:                               "p4",
+		`{"resourceType":"Organization","id":"o"}`:                                                                                                                   "",
+		`{"resourceType":"Condition","subject":{"reference":"#p"},"contained":[{"resourceType":"Patient","id":"p"}]}`:                                                "",
 	} {
 		if got := search.Chart(parse(t, doc)); got != want {
 			t.Errorf("chart %q, want %q: %.80s", got, want, doc)

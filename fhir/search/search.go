@@ -143,8 +143,5 @@ func (Near) value()      {}
 // Extract draws the values of every search parameter of the resource's type, by R4's own definitions: see Index.Extract.
 func Extract(r *fhir.Resource) ([]Entry, error) { return For(definition.R4()).Extract(r) }
 
-// Chart is the id of the patient whose chart the resource belongs to, by R4's own definitions: see Index.Chart.
-func Chart(r *fhir.Resource) string { return For(definition.R4()).Chart(r) }
-
 // Compartments lists whose compartments the resource belongs to, by R4's own definitions: see Index.Compartments.
 func Compartments(r *fhir.Resource) []Membership { return For(definition.R4()).Compartments(r) }
