@@ -26,6 +26,8 @@ func ward(w *world) {
 		w.put(`{"resourceType":"Observation","id":"bp%d","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"Systolic blood pressure"}]},"subject":{"reference":"Patient/%s"},"effectiveDateTime":"2026-0%d-01","performer":[{"reference":"Practitioner/doc"}],"valueQuantity":{"value":%d,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}}`, i, who, i+1, 110+10*i)
 	}
 	w.put(`{"resourceType":"Observation","id":"wt","status":"amended","code":{"coding":[{"system":"http://loinc.org","code":"29463-7"}]},"subject":{"reference":"Patient/ann"},"effectivePeriod":{"start":"2026-01-01","end":"2026-06-30"},"valueQuantity":{"value":0.5,"system":"http://unitsofmeasure.org","code":"kg"},"hasMember":[{"reference":"Observation/bp0"}]}`)
+	w.put(`{"resourceType":"Account","id":"twins","status":"active","subject":[{"reference":"Patient/ann"},{"reference":"Patient/bob"}]}`)
+	w.put(`{"resourceType":"SupplyRequest","id":"bed","itemCodeableConcept":{"text":"Bed"},"quantity":{"value":1},"deliverTo":{"reference":"Patient/ann"}}`)
 	w.put(`{"resourceType":"Location","id":"leeds","position":{"longitude":-1.55,"latitude":53.8}}`)
 	w.put(`{"resourceType":"ValueSet","id":"vs","url":"http://example.org/vs/a/b","status":"active"}`)
 }
@@ -34,6 +36,9 @@ func TestSearchesFindWhatTheyShouldAndNothingElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ward(w)
 		for query, want := range map[string]string{
+			"Account?subject=Patient/ann":                                                 "twins",
+			"Account?patient=bob":                                                         "twins",
+			"SupplyRequest?subject=Patient/ann":                                           "bed",
 			"Patient?family=archer":                                                       "ann bob",
 			"Patient?family:exact=Archer":                                                 "ann",
 			"Patient?family:contains=baker":                                               "bob",
@@ -157,7 +162,7 @@ func TestIncludesComeWithTheMatches(t *testing.T) {
 			"Observation?_id=bp0&_include=Observation:performer:Patient":                                    "",
 			"Patient?_id=ann&_revinclude=Observation:subject":                                               "bp0 bp1 wt",
 			"Patient?_id=ann&_revinclude=Observation:*&_include=Patient:general-practitioner":               "bp0 bp1 doc wt",
-			"Organization?_id=org&_revinclude=Patient:organization&_revinclude:iterate=Observation:patient": "ann bp0 bp1 wt",
+			"Organization?_id=org&_revinclude=Patient:organization&_revinclude:iterate=Observation:patient": "ann bed bp0 bp1 twins wt",
 			"Observation?subject=ann&_include=Observation:has-member&_include=Observation:subject":          "ann",
 		} {
 			page, err := w.find(query)
@@ -179,7 +184,7 @@ func TestACompartmentHoldsWhatConcernsItsPerson(t *testing.T) {
 		ward(w)
 		for _, c := range []struct{ code, id, query, want string }{
 			{"Patient", "ann", "Observation", "bp0 bp1 wt"},
-			{"Patient", "ann", "", "ann bp0 bp1 wt"},
+			{"Patient", "ann", "", "ann bed bp0 bp1 twins wt"},
 			{"Practitioner", "doc", "Observation", "bp0 bp1 bp2"},
 			{"Practitioner", "doc", "", "ann bp0 bp1 bp2 doc"},
 		} {
