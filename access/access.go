@@ -128,6 +128,15 @@ type Place struct {
 	Founding bool
 }
 
+// AsSecret is where a record that is not there is taken to be when somebody asks to change it: in the chart of a hidden person, so
+// that who may not know of such a person is answered alike. What is there, and what is about nobody, stays as it is.
+func (pl Place) AsSecret() Place {
+	if !pl.Exists && ClassOf(pl.Type) != classShared && (pl.Chart == "" || pl.Type == "Patient") {
+		pl.Chart, pl.Label = pl.ID, pl.Label|Restricted
+	}
+	return pl
+}
+
 type ctxKey int
 
 const (

@@ -159,7 +159,7 @@ func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, ans
 	if err != nil {
 		return err
 	}
-	drafts, at, err := a.drafts(r, writes, changes, answers)
+	drafts, at, err := a.drafts(r, ask, writes, changes, answers)
 	if err != nil || len(drafts) == 0 {
 		return err
 	}
@@ -211,7 +211,7 @@ func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) ([]re
 		}
 		ref := w.change.Ref
 		if w.change.Criteria != nil {
-			d, err := a.k.Records.Prepare(r.Context(), w.change)
+			d, err := a.prepare(r, ask, w.change)
 			if err != nil {
 				return nil, w.entry.fault(err)
 			}
@@ -255,12 +255,12 @@ func (a *api) only(r *http.Request, ask catalogue.Asker, typ, query string) (str
 }
 
 // drafts prepares each change; at says which write each draft is. What a conditional create found is answered at once.
-func (a *api) drafts(r *http.Request, writes []write, changes []record.Change, answers []answered) (drafts []*record.Draft, at []int, err error) {
+func (a *api) drafts(r *http.Request, ask catalogue.Asker, writes []write, changes []record.Change, answers []answered) (drafts []*record.Draft, at []int, err error) {
 	seen := map[record.Ref]bool{}
 	minimal := preferences(r).Return == "minimal"
 	for i, c := range changes {
 		e := writes[i].entry
-		d, err := a.k.Records.Prepare(r.Context(), c)
+		d, err := a.prepare(r, ask, c)
 		if err != nil {
 			if record.Moved(err) {
 				return nil, nil, err

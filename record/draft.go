@@ -238,7 +238,7 @@ func (d *Draft) holds(w *row) error {
 	case c.IfMatch != 0 && w == nil && c.Verb == Put && c.Criteria == nil:
 		return access.NotHere() // in the words for what is a secret
 	case c.IfMatch != 0 && w == nil && c.Verb == Put:
-		return fault.New(fault.PreconditionFailed, "Version %d was named, but there is no such resource.", c.IfMatch)
+		return NothingToMatch(c.IfMatch)
 	case w == nil && (c.Verb == Patch || c.Verb == Delete) && c.Criteria == nil:
 		return access.NotHere()
 	case c.Verb == Patch && w != nil && !exists:
@@ -247,6 +247,11 @@ func (d *Draft) holds(w *row) error {
 		return fault.New(fault.PreconditionFailed, "Version %d was named, but version %d is current. Read it again and decide.", c.IfMatch, w.ver)
 	}
 	return nil
+}
+
+// NothingToMatch is what a Put that names a version is told where there is no resource.
+func NothingToMatch(ver int64) error {
+	return fault.New(fault.PreconditionFailed, "Version %d was named, but there is no such resource.", ver)
 }
 
 func gone() error { return fault.New(fault.Gone, "This resource has been deleted.") }

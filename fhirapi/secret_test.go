@@ -1,0 +1,71 @@
+package fhirapi_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/access"
+)
+
+// Whatever is tried on a record that is a secret from the caller is answered word for word as on one that is not there.
+func TestSecretsAnswerAsAbsent(t *testing.T) {
+	w := newWorld(t, setting{})
+	loader := w.system().at(hospital)
+	hidden := strings.Replace(patient("secret", "Marsh"), `"identifier"`,
+		`"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},"identifier"`, 1)
+	loader.put(hidden)
+	loader.put(observation("item", "secret", "71"))
+	stranger := w.as(principal(access.Clinician, "stranger")).at(hospital)
+	const jsonPatch = "application/json-patch+json"
+	path := `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Patient.name[0].given[0].period"}]}]}`
+	meta := `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"system":"urn:x","code":"y"}]}}]}`
+	for _, try := range []struct{ method, path, body, header, value string }{
+		{"GET", "Patient/ID", "", "", ""},
+		{"GET", "Patient/ID", "", "If-None-Match", `W/"1"`},
+		{"GET", "Patient/ID/_history", "", "", ""},
+		{"GET", "Patient/ID/_history/1", "", "", ""},
+		{"GET", "Patient/ID/$everything", "", "", ""},
+		{"GET", "Patient/ID/$meta", "", "", ""},
+		{"GET", "Patient/ID/*", "", "", ""},
+		{"GET", "AuditEvent?patient=Patient/ID", "", "", ""},
+		{"GET", "Patient/ID/$validate?mode=delete", "", "", ""},
+		{"PUT", "Patient/ID", patient("ID", "Marsh"), "If-Match", `W/"1"`},
+		{"PUT", "Patient/ID", patient("ID", "Marsh"), "If-Match", `W/"9"`},
+		{"PATCH", "Patient/ID", `[{"op":"test","path":"/name/0/family","value":"Marsh"}]`, "Content-Type", jsonPatch},
+		{"PATCH", "Patient/ID", `[{"op":"test","path":"/name/0/family","value":"Other"}]`, "Content-Type", jsonPatch},
+		{"PATCH", "Patient/ID", path, "If-Match", `W/"9"`},
+		{"DELETE", "Patient/ID", "", "", ""},
+		{"DELETE", "Patient/ID", "", "If-Match", `W/"9"`},
+		{"POST", "Patient/ID/$meta-add", meta, "If-Match", `W/"9"`},
+		{"POST", "", bundle("transaction", entry("DELETE", "Patient/ID", "", "ifMatch", `W/\"9\"`)), "", ""},
+		{"POST", "", bundle("transaction", entry("PUT", "Patient/ID", patient("ID", "Marsh"), "ifMatch", `W/\"9\"`)), "", ""},
+		{"POST", "", bundle("transaction", entry("PATCH", "Patient/ID", binaryPatch(`[{"op":"test","path":"/birthDate","value":"1999-01-01"}]`))), "", ""},
+		{"POST", "", bundle("batch", entry("PATCH", "Patient/ID", binaryPatch(`[{"op":"test","path":"/birthDate","value":"1999-01-01"}]`))), "", ""},
+	} {
+		ask := func(typ, id string) string {
+			replace := func(s string) string {
+				return strings.ReplaceAll(strings.ReplaceAll(s, "ID", id), "Patient/", typ+"/")
+			}
+			headers := []string{}
+			if try.header != "" {
+				headers = []string{try.header, try.value}
+			}
+			body := replace(try.body)
+			if try.method == "PUT" && typ == "Observation" {
+				body = observation(id, "secret", "1")
+			}
+			a := stranger.do(try.method, replace(try.path), body, headers...)
+			return strings.ReplaceAll(a.header.Get("ETag")+a.header.Get("Last-Modified")+a.body, id, "ID")
+		}
+		for typ, id := range map[string]string{"Patient": "secret", "Observation": "item"} {
+			if typ == "Observation" && (strings.Contains(try.path, "AuditEvent") || strings.Contains(try.path, "$everything") || strings.Contains(try.path, "*") || try.path == "") {
+				continue
+			}
+			if got, want := ask(typ, id), ask(typ, "absent"); got != want {
+				t.Errorf("%s %s of a secret %s (%s %s):\n%s\nof an absent one:\n%s", try.method, try.path, typ, try.header, try.value, got, want)
+			}
+		}
+	}
+	loader.get("Patient/secret").wants(200).has("ETag", `W/"1"`)
+	loader.get("Observation/item").wants(200).has("ETag", `W/"1"`)
+}
