@@ -218,6 +218,16 @@ func (p *Page) Submit(selector string) {
 	}
 }
 
+// PressThrough presses keys that lead to another page, such as kb.Enter on a link, and waits for that page.
+func (p *Page) PressThrough(keys string) {
+	p.t.Helper()
+	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
+	defer timer.Stop()
+	if _, err := chromedp.RunResponse(p.ctx, chromedp.KeyEvent(keys)); err != nil {
+		p.t.Fatalf("after pressing a key no page came: %v", err)
+	}
+}
+
 // Type types into a field, after what is in it.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
