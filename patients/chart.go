@@ -27,9 +27,9 @@ type section struct {
 // sections are the parts of a chart in the order in which they are shown.
 func sections() []section {
 	return []section{
+		{"allergies", []string{"AllergyIntolerance"}},
 		{"problems", []string{"Condition"}},
 		{"medicines", []string{"MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration"}},
-		{"allergies", []string{"AllergyIntolerance"}},
 		{"results", []string{"Observation", "DiagnosticReport"}},
 		{"immunisations", []string{"Immunization"}},
 		{"encounters", []string{"Encounter"}},
@@ -49,8 +49,11 @@ func sectionOf(typ string) string {
 	return "plans"
 }
 
-// chartLimit is how many entries of a chart one page reads.
-const chartLimit = 1000
+// A chart is read in searches of chartLimit entries, chartPages at most; a page that could not read it all says so.
+const (
+	chartLimit = 1000
+	chartPages = 20
+)
 
 // chart is what a reader may see of a person's record.
 type chart struct {
@@ -61,7 +64,7 @@ type chart struct {
 	may       map[string]bool // section → this reader may see it
 	related   bool            // the reader has a reason beyond being able to find the person
 	basis     string          // the rule and the relationship by which they see it
-	more      bool            // there is more than chartLimit
+	more      bool            // there is more than could be read
 	elsewhere []web.Link
 	mayChange bool
 }
@@ -93,7 +96,7 @@ func (f *face) read(ctx context.Context, p access.Principal, g access.Grant, sho
 		return nil, err
 	}
 	place := g.Place()
-	c := &chart{person: personOf(f.tenant(g.Tenant()), v, place), viewer: p, place: place, may: map[string]bool{}, basis: g.Basis()}
+	c := &chart{person: f.personOf(f.tenant(g.Tenant()), v, place), viewer: p, place: place, may: map[string]bool{}, basis: g.Basis()}
 	scope, err := f.k.Gate.DecideSet(ctx, p, access.Read, place.Tenant, nil)
 	if err != nil {
 		return nil, err
@@ -145,18 +148,37 @@ func (f *face) readEntries(tx *store.Tx, scope access.Scope, c *chart, everythin
 	if query, err = f.k.Records.InCompartment(query, "Patient", id); err != nil {
 		return err
 	}
-	page, err := f.k.Records.SearchTx(tx, scope, query)
+	list, more, err := f.whole(tx, scope, query)
 	if err != nil {
 		return err
 	}
-	c.more = page.Next != ""
-	for _, v := range page.Matches {
+	c.more = more
+	for _, v := range list {
 		if v.Chart == c.place.Chart {
-			c.entries = append(c.entries, entryOf(v))
+			e := entryOf(v)
+			if c.viewer.Role == access.Clerk && v.Type == "Encounter" {
+				e.Title = concept(v.Resource.Get("type").Index(0)) // when they came, not what ailed them
+			}
+			c.entries = append(c.entries, e)
 		}
 	}
 	slices.SortStableFunc(c.entries, func(a, b entry) int { return strings.Compare(b.sort, a.sort) })
 	return nil
+}
+
+// whole is everything that a query finds, up to chartPages pages, and whether there is more.
+func (f *face) whole(tx *store.Tx, scope access.Scope, query record.Query) (list []record.Version, more bool, err error) {
+	for range chartPages {
+		page, err := f.k.Records.SearchTx(tx, scope, query)
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, page.Matches...)
+		if query.Cursor = page.Next; page.Next == "" {
+			return list, false, nil
+		}
+	}
+	return list, true, nil
 }
 
 // account asks for each type that is shown, so that the account says what was seen and by which relationship.
@@ -183,7 +205,7 @@ func (f *face) account(ctx context.Context, c *chart, show func(...access.Act) e
 		}
 	}
 	role := c.viewer.Role
-	c.mayChange = role == access.Clerk || c.related && (role == access.Clinician)
+	c.mayChange = role == access.Clerk && (c.related || c.place.Tenant == c.viewer.Organisation) || role == access.Clinician && c.related
 	if len(acts) == 0 {
 		return nil
 	}
@@ -193,7 +215,12 @@ func (f *face) account(ctx context.Context, c *chart, show func(...access.Act) e
 // names finds who is meant where an entry only refers to them.
 func (f *face) names(ctx context.Context, scope access.Scope, c *chart) error {
 	var ids []string
-	for _, e := range c.entries {
+	for i, e := range c.entries {
+		if id, ok := strings.CutPrefix(e.byRef, "Organization/"); ok && e.By == "" {
+			if code, err := ident.ParseODSCode(id); err == nil {
+				c.entries[i].By = f.nameOf(code)
+			}
+		}
 		if id, ok := strings.CutPrefix(e.byRef, "Practitioner/"); ok && e.By == "" && !slices.Contains(ids, id) && len(ids) < 50 {
 			ids = append(ids, id)
 		}

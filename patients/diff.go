@@ -66,6 +66,19 @@ func flat(r *fhir.Resource) (map[string]string, []string) {
 	return facts, order
 }
 
+// forPeople reports whether a fact is for people to read; the rest is in the history and in the API.
+func forPeople(path string, facts map[string]string) bool {
+	for _, step := range strings.Split(path, ".") {
+		if slices.Contains([]string{"extension", "system", "version", "use", "reference", "url", "contentType", "language", "data", "period", "security"}, step) {
+			return false
+		}
+	}
+	if parent, isCode := strings.CutSuffix(path, ".code"); isCode && facts[parent+".display"] != "" {
+		return false
+	}
+	return true
+}
+
 // pathText is a path in words: "name.0.given.0" is "Name: given".
 func pathText(ctx context.Context, path string) string {
 	var parts []string

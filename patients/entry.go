@@ -148,6 +148,10 @@ func (e *entry) result(r *fhir.Resource) {
 			}
 		}
 	}
+	if len(e.Measured) == 2 && e.Measured[0].Unit == e.Measured[1].Unit && bloodPressure(r.Get("code")) {
+		e.Detail = format.Measured(e.Measured[0].Value+"/"+e.Measured[1].Value, e.Measured[0].Unit)
+		return
+	}
 	var values []string
 	for _, m := range e.Measured {
 		text := m.Text()
@@ -165,14 +169,27 @@ func (e *entry) result(r *fhir.Resource) {
 	}
 }
 
+// bloodPressure reports whether a code is a blood pressure with both its values (SNOMED CT 75367002, LOINC 85354-9).
+func bloodPressure(code fhir.Node) bool {
+	for c := range code.Field("coding").Items() {
+		if v := c.Field("code").String(); v == "75367002" || v == "85354-9" {
+			return true
+		}
+	}
+	return false
+}
+
 func measure(n fhir.Node) (measured, bool) {
 	q := n.Field("valueQuantity")
 	if !q.Field("value").Exists() {
 		return measured{}, false
 	}
 	m := measured{Value: q.Field("comparator").String() + q.Field("value").String(), Unit: q.Field("unit").String(), Flag: n.Field("interpretation").Index(0).Get("coding.0.code").String()}
-	if m.Unit == "" {
-		m.Unit = q.Field("code").String()
+	switch code := q.Field("code").String(); {
+	case code == "mm[Hg]":
+		m.Unit = "mmHg"
+	case m.Unit == "":
+		m.Unit = code
 	}
 	rr := n.Field("referenceRange").Index(0)
 	m.Low, m.High, m.Range = rr.Get("low.value").String(), rr.Get("high.value").String(), rr.Field("text").String()
@@ -191,7 +208,7 @@ func measure(n fhir.Node) (measured, bool) {
 
 // author is who an entry says it comes from: by name, or by reference where no name stands beside it.
 func author(r *fhir.Resource) (name, ref string) {
-	for _, path := range []string{"recorder", "asserter", "requester", "author.0", "performer.0.actor", "performer.0", "participant.0.individual", "participant.1.actor", "informationSource"} {
+	for _, path := range []string{"recorder", "asserter", "requester", "author.0", "performer.0.actor", "performer.0", "participant.0.individual", "participant.1.actor", "informationSource", "location"} {
 		n := r.Get(path)
 		if !n.Exists() {
 			continue

@@ -183,14 +183,14 @@ func (f *face) fill(ctx context.Context, out *found, page record.Page) {
 	names := make([]string, len(page.Matches))
 	list := make([]person, len(page.Matches))
 	for i, v := range page.Matches {
-		list[i] = personOf(out.Tenant, v, access.Place{})
+		list[i] = f.personOf(out.Tenant, v, access.Place{})
 		names[i] = list[i].family() + " " + list[i].given()
 	}
 	similar := web.SimilarNames(names)
 	for i, p := range list {
 		b := p.banner()
 		row := web.TableRow{SimilarName: similar[i], Cells: []web.TableCell{
-			web.LinkCell(p.display(ctx), p.url()), web.Cell(bornText(ctx, f, b)), web.Cell(b.Gender), web.Cell(format.NHSNumber(b.NHSNumber)), web.Cell(whereabouts(ctx, b)),
+			web.ShowCell(nameCell(p, p.formerly(out.Wanted.Family))), web.Cell(bornText(ctx, f, b)), web.Cell(b.Gender), web.Cell(format.NHSNumber(b.NHSNumber)), web.Cell(whereabouts(ctx, b)),
 		}}
 		out.Table.Rows = append(out.Table.Rows, row)
 	}
@@ -230,7 +230,7 @@ func (f *face) peopleRows(ctx context.Context, scope access.Scope, out found, st
 				return
 			}
 			for _, v := range page.Matches {
-				p := personOf(out.Tenant, v, access.Place{})
+				p := f.personOf(out.Tenant, v, access.Place{})
 				b := p.banner()
 				if !yield([]string{p.display(ctx), bornText(ctx, f, b), b.Gender, format.NHSNumber(b.NHSNumber), whereabouts(ctx, b)}, nil) {
 					return

@@ -3,6 +3,9 @@ package patients
 import (
 	"context"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
@@ -15,14 +18,15 @@ import (
 
 // person is somebody as one organisation's record has them.
 type person struct {
-	tenant  catalogue.Tenant
-	version record.Version
-	patient *fhir.Resource
-	hidden  bool // restricted: whereabouts are kept from view
+	tenant       catalogue.Tenant
+	version      record.Version
+	patient      *fhir.Resource
+	practiceName func(ident.ODSCode) string
+	hidden       bool // restricted: whereabouts are kept from view
 }
 
-func personOf(t catalogue.Tenant, v record.Version, place access.Place) person {
-	return person{tenant: t, version: v, patient: v.Resource, hidden: place.Label.Hidden() || restricted(v.Resource)}
+func (f *face) personOf(t catalogue.Tenant, v record.Version, place access.Place) person {
+	return person{practiceName: f.nameOf, tenant: t, version: v, patient: v.Resource, hidden: place.Label.Hidden() || restricted(v.Resource)}
 }
 
 // restricted reports whether the record says of itself that the person is hidden (v3-Confidentiality R, V).
@@ -86,6 +90,9 @@ func (p person) practice() string {
 		return d
 	}
 	if v := gp.Get("identifier.value").String(); v != "" {
+		if code, err := ident.ParseODSCode(v); err == nil && p.practiceName != nil {
+			return p.practiceName(code)
+		}
 		return v
 	}
 	return strings.TrimPrefix(gp.Field("reference").String(), "Organization/")
@@ -153,4 +160,27 @@ func words(list fhir.Node) string {
 		all = append(all, n.String())
 	}
 	return strings.Join(all, " ")
+}
+
+// formerly is the family name by which somebody was found, when it is not the one they have now; else "".
+func (p person) formerly(typed string) string {
+	if typed == "" || strings.HasPrefix(foldText(p.family()), foldText(typed)) {
+		return ""
+	}
+	for n := range p.patient.Get("name").Items() {
+		if f := n.Field("family").String(); strings.HasPrefix(foldText(f), foldText(typed)) {
+			return f
+		}
+	}
+	return ""
+}
+
+// foldText is a text without accents and capitals.
+func foldText(s string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(s)))
 }

@@ -83,7 +83,7 @@ func (c *chart) section(ctx context.Context, key string) (sectionView, bool) {
 
 // table lists entries of one section.
 func (c *chart) table(ctx context.Context, key string, list []entry) web.Table {
-	t := web.Table{ID: "section-" + key, Caption: web.Text(ctx, "patients.section."+key), RowHeader: true,
+	t := web.Table{ID: "section-" + key, Caption: web.Text(ctx, "patients.record.newest"), RowHeader: true,
 		Columns: []web.Column{{Text: web.Text(ctx, "patients.column.what")}, {Text: web.Text(ctx, "patients.column.detail")}, {Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.status")}, {Text: web.Text(ctx, "patients.column.by")}},
 		Empty:   web.Empty{Text: web.Text(ctx, "patients.empty."+key), Help: web.Text(ctx, "patients.empty-help")}}
 	for _, e := range list {

@@ -102,7 +102,7 @@ func (f *face) trend(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		return err
 	}
 	v.Table = web.Table{ID: "results", State: state, Caption: web.Text(ctx, "patients.trend.caption", v.Name), Columns: []web.Column{
-		{Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.value"), Whole: true}, {Text: web.Text(ctx, "patients.column.range"), Whole: true}, {Text: web.Text(ctx, "patients.column.flag")}, {Text: web.Text(ctx, "patients.column.by")}}}
+		{Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.value")}, {Text: web.Text(ctx, "patients.column.range"), Whole: true}, {Text: web.Text(ctx, "patients.column.flag")}, {Text: web.Text(ctx, "patients.column.by")}}}
 	for _, e := range list {
 		rng := ""
 		if len(e.Measured) > 0 {

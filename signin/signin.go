@@ -5,14 +5,18 @@
 package signin
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/web"
 )
 
@@ -47,31 +51,61 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, choosePage(d.groups(users), within(r.URL.Query().Get("to"))))
+	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), within(r.URL.Query().Get("to"))))
 }
 
 // group is the users of one organisation.
 type group struct {
-	Name  string
-	Users []access.User
+	Name, Kind string
+	Users      []access.User
 }
 
-func (d *Door) groups(users []access.User) []group {
+// kinds are the kinds of organisation in the order in which a visitor meets them; people themselves come last.
+var kinds = []string{"practice", "hospital", "pharmacy", "national", "other", "patients"}
+
+// groups puts together those who work at one place, and the patients.
+func (d *Door) groups(ctx context.Context, users []access.User) []group {
 	var all []group
 	for _, u := range users {
-		name := u.Organisation.String()
+		g := group{Name: u.Organisation.String(), Kind: "other"}
 		for _, t := range d.k.Tenants {
 			if t.Code == u.Organisation {
-				name = t.Name
+				g.Name, g.Kind = t.Name, t.Kind
 			}
 		}
-		if len(all) == 0 || all[len(all)-1].Name != name {
-			all = append(all, group{Name: name})
+		if g.Kind == "other" {
+			g.Name = d.nameOf(ctx, u.Organisation)
 		}
-		last := &all[len(all)-1]
-		last.Users = append(last.Users, u)
+		if u.Role == access.Patient {
+			g = group{Name: web.Text(ctx, "signin.patients"), Kind: "patients"}
+		}
+		i := slices.IndexFunc(all, func(x group) bool { return x.Name == g.Name })
+		if i < 0 {
+			i = len(all)
+			all = append(all, g)
+		}
+		all[i].Users = append(all[i].Users, u)
 	}
+	slices.SortStableFunc(all, func(a, b group) int { return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind) })
 	return all
+}
+
+// nameOf is an organisation's name as the national record has it, or its code.
+func (d *Door) nameOf(ctx context.Context, code ident.ODSCode) string {
+	ref := record.Ref{Tenant: d.k.National, Type: "Organization", ID: code.String()}
+	place, err := d.k.Records.Locate(ctx, ref)
+	if err != nil || !place.Exists {
+		return code.String()
+	}
+	g, err := d.k.Gate.Decide(ctx, access.Service("signin", d.k.National), access.Read, place)
+	if err != nil {
+		return code.String()
+	}
+	v, err := d.k.Records.Read(ctx, g, ref)
+	if err != nil {
+		return code.String()
+	}
+	return v.Resource.Get("name").String()
 }
 
 func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {

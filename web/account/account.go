@@ -168,7 +168,7 @@ func Read(r *http.Request) (Filters, web.TableState, error) {
 func (v View) Table(ctx context.Context, page audit.Page, state web.TableState) web.Table {
 	t := web.Table{ID: v.ID, Caption: v.Caption, State: state, NextCursor: page.Next, Empty: v.Empty, CSVURL: state.With("format", "csv")}
 	for i, name := range v.header(ctx) {
-		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0})
+		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0 || i == 3})
 	}
 	for _, l := range Lines(page.Entries) {
 		cells := []web.TableCell{web.Cell(format.Seconds(l.At)), web.Cell(v.who(ctx, l)), web.Cell(v.name(l.Organisation)), web.Cell(Action(ctx, l.Action)), web.Cell(l.Touched(ctx)), web.Cell(Basis(ctx, l)),

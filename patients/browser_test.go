@@ -1,0 +1,142 @@
+package patients_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/openspine/openspine/web/webtest"
+)
+
+// everyPage is each page as somebody who may see it opens it.
+func everyPage(t *testing.T, w *world) [][2]string {
+	chart, national := w.chart(t, "correct", "Z99801"), w.chart(t, "correct", "X26")
+	person := chart[strings.LastIndex(chart, "/")+1:]
+	gp := w.signedIn(t, "gp")
+	condition := gp.get(chart).link(chart + "/record/Condition/[^\"]+")
+	trend := gp.link(chart + "/results/[^\"]+")
+	w.signedIn(t, "gp").get("/o/X26/break-glass").send("/o/X26/break-glass", "number", w.number(t, "restricted"), "reason", "Brought in unconscious after a fall")
+	alert := w.signedIn(t, "privacy").get("/alerts?show=all").link("/alerts/[^\"?]+")
+	return [][2]string{
+		{"", "/sign-in"}, {"gp", "/"}, {"gp", "/o/Z99801/find"}, {"gp", "/o/Z99801/find?family=smith"}, {"gp", "/o/Z99801/find?number=1234567890"}, {"gp", "/o/X26/find?number=9990000042"},
+		{"gp", chart}, {"gp", chart + "/timeline"}, {"gp", trend}, {"gp", chart + "/seen"}, {"gp", chart + "/record/Patient/" + person}, {"gp", condition}, {"gp", condition + "/wrong"},
+		{"gp", chart + "/correct"}, {"stranger", national}, {"stranger", national + "/claim"}, {"gp", "/o/X26/break-glass?number=9990000042"}, {"clerk", chart},
+		{"patient", "/me"}, {"patient", "/me/seen"}, {"patient", "/me/object"}, {"privacy", "/alerts?show=all"}, {"privacy", alert}, {"privacy", "/account"}, {"auditor", "/account/seal"}, {"gp", "/developer"},
+	}
+}
+
+func TestEveryPageIsHealthy(t *testing.T) {
+	w := given(t)
+	b := webtest.NewBrowser(t)
+	cookies := map[string]string{}
+	for _, page := range everyPage(t, w) {
+		user, path := page[0], page[1]
+		if user != "" && cookies[user] == "" {
+			cookies[user] = w.signedIn(t, user).cookie()
+		}
+		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-").Replace(user+path), "-")
+		t.Run(name, func(t *testing.T) {
+			options := []webtest.Option{}
+			if user != "" {
+				options = append(options, webtest.Cookie("openspine", cookies[user]))
+			}
+			for _, width := range []string{"desk", "phone"} {
+				if width == "phone" {
+					options = append(options, webtest.Phone())
+				}
+				p := b.Open(t, w.url+path, options...)
+				if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
+					p.Screenshot(name + "-" + width + ".png")
+				}
+				p.Healthy()
+			}
+		})
+	}
+}
+
+// TestTheTourIsWalked goes where the demonstration's tour leads, as a visitor with a mouse would.
+func TestTheTourIsWalked(t *testing.T) {
+	w := given(t)
+	b := webtest.NewBrowser(t)
+	t.Run("with scripts", func(t *testing.T) { walkTour(t, w, b, "fada", "Caoimhe") })
+	t.Run("without scripts", func(t *testing.T) { walkTour(t, w, b, "accents", "Zoe", webtest.NoScript()) })
+}
+
+func walkTour(t *testing.T, w *world, b *webtest.Browser, key, given string, options ...webtest.Option) {
+	chart := w.chart(t, key, "Z99801")
+	p := b.Open(t, w.url+"/sign-in", options...)
+	p.Submit(`input[value="gp"] ~ button`)
+	p.Sees("Larch Street Surgery", "Find a patient")
+
+	p.Go(w.url + "/find")
+	p.Type("#number", w.number(t, key))
+	if len(options) > 0 {
+		p.Submit(".os-filter button") // a page of its own without scripts
+	} else {
+		p.Press(kb.Enter)
+		p.Wait(`document.querySelector("#people a[href$='` + chart + `']") !== null`)
+	}
+	p.Submit("#people a[href$='" + chart + "']")
+	p.Sees("Patient record", "Problems and diagnoses")
+
+	p.Submit("a[href$='/correct']")
+	p.Eval(`document.querySelector("#given").value = ""`, nil)
+	p.Type("#given", given)
+	p.Type("#reason", "The person told us")
+	p.Submit("main form button")
+	p.Sees("Check the correction", given)
+	p.Submit("main form button")
+	p.Sees("is corrected", given, "The person told us")
+
+	p.Submit("a[href$='/undo']")
+	p.Type("#reason", "Put back for the next visitor")
+	p.Submit("main form button")
+	p.Sees("is undone", "Version 3")
+	p.Go(w.url + chart + "/seen")
+	p.Sees("Dr Amara Whitfield", "Changed")
+
+	p.Go(w.url + "/o/X26/break-glass?number=9990000042")
+	p.Type("#reason", "Brought in unconscious by ambulance")
+	p.Submit("main form button")
+	p.Sees("The record is open")
+	p.Submit("main a[href*='/patients/']")
+	p.Sees("MARSH, Helena (Ms)")
+}
+
+// TestTheKeyboardAloneSuffices finds a person, opens the record and corrects it without a mouse.
+func TestTheKeyboardAloneSuffices(t *testing.T) {
+	w := given(t)
+	chart := w.chart(t, "twin-1", "Z99801")
+	p := webtest.Open(t, w.url+"/o/Z99801/find", webtest.Cookie("openspine", w.signedIn(t, "gp").cookie()))
+	reach(t, p, "#number")
+	p.Press(strings.ReplaceAll(w.number(t, "twin-1"), " ", "") + kb.Enter)
+	p.Wait(`document.querySelector("#people table") !== null`)
+	reach(t, p, "#people a[href$='"+chart+"']")
+	p.PressThrough(kb.Enter)
+	p.Sees("Patient record")
+	p.Walk()
+	p.Eval(`document.querySelector("h1").scrollIntoView()`, nil)
+	reach(t, p, "a[href$='/correct']")
+	p.PressThrough(kb.Enter)
+	reach(t, p, "#reason")
+	p.Press("Typed with the keyboard alone")
+	reach(t, p, "main form button")
+	p.PressThrough(kb.Enter)
+	p.Sees("Change something: this is what the record says already")
+}
+
+// reach presses Tab until the element has the focus.
+func reach(t *testing.T, p *webtest.Page, selector string) {
+	t.Helper()
+	for range 120 {
+		at := false
+		p.Eval(`document.activeElement !== null && document.activeElement.matches(`+"`"+selector+"`"+`)`, &at)
+		if at {
+			return
+		}
+		p.Press(kb.Tab)
+	}
+	t.Fatalf("the keyboard does not reach %s", selector)
+}
