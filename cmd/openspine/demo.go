@@ -158,22 +158,22 @@ func tour(w io.Writer, url string, k *sim.Country) {
 }
 
 func describe(stop sim.Stop) string {
-	who, whom := stop.User.Name, stop.Person.Display()+" ("+stop.Person.NHSNumber.Display()+")"
+	who, whom := stop.User.Name, stop.Person.Display()+" (NHS number "+stop.Person.NHSNumber.Display()+")"
 	switch stop.Do {
 	case "find":
-		return "Be " + who + " and find " + whom + "."
+		return "Sign in as " + who + ", find " + whom + " and open the record."
 	case "correct":
-		return fmt.Sprintf("Correct the record: the given name is %q and should be %q. Then look at its history, and undo.", stop.Is, stop.Should)
+		return fmt.Sprintf("Correct the record: the given name is %q and should be %q. Its history shows who, when and why; undo it there.", stop.Is, stop.Should)
 	case "namesakes":
-		return "Find " + whom + ": a neighbour has nearly the same name. The list says so."
+		return "Find the family name " + stop.Person.Names[0].Family + ": " + stop.Person.Display() + " has a neighbour of the same name, and the list says so."
 	case "break-glass":
-		return "Open " + whom + ": the record is restricted. Break the glass with a reason; the privacy officer is told."
+		return "Find " + whom + ": nobody, for the record is restricted. Look in the records of the spine, and break the glass with a reason."
 	case "stranger":
-		return "Be " + who + ", who looks after nobody here, and look for " + whom + ": the chart stays shut."
+		return "Sign in as " + who + ", who looks after nobody here, and find " + whom + ": the record stays shut until they say why they look after the person."
 	case "self":
-		return "Be " + who + " and see who has looked at your record."
+		return "Sign in as " + who + ", a patient, and see who looked at your record, and why."
 	case "look":
-		return "Be " + who + ", the privacy officer: the alerts, and who looked at " + whom + "."
+		return "Sign in as " + who + ", the privacy officer: review the alert, and see who looked at " + whom + "."
 	}
 	return stop.Do
 }
