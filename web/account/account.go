@@ -66,7 +66,7 @@ func Action(ctx context.Context, action string) string {
 	return action
 }
 
-// What is what was touched, in words.
+// Touched is what was touched, in words.
 func (l Line) Touched(ctx context.Context) string {
 	var parts []string
 	for _, d := range l.What {
