@@ -104,10 +104,10 @@ func Outcome(ctx context.Context, outcome string) string {
 
 // outcomeColour repeats what the word says.
 func outcomeColour(outcome string) web.Colour {
-	switch {
-	case outcome == audit.OutcomeOK:
+	switch outcome {
+	case audit.OutcomeOK:
 		return web.Green
-	case outcome == audit.OutcomeRefused:
+	case audit.OutcomeRefused:
 		return web.Red
 	}
 	return web.Orange
@@ -221,7 +221,7 @@ func (v View) name(code ident.ODSCode) string {
 // Basis says on what right a line rests: the purpose and the rule, in words.
 func Basis(ctx context.Context, l Line) string {
 	rule, kind, _ := strings.Cut(strings.TrimPrefix(l.Basis, "local:"), ": ")
-	text := ""
+	var text string
 	switch {
 	case kind != "" && web.HasText("account.relation."+kind):
 		text = web.Text(ctx, "account.relation."+kind)
