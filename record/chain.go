@@ -70,7 +70,7 @@ func (f *finder) residents(p *plan, pc *planned) error {
 
 // each visits every resource of a type that satisfies conds, up to most; more are too costly.
 func (f *finder) each(typ string, conds []cond, most int, visit func(*subject) error) error {
-	p, none, err := f.plan(typ, conds, nil)
+	p, none, err := f.plan(typ, conds, nil, 0)
 	if err != nil || none {
 		return err
 	}
@@ -150,7 +150,7 @@ func (f *finder) referred(pc *planned, s *subject) (bool, error) {
 		return pc.refs[self], nil
 	}
 	conds := append([]cond{{code: pc.c.via, form: formReference, values: []value{{refs: []string{self}}}}}, pc.c.inner[pc.c.target]...)
-	p, none, err := f.plan(pc.c.target, conds, nil)
+	p, none, err := f.plan(pc.c.target, conds, nil, 1)
 	if err != nil || none {
 		return false, err
 	}

@@ -3,6 +3,8 @@ package record
 import (
 	"context"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
@@ -13,6 +15,31 @@ type Count struct {
 	Tenant ident.ODSCode
 	Type   string
 	Live   int64
+}
+
+// sizes remembers for a while how many resources of each kind there are.
+type sizes struct{ m sync.Map }
+
+type sizeAt struct {
+	n  int64
+	at time.Time
+}
+
+// sizeFor is how long a size is believed, by whoever weighs one way of searching against another.
+const sizeFor = time.Minute
+
+// size is about how many resources of a kind there are.
+func (r *Records) size(tx *store.Tx, kind int64) (int64, error) {
+	now := r.clock.Now()
+	if s, ok := r.sizes.m.Load(kind); ok && now.Sub(s.(sizeAt).at).Abs() < sizeFor {
+		return s.(sizeAt).n, nil
+	}
+	var n int64
+	err := tx.QueryRow(`SELECT CAST(coalesce(sum(live), 0) AS BIGINT) FROM record_count WHERE kind = ?`, kind).Scan(&n)
+	if err == nil {
+		r.sizes.m.Store(kind, sizeAt{n, now})
+	}
+	return n, err
 }
 
 // Counts says how much is kept, of each type for each tenant: for whoever looks after the node.

@@ -30,6 +30,7 @@ type cursor struct {
 	Keys    []string   `json:"k,omitempty"` // search: sort keys of the last resource shown
 	More    bool       `json:"-"`
 	Missing bool       `json:"m,omitempty"` // search: among those that lack the sort key
+	Listed  bool       `json:"i,omitempty"` // search: and these are gone through as a list
 	Type    string     `json:"y,omitempty"` // search over several types: the one reached
 	Total   *int64     `json:"n,omitempty"`
 }

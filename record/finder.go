@@ -39,6 +39,7 @@ type planned struct {
 	src    *source
 	est    int             // rows of src, up to listMost+1
 	hashes *hashes         // set when the condition can be asked of idx_hash
+	held   bool            // the plan's among, or its list, knows it
 	refs   map[string]bool // chain, has: the resources that the hop came to; nil when it is asked row by row
 }
 
@@ -67,6 +68,10 @@ type plan struct {
 	drive int        // index of the condition that drives, or one of the drives below
 	list  []resident // driveList: the candidates
 	sort  []sortKey
+	want  int    // how many matches are looked for; 0 for all
+	among *spots // every match is one of these; nil when they are too many to hold
+	tried bool   // whether among was looked for
+	met   *spots // what a walk from the beginning has come by; nil when it began elsewhere
 }
 
 // What drives a search when no single condition does.
@@ -76,16 +81,19 @@ const (
 	driveSort = -3 // the index of the first sort key
 )
 
-// listMost is how many candidates a condition may have to be held as a list.
-const listMost = 2000
+// listMost is how many candidates a condition may have to be held as a list; fewEnough of them are looked at one by one.
+const (
+	listMost  = 2000
+	fewEnough = 50
+)
 
-// plan settles how to find what satisfies conds. none is true when nothing can.
-func (f *finder) plan(typ string, conds []cond, sort []sortKey) (p *plan, none bool, err error) {
+// plan settles how to find what satisfies conds, want of them or all (0). none is true when nothing can.
+func (f *finder) plan(typ string, conds []cond, sort []sortKey, want int) (p *plan, none bool, err error) {
 	kind, ok := f.r.words.kind(f.tenant.String(), typ)
 	if !ok || !f.scope.Allows(typ) {
 		return nil, true, nil
 	}
-	p = &plan{typ: typ, kind: kind, sort: sort, drive: driveAll}
+	p = &plan{typ: typ, kind: kind, sort: sort, drive: driveAll, want: want}
 	var hops []*planned
 	for i := range conds {
 		pc := &planned{c: &conds[i], est: listMost + 1}
@@ -100,7 +108,7 @@ func (f *finder) plan(typ string, conds []cond, sort []sortKey) (p *plan, none b
 	}
 	least := p.least()
 	for _, pc := range hops {
-		if least >= 0 && p.conds[least].est <= 50 {
+		if least >= 0 && p.conds[least].est <= fewEnough {
 			break // few enough to ask each
 		}
 		if err := f.hop(p, pc); err != nil {
@@ -114,6 +122,10 @@ func (f *finder) estimate(p *plan, pc *planned) error {
 	src, err := f.source(p.typ, p.kind, pc)
 	if err != nil || src == nil {
 		return err
+	}
+	if least := p.least(); least >= 0 && p.conds[least].est <= fewEnough {
+		pc.src = src
+		return nil // it will not be needed
 	}
 	pc.src = src
 	pc.est, err = f.count(src, listMost+1)
@@ -143,7 +155,10 @@ func (f *finder) choose(p *plan) error {
 	}
 	src := p.conds[least].src
 	if p.conds[least].est <= listMost || len(src.parts) > mostParts || src.parts == nil || src.keyOf == nil && !src.unique {
-		return f.intersect(p)
+		if err := f.intersect(p); err != nil || len(p.sort) == 0 {
+			return err
+		}
+		return f.walkOrRank(p)
 	}
 	p.drive = least
 	if len(p.sort) > 0 {
@@ -170,6 +185,7 @@ func (f *finder) intersect(p *plan) error {
 		if err != nil {
 			return err
 		}
+		pc.held = true
 		if i == 0 {
 			p.list = list
 		} else {
@@ -296,7 +312,7 @@ func (f *finder) visible(p *plan) (string, []any) {
 	args = append([]any{p.kind, int64(Voided)}, args...)
 	for i, pc := range p.conds {
 		h := pc.hashes
-		if h == nil || i == p.drive || len(h.params)*len(h.list) > 20 || pc.est <= listMost && p.drive == driveList {
+		if h == nil || i == p.drive || pc.held || len(h.params)*len(h.list) > 20 {
 			continue
 		}
 		if len(h.params) == 0 || len(h.list) == 0 {

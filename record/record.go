@@ -127,6 +127,7 @@ type Records struct {
 	key    []byte   // authenticates cursors
 	actors sync.Map // number → word, as read
 	wakers wakers
+	sizes  sizes
 }
 
 // Open reads what the record has interned. The schema must have been migrated.

@@ -15,6 +15,7 @@ type visit func(s *subject, at place) (more bool, err error)
 type place struct {
 	drive   int
 	missing bool // sorted by an index, and past the end of it: among those that lack the value
+	listed  bool // and these are gone through as a list
 	at      resident
 	keys    []any // of a sort in memory
 }
@@ -48,8 +49,12 @@ func (f *finder) resume(p *plan, drive int) error {
 	if p.drive == drive || drive >= len(p.conds) || drive >= 0 && p.conds[drive].src == nil {
 		return nil
 	}
+	p.among, p.tried = nil, false
 	if drive == driveList && p.least() >= 0 {
 		return f.intersect(p)
+	}
+	if p.drive == driveList && drive == driveSort {
+		p.among, p.tried = spotsOf(p.list), true
 	}
 	p.drive = drive
 	return nil
@@ -112,38 +117,6 @@ func (f *finder) show(p *plan, list []resident, visit func(*subject, resident) (
 		}
 	}
 	return true, nil
-}
-
-// runSource goes through an index. A resource that stands there under several keys is shown at the first of those that
-// satisfy the condition.
-func (f *finder) runSource(p *plan, src *source, after *place, desc bool, visit visit) error {
-	var from *resident
-	if after != nil {
-		from = &after.at
-	}
-	var c *cond
-	if p.drive >= 0 {
-		c = p.conds[p.drive].c
-	}
-	for chunk := firstChunk; ; chunk = min(2*chunk, lastChunk) {
-		list, err := f.read(src, from, chunk, desc)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		last := list[len(list)-1]
-		ended := len(list) < chunk
-		list = slices.Compact(list)
-		more, err := f.show(p, list, func(s *subject, r resident) (bool, error) {
-			if !src.unique && r.key != s.firstKey(src, c, f, desc) {
-				return true, nil
-			}
-			return visit(s, place{drive: p.drive, at: r})
-		})
-		if err != nil || !more || ended {
-			return err
-		}
-		from = &last
-	}
 }
 
 // firstKey is the first key under which the subject stands in a source: of the values that satisfy c, or (c nil) of all
@@ -229,37 +202,6 @@ func (f *finder) sortSource(p *plan) *source {
 		}
 	}
 	return s
-}
-
-// runSorted goes through the index of the sort key, and then through what lacks the value.
-func (f *finder) runSorted(p *plan, after *place, visit visit) error {
-	src := f.sortSource(p)
-	drive := p.drive
-	if after == nil || !after.missing {
-		stopped := false
-		err := f.runSource(p, src, after, p.sort[0].desc, func(s *subject, at place) (bool, error) {
-			at.drive = driveSort
-			more, err := visit(s, at)
-			stopped = !more
-			return more, err
-		})
-		if err != nil || stopped || src.unique {
-			return err
-		}
-		after = nil
-		full, err := f.everyoneHas(p, src)
-		if err != nil || full {
-			return err
-		}
-	}
-	rest := *p
-	rest.sort = nil
-	rest.conds = append(slices.Clone(p.conds), &planned{c: &cond{code: p.sort[0].code, form: formMissing, values: []value{{missing: true}}}})
-	rest.drive = driveAll
-	return f.runSource(&rest, f.driving(&rest), after, false, func(s *subject, at place) (bool, error) {
-		at.drive, at.missing = drive, true
-		return visit(s, at)
-	})
 }
 
 // everyoneHas reports whether every resource of the kind stands in the source.

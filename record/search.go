@@ -101,7 +101,7 @@ func (f *finder) page(q Query, types []string, cur cursor) ([]Version, cursor, e
 
 // stretch finds up to n matches of one type; more reports whether there is a further one.
 func (f *finder) stretch(q Query, typ string, after *place, bound int64, n int, add func(Version, place)) (more bool, err error) {
-	p, none, err := f.plan(typ, q.conds[typ], q.sort)
+	p, none, err := f.plan(typ, q.conds[typ], q.sort, n+1)
 	if err != nil || none {
 		return false, err
 	}
@@ -210,7 +210,7 @@ func (f *finder) totals(page *Page, q Query, types []string, cur, next cursor) e
 
 // total counts what satisfies conds: in SQL where the index tells all, else by reading bodies within the limits.
 func (f *finder) total(typ string, conds []cond) (int64, error) {
-	p, none, err := f.plan(typ, conds, nil)
+	p, none, err := f.plan(typ, conds, nil, 0)
 	if err != nil || none {
 		return 0, err
 	}
@@ -269,7 +269,7 @@ func (r *Records) matches(tx *store.Tx, s access.Scope, q Query, most int) ([]Ve
 
 // cursor keeps a place in the text that callers hold.
 func (at place) cursor(typ string, cur cursor) cursor {
-	next := cursor{Type: typ, Bound: cur.Bound, Total: cur.Total, Drive: at.drive, Missing: at.missing,
+	next := cursor{Type: typ, Bound: cur.Bound, Total: cur.Total, Drive: at.drive, Missing: at.missing, Listed: at.listed,
 		Key: writeKey(at.at.key), Lane: at.at.lane, Rid: at.at.rid}
 	for _, k := range at.keys {
 		next.Keys = append(next.Keys, writeKey(k))
@@ -278,7 +278,7 @@ func (at place) cursor(typ string, cur cursor) cursor {
 }
 
 func (c cursor) place() *place {
-	at := &place{drive: c.Drive, missing: c.Missing, at: resident{key: readKey(c.Key), lane: c.Lane, rid: c.Rid}}
+	at := &place{drive: c.Drive, missing: c.Missing, listed: c.Listed, at: resident{key: readKey(c.Key), lane: c.Lane, rid: c.Rid}}
 	for _, k := range c.Keys {
 		at.keys = append(at.keys, readKey(k))
 	}
