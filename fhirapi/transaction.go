@@ -155,11 +155,11 @@ func binaryData(res *fhir.Resource) ([]byte, error) {
 
 // together prepares all changes, asks for every Grant, and writes in one commit.
 func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, answers []answered) error {
-	changes, err := a.linked(r, ask, writes)
+	changes, named, err := a.linked(r, ask, writes)
 	if err != nil {
 		return err
 	}
-	drafts, at, err := a.drafts(r, ask, writes, changes, answers)
+	drafts, at, err := a.drafts(r, writes, changes, named, answers)
 	if err != nil || len(drafts) == 0 {
 		return err
 	}
@@ -200,10 +200,11 @@ func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, ans
 	return nil
 }
 
-// linked gives each change its resource with references to the other entries replaced by the addresses they will have.
-func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) ([]record.Change, error) {
+// linked gives each change its resource with references to the other entries replaced by the addresses they will have;
+// named are those addresses, where other entries may use them.
+func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) (changes []record.Change, named []record.Ref, err error) {
 	to := links{}
-	changes := make([]record.Change, len(writes))
+	changes, named = make([]record.Change, len(writes)), make([]record.Ref, len(writes))
 	for i, w := range writes {
 		changes[i] = w.change
 		if w.entry.fullURL == "" || w.change.Verb == record.Delete {
@@ -211,9 +212,9 @@ func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) ([]re
 		}
 		ref := w.change.Ref
 		if w.change.Criteria != nil {
-			d, err := a.prepare(r, ask, w.change)
+			d, err := a.k.Records.Prepare(r.Context(), w.change)
 			if err != nil {
-				return nil, w.entry.fault(err)
+				return nil, nil, w.entry.fault(err)
 			}
 			ref = d.Ref()
 			if w.change.Verb == record.Put {
@@ -221,21 +222,20 @@ func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) ([]re
 			}
 		}
 		if _, twice := to[w.entry.fullURL]; twice {
-			return nil, w.entry.fault(fault.New(fault.Invalid, "Two entries have the same fullUrl."))
+			return nil, nil, w.entry.fault(fault.New(fault.Invalid, "Two entries have the same fullUrl."))
 		}
-		to[w.entry.fullURL] = ref.String()
+		to[w.entry.fullURL], named[i] = ref.String(), ref
 	}
 	for i, w := range writes {
 		if changes[i].Resource == nil {
 			continue
 		}
-		var err error
 		changes[i].Resource, err = to.rewrite(changes[i].Resource, func(typ, query string) (string, error) { return a.only(r, ask, typ, query) })
 		if err != nil {
-			return nil, w.entry.fault(err)
+			return nil, nil, w.entry.fault(err)
 		}
 	}
-	return changes, nil
+	return changes, named, nil
 }
 
 // only is the one resource that a conditional reference names (https://hl7.org/fhir/R4/http.html#trules).
@@ -255,17 +255,23 @@ func (a *api) only(r *http.Request, ask catalogue.Asker, typ, query string) (str
 }
 
 // drafts prepares each change; at says which write each draft is. What a conditional create found is answered at once.
-func (a *api) drafts(r *http.Request, ask catalogue.Asker, writes []write, changes []record.Change, answers []answered) (drafts []*record.Draft, at []int, err error) {
+func (a *api) drafts(r *http.Request, writes []write, changes []record.Change, named []record.Ref, answers []answered) (drafts []*record.Draft, at []int, err error) {
 	seen := map[record.Ref]bool{}
 	minimal := preferences(r).Return == "minimal"
 	for i, c := range changes {
 		e := writes[i].entry
-		d, err := a.prepare(r, ask, c)
+		d, err := a.k.Records.Prepare(r.Context(), c)
 		if err != nil {
+			if assigned := c.Ref.ID != writes[i].change.Ref.ID; assigned && fault.Is(err, fault.Invalid) {
+				err = record.Again("something matches now")
+			}
 			if record.Moved(err) {
 				return nil, nil, err
 			}
 			return nil, nil, e.fault(err)
+		}
+		if named[i].ID != "" && d.Ref() != named[i] {
+			return nil, nil, record.Again("another resource matches now") // and other entries refer to the one before
 		}
 		if found, ok := d.Matched(); ok {
 			c.Criteria.Scope.Disclose(access.Place{Tenant: found.Tenant, Chart: found.Chart, Type: found.Type, ID: found.ID, Exists: true})
