@@ -160,7 +160,7 @@ func (a *api) apply(r *http.Request, ask catalogue.Asker, c record.Change) (reco
 	var out record.Outcome
 	c.May = mayChange(ask)
 	err := record.Retry(attempts, func() error {
-		draft, err := a.prepare(r, ask, c)
+		draft, err := a.k.Records.Prepare(r.Context(), c)
 		if err != nil {
 			return err
 		}
@@ -186,34 +186,4 @@ func (a *api) apply(r *http.Request, ask catalogue.Asker, c record.Change) (reco
 		})
 	})
 	return out, err
-}
-
-// prepare makes a change ready. Whoever may not make it is told so before anything is compared with what is kept: that a
-// version is another, or that a patch's test does not hold, is for those alone who may change the resource. To all others a
-// resource that is a secret answers as one that is not there.
-func (a *api) prepare(r *http.Request, ask catalogue.Asker, c record.Change) (*record.Draft, error) {
-	if c.Ref.ID == "" || c.Verb == record.Create || c.Verb != record.Patch && c.IfMatch == 0 && !c.IfAbsent {
-		return a.k.Records.Prepare(r.Context(), c)
-	}
-	place, err := ask.Locate(c.Ref.Type, c.Ref.ID)
-	if err != nil {
-		return nil, err
-	}
-	if c.Verb == record.Patch || c.IfMatch != 0 || place.Exists {
-		action := access.Update
-		if c.Verb == record.Delete {
-			action = access.Delete
-		}
-		_, err := ask.Grants(access.Act{Action: action, Place: place})
-		if err != nil && !place.Exists {
-			_, err = ask.Grants(access.Act{Action: action, Place: place.AsSecret()})
-		}
-		if fault.Is(err, fault.NotFound) && c.Verb == record.Put && c.IfMatch != 0 {
-			return nil, record.NothingToMatch(c.IfMatch)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return a.k.Records.Prepare(r.Context(), c)
 }
