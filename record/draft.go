@@ -58,6 +58,7 @@ type Draft struct {
 	kind   int64
 	chart  string       // of the new content
 	label  access.Label // that the new content says of itself
+	hidden access.Label // what hides the chart that it comes into
 	dict   int64
 	packed []byte
 	rows   []idxRow
@@ -191,6 +192,11 @@ func (r *Records) check(c Change) error {
 func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err error) {
 	err = r.db.Read(ctx, func(tx *store.Tx) error {
 		current, d.was, d.matched = nil, nil, nil
+		if res := d.change.Resource; res != nil {
+			if err := r.hides(tx, d, chartOf(res, d.ref.ID)); err != nil {
+				return err
+			}
+		}
 		if d.change.Criteria != nil {
 			if done, err := r.resolve(tx, d); err != nil || done {
 				return err
@@ -212,16 +218,22 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 	return current, err
 }
 
-// may asks for leave to change what stands there.
+// may asks for leave to change what stands there; and, so that the refusal is the same, what does not.
 func (d *Draft) may() error {
-	if d.was == nil || d.change.May == nil {
+	c := d.change
+	if c.May == nil || d.was == nil && (c.Criteria != nil || c.Verb == Create || c.Verb == Put && c.IfMatch == 0) {
 		return nil
 	}
-	act := access.Act{Action: access.Update, Place: d.was.place()}
-	if d.change.Verb == Delete {
+	act := access.Act{Action: access.Update, Place: access.Place{Tenant: d.ref.Tenant, Type: d.ref.Type, ID: d.ref.ID}.AsSecret()}
+	if d.was != nil {
+		act.Place = d.was.place()
+	} else if act.Place.Chart == "" {
+		return nil // about nobody: no secret
+	}
+	if c.Verb == Delete {
 		act.Action = access.Delete
 	}
-	return d.change.May(act)
+	return c.May(act)
 }
 
 // preconditions are checked early for a clear answer, and again when the draft is applied.
@@ -238,7 +250,7 @@ func (d *Draft) holds(w *row) error {
 	case c.IfMatch != 0 && w == nil && c.Verb == Put && c.Criteria == nil:
 		return access.NotHere() // in the words for what is a secret
 	case c.IfMatch != 0 && w == nil && c.Verb == Put:
-		return NothingToMatch(c.IfMatch)
+		return fault.New(fault.PreconditionFailed, "Version %d was named, but there is no such resource.", c.IfMatch)
 	case w == nil && (c.Verb == Patch || c.Verb == Delete) && c.Criteria == nil:
 		return access.NotHere()
 	case c.Verb == Patch && w != nil && !exists:
@@ -247,11 +259,6 @@ func (d *Draft) holds(w *row) error {
 		return fault.New(fault.PreconditionFailed, "Version %d was named, but version %d is current. Read it again and decide.", c.IfMatch, w.ver)
 	}
 	return nil
-}
-
-// NothingToMatch is what a Put that names a version is told where there is no resource.
-func NothingToMatch(ver int64) error {
-	return fault.New(fault.PreconditionFailed, "Version %d was named, but there is no such resource.", ver)
 }
 
 func gone() error { return fault.New(fault.Gone, "This resource has been deleted.") }
@@ -276,6 +283,11 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 		}
 	} else if err := r.newContent(ctx, d); err != nil {
 		return err
+	}
+	if c.Verb == Patch && d.was.chart != d.chart {
+		if err := r.db.Read(ctx, func(tx *store.Tx) error { return r.hides(tx, d, d.chart) }); err != nil {
+			return err
+		}
 	}
 	if current != nil && current.Resource != nil {
 		var err error
@@ -305,10 +317,18 @@ func (r *Records) newContent(ctx context.Context, d *Draft) error {
 	return nil
 }
 
+// hides notes what hides a whole chart: nothing is filed there by whoever may not know of the person.
+func (r *Records) hides(tx *store.Tx, d *Draft, chart string) (err error) {
+	if d.hidden = 0; d.ref.Type != "Patient" {
+		d.hidden, err = r.chartLabel(tx, d.ref.Tenant, chart)
+	}
+	return err
+}
+
 // plan says which Grants and which lanes the draft needs.
 func (r *Records) plan(d *Draft) {
 	tenant := d.ref.Tenant
-	place := access.Place{Tenant: tenant, Chart: d.chart, Type: d.ref.Type, ID: d.ref.ID, Label: d.label, Founding: d.Founds()}
+	place := access.Place{Tenant: tenant, Chart: d.chart, Type: d.ref.Type, ID: d.ref.ID, Label: d.label | d.hidden, Founding: d.Founds()}
 	lanes := []store.Lane{r.homeLane(tenant, d.chart, d.ref.Type, d.ref.ID), r.idLane(d.ref)}
 	switch {
 	case d.nothing && d.was == nil:
