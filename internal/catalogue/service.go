@@ -33,6 +33,9 @@ type Service struct {
 	API []Route
 	// Pages are routes whose failures are worded as pages for people.
 	Pages []Route
+	// Watches are handed each change of the record, at least once and in the order of its lane, in a commit with the watch's own
+	// cursor. The name of a watch is kept for ever.
+	Watches []record.Watch
 	// Jobs run by the clock while the node serves.
 	Jobs []Job
 	// Owns are resource types that a generic FHIR write reaches only through this service's rules.

@@ -41,6 +41,7 @@ type running struct {
 	log   *lines
 	ended chan error
 	stop  context.CancelFunc
+	calls int
 }
 
 // lines is what a node logged.

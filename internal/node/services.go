@@ -71,13 +71,8 @@ func (n *Node) assemble(ctx context.Context) error {
 	if n.more != nil {
 		n.services = append(n.services, n.more(n.kernel)...)
 	}
-	for _, s := range n.services {
-		if s.Schema.FS == nil {
-			continue
-		}
-		if err := n.kernel.DB.Migrate(ctx, s.Schema); err != nil {
-			return err
-		}
+	if err := n.prepareServices(ctx); err != nil {
+		return err
 	}
 	if n.trace, err = newTracer(ctx, n.cfg.OTLP, n.cfg.Name); err != nil {
 		return err
@@ -87,6 +82,29 @@ func (n *Node) assemble(ctx context.Context) error {
 	}
 	n.metrics = n.newMetrics()
 	n.lookAtSpace()
+	return nil
+}
+
+// prepareServices makes each service's tables and puts its watches on the feed of the record.
+func (n *Node) prepareServices(ctx context.Context) error {
+	var watches []record.Watch
+	for _, s := range n.services {
+		watches = append(watches, s.Watches...)
+		if s.Schema.FS == nil {
+			continue
+		}
+		if err := n.kernel.DB.Migrate(ctx, s.Schema); err != nil {
+			return err
+		}
+	}
+	if len(watches) == 0 {
+		return nil
+	}
+	feed, err := n.kernel.Records.Feed(record.FeedOptions{Logger: n.log}, watches...)
+	if err != nil {
+		return err
+	}
+	n.runners = append(n.runners, runner{"feed", feed.Run})
 	return nil
 }
 
