@@ -53,6 +53,12 @@ type Config struct {
 	Demo bool `koanf:"-"`
 }
 
+// Settings are the keys that a configuration file may have.
+func Settings() []string {
+	return []string{"addr", "base-url", "data", "database", "definitions", "metrics-addr", "name", "national", "otlp", "policies",
+		"tenants", "tls-addr", "tls-cert", "tls-key"}
+}
+
 // TenantConfig is one organisation in a configuration file.
 type TenantConfig struct {
 	Code string `koanf:"code"`
@@ -76,17 +82,15 @@ func ReadConfig(path string) (Config, error) {
 		}
 		return c, fault.Wrap(err, fault.Invalid, "the configuration file %s is not YAML: %v", path, err)
 	}
-	known := map[string]bool{"name": true, "addr": true, "tls-addr": true, "tls-cert": true, "tls-key": true, "metrics-addr": true, "base-url": true,
-		"data": true, "database": true, "national": true, "tenants": true, "definitions": true, "policies": true, "otlp": true}
 	var unknown []string
 	for key := range k.Raw() {
-		if !known[key] {
+		if !slices.Contains(Settings(), key) {
 			unknown = append(unknown, key)
 		}
 	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
-		return c, fault.New(fault.Invalid, "%s: unknown setting %s; there are: %s", path, strings.Join(unknown, ", "), strings.Join(sortedKeys(known), ", "))
+		return c, fault.New(fault.Invalid, "%s: unknown setting %s; there are: %s", path, strings.Join(unknown, ", "), strings.Join(Settings(), ", "))
 	}
 	if err := unknownTenantKeys(path, k.Get("tenants")); err != nil {
 		return c, err
@@ -115,15 +119,6 @@ func unknownTenantKeys(path string, raw any) error {
 		}
 	}
 	return nil
-}
-
-func sortedKeys(m map[string]bool) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // tenants parses the organisations; the national one must be among them.

@@ -1,42 +1,68 @@
 package node_test
 
 import (
-	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/node"
 )
 
-// TestServicesAreInTheReadme holds the README's table of services to what the node runs; -update writes it.
+// TestServicesAreInTheReadme holds the README to what the node runs: each service is in a table by its name, or by one of its addresses.
 func TestServicesAreInTheReadme(t *testing.T) {
-	const path, begin, end = "../../README.md", "<!-- services: written by go test ./internal/node -run TestServicesAreInTheReadme -update -->\n", "<!-- end of services -->"
-	r := serve(t, config(t.TempDir()), node.Options{})
-	var table strings.Builder
-	table.WriteString("| Service | What it does | APIs | Pages | Watches and jobs |\n|---|---|---|---|---|\n")
-	for _, s := range r.n.Services() {
-		fmt.Fprintf(&table, "| %s | %s | %d | %d | %d |\n", s.Name, s.Summary, len(s.API), len(s.Pages), len(s.Watches)+len(s.Jobs))
-		if s.Name == "" || s.Summary == "" {
-			t.Errorf("a service does not say what it is: %q %q", s.Name, s.Summary)
-		}
-	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	was, after, ended := strings.Cut(rest, end)
-	if !ok || !ended {
-		t.Fatalf("%s has no place for the table of services: a line %q, and one %q", path, strings.TrimSpace(begin), end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+table.String()+end+after), 0o644); err != nil {
-			t.Fatal(err)
+	var cells []string
+	for line := range strings.Lines(string(text)) {
+		if parts := strings.Split(line, "|"); len(parts) > 2 {
+			cells = append(cells, parts[1])
 		}
-		return
 	}
-	if was != table.String() {
-		t.Errorf("the table of services in %s is out of date; run with -update. It should be:\n%s", path, table.String())
+	r := serve(t, config(t.TempDir()), node.Options{})
+	for _, s := range r.n.Services() {
+		if s.Name == "" || s.Summary == "" {
+			t.Errorf("a service does not say what it is: %q %q", s.Name, s.Summary)
+		}
+		named := regexp.MustCompile(`(^|[ ,])` + regexp.QuoteMeta(s.Name) + `($|[ ,])`)
+		there := slices.ContainsFunc(cells, named.MatchString)
+		for _, rt := range slices.Concat(s.API, s.Pages) {
+			there = there || slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, rt.Path()) })
+		}
+		if !there {
+			t.Errorf("README.md has no row for the service %s: %s", s.Name, s.Summary)
+		}
+	}
+}
+
+// TestSettingsAreInTheGuide holds docs/guide/configuration.md to the settings that a file may have.
+func TestSettingsAreInTheGuide(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guide/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range node.Settings() {
+		if !strings.Contains(string(text), "| `"+key+"` |") {
+			t.Errorf("docs/guide/configuration.md does not say what %s is", key)
+		}
+	}
+}
+
+// TestRoutesGoByTheirRule holds every route to what its rule says of it.
+func TestRoutesGoByTheirRule(t *testing.T) {
+	r := serve(t, config(t.TempDir()), node.Options{})
+	for _, s := range r.n.Services() {
+		for _, rt := range slices.Concat(s.API, s.Pages) {
+			if rt.Method() == "GET" && rt.Changes() {
+				t.Errorf("%s changes things on a GET", rt.Pattern())
+			}
+			if rt.Rule() == catalogue.RulePublic && strings.Contains(rt.Path(), "{person}") {
+				t.Errorf("%s is public and names a person", rt.Pattern())
+			}
+		}
 	}
 }
