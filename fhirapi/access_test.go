@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/internal/clock"
 )
 
 // Without a token that holds nobody gets in, and the answer says why (RFC 6750 section 3).
@@ -62,11 +63,25 @@ func TestTokens(t *testing.T) {
 	if err := w.node.Kernel().Verifier.Revoke(t.Context(), system.who, revoked.token); err != nil {
 		t.Fatal(err)
 	}
-	short := w.mint(system.who, time.Nanosecond)
+	at := func(shift time.Duration) string { // a token of the node's own, made at another time
+		issuer, err := access.OpenIssuer(w.data, "test", "openspine:test", clock.NewFake(time.Now().Add(shift)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := issuer.Mint(system.who, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	minutesAgo := *system
+	minutesAgo.token = at(-50 * time.Minute)
+	minutesAgo.get("Patient/1").wants(200)
 	for name, token := range map[string]string{
 		"garbage": "garbage", "three dots": "a.b.c", "alg none": forge("none", `{"iss":"test","sub":"evil","role":"system-client"}`), "alg HS256": forge("HS256", `{"iss":"test"}`) + "c2ln",
 		"another key": signed(issuer.Keys.Keys[0].KeyID, issuer.Issuer, "openspine:test"), "another issuer": signed("k", "evil", "openspine:test"),
 		"an unknown key": signed("k", issuer.Issuer, "openspine:test"), "another node's": wrong, "revoked": revoked.token,
+		"expired": at(-2 * time.Hour), "of the future": at(time.Hour),
 		"a letter changed": system.token[:len(system.token)-10] + "AAAAAAAAAA", "very long": strings.Repeat("a", 9000),
 	} {
 		c := *system
@@ -76,7 +91,6 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s: WWW-Authenticate is %q", name, got)
 		}
 	}
-	_ = short // it holds for the allowance of thirty seconds that clocks are given
 	for _, header := range []string{"Bearer", "Bearer ", "Bearer a b", "Bearer é"} {
 		c := *system
 		c.token = ""

@@ -73,7 +73,7 @@ func acceptable(part string) (format, float64, bool) {
 	}
 	q := 1.0
 	if text, ok := params["q"]; ok {
-		if q, err = strconv.ParseFloat(text, 64); err != nil {
+		if q, err = strconv.ParseFloat(text, 64); err != nil || !(q >= 0 && q <= 1) {
 			return formatJSON, 0, false
 		}
 	}

@@ -29,8 +29,8 @@ type world struct {
 	t    testing.TB
 	node *node.Node
 	url  string
+	data string // its folder
 	mint func(access.Principal, time.Duration) string
-	seq  int
 }
 
 // setting is what a test may choose of its world.
@@ -60,7 +60,7 @@ func newWorld(t testing.TB, s setting) *world {
 			t.Errorf("closing: %v", err)
 		}
 	})
-	w := &world{t: t, node: n, url: url}
+	w := &world{t: t, node: n, url: url, data: cfg.Data}
 	w.mint = func(p access.Principal, lasts time.Duration) string {
 		token, err := n.Kernel().Issuer.Mint(p, lasts)
 		if err != nil {
