@@ -16,6 +16,9 @@ import (
 // authenticate says who sent a request: whoever a bearer token speaks for, or else whoever is signed in, or else, under
 // --open and for an API call alone, the demonstration clinician. A token that is presented is always checked.
 func (n *Node) authenticate(r *http.Request) (access.Principal, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return access.Principal{}, access.InvalidRequest("there is more than one")
+	}
 	token, presented, err := access.BearerToken(r.Header.Get("Authorization"))
 	if err != nil {
 		return access.Principal{}, err
