@@ -9,7 +9,6 @@
 package fhirapi
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,13 +29,11 @@ type api struct {
 	defs *definition.Set
 	// routes are the interface's own, for the entries of a batch.
 	routes *http.ServeMux
-	// owned lists the rules of services whose types a generic write must pass.
-	owned func() []catalogue.Owned
 }
 
-// Service is the FHIR interface over the kernel. owned is asked at each write, once all services are assembled.
-func Service(k catalogue.Kernel, owned func() []catalogue.Owned) catalogue.Service {
-	a := &api{k: k, defs: k.Definitions, owned: owned}
+// Service is the FHIR interface over the kernel.
+func Service(k catalogue.Kernel) catalogue.Service {
+	a := &api{k: k, defs: k.Definitions}
 	resource := func(r *http.Request) catalogue.Resource {
 		return catalogue.Resource{Type: r.PathValue("type"), ID: r.PathValue("id")}
 	}
@@ -133,16 +130,4 @@ func versionTag(tag string) (int64, error) {
 		return 0, fault.New(fault.Invalid, `If-Match must be a version as ETag gave it, for example W/"3".`)
 	}
 	return ver, nil
-}
-
-// owners lets the service that owns the type refuse the draft.
-func (a *api) owners(ctx context.Context, d *record.Draft) error {
-	for _, o := range a.owned() {
-		if o.Type == d.Ref().Type && (o.Tenant.IsZero() || o.Tenant == d.Ref().Tenant) {
-			if err := o.Check(ctx, d); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -60,21 +59,7 @@ func (a *api) accept(ctx context.Context, typ string, res *fhir.Resource) error 
 	if res.Type() != typ {
 		return fault.New(fault.Invalid, "The resource is not a %s, for which the address is.", typ)
 	}
-	if worst := a.wrong(ctx, res); len(worst) > 0 {
-		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
-	}
-	return nil
-}
-
-// wrong lists what is wrong with a resource as FHIR R4, warnings left out.
-func (a *api) wrong(ctx context.Context, res *fhir.Resource) []fault.Issue {
-	var worst []fault.Issue
-	for _, i := range validate.Validate(ctx, res, validate.Options{Definitions: a.defs, Structure: true}) {
-		if i.Severity == "error" || i.Severity == "fatal" {
-			worst = append(worst, i)
-		}
-	}
-	return worst
+	return a.k.Sound(ctx, res)
 }
 
 // criteria are the search of a conditional change, under the caller's own Scope.
@@ -169,7 +154,7 @@ func (a *api) apply(r *http.Request, ask catalogue.Asker, c record.Change) (reco
 			out = record.Outcome{Version: found, Matched: true}
 			return nil
 		}
-		if err := a.owners(r.Context(), draft); err != nil {
+		if err := a.k.Owners(r.Context(), draft); err != nil {
 			return err
 		}
 		if len(draft.Acts()) == 0 {

@@ -192,9 +192,13 @@ func (f *face) undo(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	return web.SeeOther(w, r, v.url()+"?done=undone")
 }
 
-// write makes one change to a record: decided, done and accounted in one commit.
+// write makes one change to a record, which passes what every change passes, whichever way it comes: decided, done and
+// accounted in one commit.
 func (f *face) write(r *http.Request, ask catalogue.Asker, change record.Change) error {
 	ctx := r.Context()
+	if err := f.k.Sound(ctx, change.Resource); err != nil {
+		return err
+	}
 	return record.Retry(3, func() error {
 		d, err := f.k.Records.Prepare(ctx, change)
 		if err != nil {
@@ -202,6 +206,9 @@ func (f *face) write(r *http.Request, ask catalogue.Asker, change record.Change)
 		}
 		grants, err := ask.Grants(d.Acts()...)
 		if err != nil {
+			return err
+		}
+		if err := f.k.Owners(ctx, d); err != nil {
 			return err
 		}
 		return f.k.Gate.Act(ctx, grants, d.Lanes(), func(tx *store.Tx) error {

@@ -14,7 +14,10 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/record"
@@ -98,4 +101,35 @@ type Tenant struct {
 	Name string
 	// Kind is national, hospital, practice or pharmacy.
 	Kind string
+}
+
+// Sound refuses a resource that does not keep to FHIR R4's definitions, in a fault of kind Unprocessable with one issue for
+// each place. Every write asks it, whether it comes from a page or as FHIR.
+func (k Kernel) Sound(ctx context.Context, r *fhir.Resource) error {
+	var worst []fault.Issue
+	for _, i := range validate.Validate(ctx, r, validate.Options{Definitions: k.Definitions, Structure: true}) {
+		if i.Severity == "error" || i.Severity == "fatal" {
+			worst = append(worst, i)
+		}
+	}
+	if len(worst) > 0 {
+		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
+	}
+	return nil
+}
+
+// Owners lets each service that owns the draft's type in its tenant refuse it. Every write that is not the owner's own asks
+// it, before the transaction.
+func (k Kernel) Owners(ctx context.Context, d *record.Draft) error {
+	for _, s := range k.Services() {
+		for _, o := range s.Owns {
+			if o.Type != d.Ref().Type || !o.Tenant.IsZero() && o.Tenant != d.Ref().Tenant {
+				continue
+			}
+			if err := o.Check(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -32,17 +32,9 @@ func (n *Node) list() []catalogue.Service {
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
 		developer.Service(n.kernel),
-		fhirapi.Service(n.kernel, n.owned),
+		fhirapi.Service(n.kernel),
 		n.health(),
 	}
-}
-
-func (n *Node) owned() []catalogue.Owned {
-	var all []catalogue.Owned
-	for _, s := range n.services {
-		all = append(all, s.Owns...)
-	}
-	return all
 }
 
 // assemble makes the site, the services and the edge.
