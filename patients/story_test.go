@@ -26,6 +26,15 @@ func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
 	gp.get(chart+"/seen").sees(200, "Changed", "Read", "the patient is registered with their practice")
 }
 
+func TestACorrectionPassesTheRuleOfTheServiceThatOwnsIt(t *testing.T) {
+	w := given(t)
+	chart := w.chart(t, "fada", "Z99801")
+	gp := w.signedIn(t, "gp").get(chart + "/correct")
+	gp.send(chart+"/correct", "given", "Nemo", "reason", "He likes it better").sees(200, "Check the correction")
+	gp.send(chart+"/correct").sees(422, "Nobody may be called Nemo.")
+	gp.get(chart).sees(200).seesNot("Nemo")
+}
+
 func TestTwoWhoCorrectAtOnceAreToldAndNothingTypedIsLost(t *testing.T) {
 	w := given(t)
 	chart := w.chart(t, "moved", "Z99801")

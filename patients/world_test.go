@@ -17,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/seed"
 )
@@ -27,6 +30,16 @@ type world struct {
 	url string
 	k   *sim.Country
 	n   *node.Node
+}
+
+// owner is a service that owns the patients and lets nobody be called Nemo.
+func owner(catalogue.Kernel) []catalogue.Service {
+	return []catalogue.Service{{Name: "names", Summary: "Who may be called what.", Owns: []catalogue.Owned{{Type: "Patient", Check: func(_ context.Context, d *record.Draft) error {
+		if d.Resource() != nil && d.Resource().Get("name.0.given.0").String() == "Nemo" {
+			return fault.New(fault.Unprocessable, "Nobody may be called Nemo.")
+		}
+		return nil
+	}}}}}
 }
 
 // endOfWorld stops the node and takes its data away, once there is one.
@@ -45,7 +58,7 @@ func openWorld() (*world, error) {
 	}
 	ctx := context.Background()
 	cfg := node.Config{Name: "pages", Addr: "127.0.0.1:0", Data: dir, National: sim.National.String(), Demo: true, Tenants: seed.Tenants(k)}
-	n, err := node.Open(ctx, cfg, node.Options{Logger: slog.New(slog.DiscardHandler)})
+	n, err := node.Open(ctx, cfg, node.Options{Logger: slog.New(slog.DiscardHandler), Services: owner})
 	if err != nil {
 		return nil, err
 	}

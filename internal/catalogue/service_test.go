@@ -1,0 +1,35 @@
+package catalogue_test
+
+import (
+	"testing"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/internal/catalogue"
+)
+
+func TestWhatDoesNotKeepToR4IsNotSound(t *testing.T) {
+	k := catalogue.Kernel{Definitions: definition.R4()}
+	for text, want := range map[string]string{
+		`{"resourceType":"Patient","gender":"male","birthDate":"1978-06-05"}`: "",
+		`{"resourceType":"Patient","gender":"male","birthDate":"05/06/1978"}`: "Patient.birthDate",
+		`{"resourceType":"Observation","code":{"text":"Weight"}}`:             "Observation.status",
+	} {
+		r, err := fhir.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = k.Sound(t.Context(), r)
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		issues := fault.IssuesOf(err)
+		if !fault.Is(err, fault.Unprocessable) || len(issues) == 0 || issues[0].Expression[0] != want {
+			t.Errorf("%s: %v %+v", text, err, issues)
+		}
+	}
+}
