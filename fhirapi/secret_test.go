@@ -93,3 +93,17 @@ func TestNothingIsFiledWithASecret(t *testing.T) {
 	w.relate(hospital, "secret", "stranger")
 	stranger.do("PUT", "Observation/new", observation("new", "secret", "1")).wants(201)
 }
+
+// A resource cannot be kept out of a person's chart, and from under their restriction, by naming the person with this interface's
+// own address in front.
+func TestReferencesHereAreRelative(t *testing.T) {
+	c := newWorld(t, setting{}).system().at(hospital)
+	c.put(patient("1", "Smith"))
+	absolute := strings.Replace(observation("o", "1", "71"), "Patient/1", c.url+"/Patient/1", 1)
+	c.do("POST", "Observation", absolute).wants(422)
+	c.do("PUT", "Observation/o", absolute).wants(422)
+	c.do("POST", "", bundle("transaction", entry("POST", "Observation", absolute))).wants(422)
+	c.put(observation("o", "1", "71"))
+	c.do("PATCH", "Observation/o", `[{"op":"replace","path":"/subject/reference","value":"`+c.url+`/Patient/1"}]`, "Content-Type", "application/json-patch+json").wants(422)
+	c.put(strings.Replace(observation("elsewhere", "1", "71"), "Patient/1", "http://example.org/fhir/Patient/1", 1))
+}

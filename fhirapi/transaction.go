@@ -286,7 +286,7 @@ func (a *api) drafts(r *http.Request, writes []write, changes []record.Change, n
 			return nil, nil, e.fault(fault.New(fault.Invalid, "Two entries write the same resource; in a transaction each is written once."))
 		}
 		seen[d.Ref()] = true
-		if err := a.k.Owners(r.Context(), d); err != nil {
+		if err := a.owners(r, d); err != nil {
 			return nil, nil, e.fault(err)
 		}
 		drafts, at = append(drafts, d), append(at, i)

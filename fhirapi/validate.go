@@ -135,7 +135,7 @@ func (a *api) wouldBe(r *http.Request, ask catalogue.Asker, c record.Change) ([]
 		_, err = ask.Grants(draft.Acts()...)
 	}
 	if err == nil {
-		err = a.k.Owners(r.Context(), draft)
+		err = a.owners(r, draft)
 	}
 	switch kind := fault.KindOf(err); {
 	case err == nil:

@@ -154,7 +154,7 @@ func (a *api) apply(r *http.Request, ask catalogue.Asker, c record.Change) (reco
 			out = record.Outcome{Version: found, Matched: true}
 			return nil
 		}
-		if err := a.k.Owners(r.Context(), draft); err != nil {
+		if err := a.owners(r, draft); err != nil {
 			return err
 		}
 		if len(draft.Acts()) == 0 {
