@@ -34,7 +34,8 @@ func (r *Records) criteriaLanes(tenant ident.ODSCode, q Query) []store.Lane {
 	if r.db.Lanes() <= 1 {
 		return nil
 	}
-	for _, values := range q.identifiers() {
+	if named := q.identifiers(); len(named) > 0 {
+		values := named[0]
 		lanes := make([]store.Lane, len(values))
 		for i, v := range values {
 			lanes[i] = r.claimLane(tenant, q.Type, v)

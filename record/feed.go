@@ -96,7 +96,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			err = f.Drain(ctx, lanes...)
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // asked to stop: what Drain was doing when it was told so is no failure
 		}
 		if err != nil {
 			f.o.Logger.Error("record: the feed failed and goes on", "error", err)

@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -101,7 +102,8 @@ func (p *parser) add(q *Query, typ, name, text string) error {
 		q.conds[typ] = append(q.conds[typ], c)
 		return nil
 	}
-	if u, ok := err.(unknownParam); ok && p.lenient {
+	var u unknownParam
+	if errors.As(err, &u) && p.lenient {
 		p.issues = append(p.issues, fault.Issue{Severity: "warning", Code: "not-supported",
 			Diagnostics: "The parameter " + u.name + " is not known for " + u.typ + " and was left out."})
 		return nil

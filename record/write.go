@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/openspine/openspine/access"
@@ -19,17 +20,8 @@ type Outcome struct {
 // Moved reports whether err says that the world moved between Prepare and Apply: prepare the change again, decide
 // again, and apply again.
 func Moved(err error) bool {
-	for err != nil {
-		if _, ok := err.(movedError); ok {
-			return true
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return false
-		}
-		err = u.Unwrap()
-	}
-	return false
+	var m movedError
+	return errors.As(err, &m)
 }
 
 // Retry runs attempt until it fails otherwise than by Moved, at most tries times.

@@ -170,11 +170,11 @@ func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, r
 					f.err = fault.WithIssues(fault.Unprocessable, "It does not keep to FHIR R4:", issues...)
 				}
 			}
-			if f.err != nil {
+			if f.err == nil {
+				items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
+			} else {
 				refused = append(refused, refusal{f.file, f.line, f.err})
-				return nil
 			}
-			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
 			return nil
 		})
 		if err != nil {

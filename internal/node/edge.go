@@ -126,9 +126,15 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.receive(out, r)
 }
 
+// aborted reports whether a handler gave the answer up on purpose.
+func aborted(cause any) bool {
+	err, ok := cause.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
+}
+
 // collapse answers a request whose handling panicked. What was disclosed to it was not shown; what it changed is on the account.
 func (e *edge) collapse(w *countingWriter, r *http.Request, v *visit, cause any) {
-	if cause == http.ErrAbortHandler {
+	if aborted(cause) {
 		v.cut = true
 		return
 	}
@@ -291,7 +297,7 @@ func (e *edge) serve(rt catalogue.Route, w http.ResponseWriter, r *http.Request)
 func (e *edge) run(rt catalogue.Route, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if aborted(p) {
 				panic(p)
 			}
 			err = fault.Wrap(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), fault.Internal, "panic")
