@@ -264,9 +264,6 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 		if err != nil {
 			return Outcome{}, err
 		}
-		if hidden&^d.hidden != 0 && d.ref.Type != "Patient" && (was == nil || was.chart != d.chart) {
-			return Outcome{}, moved("the person is hidden now")
-		}
 		next.label = d.label | hidden
 		if d.ref.Type == "Patient" {
 			next.label = d.label
