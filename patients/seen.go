@@ -33,13 +33,13 @@ func (f *face) seen(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	if err != nil {
 		return err
 	}
-	if !place.Exists {
-		return access.NotHere()
-	}
 	look := place
 	look.Type, look.ID = access.TypeAccount, ""
 	if _, err := ask.Grants(access.Act{Action: access.Search, Place: look}); err != nil {
 		return err
+	}
+	if !place.Exists { // asked after, so that a role that may not ask is told the same of everybody
+		return access.NotHere()
 	}
 	filters, state, err := account.Read(whole(r))
 	if err != nil {

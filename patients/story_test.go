@@ -96,6 +96,10 @@ func TestWhoeverIsNotToKnowLearnsNothing(t *testing.T) {
 	if absent := bare(stranger.get("/o/X26/patients/9990009999")); stranger.status != 404 || restricted != absent {
 		t.Errorf("a restricted person can be told from nobody:\n%s\n%s", restricted, absent)
 	}
+	clerk := w.signedIn(t, "clerk")
+	if there, absent := bare(clerk.get(w.chart(t, "restricted", "X26")+"/seen")), bare(clerk.get("/o/X26/patients/9990009999/seen")); there != absent {
+		t.Errorf("a clerk can tell by who looked that there is a restricted person:\n%s\n%s", there, absent)
+	}
 	for _, search := range []string{"number=9990000042", "family=marsh&given=helena"} {
 		stranger.get("/find?" + search).seesNot("MARSH, Helena")
 	}
