@@ -70,7 +70,7 @@ type plan struct {
 	sort  []sortKey
 	want  int    // how many matches are looked for; 0 for all
 	among *spots // every match is one of these; nil when they are too many to hold
-	tried bool   // whether among was looked for
+	tried int    // after how many bodies among was looked for
 	met   *spots // what a walk from the beginning has come by; nil when it began elsewhere
 }
 

@@ -49,12 +49,12 @@ func (f *finder) resume(p *plan, drive int) error {
 	if p.drive == drive || drive >= len(p.conds) || drive >= 0 && p.conds[drive].src == nil {
 		return nil
 	}
-	p.among, p.tried = nil, false
+	p.among = nil
 	if drive == driveList && p.least() >= 0 {
 		return f.intersect(p)
 	}
 	if p.drive == driveList && drive == driveSort {
-		p.among, p.tried = spotsOf(p.list), true
+		p.among = spotsOf(p.list)
 	}
 	p.drive = drive
 	return nil
@@ -178,7 +178,7 @@ func (f *finder) sortSource(p *plan) *source {
 	case "_id":
 		return &source{parts: []part{f.part("record_resource", "id", `kind = ?`, p.kind)}, unique: true}
 	case "_lastUpdated":
-		return &source{parts: []part{{"record_resource", "at", `kind = ?`, []any{p.kind}}}, unique: true}
+		return &source{parts: []part{{table: "record_resource", key: "at", where: `kind = ?`, args: []any{p.kind}}}, unique: true}
 	}
 	if !f.r.index.indexed(p.typ, k.code) {
 		return nil

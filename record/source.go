@@ -1,8 +1,9 @@
 package record
 
 import (
+	"cmp"
 	"math"
-	"strings"
+	"slices"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/search"
@@ -26,6 +27,7 @@ type part struct {
 	key   string // expression that orders it; an integer, a number or a text
 	where string
 	args  []any
+	dry   bool // read to its end
 }
 
 // resident is a place in the index: a resource by lane and rid, under a key.
@@ -84,7 +86,7 @@ func (f *finder) part(table, key, where string, args ...any) part {
 	if f.r.db.Lanes() == 1 {
 		where = "lane = 0 AND " + where
 	}
-	return part{table, key, where, args}
+	return part{table: table, key: key, where: where, args: args}
 }
 
 // params are the numbers of a parameter: of this edition, and of older ones whose rows may not have been written again.
@@ -108,7 +110,7 @@ func (f *finder) updatedSource(kind int64, c *cond) *source {
 			return nil
 		}
 		s.unique = len(c.values) == 1
-		s.parts = append(s.parts, part{"record_resource", "at", `kind = ? AND at >= ? AND at <= ?`, []any{kind, lo, hi}})
+		s.parts = append(s.parts, part{table: "record_resource", key: "at", where: `kind = ? AND at >= ? AND at <= ?`, args: []any{kind, lo, hi}})
 	}
 	return s
 }
@@ -447,43 +449,65 @@ func (f *finder) count(s *source, most int) (int, error) {
 	return n, nil
 }
 
-// read is the next stretch of a source behind a place, in the order of key, lane and rid.
+// read is the next stretch of a source behind a place, in the order of key, lane and rid. Each part stands in that order in
+// its index; they are merged here.
 func (f *finder) read(s *source, after *resident, n int, desc bool) ([]resident, error) {
-	if len(s.parts) == 0 {
-		return nil, nil
+	var list []resident
+	for i := range s.parts {
+		if s.parts[i].dry {
+			continue
+		}
+		had := len(list)
+		var err error
+		if list, err = f.readPart(&s.parts[i], list, after, n, desc); err != nil {
+			return nil, err
+		}
+		if len(list) == had {
+			s.parts[i].dry = true
+		} else if had > 0 {
+			slices.SortFunc(list, func(a, b resident) int {
+				c := cmp.Or(compareKeys(a.key, b.key), compareResidents(a, b))
+				if desc {
+					return -c
+				}
+				return c
+			})
+			list = list[:min(n, len(list))]
+		}
 	}
+	return list, nil
+}
+
+func (f *finder) readPart(p *part, list []resident, after *resident, n int, desc bool) ([]resident, error) {
 	order, past := "ASC", ">"
 	if desc {
 		order, past = "DESC", "<"
 	}
-	var sql strings.Builder
-	var args []any
-	for i, p := range s.parts {
-		if i > 0 {
-			sql.WriteString(` UNION ALL `)
-		}
-		sql.WriteString(`SELECT * FROM (SELECT ` + p.key + ` AS k, lane, rid FROM ` + p.table + ` WHERE ` + p.where)
-		args = append(args, p.args...)
-		if after != nil {
-			sql.WriteString(` AND ` + p.key + ` ` + past + `= ? AND (` + p.key + ` ` + past + ` ? OR (lane, rid) ` + past + ` (?, ?))`)
-			args = append(args, after.key, after.key, after.lane, after.rid)
-		}
-		sql.WriteString(` ORDER BY ` + p.key + ` ` + order + `, lane ` + order + `, rid ` + order + ` LIMIT ?) AS p`)
-		args = append(args, n)
+	one := f.r.db.Lanes() == 1
+	lane := `lane, `
+	if one {
+		lane = ``
 	}
-	query := sql.String()
-	if len(s.parts) > 1 {
-		query = `SELECT k, lane, rid FROM (` + query + `) AS u ORDER BY k ` + order + `, lane ` + order + `, rid ` + order + ` LIMIT ?`
-		args = append(args, n)
+	query := `SELECT ` + lane + `rid, ` + p.key + ` FROM ` + p.table + ` WHERE ` + p.where
+	args := p.args[:len(p.args):len(p.args)]
+	if after != nil {
+		query += ` AND ` + p.key + ` ` + past + `= ? AND (` + p.key + ` ` + past + ` ? OR (lane, rid) ` + past + ` (?, ?))`
+		args = append(args, after.key, after.key, after.lane, after.rid)
 	}
-	rows, err := f.tx.Query(query, args...)
+	query += ` ORDER BY ` + p.key + ` ` + order + `, lane ` + order + `, rid ` + order + ` LIMIT ?`
+	rows, err := f.tx.Query(query, append(args, n)...)
 	if err != nil {
 		return nil, err
 	}
-	var list []resident
+	list = slices.Grow(list, min(n, walkChunk))
 	for rows.Next() {
 		var r resident
-		if err := rows.Scan(&r.key, &r.lane, &r.rid); err != nil {
+		if one {
+			err = rows.Scan(&r.rid, &r.key)
+		} else {
+			err = rows.Scan(&r.lane, &r.rid, &r.key)
+		}
+		if err != nil {
 			return nil, err
 		}
 		list = append(list, r)

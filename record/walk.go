@@ -10,10 +10,10 @@ import (
 // a set in memory, and only what is in the set is read.
 
 const (
-	walkChunk = 4096   // index rows read at once when most are passed over
-	amongMost = 30_000 // candidates of one condition that may be held as a set
-	patience  = 300    // bodies that a walk may expect to read for nothing before it asks the index
-	bodyCost  = 40     // index rows that can be read while one body is
+	walkChunk = 4096    // index rows read at once when most are passed over
+	amongMost = 100_000 // candidates of one condition that may be held as a set
+	patience  = 300     // bodies that a walk may expect to read for nothing before it asks the index
+	bodyCost  = 40      // index rows that can be read while one body is
 )
 
 // runSource goes through an index. A resource that stands there under several keys is shown at the first of those that
@@ -49,8 +49,9 @@ func (f *finder) runSource(p *plan, src *source, after *place, desc bool, visit 
 			return err
 		}
 		from = &last
-		if p.hopeless(looked, shown) {
-			if err := f.narrow(p, src); err != nil {
+		if waste := p.waste(looked, shown); waste > patience {
+			p.tried = looked
+			if err := f.narrow(p, src, waste*bodyCost/2); err != nil {
 				return err
 			}
 		}
@@ -88,20 +89,24 @@ func (f *finder) showAll(p *plan, list []resident, visit func(*subject, resident
 	return true, nil
 }
 
-// hopeless reports whether a walk would read too many bodies for what it finds, going by what it has found.
-func (p *plan) hopeless(looked, shown int) bool {
-	if p.tried || looked < 3*firstChunk {
-		return false
+// waste is how many bodies a walk would still read, going by what it has found. It is asked now and then, while the index has
+// not been.
+func (p *plan) waste(looked, shown int) int {
+	if p.among != nil || looked < 3*firstChunk || looked < 4*p.tried {
+		return 0
 	}
 	if p.want == 0 {
-		return shown < looked/2
+		if shown > looked/2 {
+			return 0
+		}
+		return 4 * looked
 	}
-	return (p.want-shown)*looked/max(shown, 1) > patience
+	return (p.want - shown) * looked / max(shown, 1)
 }
 
-// narrow asks the index for all that satisfies each condition, where that is not too many, and keeps what is common.
-func (f *finder) narrow(p *plan, walked *source) error {
-	p.tried = true
+// narrow asks the index for all that satisfies each condition, where that is not more than most rows, and keeps what is common.
+func (f *finder) narrow(p *plan, walked *source, most int) error {
+	most = min(most, amongMost)
 	var order []*planned
 	for _, pc := range p.conds {
 		if pc.src == nil || pc.src == walked || len(pc.src.parts) > mostParts {
@@ -109,12 +114,12 @@ func (f *finder) narrow(p *plan, walked *source) error {
 		}
 		var err error
 		if pc.est > listMost {
-			pc.est, err = f.count(pc.src, amongMost+1)
+			pc.est, err = f.count(pc.src, most+1)
 		}
 		if err != nil {
 			return err
 		}
-		if pc.est <= amongMost {
+		if pc.est <= most {
 			order = append(order, pc)
 		}
 	}
@@ -143,13 +148,21 @@ func (f *finder) spots(s *source) (*spots, error) {
 	}
 	set := newSpots()
 	for _, p := range s.parts {
-		rows, err := f.tx.Query(`SELECT lane, rid FROM `+p.table+` WHERE `+p.where, p.args...)
+		columns := `lane, rid`
+		if f.r.db.Lanes() == 1 {
+			columns = `rid`
+		}
+		rows, err := f.tx.Query(`SELECT `+columns+` FROM `+p.table+` WHERE `+p.where, p.args...)
 		if err != nil {
 			return nil, err
 		}
 		var r resident
+		into := []any{&r.lane, &r.rid}
+		if columns == `rid` {
+			into = into[1:]
+		}
 		for rows.Next() {
-			if err := rows.Scan(&r.lane, &r.rid); err != nil {
+			if err := rows.Scan(into...); err != nil {
 				return nil, err
 			}
 			set.add(r.lane, r.rid)
@@ -172,7 +185,7 @@ func (f *finder) walkOrRank(p *plan) error {
 		return err
 	}
 	if n := int64(len(p.list)); n*bodyCost > all/n*int64(p.want) {
-		p.drive, p.among, p.tried = driveSort, spotsOf(p.list), true
+		p.drive, p.among = driveSort, spotsOf(p.list)
 	}
 	return nil
 }
@@ -205,8 +218,8 @@ func (f *finder) runMissing(p *plan, src *source, after *place, visit visit) err
 	rest := *p
 	rest.sort = nil
 	rest.conds = append(slices.Clone(p.conds), &planned{c: &cond{code: p.sort[0].code, form: formMissing, values: []value{{missing: true}}}})
-	if !rest.tried {
-		if err := f.narrow(&rest, src); err != nil {
+	if rest.among == nil {
+		if err := f.narrow(&rest, src, amongMost); err != nil {
 			return err
 		}
 	}

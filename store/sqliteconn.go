@@ -275,6 +275,11 @@ func scanColumn(s *sqlite3.Stmt, i int, dest any) error {
 			*d = append([]byte{}, s.ColumnRawBlob(i)...)
 			return nil
 		}
+	case *Lane:
+		if t == sqlite3.INTEGER {
+			*d = Lane(s.ColumnInt64(i))
+			return nil
+		}
 	case *int:
 		if t == sqlite3.INTEGER {
 			*d = int(s.ColumnInt64(i))
