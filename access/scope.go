@@ -95,6 +95,26 @@ func (s Scope) Where(c Columns, typ string) (cond string, args []any) {
 	return q.text, q.args
 }
 
+// Plain reports whether every row of a type that neither carries a label nor stands in a restricted chart may be seen. Whoever
+// counts then needs to ask only about the others: the labelled ones, and those in the charts that Restricted lists.
+func (s Scope) Plain(typ string) bool {
+	if s.p == nil {
+		return false
+	}
+	t := s.p.table(typ)
+	for _, ok := range t.filed[0] {
+		if !ok {
+			return false
+		}
+	}
+	return t.unfiled[0] && t.person == ""
+}
+
+// Restricted is a query for the lane and chart of every chart in the tenant that has been restricted.
+func (s Scope) Restricted() (query string, args []any) {
+	return `SELECT lane, chart FROM access_restriction WHERE tenant = ?`, []any{s.Tenant().String()}
+}
+
 // Disclose marks a row as shown; Gate.Account then writes one entry per chart.
 func (s Scope) Disclose(place Place) {
 	if s.p == nil {

@@ -208,57 +208,6 @@ func (f *finder) totals(page *Page, q Query, types []string, cur, next cursor) e
 	return nil
 }
 
-// total counts what satisfies conds: in SQL where the index tells all, else by reading bodies within the limits.
-func (f *finder) total(typ string, conds []cond) (int64, error) {
-	p, none, err := f.plan(typ, conds, nil, 0)
-	if err != nil || none {
-		return 0, err
-	}
-	var n int64
-	if !f.countable(p) {
-		err := f.run(p, nil, func(*subject, place) (bool, error) { n++; return true, nil })
-		return n, err
-	}
-	cond, args := f.visible(p)
-	from := `record_resource r`
-	if p.drive >= 0 {
-		from = ``
-		var more []any
-		for i, part := range p.conds[p.drive].src.parts {
-			if i > 0 {
-				from += ` UNION `
-			}
-			from += `SELECT lane, rid FROM ` + part.table + ` WHERE ` + part.where
-			more = append(more, part.args...)
-		}
-		from = `(` + from + `) AS d JOIN record_resource r ON r.lane = d.lane AND r.rid = d.rid`
-		args = append(more, args...)
-		if len(p.conds[p.drive].src.parts) == 1 {
-			cond += ` GROUP BY r.lane, r.rid`
-			from, cond = `(SELECT 1 FROM `+from+` WHERE `+cond+`) AS g`, `1 = 1`
-		}
-	}
-	err = f.tx.QueryRow(`SELECT count(*) FROM `+from+` WHERE `+cond, args...).Scan(&n)
-	return n, err
-}
-
-// countable reports whether SQL alone tells what satisfies a plan: it is driven by an index or by everything, and each
-// condition is either the drive, exactly, or a few exact hashes.
-func (f *finder) countable(p *plan) bool {
-	if p.drive == driveList || p.drive >= 0 && len(p.conds[p.drive].src.parts) > mostParts {
-		return false
-	}
-	for i, pc := range p.conds {
-		if i == p.drive && pc.src.exact {
-			continue
-		}
-		if pc.hashes == nil || !pc.exactHash() || i == p.drive || len(pc.hashes.params)*len(pc.hashes.list) > 20 {
-			return false
-		}
-	}
-	return true
-}
-
 // matches finds up to most matches of a query for a conditional write.
 func (r *Records) matches(tx *store.Tx, s access.Scope, q Query, most int) ([]Version, error) {
 	f := r.finder(tx, s)

@@ -301,3 +301,44 @@ func TestPagesAreStableWhileTheRecordChanges(t *testing.T) {
 		}
 	})
 }
+
+// Totals tell nobody how many there are whom they may not see, whether the index counts or bodies do.
+func TestTotalsCountWhatTheScopeShows(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for i := range 9 {
+			secret := ""
+			if i%3 == 0 {
+				secret = `"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},`
+			}
+			w.put(`{"resourceType":"Patient","id":"t%d",%s"name":[{"family":"Quill","given":["Quillan","Ada"]},{"family":"Quillfeather"}],"gender":"female","birthDate":"1970"}`, i, secret)
+		}
+		if _, err := w.do(record.Change{Verb: record.Delete, Ref: ref("Patient", "t1")}); err != nil {
+			t.Fatal(err)
+		}
+		clerk := w.as(access.Principal{ID: "c", Name: "C", Role: access.Clerk, Organisation: hospital, Tenants: []ident.ODSCode{hospital}})
+		for query, all := range map[string]int64{"_total=accurate": 8, "gender=female&_total=accurate": 8, "family=quill&_total=accurate": 8,
+			"name=quill&_total=accurate": 8, "birthdate=1970&_total=accurate": 8, "family=quill&gender=female&_total=accurate": 8, "gender=male&_total=accurate": 0} {
+			for who, want := range map[*world]int64{w: all, clerk: min(all, 5)} {
+				s, err := w.gate.DecideSet(context.Background(), who.who, access.Search, hospital, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values, err := url.ParseQuery(query + "&_count=1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				q, _, err := w.recs.ParseQuery("Patient", values, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				page, err := w.recs.Search(context.Background(), s, q)
+				if err != nil {
+					t.Fatalf("%s: %v", query, err)
+				}
+				if page.Total == nil || *page.Total != want {
+					t.Errorf("%s as %s: total %v, want %d", query, who.who.Role, page.Total, want)
+				}
+			}
+		}
+	})
+}

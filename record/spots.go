@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/openspine/openspine/store"
@@ -61,11 +62,21 @@ func (s *spots) has(lane store.Lane, rid int64) bool {
 
 // and is what is in both.
 func (s *spots) and(other *spots) *spots {
+	if len(other.pages) < len(s.pages) {
+		s, other = other, s
+	}
 	both := newSpots()
-	for _, r := range s.list() {
-		if other.has(r.lane, r.rid) {
-			both.add(r.lane, r.rid)
+	for k, page := range s.pages {
+		with := other.pages[k]
+		if with == nil {
+			continue
 		}
+		common := new([spotWords]uint64)
+		for i := range page {
+			common[i] = page[i] & with[i]
+			both.n += bits.OnesCount64(common[i])
+		}
+		both.pages[k] = common
 	}
 	return both
 }
