@@ -61,12 +61,12 @@ func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (
 	if chart == "" {
 		return 0, nil
 	}
-	kind, ok := r.words.kind(tenant.String(), "Patient")
-	if !ok {
-		return 0, nil
+	kind, ok, err := r.words.kindIn(tx, tenant.String(), "Patient")
+	if err != nil || !ok {
+		return 0, err
 	}
 	var label access.Label
-	err := tx.QueryRow(`SELECT label FROM record_resource WHERE lane = ? AND kind = ? AND id = ?`,
+	err = tx.QueryRow(`SELECT label FROM record_resource WHERE lane = ? AND kind = ? AND id = ?`,
 		r.db.LaneOf(tenant.String(), chart), kind, chart).Scan(&label)
 	if fault.Is(err, fault.NotFound) {
 		return 0, nil

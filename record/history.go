@@ -198,6 +198,9 @@ func (r *Records) HistoryOf(ctx context.Context, s access.Scope, types []string,
 	}
 	page := HistoryPage{Total: -1}
 	err = r.db.Read(ctx, func(tx *store.Tx) error {
+		if err := r.words.catchUp(tx); err != nil {
+			return err
+		}
 		var all []Version
 		for kind, ref := range r.kindsOf(s, types) {
 			list, err := r.historyOfKind(tx, s, kind, ref, p, cur)

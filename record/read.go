@@ -63,12 +63,15 @@ func kindRef(word string) (Ref, error) {
 // find is the row of a resource; fault.NotFound, in access's words, when there never was one.
 func (r *Records) find(tx *store.Tx, ref Ref) (row, error) {
 	w := row{ref: ref}
-	kind, ok := r.words.kind(ref.Tenant.String(), ref.Type)
+	kind, ok, err := r.words.kindIn(tx, ref.Tenant.String(), ref.Type)
+	if err != nil {
+		return w, err
+	}
 	if !ok {
 		return w, access.NotHere()
 	}
 	lane := r.idLane(ref)
-	err := tx.QueryRow(`SELECT `+rowColumns+` FROM record_resource r WHERE r.lane = ? AND r.kind = ? AND r.id = ?`,
+	err = tx.QueryRow(`SELECT `+rowColumns+` FROM record_resource r WHERE r.lane = ? AND r.kind = ? AND r.id = ?`,
 		lane, kind, ref.ID).Scan(w.fields()...)
 	if !fault.Is(err, fault.NotFound) {
 		return w, err
@@ -86,11 +89,14 @@ func (r *Records) find(tx *store.Tx, ref Ref) (row, error) {
 // load is a resource's row and its current version, in one statement where the id's lane is the resource's own.
 func (r *Records) load(tx *store.Tx, ref Ref) (Version, row, error) {
 	w, s := row{ref: ref}, stored{}
-	kind, ok := r.words.kind(ref.Tenant.String(), ref.Type)
+	kind, ok, err := r.words.kindIn(tx, ref.Tenant.String(), ref.Type)
+	if err != nil {
+		return Version{}, w, err
+	}
 	if !ok {
 		return Version{}, w, access.NotHere()
 	}
-	err := tx.QueryRow(`SELECT `+rowColumns+`, `+versionColumns+` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq
+	err = tx.QueryRow(`SELECT `+rowColumns+`, `+versionColumns+` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq
 		WHERE r.lane = ? AND r.kind = ? AND r.id = ?`, r.idLane(ref), kind, ref.ID).Scan(append(w.fields(), s.fields()...)...)
 	var v Version
 	switch {

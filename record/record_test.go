@@ -159,3 +159,30 @@ func isKind(t testing.TB, err error, k fault.Kind) {
 		t.Errorf("want %v, got %v", k, err)
 	}
 }
+
+// Several processes may share a PostgreSQL database: what one of them writes for the first time, the others find.
+func TestAnotherProcessFindsWhatIsNew(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		there := *w
+		var err error
+		if there.recs, err = record.Open(context.Background(), record.Options{DB: w.db}); err != nil {
+			t.Fatal(err)
+		}
+		defer there.recs.Close()
+		w.put(`{"resourceType":"Patient","id":"p","name":[{"family":"Lister"}]}`)
+		if _, err := there.read(ref("Patient", "p")); err != nil {
+			t.Errorf("the other process does not find it by its id: %v", err)
+		}
+		w.put(`{"resourceType":"Patient","id":"q","birthDate":"1970-01-01"}`)
+		w.put(`{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/q"}}`)
+		for query, want := range map[string]int{"Patient?family=lister": 1, "Patient?birthdate=1970": 1, "Patient?_sort=birthdate": 2, "Observation?patient=q": 1} {
+			page, err := there.find(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Matches) != want {
+				t.Errorf("%s finds %d in the other process, want %d", query, len(page.Matches), want)
+			}
+		}
+	})
+}

@@ -38,6 +38,9 @@ func (r *Records) Search(ctx context.Context, s access.Scope, q Query) (Page, er
 
 // SearchTx is Search within a transaction, disclosing nothing: for what a service looks up for itself.
 func (r *Records) SearchTx(tx *store.Tx, s access.Scope, q Query) (Page, error) {
+	if err := r.words.catchUp(tx); err != nil {
+		return Page{}, err
+	}
 	f := r.finder(tx, s)
 	bound := f.tenant.String() + " " + s.Principal().ID + " " + q.text
 	cur, err := r.openCursor(q.Cursor, bound)
@@ -210,6 +213,9 @@ func (f *finder) totals(page *Page, q Query, types []string, cur, next cursor) e
 
 // matches finds up to most matches of a query for a conditional write.
 func (r *Records) matches(tx *store.Tx, s access.Scope, q Query, most int) ([]Version, error) {
+	if err := r.words.catchUp(tx); err != nil {
+		return nil, err
+	}
 	f := r.finder(tx, s)
 	var found []Version
 	_, err := f.stretch(q, q.Type, nil, 1<<62, most, func(v Version, _ place) { found = append(found, v) })

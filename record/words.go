@@ -37,35 +37,52 @@ type words struct {
 	word map[int64]map[int64]string // space → num → word
 
 	params map[string][]int64 // "tenant/type/code" → numbers in every edition
+	top    map[int64]int64    // space → the highest number seen
 }
 
 func newWords(db *store.DB) *words {
-	return &words{db: db, lane: db.LaneOf("", "record words"), num: map[wordKey]int64{}, word: map[int64]map[int64]string{}, params: map[string][]int64{}}
+	return &words{db: db, lane: db.LaneOf("", "record words"), num: map[wordKey]int64{}, word: map[int64]map[int64]string{}, params: map[string][]int64{}, top: map[int64]int64{}}
 }
 
 // load reads every word; there are a few thousand.
 func (w *words) load(ctx context.Context) error {
 	return w.db.Read(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(`SELECT space, num, word FROM record_word WHERE lane = ?`, w.lane)
-		if err != nil {
+		return w.take(tx, `SELECT space, num, word FROM record_word WHERE lane = ?`, w.lane)
+	})
+}
+
+// catchUp reads the kinds and parameters that another process has given numbers since. Words are committed before what uses
+// them, so a transaction that has caught up knows the words of every row that it can see.
+func (w *words) catchUp(tx *store.Tx) error {
+	w.mu.RLock()
+	kinds, params := w.top[spaceKind], w.top[spaceParam]
+	w.mu.RUnlock()
+	return w.take(tx, `SELECT space, num, word FROM record_word WHERE lane = ? AND space = ? AND num > ?
+		UNION ALL SELECT space, num, word FROM record_word WHERE lane = ? AND space = ? AND num > ?`,
+		w.lane, int64(spaceKind), kinds, w.lane, int64(spaceParam), params)
+}
+
+func (w *words) take(tx *store.Tx, query string, args ...any) error {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var space, num int64
+		var word string
+		if err := rows.Scan(&space, &num, &word); err != nil {
 			return err
 		}
-		for rows.Next() {
-			var space, num int64
-			var word string
-			if err := rows.Scan(&space, &num, &word); err != nil {
-				return err
-			}
-			w.keep(space, num, word)
-		}
-		return rows.Err()
-	})
+		w.keep(space, num, word)
+	}
+	return rows.Err()
 }
 
 func (w *words) keep(space, num int64, word string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.num[wordKey{space, word}] = num
+	w.top[space] = max(w.top[space], num)
 	if w.word[space] == nil {
 		w.word[space] = map[int64]string{}
 	}
@@ -206,6 +223,18 @@ func kindWord(tenant, typ string) string { return tenant + "/" + typ }
 // kind is the number of a tenant's resource type, if anything was ever prepared for it.
 func (w *words) kind(tenant, typ string) (int64, bool) {
 	return w.known(spaceKind, kindWord(tenant, typ))
+}
+
+// kindIn is kind in a transaction, which also knows what another process has added.
+func (w *words) kindIn(tx *store.Tx, tenant, typ string) (int64, bool, error) {
+	if n, ok := w.kind(tenant, typ); ok {
+		return n, true, nil
+	}
+	if err := w.catchUp(tx); err != nil {
+		return 0, false, err
+	}
+	n, ok := w.kind(tenant, typ)
+	return n, ok, nil
 }
 
 // actorNum numbers who writes: 48 bits of a hash over id and name.
