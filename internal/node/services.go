@@ -66,7 +66,7 @@ func (n *Node) assemble(ctx context.Context) error {
 	if err := n.prepareServices(ctx); err != nil {
 		return err
 	}
-	if n.trace, err = newTracer(ctx, n.cfg.OTLP, n.cfg.Name); err != nil {
+	if n.trace, err = newTracer(ctx, n.cfg.OTLP, n.cfg.Name, n.log); err != nil {
 		return err
 	}
 	if n.edge, err = newEdge(n, n.services); err != nil {

@@ -2,9 +2,13 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -23,14 +27,23 @@ type tracer struct {
 	tracer   trace.Tracer
 }
 
-// newTracer sends to the OTLP/HTTP collector at url, for example http://127.0.0.1:4318; empty means nil.
-func newTracer(ctx context.Context, url, name string) (*tracer, error) {
-	if url == "" {
+// newTracer sends to an OTLP/HTTP collector, for example http://127.0.0.1:4318; empty means nil.
+// What goes wrong on the way there is logged: nobody's request waits for it.
+func newTracer(ctx context.Context, collector, name string, log *slog.Logger) (*tracer, error) {
+	if collector == "" {
 		return nil, nil //nolint:nilnil // no collector, no tracer; every method of a nil tracer does nothing
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url))
+	where, err := url.Parse(collector)
+	if err != nil || (where.Scheme != "http" && where.Scheme != "https") || where.Host == "" {
+		return nil, fault.New(fault.Invalid, "otlp: %q is not the URL of a collector; one is http://127.0.0.1:4318", collector)
+	}
+	if strings.Trim(where.Path, "/") == "" {
+		where.Path = "/v1/traces" // OTLP specification, OTLP/HTTP request
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces cannot be sent", "cause", err) }))
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(where.String()))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "otlp: %q is not the URL of a collector: %v", url, err)
+		return nil, fault.Wrap(err, fault.Invalid, "otlp: %s cannot be used: %v", collector, err)
 	}
 	about := resource.NewSchemaless(attribute.String("service.name", "openspine"), attribute.String("service.instance.id", name))
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter, sdk.WithBatchTimeout(time.Second)), sdk.WithResource(about))
