@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -109,8 +110,21 @@ type AlertPage struct {
 	Waiting int    // how many wait in all
 }
 
-// Alerts lists the alerts that concern p's organisation: about people in its records, or raised by its staff, in any
-// records. Errors: fault.Forbidden for a role that does not review; fault.Invalid for a foreign cursor.
+// concerns is the condition on access_alert for what p reviews: alerts about people in the records of p's organisation, or
+// raised by its staff in any records, and the same for each of p's Tenants.
+func concerns(p Principal) (cond string, args []any) {
+	marks := ""
+	for i, t := range append([]ident.ODSCode{p.Organisation}, p.Tenants...) {
+		if i > 0 {
+			marks += ", "
+		}
+		marks, args = marks+"?", append(args, t.String())
+	}
+	return "(tenant IN (" + marks + ") OR organisation IN (" + marks + "))", append(args, args...)
+}
+
+// Alerts lists the alerts that concern p's organisation or one of p's Tenants: about people in its records, or raised by
+// its staff, in any records. Errors: fault.Forbidden for a role that does not review; fault.Invalid for a foreign cursor.
 func (g *Gate) Alerts(ctx context.Context, p Principal, q AlertQuery) (AlertPage, error) {
 	grant, err := g.Decide(ctx, p, Search, Place{Tenant: p.Organisation, Type: TypeAlert})
 	if err != nil {
@@ -122,9 +136,8 @@ func (g *Gate) Alerts(ctx context.Context, p Principal, q AlertQuery) (AlertPage
 	if q.Limit < 1 || q.Limit > 200 {
 		return AlertPage{}, fault.New(fault.Invalid, "A page holds 1 to 200 alerts.")
 	}
-	mine := `(tenant = ? OR organisation = ?)`
-	args := []any{p.Organisation.String(), p.Organisation.String()}
-	cond, condArgs := mine, append([]any{}, args...)
+	mine, args := concerns(p)
+	cond, condArgs := mine, slices.Clone(args)
 	if q.Waiting {
 		cond += ` AND reviewed_at = 0`
 	}
@@ -192,7 +205,7 @@ func readAlerts(tx *store.Tx, cond string, args ...any) ([]Alert, error) {
 	return list, rows.Err()
 }
 
-// AlertByID is one alert. Errors: as Alerts; fault.NotFound when it does not concern p's organisation.
+// AlertByID is one alert. Errors: as Alerts; fault.NotFound when it does not concern p.
 func (g *Gate) AlertByID(ctx context.Context, p Principal, id string) (Alert, error) {
 	grant, err := g.Decide(ctx, p, Read, Place{Tenant: p.Organisation, Type: TypeAlert})
 	if err != nil {
@@ -214,7 +227,8 @@ func alertIn(tx *store.Tx, p Principal, id string) (Alert, error) {
 	if err != nil {
 		return Alert{}, err
 	}
-	list, err := readAlerts(tx, `lane = ? AND id = ? AND (tenant = ? OR organisation = ?)`, lane, n, p.Organisation.String(), p.Organisation.String())
+	mine, args := concerns(p)
+	list, err := readAlerts(tx, `lane = ? AND id = ? AND `+mine, append([]any{lane, n}, args...)...)
 	if err != nil {
 		return Alert{}, err
 	}

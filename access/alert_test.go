@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/store/storetest"
@@ -110,6 +111,16 @@ func TestAClaimedRelationshipOpensTheChartAndIsReviewed(t *testing.T) {
 		elsewhere.Organisation = pharmacy
 		if err := w.gate.Acknowledge(ctx, elsewhere, first.Alerts[0].ID, access.Justified, ""); !fault.Is(err, fault.NotFound) {
 			t.Errorf("another organisation's officer reviewed it: %v", err)
+		}
+		if page, err := w.gate.Alerts(ctx, elsewhere, access.AlertQuery{}); err != nil || len(page.Alerts) != 0 {
+			t.Errorf("another organisation's officer sees: %+v %v", page, err)
+		}
+		elsewhere.Tenants = []ident.ODSCode{ident.MustODSCode("A99"), hospital}
+		if page, err := w.gate.Alerts(ctx, elsewhere, access.AlertQuery{}); err != nil || len(page.Alerts) != 3 || page.Waiting != 3 {
+			t.Errorf("an officer for several organisations sees: %+v %v", page, err)
+		}
+		if err := w.gate.Acknowledge(ctx, elsewhere, first.Alerts[0].ID, access.Justified, "On the referral"); err != nil {
+			t.Errorf("an officer for several organisations reviewed it: %v", err)
 		}
 		if err := w.gate.Acknowledge(ctx, officer(), "zzz", access.Justified, ""); !fault.Is(err, fault.NotFound) {
 			t.Errorf("no such alert: %v", err)

@@ -18,7 +18,8 @@ type bond struct {
 func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, purpose string) facts {
 	f := facts{user: p.ID, organisation: p.Organisation.String(), tenant: pl.Tenant.String(), typ: pl.Type,
 		purpose: purpose, role: p.Role, action: a}
-	home := !p.Organisation.IsZero() && pl.Tenant == p.Organisation
+	home := !p.Organisation.IsZero() && pl.Tenant == p.Organisation ||
+		p.Role == PrivacyOfficer && slices.Contains(p.Tenants, pl.Tenant) // one officer may be that of several organisations
 	here := pl.Tenant.IsZero() || home || slices.Contains(p.Tenants, pl.Tenant) ||
 		(pl.Tenant == nation && p.Role != SystemClient)
 	label := pl.Label | b.label

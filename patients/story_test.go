@@ -1,6 +1,7 @@
 package patients_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -136,6 +137,21 @@ func TestAStrangerWhoLooksAfterSomebodySaysSo(t *testing.T) {
 	doctor := w.signedIn(t, "hospital-east").get(chart)
 	doctor.sees(200, "I look after this person").get(chart+"/claim").sees(200, "24 hours")
 	doctor.send(chart+"/claim", "reason", "Referred by telephone today").sees(200, "is open to you for 24 hours", "Patient record", "Died")
+}
+
+func TestAClaimAtThePracticeReachesAPrivacyOfficer(t *testing.T) {
+	w := given(t)
+	chart := w.chart(t, "namesake-1", "Z99801")
+	gp := w.signedIn(t, "gp").get(chart + "/correct")
+	gp.send(chart+"/claim", "reason", "Back from another practice today").sees(200, "is open to you for 24 hours")
+
+	officer := w.signedIn(t, "privacy").get("/alerts")
+	officer.sees(200, "Back from another practice today", "Dr Amara Whitfield", "Larch Street Surgery")
+	page := officer.body[:strings.Index(officer.body, "Back from another practice today")]
+	alert := regexp.MustCompile(`/alerts/[^"?]+`).FindAllString(page, -1)
+	at := alert[len(alert)-1]
+	officer.get(at).sees(200, "Larch Street Surgery").send(at, "outcome", "justified", "note", "On the list of new patients").sees(200, "Your review is saved")
+	officer.get("/account?tenant=Z99801&person="+chart[strings.LastIndex(chart, "/")+1:]).sees(200, "Reason given: Back from another practice today")
 }
 
 func TestAPatientSeesTheirRecordAndWhoLooked(t *testing.T) {

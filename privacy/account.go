@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -23,7 +24,8 @@ type searchView struct {
 	Unsealed int
 }
 
-// search searches the account. A privacy officer sees their own organisation's records; an auditor sees the whole of it.
+// search searches the account. A privacy officer sees the records of one of their organisations at a time; an auditor sees
+// the whole of it.
 func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
 	filters, state, err := account.Read(r)
@@ -34,8 +36,18 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 	place := access.Place{Type: access.TypeAccount}
 	v.Whose = web.Text(ctx, "privacy.account.whole")
 	if p.Role == access.PrivacyOfficer {
-		place.Tenant, v.Filters.Query.Tenant = p.Organisation, p.Organisation
-		v.Whose = web.Text(ctx, "privacy.account.whose", o.nameOf(p.Organisation))
+		whose := p.Organisation
+		for _, t := range p.Tenants {
+			v.Tenants = append(v.Tenants, web.Option{Value: t.String(), Text: o.nameOf(t)})
+			if t.String() == state.Filter("tenant") {
+				whose = t
+			}
+		}
+		if len(v.Tenants) > 0 && !slices.Contains(p.Tenants, p.Organisation) {
+			v.Tenants = append(v.Tenants, web.Option{Value: p.Organisation.String(), Text: o.nameOf(p.Organisation)})
+		}
+		place.Tenant, v.Filters.Query.Tenant = whose, whose
+		v.Whose = web.Text(ctx, "privacy.account.whose", o.nameOf(whose))
 	} else {
 		o.tenants(ctx, &v, state.Filter("tenant"))
 	}
