@@ -109,8 +109,8 @@ func (f *finder) narrow(p *plan, walked *source, most int) error {
 	most = min(most, amongMost)
 	var order []*planned
 	for _, pc := range p.conds {
-		if pc.src == nil || pc.src == walked || len(pc.src.parts) > mostParts {
-			continue
+		if pc.src == nil || pc.src == walked || len(pc.src.parts) > mostParts || pc.est > max(most, listMost+1) {
+			continue // of no use, or counted before and found too many
 		}
 		var err error
 		if pc.est > listMost {
