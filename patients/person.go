@@ -98,7 +98,7 @@ func (p person) practice() string {
 	return strings.TrimPrefix(gp.Field("reference").String(), "Organization/")
 }
 
-// addressText is an address on one line.
+// addressText is an address on one line. A postcode is not broken over two: its space is one that does not break.
 func addressText(a fhir.Node) string {
 	var parts []string
 	for l := range a.Field("line").Items() {
@@ -108,6 +108,9 @@ func addressText(a fhir.Node) string {
 	}
 	for _, name := range []string{"city", "postalCode"} {
 		if s := a.Field(name).String(); s != "" {
+			if name == "postalCode" {
+				s = strings.ReplaceAll(s, " ", "\u00a0")
+			}
 			parts = append(parts, s)
 		}
 	}
