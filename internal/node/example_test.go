@@ -60,9 +60,13 @@ func (s *recall) noticed(_ context.Context, tx *store.Tx, c record.Version) erro
 	if c.Deleted || c.Chart == "" {
 		return nil
 	}
-	pulse, err := strconv.ParseFloat(c.Resource.Get("valueQuantity.value").String(), 64)
+	beats := c.Resource.Get("valueQuantity.value")
+	if !beats.Exists() {
+		return nil
+	}
+	pulse, err := strconv.ParseFloat(beats.String(), 64)
 	if err != nil || pulse < 120 {
-		return nil // not a number of beats, or not too many
+		return err // what cannot be read is parked with its reason, and a person looks
 	}
 	lane := s.k.DB.LaneOf(c.Ref.Tenant.String(), c.Chart)
 	_, err = tx.Exec(`INSERT INTO recall_entry (lane, tenant, chart, result, at, overdue) VALUES (?, ?, ?, ?, ?, 0)
