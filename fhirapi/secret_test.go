@@ -107,3 +107,27 @@ func TestReferencesHereAreRelative(t *testing.T) {
 	c.do("PATCH", "Observation/o", `[{"op":"replace","path":"/subject/reference","value":"`+c.url+`/Patient/1"}]`, "Content-Type", "application/json-patch+json").wants(422)
 	c.put(strings.Replace(observation("elsewhere", "1", "71"), "Patient/1", "http://example.org/fhir/Patient/1", 1))
 }
+
+// "Servers SHOULD … keep tags and labels across updates" (https://hl7.org/fhir/R4/resource.html#Meta): a system that sends a person back
+// without meta does not lay them open; saying so does.
+func TestARestrictionOutlastsAnUpdateThatDoesNotMentionIt(t *testing.T) {
+	const label = `"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"%"}]},"identifier"`
+	w := newWorld(t, setting{})
+	loader := w.system().at(hospital)
+	colleague := w.as(principal(access.Clinician, "colleague")).at(hospital)
+	with := func(code string) string {
+		return strings.Replace(patient("secret", "Marsh"), `"identifier"`, strings.Replace(label, "%", code, 1), 1)
+	}
+	loader.put(with("R"))
+	colleague.do("GET", "Patient/secret", "").wants(404)
+	loader.put(patient("secret", "Marsh-Hill"))
+	colleague.do("GET", "Patient/secret", "").wants(404)
+	loader.do("PATCH", "Patient/secret", `[{"op":"add","path":"/gender","value":"female"}]`, "Content-Type", "application/json-patch+json").wants(200)
+	colleague.do("GET", "Patient/secret", "").wants(404)
+	loader.put(with("U"))
+	colleague.do("GET", "Patient/secret", "").wants(200)
+	loader.put(with("R"))
+	colleague.do("GET", "Patient/secret", "").wants(404)
+	loader.do("PATCH", "Patient/secret", `[{"op":"remove","path":"/meta/security"}]`, "Content-Type", "application/json-patch+json").wants(200)
+	colleague.do("GET", "Patient/secret", "").wants(200)
+}

@@ -56,6 +56,24 @@ func labelOf(res *fhir.Resource) access.Label {
 	return 0
 }
 
+// labelled is what the draft's resource is labelled with once it says res. Security labels last: content that says nothing
+// of security keeps the label that stands, and only content that names another, or a patch that takes it out, ends it
+// (https://hl7.org/fhir/R4/resource.html#Meta: labels and tags are kept across updates unless they are taken away).
+func (d *Draft) labelled(before, res *fhir.Resource) access.Label {
+	label := labelOf(res)
+	if d.was == nil || res.Get("meta.security").Exists() {
+		return label
+	}
+	if d.change.Verb == Patch && before != nil && before.Get("meta.security").Exists() {
+		return label
+	}
+	own := access.Sealed
+	if d.ref.Type == "Patient" {
+		own = access.Restricted
+	}
+	return label | d.was.label&own
+}
+
 // chartLabel is what hides the whole chart: the label of its Patient, as it stands in tx.
 func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (access.Label, error) {
 	if chart == "" {

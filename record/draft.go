@@ -281,7 +281,7 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 		if d.was != nil {
 			d.chart = d.was.chart
 		}
-	} else if err := r.newContent(ctx, d); err != nil {
+	} else if err := r.newContent(ctx, d, current); err != nil {
 		return err
 	}
 	if c.Verb == Patch && d.was.chart != d.chart {
@@ -298,7 +298,7 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 	return nil
 }
 
-func (r *Records) newContent(ctx context.Context, d *Draft) error {
+func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) error {
 	res := d.change.Resource
 	if d.ref.ID == "" {
 		id, err := r.newIDNear(d.ref.Tenant, chartOf(res, ""), d.ref.Type)
@@ -307,7 +307,12 @@ func (r *Records) newContent(ctx context.Context, d *Draft) error {
 		}
 		d.ref.ID = id
 	}
-	d.chart, d.label = chartOf(res, d.ref.ID), labelOf(res)
+	d.chart = chartOf(res, d.ref.ID)
+	var before *fhir.Resource
+	if current != nil {
+		before = current.Resource
+	}
+	d.label = d.labelled(before, res)
 	d.dict, d.packed = r.bodies.pack(res.JSON())
 	var err error
 	if d.rows, err = r.index.rows(ctx, d.ref.Tenant, d.kind, res); err != nil {

@@ -186,7 +186,7 @@ func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
 		return nil, err
 	}
 	again.change.Resource, again.claims = res, identifierValues(res)
-	if res.Type() != d.ref.Type || chartOf(res, d.ref.ID) != d.chart || labelOf(res) != d.label || !r.holdsClaims(d, again.claims) {
+	if res.Type() != d.ref.Type || chartOf(res, d.ref.ID) != d.chart || again.labelled(current.Resource, res) != d.label || !r.holdsClaims(d, again.claims) {
 		return nil, moved("it is about something else")
 	}
 	again.dict, again.packed = r.bodies.pack(res.JSON())
