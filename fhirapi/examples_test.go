@@ -2,6 +2,7 @@ package fhirapi_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -276,7 +277,7 @@ func canonical(t *testing.T, s string) string {
 	var out []string
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
