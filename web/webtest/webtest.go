@@ -199,13 +199,41 @@ func (p *Page) Do(actions ...chromedp.Action) {
 	}
 }
 
+// look runs actions that only read the page, again when the page is replaced by the next one while they do.
+func (p *Page) look(actions ...chromedp.Action) {
+	p.t.Helper()
+	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
+	defer timer.Stop()
+	err := chromedp.Run(p.ctx, actions...)
+	for range 5 {
+		if err == nil || !replaced(err) {
+			break
+		}
+		err = chromedp.Run(p.ctx, actions...)
+	}
+	if err != nil {
+		p.t.Fatalf("the browser could not go on: %v", err)
+	}
+}
+
+// replaced reports whether Chromium says that the document it was asked about has given way to another.
+func replaced(err error) bool {
+	for _, said := range []string{"Cannot find context with specified id", "Execution context was destroyed", "Inspected target navigated"} {
+		if strings.Contains(err.Error(), said) {
+			return true
+		}
+	}
+	return false
+}
+
 // Go opens another address in the same browser.
 func (p *Page) Go(address string) { p.t.Helper(); p.Do(chromedp.Navigate(address)) }
 
 // Click clicks the first element that the CSS selector finds and waits for the page that it may lead to.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.Do(chromedp.Click(selector, chromedp.ByQuery), chromedp.WaitReady("body", chromedp.ByQuery))
+	p.Do(chromedp.Click(selector, chromedp.ByQuery))
+	p.look(chromedp.WaitReady("body", chromedp.ByQuery))
 }
 
 // Submit clicks a button that leads to another page, and waits for that page.
@@ -241,7 +269,7 @@ func (p *Page) Press(keys string) { p.t.Helper(); p.Do(chromedp.KeyEvent(keys)) 
 func (p *Page) Text(selector string) string {
 	p.t.Helper()
 	var text string
-	p.Do(chromedp.Text(selector, &text, chromedp.ByQuery))
+	p.look(chromedp.Text(selector, &text, chromedp.ByQuery))
 	return text
 }
 
@@ -259,7 +287,7 @@ func (p *Page) Sees(texts ...string) {
 // Eval runs an expression of JavaScript in the page and decodes its answer, which may be a promise.
 func (p *Page) Eval(expression string, into any) {
 	p.t.Helper()
-	p.Do(chromedp.Evaluate(expression, into, func(e *runtime.EvaluateParams) *runtime.EvaluateParams {
+	p.look(chromedp.Evaluate(expression, into, func(e *runtime.EvaluateParams) *runtime.EvaluateParams {
 		return e.WithAwaitPromise(true)
 	}))
 }
@@ -267,7 +295,7 @@ func (p *Page) Eval(expression string, into any) {
 // Wait waits until an expression of JavaScript is true.
 func (p *Page) Wait(expression string) {
 	p.t.Helper()
-	p.Do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
+	p.look(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
 }
 
 // Allow grants the page permissions that a browser asks its reader for, such as clipboard-read and clipboard-write.
