@@ -155,6 +155,9 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, ctxRequest, id)
 }
 
+// RequestID is the name that WithRequestID gave the request, for answers that repeat it.
+func RequestID(ctx context.Context) string { return requestOf(ctx) }
+
 func requestOf(ctx context.Context) string {
 	id, _ := ctx.Value(ctxRequest).(string)
 	return id

@@ -7,6 +7,7 @@ package developer
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,11 @@ func (b *bench) view(ctx context.Context) view {
 	}
 	v.Routes = web.Table{ID: "routes", Caption: web.Text(ctx, "developer.routes"), Columns: []web.Column{{Text: web.Text(ctx, "developer.method"), Whole: true}, {Text: web.Text(ctx, "developer.path")}, {Text: web.Text(ctx, "developer.service")}, {Text: web.Text(ctx, "developer.rule")}}}
 	for _, s := range b.k.Services() {
-		for _, rt := range s.API {
+		apis := s.API
+		for _, p := range s.Published {
+			apis = slices.Concat(apis, p.Routes)
+		}
+		for _, rt := range apis {
 			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(rt.Method()), web.ShowCell(address(rt.Path())), web.Cell(s.Name), web.Cell(web.Text(ctx, "developer.rule-"+string(rt.Rule())))}})
 		}
 		for _, rt := range s.Pages {

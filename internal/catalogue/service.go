@@ -10,6 +10,8 @@ package catalogue
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -36,6 +38,8 @@ type Service struct {
 	API []Route
 	// Pages are routes whose failures are worded as pages for people.
 	Pages []Route
+	// Published are APIs that word their failures in a way of their own, as their published specification says.
+	Published []Published
 	// Watches are handed each change of the record, at least once and in the order of its lane, in a commit with the watch's own
 	// cursor. The name of a watch is kept for ever.
 	Watches []record.Watch
@@ -45,6 +49,32 @@ type Service struct {
 	Owns []Owned
 	// Links are what the home page and the developer's page offer.
 	Links []Link
+}
+
+// Published is an API with a wording of its own.
+type Published struct {
+	// Base is the path below which an address without a route is worded by Face too, for example /oauth2/; empty means none.
+	Base string
+	// Face words failures.
+	Face   Face
+	Routes []Route
+	// Foreign lets pages of other sites call these routes from a browser (CORS), for none of them looks at a session.
+	Foreign bool
+}
+
+// Face words failures in one protocol.
+type Face interface {
+	// Refuse writes err as the protocol says it.
+	Refuse(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Routes are all routes of the service, whoever words their failures.
+func (s Service) Routes() []Route {
+	all := slices.Concat(s.API, s.Pages)
+	for _, p := range s.Published {
+		all = append(all, p.Routes...)
+	}
+	return all
 }
 
 // Owned says that writes to a type in a tenant pass through the service's rule first.

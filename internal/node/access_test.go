@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +53,7 @@ func TestAccessTable(t *testing.T) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	seen := map[string]bool{}
 	for _, s := range r.n.Services() {
-		for _, rt := range slices.Concat(s.API, s.Pages) {
+		for _, rt := range s.Routes() {
 			if seen[rt.Pattern()] {
 				t.Errorf("two services have %s", rt.Pattern())
 			}

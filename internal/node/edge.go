@@ -27,12 +27,16 @@ type edge struct {
 	working *turnstile // requests
 	open    *turnstile // streams
 	scales  *scales
+	spoken  []spoken
 }
 
 // face words failures in one protocol.
-type face interface {
-	// Refuse writes err as the protocol says it.
-	Refuse(w http.ResponseWriter, r *http.Request, err error)
+type face = catalogue.Face
+
+// spoken is the face of every address below a base that no route has.
+type spoken struct {
+	base string
+	face face
 }
 
 // visit is what the edge knows of one request.
@@ -76,7 +80,12 @@ func newEdge(n *Node, services []catalogue.Service) (*edge, error) {
 		working: newTurnstile(l.AtOnce, l.CallerAtOnce), open: newTurnstile(l.Streams, l.CallerStreams), scales: &scales{limit: l.HeldBytes}}
 	for _, s := range services {
 		for _, rt := range s.API {
-			if err := e.lay(s, rt, e.asAPI(e.handler(rt, n.apiFace))); err != nil {
+			if err := e.lay(s, rt, e.asAPI(e.handler(rt, n.apiFace), n.apiFace)); err != nil {
+				return nil, err
+			}
+		}
+		for _, p := range s.Published {
+			if err := e.layPublished(s, p); err != nil {
 				return nil, err
 			}
 		}
@@ -87,6 +96,28 @@ func newEdge(n *Node, services []catalogue.Service) (*edge, error) {
 		}
 	}
 	return e, nil
+}
+
+// layPublished lays the routes of an API with a wording of its own.
+func (e *edge) layPublished(s catalogue.Service, p catalogue.Published) error {
+	if p.Base != "" {
+		e.spoken = append(e.spoken, spoken{p.Base, p.Face})
+	}
+	preflights := map[string]bool{}
+	for _, rt := range p.Routes {
+		h := e.asAPI(e.handler(rt, p.Face), p.Face)
+		if p.Foreign {
+			h = asForeign(e.handler(rt, p.Face))
+			if !preflights[rt.Path()] {
+				preflights[rt.Path()] = true
+				e.mux.HandleFunc("OPTIONS "+rt.Path(), preflight)
+			}
+		}
+		if err := e.lay(s, rt, h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lay is ServeMux.Handle, which panics when two patterns overlap and neither is the more specific.
@@ -232,6 +263,11 @@ func (e *edge) unrouted(w http.ResponseWriter, r *http.Request) {
 
 // faceFor guesses the protocol of a request that reached no route.
 func (e *edge) faceFor(r *http.Request) face {
+	for _, s := range e.spoken {
+		if strings.HasPrefix(r.URL.Path, s.base) {
+			return s.face
+		}
+	}
 	if strings.Contains(r.URL.Path, "/FHIR/") {
 		return e.node.apiFace
 	}
@@ -320,16 +356,40 @@ func (e *edge) account(r *http.Request) error {
 }
 
 // asAPI keeps a script or form of another site from calling an API in the name of whoever is signed in here.
-func (e *edge) asAPI(next http.Handler) http.Handler {
+func (e *edge) asAPI(next http.Handler, f face) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		if err := e.csrf.Check(r); err != nil {
 			v := visitOf(r)
 			v.err = fault.Wrap(err, fault.Forbidden, "This request came from another web site and was refused.")
-			e.node.apiFace.Refuse(w, r, v.err)
+			f.Refuse(w, r, v.err)
 			return
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// preflight tells a browser that a page of another site may call (Fetch section 3.2.2); it looks at nothing.
+func preflight(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID, X-Correlation-ID, If-Match, Prefer")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// asForeign lets the pages of other sites call an API that looks at no session (CORS, Fetch section 3.2): what the caller holds
+// is in the request itself.
+func asForeign(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "X-Request-ID, X-Correlation-ID, WWW-Authenticate, Retry-After")
+		r.Header.Del("Cookie")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -30,7 +30,7 @@ func TestServicesAreInTheReadme(t *testing.T) {
 		}
 		named := regexp.MustCompile(`(^|[ ,])` + regexp.QuoteMeta(s.Name) + `($|[ ,])`)
 		there := slices.ContainsFunc(cells, named.MatchString)
-		for _, rt := range slices.Concat(s.API, s.Pages) {
+		for _, rt := range s.Routes() {
 			there = there || slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, rt.Path()) })
 		}
 		if !there {
@@ -56,7 +56,7 @@ func TestSettingsAreInTheGuide(t *testing.T) {
 func TestRoutesGoByTheirRule(t *testing.T) {
 	r := serve(t, config(t.TempDir()), node.Options{})
 	for _, s := range r.n.Services() {
-		for _, rt := range slices.Concat(s.API, s.Pages) {
+		for _, rt := range s.Routes() {
 			if rt.Method() == "GET" && rt.Changes() {
 				t.Errorf("%s changes things on a GET", rt.Pattern())
 			}
