@@ -107,7 +107,8 @@ type Principal struct {
 	Tenants      []ident.ODSCode // whose records this principal may act in, beside the organisation's own
 	Scopes       []string        // what the token was granted (SMART v1 or v2); nil when there is no token or it is not limited
 	AuthMethod   string          // "session", "token", "open", "service"
-	SessionID    string
+	SessionID    string          // of the session, or of that from which the token was minted; the token's own jti when there was none
+	Edition      int64           // of a user's rights: how often they were changed or ended (see Gate.RevokeUser)
 }
 
 // Service is the principal as which a part of this node acts in one tenant, for example an importer.

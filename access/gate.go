@@ -47,6 +47,8 @@ type Gate struct {
 	opt   Options
 	rules *rules
 	flood flood
+
+	revoked revocations
 }
 
 // Open makes the gate of a node. Errors: fault.Invalid when a local policy permits, names what the schema does not

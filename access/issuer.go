@@ -54,15 +54,20 @@ func OpenIssuer(dir, name, audience string, c clock.Clock) (*Issuer, error) {
 	return i, nil
 }
 
-// Mint makes a token that speaks for p for a time; p.Scopes, when not nil, go into it.
+// Mint makes a token that speaks for p for a time; p.Scopes, when not nil, go into it. It ends early with the session that p
+// is signed in by, and with what the user p.ID of this node may do; p should therefore be as Gate.SessionOf or Gate.UserByID gave it just now.
+// Errors: fault.Forbidden when p is known by a token: a token does not prolong itself.
 func (i *Issuer) Mint(p Principal, lasts time.Duration) (string, error) {
+	if p.AuthMethod == "token" {
+		return "", fault.New(fault.Forbidden, "A token does not make another. Sign in, and make one there.")
+	}
 	if lasts <= 0 || lasts > tokenMaxLife {
 		return "", fault.New(fault.Invalid, "a token lives for a day at most")
 	}
 	now := i.clock.Now()
 	c := claims{Claims: jwt.Claims{Issuer: i.name, Subject: p.ID, Audience: jwt.Audience{i.audience}, ID: uuid.NewString(),
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(lasts))},
-		Name: p.Name, Role: p.Role, ODS: p.Organisation.String(), Patient: p.Person}
+		Name: p.Name, Role: p.Role, ODS: p.Organisation.String(), Patient: p.Person, Session: p.SessionID, Edition: p.Edition}
 	for _, t := range p.Tenants {
 		c.Tenants = append(c.Tenants, t.String())
 	}
@@ -76,7 +81,7 @@ func (i *Issuer) Mint(p Principal, lasts time.Duration) (string, error) {
 
 // Trust is this issuer for a Verifier.
 func (i *Issuer) Trust() Trust {
-	return Trust{Issuer: i.name, Keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+	return Trust{Issuer: i.name, Own: true, Keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
 		{Key: &i.key.PublicKey, KeyID: i.kid, Algorithm: string(jose.ES256), Use: "sig"}}}}
 }
 

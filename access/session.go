@@ -44,16 +44,13 @@ func (g *Gate) SignIn(ctx context.Context, userID, method, before string) (Sessi
 	secret := base64.RawURLEncoding.EncodeToString(raw)
 	lane, hash := g.sessionRow(secret)
 	lanes := []store.Lane{lane, g.accountLane(u.Principal, Place{})}
-	oldLane, oldHash := lane, []byte(nil)
 	if before != "" {
-		oldLane, oldHash = g.sessionRow(before)
-		lanes = append(lanes, oldLane)
+		lanes = append(lanes, g.sessionLanes(before)...)
 	}
-	err = g.db.Write(ctx, lanes, func(tx *store.Tx) error {
-		if oldHash != nil {
-			if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(oldLane), oldHash); err != nil {
-				return err
-			}
+	var ended int64
+	err = g.db.Write(ctx, lanes, func(tx *store.Tx) (err error) {
+		if ended, err = g.endSession(tx, before); err != nil {
+			return err
 		}
 		at := tx.At().UnixMicro()
 		if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND since < ?`, int64(lane), at-SessionMax.Microseconds()); err != nil {
@@ -68,6 +65,9 @@ func (g *Gate) SignIn(ctx context.Context, userID, method, before string) (Sessi
 	if err != nil {
 		return Session{}, err
 	}
+	if ended != 0 {
+		g.revoked.end(sessionID(before), ended)
+	}
 	return Session{secret, sessionPrincipal(u, secret)}, nil
 }
 
@@ -79,8 +79,13 @@ func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request s
 func sessionPrincipal(u User, secret string) Principal {
 	p := u.Principal
 	p.AuthMethod = "session"
-	p.SessionID = base64.RawURLEncoding.EncodeToString(sessionHash(secret)[:6])
+	p.SessionID = sessionID(secret)
 	return p
+}
+
+// sessionID names a session where its secret may not be seen; the tokens minted from it carry it as their sid.
+func sessionID(secret string) string {
+	return base64.RawURLEncoding.EncodeToString(sessionHash(secret)[:12])
 }
 
 func sessionHash(secret string) []byte {
@@ -138,16 +143,38 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 	return s, err
 }
 
-// SignOut ends a session; ending one that is not there is no error.
+// SignOut ends a session and every token that was minted from it; ending one that is not there is no error.
 func (g *Gate) SignOut(ctx context.Context, s Session) error {
-	lane, hash := g.sessionRow(s.Secret)
-	return g.db.Write(ctx, []store.Lane{lane, g.accountLane(s.Principal, Place{})}, func(tx *store.Tx) error {
-		n, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash)
-		if err != nil || n == 0 {
+	var ended int64
+	err := g.db.Write(ctx, append(g.sessionLanes(s.Secret), g.accountLane(s.Principal, Place{})), func(tx *store.Tx) (err error) {
+		if ended, err = g.endSession(tx, s.Secret); err != nil || ended == 0 {
 			return err
 		}
 		return g.appendSignIn(tx, s.Principal, actionSignOut, "", requestOf(ctx))
 	})
+	if err == nil && ended != 0 {
+		g.revoked.end(sessionID(s.Secret), ended)
+	}
+	return err
+}
+
+// sessionLanes are those that endSession needs.
+func (g *Gate) sessionLanes(secret string) []store.Lane {
+	lane, _ := g.sessionRow(secret)
+	return []store.Lane{lane, g.revokedLane(sessionID(secret))}
+}
+
+// endSession ends a session and revokes its tokens, until ended (µs since 1970); 0 when there is no such session.
+func (g *Gate) endSession(tx *store.Tx, secret string) (ended int64, err error) {
+	if secret == "" {
+		return 0, nil
+	}
+	lane, hash := g.sessionRow(secret)
+	n, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return g.revokeIn(tx, sessionID(secret), time.Time{})
 }
 
 // FormToken is what each form of a session's pages carries, beside the browser's own cross-origin protection.

@@ -37,16 +37,17 @@ type Verifier struct {
 	clock    clock.Clock
 	audience string
 	issuers  map[string]map[string]jose.JSONWebKey // iss → kid → key
+	own      map[string]bool                       // iss that speak for users of this node
 
-	mu      sync.RWMutex
-	known   map[[32]byte]knownToken
-	revoked map[string]bool
-	asOf    time.Time // of revoked
+	mu    sync.RWMutex
+	known map[[32]byte]*knownToken
 }
 
 type knownToken struct {
 	principal Principal
-	jti       string
+	jti, sid  string // as idOf gives them
+	user      string // of this node; "" when the issuer is another's
+	edition   int64  // of the user's rights when the token was minted
 	from, to  time.Time
 }
 
@@ -54,6 +55,9 @@ type knownToken struct {
 type Trust struct {
 	Issuer string
 	Keys   jose.JSONWebKeySet
+	// Own says that the subjects of its tokens are users of this node (Gate.PutUser): a token ends with what its user may do,
+	// and with the session that it was minted from.
+	Own bool
 }
 
 // NewVerifier makes the verifier of a node with one audience. Each key must be public, carry a kid, and be P-256 (ES256) or
@@ -63,7 +67,7 @@ func (g *Gate) NewVerifier(audience string, trust ...Trust) (*Verifier, error) {
 		return nil, fault.New(fault.Invalid, "a node's tokens have an audience")
 	}
 	v := &Verifier{gate: g, clock: g.opt.Clock, audience: audience, issuers: map[string]map[string]jose.JSONWebKey{},
-		known: map[[32]byte]knownToken{}, revoked: map[string]bool{}}
+		own: map[string]bool{}, known: map[[32]byte]*knownToken{}}
 	for _, t := range trust {
 		keys := map[string]jose.JSONWebKey{}
 		for _, k := range t.Keys.Keys {
@@ -75,7 +79,7 @@ func (g *Gate) NewVerifier(audience string, trust ...Trust) (*Verifier, error) {
 		if t.Issuer == "" || len(keys) == 0 {
 			return nil, fault.New(fault.Invalid, "a trusted issuer has a name and at least one key")
 		}
-		v.issuers[t.Issuer] = keys
+		v.issuers[t.Issuer], v.own[t.Issuer] = keys, t.Own
 	}
 	return v, nil
 }
@@ -107,38 +111,33 @@ type claims struct {
 	Tenants []string `json:"tenants,omitempty"`
 	Patient string   `json:"patient,omitempty"`
 	Scope   *string  `json:"scope,omitempty"`
+	Session string   `json:"sid,omitempty"`     // the session that it was minted from (OpenID Connect Front-Channel Logout 1.0 section 3)
+	Edition int64    `json:"edition,omitempty"` // of the user's rights
 }
 
-// Verify is who a bearer token speaks for. A token is checked fully once and then remembered until it expires or is
-// revoked. Errors: fault.Unauthenticated, which Challenge words for the WWW-Authenticate header (RFC 6750 section 3).
+// Verify is who a bearer token speaks for. A token is checked fully once and then remembered until it expires; that it was
+// revoked is noticed at once, and within refreshRevoked when another process of the same database did it.
+// Errors: fault.Unauthenticated, which Challenge words for the WWW-Authenticate header (RFC 6750 section 3).
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
 	if len(token) > tokenMaxBytes {
 		return Principal{}, invalidToken("the token is too long")
 	}
-	if err := v.refresh(ctx); err != nil {
+	now := v.clock.Now()
+	if err := v.gate.refresh(ctx, now); err != nil {
 		return Principal{}, err
 	}
-	now := v.clock.Now()
 	sum := sha256.Sum256([]byte(token))
 	v.mu.RLock()
 	k, ok := v.known[sum]
-	revoked := v.revoked[k.jti]
 	v.mu.RUnlock()
 	if !ok {
 		var err error
-		if k, err = v.check(token, now); err != nil {
+		if k, err = v.meet(ctx, token, sum, now); err != nil {
 			return Principal{}, err
 		}
-		v.mu.Lock()
-		if len(v.known) >= rememberTokens {
-			clear(v.known)
-		}
-		v.known[sum] = k
-		revoked = v.revoked[k.jti]
-		v.mu.Unlock()
 	}
 	switch {
-	case revoked:
+	case !v.gate.revoked.holds(k):
 		return Principal{}, invalidToken("the token was revoked")
 	case !now.Before(k.to):
 		return Principal{}, invalidToken("the token has expired")
@@ -146,6 +145,24 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 		return Principal{}, invalidToken("the token is not valid yet")
 	}
 	return k.principal, nil
+}
+
+// meet checks a token that is not remembered, and remembers it.
+func (v *Verifier) meet(ctx context.Context, token string, sum [32]byte, now time.Time) (*knownToken, error) {
+	k, err := v.check(token, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.gate.standing(ctx, &k); err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.known) >= rememberTokens {
+		clear(v.known)
+	}
+	v.known[sum] = &k
+	return &k, nil
 }
 
 // check is the full check of a token that is not remembered, expiry included.
@@ -198,11 +215,17 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 	case !c.Role.Known():
 		return knownToken{}, invalidToken("the role is not known")
 	}
-	k := knownToken{jti: c.Issuer + " " + c.ID, to: c.Expiry.Time().Add(tokenSkew)}
+	k := knownToken{jti: v.idOf(c.Issuer, c.ID), to: c.Expiry.Time().Add(tokenSkew)}
+	if v.own[c.Issuer] {
+		k.user, k.edition = c.Subject, c.Edition
+	}
 	if c.NotBefore != nil {
 		k.from = c.NotBefore.Time().Add(-tokenSkew)
 	}
 	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID}
+	if c.Session != "" {
+		p.SessionID, k.sid = c.Session, v.idOf(c.Issuer, c.Session)
+	}
 	var err error
 	if c.ODS != "" {
 		if p.Organisation, err = ident.ParseODSCode(c.ODS); err != nil {
@@ -224,45 +247,17 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 	return k, nil
 }
 
-// refreshRevoked is how old the list of revoked tokens may be; a revocation in this process counts at once.
-const refreshRevoked = 5 * time.Second
-
-func (v *Verifier) refresh(ctx context.Context) error {
-	now := v.clock.Now()
-	v.mu.RLock()
-	fresh := !v.asOf.IsZero() && now.Sub(v.asOf) < refreshRevoked && !now.Before(v.asOf)
-	v.mu.RUnlock()
-	if fresh {
-		return nil
+// idOf is under what a jti or sid is revoked. Those of this node stand by themselves; other issuers choose theirs, and so have
+// them beside their name, in which there is a space.
+func (v *Verifier) idOf(issuer, id string) string {
+	if v.own[issuer] {
+		return id
 	}
-	revoked := map[string]bool{}
-	err := v.gate.db.Read(ctx, func(tx *store.Tx) error {
-		clear(revoked)
-		rows, err := tx.Query(`SELECT jti FROM access_revoked WHERE until > ?`, now.UnixMicro())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var jti string
-			if err := rows.Scan(&jti); err != nil {
-				return err
-			}
-			revoked[jti] = true
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked, v.asOf = revoked, now
-	return nil
+	return issuer + " " + id
 }
 
-// Revoke ends a token before it expires, whoever holds it, and puts that on the account of by. A token that does not hold
-// needs no revocation and is an error.
+// Revoke ends a token before it expires, whoever holds it and whoever issued it, and puts that on the account of by. A token
+// that does not hold needs no revocation and is an error.
 func (v *Verifier) Revoke(ctx context.Context, by Principal, token string) error {
 	if _, err := v.Verify(ctx, token); err != nil {
 		return err
@@ -271,24 +266,7 @@ func (v *Verifier) Revoke(ctx context.Context, by Principal, token string) error
 	if err != nil {
 		return err
 	}
-	lane := v.gate.db.LaneOf("", "token/"+k.jti)
-	err = v.gate.db.Write(ctx, []store.Lane{lane, v.gate.accountLane(by, Place{})}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM access_revoked WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`INSERT INTO access_revoked (lane, jti, until) VALUES (?, ?, ?) ON CONFLICT (lane, jti) DO NOTHING`,
-			int64(lane), k.jti, k.to.UnixMicro()); err != nil {
-			return err
-		}
-		return v.gate.appendSignIn(tx, by, actionRevoke, "", requestOf(ctx))
-	})
-	if err != nil {
-		return err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.revoked[k.jti] = true
-	return nil
+	return v.gate.revoke(ctx, by, k.jti, k.to)
 }
 
 // bearer is why a token was refused, in the terms of RFC 6750 section 3.1.

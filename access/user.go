@@ -21,7 +21,8 @@ func (g *Gate) PutUser(ctx context.Context, u User) error {
 	return g.PutUsers(ctx, []User{u})
 }
 
-// PutUsers adds users or changes them, in one commit: what a node seeds.
+// PutUsers adds users or changes them, in one commit: what a node seeds. When what a user may do changes (role, organisation,
+// chart, tenants), the tokens that were minted for them end.
 func (g *Gate) PutUsers(ctx context.Context, users []User) error {
 	lanes := make([]store.Lane, len(users))
 	for i, u := range users {
@@ -38,33 +39,55 @@ func (g *Gate) PutUsers(ctx context.Context, users []User) error {
 	if len(users) == 0 {
 		return nil
 	}
-	return g.db.Write(ctx, lanes, func(tx *store.Tx) error {
+	changes := make([]change, len(users))
+	err := g.db.Write(ctx, lanes, func(tx *store.Tx) (err error) {
 		for i, u := range users {
-			var tenants []string
-			for _, t := range u.Tenants {
-				tenants = append(tenants, t.String())
-			}
-			_, err := tx.Exec(`INSERT INTO access_user (lane, id, name, role, organisation, person, tenants, demo, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)
-				ON CONFLICT (lane, id) DO UPDATE SET name = excluded.name, role = excluded.role, organisation = excluded.organisation,
-				person = excluded.person, tenants = excluded.tenants, demo = excluded.demo, ended = 0`,
-				int64(lanes[i]), u.ID, u.Name, string(u.Role), u.Organisation.String(), u.Person, strings.Join(tenants, " "), u.Demo)
-			if err != nil {
+			if changes[i], err = putUser(tx, lanes[i], u); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for i, u := range users {
+		g.revoked.change(u.ID, changes[i])
+	}
+	return nil
 }
 
-// EndUser stops a user from signing in, and ends their sessions at their next request.
+func putUser(tx *store.Tx, lane store.Lane, u User) (change, error) {
+	var tenants []string
+	for _, t := range u.Tenants {
+		tenants = append(tenants, t.String())
+	}
+	const other = `(access_user.role <> excluded.role OR access_user.organisation <> excluded.organisation OR access_user.person <> excluded.person
+		OR access_user.tenants <> excluded.tenants OR access_user.ended <> 0)`
+	at := tx.At().UnixMicro()
+	c := change{until: at + longestToken.Microseconds()}
+	err := tx.QueryRow(`INSERT INTO access_user (lane, id, name, role, organisation, person, tenants, demo, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)
+		ON CONFLICT (lane, id) DO UPDATE SET name = excluded.name, role = excluded.role, organisation = excluded.organisation,
+		person = excluded.person, tenants = excluded.tenants, demo = excluded.demo, ended = 0,
+		edition = access_user.edition + CASE WHEN `+other+` THEN 1 ELSE 0 END,
+		changed = CASE WHEN `+other+` THEN CAST(? AS BIGINT) ELSE access_user.changed END
+		RETURNING edition`,
+		int64(lane), u.ID, u.Name, string(u.Role), u.Organisation.String(), u.Person, strings.Join(tenants, " "), u.Demo, at).Scan(&c.edition)
+	return c, err
+}
+
+// EndUser stops a user from signing in, and ends their sessions and tokens at their next request.
 func (g *Gate) EndUser(ctx context.Context, id string) error {
-	return g.db.Write(ctx, []store.Lane{g.userLane(id)}, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE access_user SET ended = ? WHERE lane = ? AND id = ?`, tx.At().UnixMicro(), int64(g.userLane(id)), id)
-		if err == nil && n == 0 {
-			return fault.New(fault.NotFound, "There is no such user.")
-		}
+	var c change
+	err := g.db.Write(ctx, []store.Lane{g.userLane(id)}, func(tx *store.Tx) (err error) {
+		c, err = g.nextEdition(tx, id, `edition = edition + 1, ended = ?`, tx.At().UnixMicro())
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	g.revoked.change(id, c)
+	return nil
 }
 
 // UserByID is a user who may sign in. Errors: fault.NotFound.
@@ -98,7 +121,7 @@ func (g *Gate) DemoUsers(ctx context.Context) ([]User, error) {
 func (g *Gate) userLane(id string) store.Lane { return g.db.LaneOf("", "user/"+id) }
 
 func readUsers(tx *store.Tx, cond string, args ...any) ([]User, error) {
-	rows, err := tx.Query(`SELECT id, name, role, organisation, person, tenants, demo FROM access_user WHERE `+cond, args...)
+	rows, err := tx.Query(`SELECT id, name, role, organisation, person, tenants, demo, edition FROM access_user WHERE `+cond, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +130,7 @@ func readUsers(tx *store.Tx, cond string, args ...any) ([]User, error) {
 	for rows.Next() {
 		var u User
 		var organisation, tenants string
-		if err := rows.Scan(&u.ID, &u.Name, (*string)(&u.Role), &organisation, &u.Person, &tenants, &u.Demo); err != nil {
+		if err := rows.Scan(&u.ID, &u.Name, (*string)(&u.Role), &organisation, &u.Person, &tenants, &u.Demo, &u.Edition); err != nil {
 			return nil, err
 		}
 		if organisation != "" {
