@@ -128,9 +128,9 @@ func (a *api) historyEntry(r *http.Request, v record.Version) fhir.Value {
 	switch {
 	case v.Deleted:
 		method, status = "DELETE", "204"
-	case v.Ver == 1:
+	case v.Op == record.Created && v.Ver == 1 && !v.ByPut:
 		method, status = "POST", "201"
-	case v.Op == record.Created: // written again after it had been deleted
+	case v.Op == record.Created: // by an update: under a chosen id, or again after it had been deleted
 		status = "201"
 	}
 	at := v.Ref.String()

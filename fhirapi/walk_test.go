@@ -277,7 +277,8 @@ func TestHistory(t *testing.T) {
 
 	a := c.get("Patient/1/_history").wants(200).is("type", "history").is("total", "3").
 		is("entry.0.resource.name.0.family", "Three").is("entry.0.request.method", "PUT").is("entry.0.response.etag", `W/"3"`).
-		is("entry.2.request.method", "POST").is("entry.2.response.status", "201")
+		is("entry.2.request.method", "PUT").is("entry.2.request.url", "Patient/1").is("entry.2.response.status", "201").
+		is("entry.0.response.status", "200")
 	if !strings.HasPrefix(a.text("entry.0.fullUrl"), c.url+"/Patient/1") {
 		t.Error(a.text("entry.0.fullUrl"))
 	}
@@ -292,15 +293,15 @@ func TestHistory(t *testing.T) {
 		return ids
 	}
 	for path, want := range map[string][]string{
-		"Patient/1/_history?_count=1":                     {`PUT 1 W/"3"`, `PUT 1 W/"2"`, `POST 1 W/"1"`},
+		"Patient/1/_history?_count=1":                     {`PUT 1 W/"3"`, `PUT 1 W/"2"`, `PUT 1 W/"1"`},
 		"Patient/1/_history?_since=" + middle:             {`PUT 1 W/"3"`, `PUT 1 W/"2"`},
 		"Patient/1/_history?_at=" + middle:                {`PUT 1 W/"3"`, `PUT 1 W/"2"`},
-		"Patient/_history?_count=2":                       {`DELETE  W/"2"`, `PUT 1 W/"3"`, `POST 2 W/"1"`, `PUT 1 W/"2"`, `POST 1 W/"1"`},
-		"_history?_count=4":                               {`DELETE  W/"2"`, `PUT 1 W/"3"`, `POST o W/"1"`, `POST 2 W/"1"`, `PUT 1 W/"2"`, `POST 1 W/"1"`},
-		"Observation/_history":                            {`POST o W/"1"`},
+		"Patient/_history?_count=2":                       {`DELETE  W/"2"`, `PUT 1 W/"3"`, `PUT 2 W/"1"`, `PUT 1 W/"2"`, `PUT 1 W/"1"`},
+		"_history?_count=4":                               {`DELETE  W/"2"`, `PUT 1 W/"3"`, `PUT o W/"1"`, `PUT 2 W/"1"`, `PUT 1 W/"2"`, `PUT 1 W/"1"`},
+		"Observation/_history":                            {`PUT o W/"1"`},
 		"_history?_since=2100-01-01T00:00:00Z":            nil,
 		"Patient/1/_history?_at=1999":                     nil,
-		"Patient/_history?_since=" + middle + "&_count=1": {`DELETE  W/"2"`, `PUT 1 W/"3"`, `POST 2 W/"1"`, `PUT 1 W/"2"`},
+		"Patient/_history?_since=" + middle + "&_count=1": {`DELETE  W/"2"`, `PUT 1 W/"3"`, `PUT 2 W/"1"`, `PUT 1 W/"2"`},
 	} {
 		if got := pages(path); !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", path, got, want)
@@ -309,8 +310,21 @@ func TestHistory(t *testing.T) {
 	// A page's cursor goes on where it was, whatever has been written since.
 	next := c.get("Patient/_history?_count=2").link("next")
 	c.put(patient("9", "Late"))
-	if got := pages(next); !slices.Equal(got, []string{`POST 2 W/"1"`, `PUT 1 W/"2"`, `POST 1 W/"1"`}) {
+	if got := pages(next); !slices.Equal(got, []string{`PUT 2 W/"1"`, `PUT 1 W/"2"`, `PUT 1 W/"1"`}) {
 		t.Errorf("after a change the second page is %q", got)
+	}
+	made := c.do("POST", "Basic", `{"resourceType":"Basic","code":{"text":"x"}}`).wants(201).text("id")
+	c.do("PUT", "Basic?_id=none", `{"resourceType":"Basic","code":{"text":"y"}}`).wants(201)
+	c.do("DELETE", "Basic/"+made, nil).wants(204)
+	c.put(`{"resourceType":"Basic","id":"` + made + `","code":{"text":"again"}}`)
+	h := c.get("Basic/"+made+"/_history").is("entry.2.request.method", "POST").is("entry.2.request.url", "Basic").is("entry.2.response.status", "201").
+		is("entry.1.request.method", "DELETE").is("entry.1.request.url", "Basic/"+made).is("entry.1.response.status", "204").
+		is("entry.0.request.method", "PUT").is("entry.0.response.status", "201")
+	if h.resource().Get("entry.1.resource").Exists() {
+		t.Error("a deleted version has content")
+	}
+	if got, want := pages("Basic/_history"), 4; len(got) != want || !strings.HasPrefix(got[2], "PUT ") || !strings.HasPrefix(got[3], "POST ") {
+		t.Errorf("Basic/_history: %q", got)
 	}
 	for _, bad := range []string{"_count=-1", "_count=x", "_count=0", "_since=yesterday", "_since=2024", "_at=x", "_cursor=abc", "family=x"} {
 		c.get("Patient/1/_history?" + bad).wants(400)

@@ -14,7 +14,7 @@ import (
 // Period narrows a history. Zero times do not.
 type Period struct {
 	Since    time.Time // only versions written at or after this instant
-	From, To time.Time // only versions that were current at some time in between (_at); both are set or neither
+	From, To time.Time // only versions that were current at some time from From until before To (_at); both are set or neither
 	Count    int       // versions on a page; 20 by default, at most 1,000
 	Cursor   string    // Next of the page before
 }
@@ -121,7 +121,7 @@ func (p Period) wants(at, until time.Time) bool {
 	if p.To.IsZero() {
 		return true
 	}
-	return !at.After(p.To) && (until.IsZero() || until.After(p.From))
+	return at.Before(p.To) && (until.IsZero() || until.After(p.From))
 }
 
 // walk goes through a resource's versions, newest first, without their bodies, following it back through the lanes it was in.
@@ -143,7 +143,8 @@ func (r *Records) walk(tx *store.Tx, ref Ref, visit func(Version) (more bool, er
 			return fault.Wrap(err, fault.Internal, "a version is missing from the record")
 		}
 		v := Version{Ref: ref, Chart: chartAt(past, ver, w.chart), Ver: ver, At: time.UnixMicro(at).UTC(), Lane: lane, Seq: seq,
-			Op: op, Deleted: op == Voided, label: int64(w.label), rid: w.rid}
+			label: int64(w.label), rid: w.rid}
+		v.did(op)
 		more, err := visit(v)
 		if err != nil || !more {
 			return err
@@ -276,7 +277,7 @@ func (r *Records) historyOfKind(tx *store.Tx, s access.Scope, kind int64, ref Re
 		all = append(all, p.Since.UnixMicro())
 	}
 	if !p.To.IsZero() {
-		query += ` AND v.at <= ? AND NOT EXISTS (SELECT 1 FROM record_version n WHERE n.kind = v.kind AND n.at > v.at AND n.at <= ?
+		query += ` AND v.at < ? AND NOT EXISTS (SELECT 1 FROM record_version n WHERE n.kind = v.kind AND n.at > v.at AND n.at <= ?
 			AND n.lane = v.lane AND n.prev = v.seq)`
 		all = append(all, p.To.UnixMicro(), p.From.UnixMicro())
 	}
@@ -292,10 +293,12 @@ func (r *Records) historyOfKind(tx *store.Tx, s access.Scope, kind int64, ref Re
 	for rows.Next() {
 		v := Version{Ref: ref}
 		var at int64
-		if err := rows.Scan(&v.Lane, &v.Seq, &v.rid, &v.Ver, &at, &v.Op, &v.ID, &v.Chart, &v.label); err != nil {
+		var op Op
+		if err := rows.Scan(&v.Lane, &v.Seq, &v.rid, &v.Ver, &at, &op, &v.ID, &v.Chart, &v.label); err != nil {
 			return nil, err
 		}
-		v.At, v.Deleted = time.UnixMicro(at).UTC(), v.Op == Voided
+		v.At = time.UnixMicro(at).UTC()
+		v.did(op)
 		list = append(list, v)
 	}
 	return list, rows.Err()

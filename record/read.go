@@ -154,7 +154,8 @@ func (r *Records) opened(tx *store.Tx, s *stored) (Version, error) {
 }
 
 func (r *Records) inflated(s *stored) (Version, error) {
-	v := Version{Ver: s.ver, At: time.UnixMicro(s.at).UTC(), Lane: s.lane, Seq: s.seq, Op: s.op, Deleted: s.op == Voided, rid: s.rid}
+	v := Version{Ver: s.ver, At: time.UnixMicro(s.at).UTC(), Lane: s.lane, Seq: s.seq, rid: s.rid}
+	v.did(s.op)
 	if s.reason != nil {
 		v.Reason = *s.reason
 	}

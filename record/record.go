@@ -67,6 +67,9 @@ const (
 	Left    Op = 4
 )
 
+// createdByPut is how Created is kept of what a Put created; rows of before there was a difference say Created.
+const createdByPut Op = 5
+
 // Version is one version of one resource.
 type Version struct {
 	Ref
@@ -76,6 +79,7 @@ type Version struct {
 	Lane     store.Lane
 	Seq      int64 // place in its lane's feed
 	Op       Op
+	ByPut    bool           // Created by a Put, not a Create: by an update, as FHIR's history tells it
 	Deleted  bool           // voided: Resource is nil
 	Resource *fhir.Resource // exactly as it was PUT; see Rendered for what is served
 	Actor    string         // id of the principal who wrote it
@@ -84,6 +88,15 @@ type Version struct {
 
 	label int64
 	rid   int64
+}
+
+// did notes what the version did, as it is kept.
+func (v *Version) did(kept Op) {
+	v.Op, v.ByPut = kept, kept == createdByPut
+	if v.ByPut {
+		v.Op = Created
+	}
+	v.Deleted = v.Op == Voided
 }
 
 // VersionID is Ver as FHIR's meta.versionId.

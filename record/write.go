@@ -274,7 +274,7 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 	}
 	r.wakers.wake(next.lane)
 	v := Version{Ref: d.ref, Chart: next.chart, Ver: next.ver, At: tx.At(), Lane: next.lane, Seq: next.seq, Op: next.op,
-		Deleted: next.op == Voided, Resource: d.change.Resource, Actor: by.id, Name: by.name, Reason: d.change.Reason,
+		ByPut: next.op == Created && d.change.Verb == Put, Deleted: next.op == Voided, Resource: d.change.Resource, Actor: by.id, Name: by.name, Reason: d.change.Reason,
 		label: int64(next.label), rid: next.rid}
 	return Outcome{Version: v, Created: next.op == Created}, nil
 }
@@ -324,6 +324,10 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 			return err
 		}
 	}
+	op := next.op
+	if op == Created && d.change.Verb == Put {
+		op = createdByPut
+	}
 	var reason, body any
 	if d.change.Reason != "" {
 		reason = d.change.Reason
@@ -333,7 +337,7 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 	}
 	_, err := tx.Exec(`INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(next.op), d.dict, body, reason)
+		next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
 	return err
 }
 
