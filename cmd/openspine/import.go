@@ -21,6 +21,7 @@ import (
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/ident"
@@ -33,6 +34,7 @@ type importCommand struct {
 	Config string   `help:"The node's configuration file, instead of --data." type:"path"`
 	Tenant string   `help:"The organisation whose records these become; the national one by default."`
 	Strict bool     `help:"Import nothing when anything would be refused."`
+	Rules  bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
 }
 
 // refusal is what was not imported, and why.
@@ -98,12 +100,15 @@ type item struct {
 }
 
 func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) error {
-	items, refused, err := c.read(s.ctx, n)
+	items, refused, faulty, err := c.read(s.ctx, n)
 	if err != nil {
 		return err
 	}
 	for _, r := range refused {
 		fmt.Fprintln(s.stderr, "refused", r)
+	}
+	for _, r := range faulty {
+		fmt.Fprintln(s.stderr, "breaks a rule", r)
 	}
 	if c.Strict && len(refused) > 0 {
 		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", len(refused), len(refused)+len(items))
@@ -145,18 +150,23 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 	if err := w.Flush(s.ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "imported %d, refused %d, in %.1f s\n", read-len(refused), len(refused), time.Since(start).Seconds())
+	rules := ""
+	if len(faulty) > 0 {
+		rules = fmt.Sprintf(" (%d of them break a rule of FHIR R4)", len(faulty))
+	}
+	fmt.Fprintf(s.stdout, "imported %d%s, refused %d, in %.1f s\n", read-len(refused), rules, len(refused), time.Since(start).Seconds())
 	return journal.remove()
 }
 
-// read reads every file and keeps what is FHIR R4; the rest is refused.
-func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, refused []refusal, err error) {
+// read reads every file and keeps what is FHIR R4; the rest is refused. What breaks an invariant alone is kept and listed in
+// faulty, unless Rules refuses that too: old records are better kept with their faults than lost.
+func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, refused, faulty []refusal, err error) {
 	list, err := files(c.Paths)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if len(list) == 0 {
-		return nil, nil, fault.New(fault.NotFound, "there is no .json, .ndjson or .xml file there")
+		return nil, nil, nil, fault.New(fault.NotFound, "there is no .json, .ndjson or .xml file there")
 	}
 	defs := n.Kernel().Definitions
 	for _, path := range list {
@@ -164,24 +174,39 @@ func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, r
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			broken := false
 			if f.err == nil {
 				f.res = named(f.res)
-				if issues := validate.Validate(ctx, f.res, validate.Options{Definitions: defs, Structure: true}); validate.Fails(issues) {
-					f.err = fault.WithIssues(fault.Unprocessable, "It does not keep to FHIR R4:", issues...)
-				}
+				broken, f.err = c.sound(ctx, f.res, defs)
 			}
-			if f.err == nil {
-				items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
-			} else {
+			if f.err != nil && !broken {
 				refused = append(refused, refusal{f.file, f.line, f.err})
+				return nil
 			}
+			if broken {
+				faulty = append(faulty, refusal{f.file, f.line, f.err})
+			}
+			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return items, refused, nil
+	return items, refused, faulty, nil
+}
+
+// sound says what is wrong with a resource; broken says that it is a rule alone, so that it is kept all the same.
+func (c *importCommand) sound(ctx context.Context, res *fhir.Resource, defs *definition.Set) (broken bool, err error) {
+	issues := validate.Structure(res, defs)
+	if !validate.Fails(issues) {
+		issues = validate.Validate(ctx, res, validate.Options{Definitions: defs})
+		broken = !c.Rules
+	}
+	if !validate.Fails(issues) {
+		return false, nil
+	}
+	return broken, fault.WithIssues(fault.Unprocessable, "It does not keep to FHIR R4:", validate.Errors(issues)...)
 }
 
 // journal remembers how far an import came, so that it can go on.

@@ -1,11 +1,12 @@
 // Package validate says what is wrong with a FHIR resource before it is kept, in words that tell its sender what to
 // do: a date that never was, a code that FHIR does not know, an element that no Patient has, a script in a narrative.
 //
-// There are two levels. The structural one (Options.Structure) costs a few microseconds and belongs on every write:
-// elements, cardinality, JSON types, the form of every primitive, required codes, references, contained resources,
-// extensions and narrative. The full one adds the invariants of the definitions, which are FHIRPath.
+// There are two levels. The structural one (Options.Structure) costs a few microseconds and is the least that is asked of
+// what is imported: elements, cardinality, JSON types, the form of every primitive, required codes, references, contained
+// resources, extensions and narrative. The full one adds the invariants of the definitions, which are FHIRPath; every
+// write through an API or a page passes it.
 //
-//	issues := validate.Validate(ctx, r, validate.Options{Structure: true})
+//	issues := validate.Validate(ctx, r, validate.Options{})
 //	if validate.Fails(issues) { return fault.WithIssues(fault.Unprocessable, "…", issues...) }
 //
 // Issues name elements, codes and rules but never repeat free text, dates, identifiers or references, since a
@@ -17,6 +18,7 @@ package validate
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,7 +46,7 @@ func Validate(ctx context.Context, r *fhir.Resource, o Options) []fault.Issue {
 	return Node(ctx, r.Root(), o)
 }
 
-// Structure is the structural level alone, for every write: no context is needed, since it takes microseconds.
+// Structure is the structural level alone: no context is needed, since it takes microseconds.
 func Structure(r *fhir.Resource, defs *definition.Set) []fault.Issue {
 	return Node(context.Background(), r.Root(), Options{Definitions: defs, Structure: true})
 }
@@ -74,6 +76,11 @@ func Fails(issues []fault.Issue) bool {
 		}
 	}
 	return false
+}
+
+// Errors are the issues for which the resource must not be accepted, without warnings and advice.
+func Errors(issues []fault.Issue) []fault.Issue {
+	return slices.DeleteFunc(slices.Clone(issues), func(i fault.Issue) bool { return i.Severity != "error" && i.Severity != "fatal" })
 }
 
 // walker goes through one document once.

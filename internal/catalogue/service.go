@@ -133,15 +133,11 @@ type Tenant struct {
 	Kind string
 }
 
-// Sound refuses a resource that does not keep to FHIR R4's definitions, in a fault of kind Unprocessable with one issue for
-// each place. Every write asks it, whether it comes from a page or as FHIR.
+// Sound refuses a resource that does not keep to FHIR R4: its elements, types, references and required codes, and every
+// invariant. The fault is of kind Unprocessable, with one issue for each place. Every write asks it, whether it comes from a
+// page or as FHIR; only what loads many records at once (openspine import) may leave the invariants to a report.
 func (k Kernel) Sound(ctx context.Context, r *fhir.Resource) error {
-	var worst []fault.Issue
-	for _, i := range validate.Validate(ctx, r, validate.Options{Definitions: k.Definitions, Structure: true}) {
-		if i.Severity == "error" || i.Severity == "fatal" {
-			worst = append(worst, i)
-		}
-	}
+	worst := validate.Errors(validate.Validate(ctx, r, validate.Options{Definitions: k.Definitions}))
 	if len(worst) > 0 {
 		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
 	}

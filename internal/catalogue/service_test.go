@@ -15,6 +15,7 @@ func TestWhatDoesNotKeepToR4IsNotSound(t *testing.T) {
 		`{"resourceType":"Patient","gender":"male","birthDate":"1978-06-05"}`: "",
 		`{"resourceType":"Patient","gender":"male","birthDate":"05/06/1978"}`: "Patient.birthDate",
 		`{"resourceType":"Observation","code":{"text":"Weight"}}`:             "Observation.status",
+		`{"resourceType":"Patient","contact":[{"gender":"male"}]}`:            "Patient.contact[0]", // pat-1
 	} {
 		r, err := fhir.Parse([]byte(text))
 		if err != nil {
