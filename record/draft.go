@@ -70,7 +70,9 @@ type Draft struct {
 	nothing bool     // there is nothing to do
 	acts    []access.Act
 	lanes   []store.Lane
-	pile    *pile // where ApplyAll gathers index rows
+	pile    *pile          // where ApplyAll gathers index rows
+	before  *fhir.Resource // what stood there
+	keeping []keeping
 }
 
 // Ref is the resource that the draft will write; for a conditional create that found one, that one.
@@ -289,7 +291,11 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 			return err
 		}
 	}
+	if err := r.ready(d); err != nil {
+		return err
+	}
 	if current != nil && current.Resource != nil {
+		d.before = current.Resource
 		var err error
 		if d.wasRows, err = r.index.rows(ctx, d.ref.Tenant, d.kind, current.Resource); err != nil {
 			return err

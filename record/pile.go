@@ -13,6 +13,7 @@ type pile struct {
 	rows   []piled
 	counts map[countKey]int64
 	actors map[countKey]bool
+	kept   map[*Keeper][]Kept
 }
 
 type piled struct {
@@ -27,7 +28,7 @@ type countKey struct {
 }
 
 func newPile() *pile {
-	return &pile{counts: map[countKey]int64{}, actors: map[countKey]bool{}}
+	return &pile{counts: map[countKey]int64{}, actors: map[countKey]bool{}, kept: map[*Keeper][]Kept{}}
 }
 
 // add takes index rows, or writes them at once when there is no pile.

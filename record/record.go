@@ -141,6 +141,8 @@ type Records struct {
 	actors sync.Map // number → word, as read
 	wakers wakers
 	sizes  sizes
+
+	keepers []Keeper
 }
 
 // Open reads what the record has interned. The schema must have been migrated.

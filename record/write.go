@@ -81,6 +81,9 @@ func (r *Records) ApplyAll(tx *store.Tx, drafts []*Draft, grants ...access.Grant
 			if err := heap.flush(tx); err != nil {
 				return nil, i, err
 			}
+			if err := heap.keepAll(tx, r); err != nil {
+				return nil, i, err
+			}
 		}
 		mine := grants
 		if own := grants[min(next, len(grants)):min(next+len(d.acts), len(grants))]; covered(d, own) {
@@ -95,7 +98,10 @@ func (r *Records) ApplyAll(tx *store.Tx, drafts []*Draft, grants ...access.Grant
 		}
 		out = append(out, o)
 	}
-	return out, -1, heap.flush(tx)
+	if err := heap.flush(tx); err != nil {
+		return out, -1, err
+	}
+	return out, -1, heap.keepAll(tx, r)
 }
 
 // LanesOf are the lanes of several drafts, each once.
@@ -169,7 +175,7 @@ func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
 		return nil, err
 	}
 	again := *d
-	again.was, again.wasRows = &w, nil
+	again.was, again.wasRows, again.before = &w, nil, current.Resource
 	if current.Resource != nil {
 		if again.wasRows, err = r.index.rowsKnown(d.ref.Tenant, current.Resource); err != nil {
 			return nil, err
@@ -188,6 +194,9 @@ func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
 	again.change.Resource, again.claims = res, identifierValues(res)
 	if res.Type() != d.ref.Type || chartOf(res, d.ref.ID) != d.chart || again.labelled(current.Resource, res) != d.label || !r.holdsClaims(d, again.claims) {
 		return nil, moved("it is about something else")
+	}
+	if err := r.ready(&again); err != nil {
+		return nil, err
 	}
 	again.dict, again.packed = r.bodies.pack(res.JSON())
 	again.rows, err = r.index.rowsKnown(d.ref.Tenant, res)
@@ -276,7 +285,7 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 	v := Version{Ref: d.ref, Chart: next.chart, Ver: next.ver, At: tx.At(), Lane: next.lane, Seq: next.seq, Op: next.op,
 		ByPut: next.op == Created && d.change.Verb == Put, Deleted: next.op == Voided, Resource: d.change.Resource, Actor: by.id, Name: by.name, Reason: d.change.Reason,
 		label: int64(next.label), rid: next.rid}
-	return Outcome{Version: v, Created: next.op == Created}, nil
+	return Outcome{Version: v, Created: next.op == Created}, r.keep(tx, d, v)
 }
 
 // put writes the rows of one new version: the version itself, what the resource now is, its index, the counts.
