@@ -45,6 +45,8 @@ type Service struct {
 	Watches []record.Watch
 	// Jobs run by the clock while the node serves.
 	Jobs []Job
+	// Keeps keep the service's own tables in step with resources of the record, in the same transaction.
+	Keeps []record.Keeper
 	// Owns are resource types that a generic FHIR write reaches only through this service's rules.
 	Owns []Owned
 	// Links are what the home page and the developer's page offer.

@@ -33,7 +33,7 @@ func (n *Node) authenticate(r *http.Request) (access.Principal, error) {
 		}
 		return s.Principal, nil
 	}
-	if n.open != nil && strings.HasPrefix(r.URL.Path, "/FHIR/") {
+	if n.open != nil && isFHIR(r.URL.Path) {
 		return *n.open, nil
 	}
 	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in, or send a bearer token; the developer's page has one ready.")

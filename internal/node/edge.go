@@ -221,7 +221,7 @@ func (e *edge) address(r *http.Request) (*http.Request, error) {
 		}
 		escaped = "/" + below
 	}
-	api := strings.HasPrefix(escaped, "/FHIR/")
+	api := isFHIR(escaped)
 	if (own || api) && path.Clean(escaped) != strings.TrimSuffix(escaped, "/") && escaped != "/" {
 		return r, fault.New(fault.NotFound, "there is nothing at this address: it has empty parts, or parts that lead up")
 	}
@@ -260,6 +260,9 @@ func (e *edge) unrouted(w http.ResponseWriter, r *http.Request) {
 	}
 	e.faceFor(r).Refuse(w, r, v.err)
 }
+
+// isFHIR reports whether a path is one of the FHIR interface or of a published API that speaks FHIR.
+func isFHIR(path string) bool { return strings.Contains(path, "/FHIR/R4") }
 
 // faceFor guesses the protocol of a request that reached no route.
 func (e *edge) faceFor(r *http.Request) face {

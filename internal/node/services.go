@@ -82,6 +82,7 @@ func (n *Node) prepareServices(ctx context.Context) error {
 	var watches []record.Watch
 	for _, s := range n.services {
 		watches = append(watches, s.Watches...)
+		n.kernel.Records.Keep(s.Keeps...)
 		if s.Schema.FS == nil {
 			continue
 		}
