@@ -170,6 +170,8 @@ func numbered(query string) string {
 	return b.String()
 }
 
+const beginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
 // read runs fn in a REPEATABLE READ, READ ONLY transaction.
 func (e *pgEngine) read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error {
 	if e.closed.Load() {
@@ -190,9 +192,7 @@ func (e *pgEngine) read(ctx context.Context, limit time.Duration, fn func(*Tx) e
 	sound := false
 	defer func() { e.giveBack(c, sound) }()
 	s := &pgSession{e: e, c: c.Conn(), ctx: timed, until: until}
-	if _, err := s.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil); err != nil {
-		return readFault(ctx, err)
-	}
+	s.pending = []pending{{query: beginRead, control: true}} // goes with the first statement
 	tx := &Tx{ctx: ctx, at: at, sess: s, readonly: true}
 	defer func() { tx.over = true }()
 	err = tx.settle(fn(tx))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +21,10 @@ type pgSession struct {
 	c     *pgx.Conn
 	ctx   context.Context
 	until time.Time // when a read has lasted too long by the store's clock; zero is never
+
+	pending []pending
+	queued  int // how many of them are more than savepoints
+	weight  int // bytes of their arguments
 }
 
 // fault words an error, noting whether the connection was lost with it.
@@ -43,9 +46,9 @@ func (s *pgSession) exec(query string, args []any) (int64, error) {
 	if err := s.late(); err != nil {
 		return 0, err
 	}
-	tag, err := s.c.Exec(s.ctx, s.e.rewrite(query), args...)
+	tag, err := s.answer(s.e.rewrite(query), args)
 	if err != nil {
-		return 0, s.fault(err)
+		return 0, err
 	}
 	if !tag.Insert() && !tag.Update() && !tag.Delete() {
 		return 0, nil
@@ -53,39 +56,71 @@ func (s *pgSession) exec(query string, args []any) (int64, error) {
 	return tag.RowsAffected(), nil
 }
 
+// answer runs a statement behind what is pending.
+func (s *pgSession) answer(query string, args []any) (pgconn.CommandTag, error) {
+	if len(s.pending) == 0 {
+		tag, err := s.c.Exec(s.ctx, query, args...)
+		return tag, s.fault(err)
+	}
+	res, err := s.pipelined(query, args)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := res.Exec()
+	if cerr := res.Close(); err == nil {
+		err = cerr
+	}
+	return tag, s.fault(err)
+}
+
 func (s *pgSession) query(query string, args []any) (cursor, error) {
 	if err := s.late(); err != nil {
 		return nil, err
 	}
-	rows, err := s.c.Query(s.ctx, s.e.rewrite(query), args...)
+	if len(s.pending) == 0 {
+		rows, err := s.c.Query(s.ctx, s.e.rewrite(query), args...)
+		if err != nil {
+			return nil, s.fault(err)
+		}
+		return &pgCursor{s: s, rows: rows}, nil
+	}
+	res, err := s.pipelined(s.e.rewrite(query), args)
 	if err != nil {
+		return nil, err
+	}
+	rows, err := res.Query()
+	if err != nil {
+		_ = res.Close() // says the same again
 		return nil, s.fault(err)
 	}
-	return &pgCursor{s: s, rows: rows}, nil
+	return &pgCursor{s: s, rows: &batchRows{Rows: rows, res: res}}, nil
 }
 
+// script runs several statements, after what is pending.
 func (s *pgSession) script(sql string) error {
+	if err := s.drain(); err != nil {
+		return err
+	}
 	_, err := s.c.PgConn().Exec(s.ctx, sql).ReadAll()
 	return s.fault(err)
 }
 
 // load copies rows into a table.
 func (s *pgSession) load(t BackupTable, rows [][]any) error {
+	if err := s.drain(); err != nil {
+		return err
+	}
 	_, err := s.c.CopyFrom(s.ctx, pgx.Identifier{t.Name}, t.Columns, pgx.CopyFromRows(rows))
 	return s.fault(err)
-}
-
-func (s *pgSession) savepoint(depth int) error { return s.script("SAVEPOINT s" + strconv.Itoa(depth)) }
-func (s *pgSession) release(depth int) error   { return s.script("RELEASE s" + strconv.Itoa(depth)) }
-func (s *pgSession) rollbackTo(depth int) error {
-	n := strconv.Itoa(depth)
-	return s.script("ROLLBACK TO s" + n + "; RELEASE s" + n)
 }
 
 // rollback ends the transaction, also when its context has ended.
 func (s *pgSession) rollback() error {
 	if s.c.IsClosed() {
 		return errGone
+	}
+	if len(s.pending) > 0 && s.pending[0].query == beginRead {
+		return nil // the server has not heard of it
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

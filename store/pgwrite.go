@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/openspine/openspine/fault"
@@ -72,14 +72,16 @@ func (e *pgEngine) attempt(ctx context.Context, lanes []Lane, fn func(*Tx) error
 		}
 	}
 	err = tx.settle(call(fn, tx))
-	if err != nil {
-		sound = s.rollback() == nil
-		if tx.failed != nil && again(tx.failed) {
-			return &transient{err}
+	if err == nil {
+		var told bool
+		if told, err, sound = e.commit(ctx, c, tx, s, xid); told {
+			return err
 		}
-		return err
 	}
-	err, sound = e.commit(ctx, c, tx, xid)
+	sound = s.rollback() == nil
+	if tx.failed != nil && again(tx.failed) {
+		return &transient{err}
+	}
 	return err
 }
 
@@ -96,6 +98,9 @@ func pgRehearse(tx *Tx, fn func(*Tx) error) error {
 	}
 	saved := tx.saveLanes()
 	err := tx.settle(call(fn, tx))
+	if err == nil {
+		err = tx.sess.flush()
+	}
 	tx.failed = nil
 	tx.restoreLanes(saved)
 	if rerr := tx.sess.rollbackTo(0); rerr != nil {
@@ -104,31 +109,44 @@ func pgRehearse(tx *Tx, fn func(*Tx) error) error {
 	return nil
 }
 
+// What begins and ends a Write. A Write of one lane, which most are, takes the lane by moving its time on, and has
+// nothing to put down at its end unless it took a sequence.
+const (
+	takeLane = "UPDATE store_lane SET at = greatest(at + 1, $2) WHERE lane = $1 " +
+		"RETURNING lane, next, at, CAST(pg_current_xact_id() AS TEXT)"
+	takeLanes = "SELECT lane, next, greatest(at + 1, $2), CAST(pg_current_xact_id() AS TEXT) FROM store_lane WHERE lane = ANY($1) ORDER BY lane FOR UPDATE"
+	putLane   = "UPDATE store_lane SET next = $2, at = $3 WHERE lane = $1"
+	putLanes  = "UPDATE store_lane SET next = k.next, at = $3 " +
+		"FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS BIGINT[])) AS k(lane, next) WHERE store_lane.lane = k.lane"
+)
+
 // begin starts the transaction and locks its lanes, in order, in one exchange with the server.
 // The transaction's own id comes back, by which its fate can be asked for later.
 func (e *pgEngine) begin(ctx context.Context, s *pgSession, lanes []Lane) (*Tx, string, error) {
 	tx := &Tx{ctx: context.WithValue(ctx, inWrite{}, true), sess: s, lanes: make(map[Lane]*laneState, len(lanes))}
-	numbers := make([]int64, len(lanes))
-	for i, l := range lanes {
-		numbers[i] = int64(l)
+	now := e.opt.Clock.Now().UnixMicro()
+	take := pending{query: takeLane, args: []any{int64(lanes[0]), now}}
+	if len(lanes) > 1 {
+		numbers := make([]int64, len(lanes))
+		for i, l := range lanes {
+			numbers[i] = int64(l)
+		}
+		take = pending{query: takeLanes, args: []any{numbers, now}}
 	}
-	var b pgx.Batch
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	b.Queue("SELECT lane, next, at, CAST(pg_current_xact_id() AS TEXT) FROM store_lane WHERE lane = ANY($1) ORDER BY lane FOR UPDATE", numbers)
-	res := s.c.SendBatch(ctx, &b)
-	_, err := res.Exec()
+	res, err := s.send(ctx, []pending{{query: "BEGIN ISOLATION LEVEL READ COMMITTED"}}, take)
 	if err != nil {
-		return nil, "", s.fault(errors.Join(err, res.Close()))
+		return nil, "", err
 	}
-	at := e.opt.Clock.Now().UnixMicro()
 	var xid string
+	var at int64
 	rows, err := res.Query()
 	for err == nil && rows.Next() {
 		var lane Lane
 		var state laneState
 		if err = rows.Scan(&lane, &state.next, &state.at, &xid); err == nil {
+			state.first = state.next
 			tx.lanes[lane] = &state
-			at = max(at, state.at+1)
+			at = max(at, state.at)
 		}
 	}
 	if rows != nil {
@@ -145,30 +163,53 @@ func (e *pgEngine) begin(ctx context.Context, s *pgSession, lanes []Lane) (*Tx, 
 	return tx, xid, nil
 }
 
-// commit keeps the lanes' state and commits, in one exchange. It is not stopped by the caller's context, so that
-// the outcome is known; if the connection is lost meanwhile, the server is asked what became of the transaction.
-func (e *pgEngine) commit(ctx context.Context, c *pgxpool.Conn, tx *Tx, xid string) (err error, sound bool) {
+// putDown are the statements that end a Write: the lanes' state, where it is not what begin left, and the commit.
+func putDown(tx *Tx) []pending {
+	held := tx.held()
+	if len(held) == 1 {
+		s := tx.lanes[held[0]]
+		if s.next == s.first && s.at == tx.at.UnixMicro() {
+			return []pending{{query: "COMMIT"}}
+		}
+		return []pending{{query: putLane, args: []any{int64(held[0]), s.next, tx.at.UnixMicro()}}, {query: "COMMIT"}}
+	}
+	lanes, next := make([]int64, len(held)), make([]int64, len(held))
+	for i, lane := range held {
+		lanes[i], next[i] = int64(lane), tx.lanes[lane].next
+	}
+	return []pending{{query: putLanes, args: []any{lanes, next, tx.at.UnixMicro()}}, {query: "COMMIT"}}
+}
+
+// commit runs what is still queued, keeps the lanes' state and commits, in one exchange. It is not stopped by the caller's
+// context, so that the outcome is known; if the connection is lost meanwhile, the server is asked what became of the
+// transaction. told is false when a queued statement failed: that is the function's own failure, and nothing was committed.
+func (e *pgEngine) commit(ctx context.Context, c *pgxpool.Conn, tx *Tx, s *pgSession, xid string) (told bool, err error, sound bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeWithin)
 	defer cancel()
-	var b pgx.Batch
-	for _, lane := range tx.held() {
-		b.Queue("UPDATE store_lane SET next = $1, at = $2 WHERE lane = $3", tx.lanes[lane].next, tx.at.UnixMicro(), int64(lane))
+	down := putDown(tx)
+	res, err := s.send(ctx, s.take(), down...)
+	if err != nil {
+		if c.Conn().IsClosed() {
+			return true, e.ended(ctx, c, err, xid), false
+		}
+		return false, tx.fail(err), false
 	}
-	b.Queue("COMMIT")
-	res := c.Conn().SendBatch(ctx, &b)
-	for range len(tx.lanes) {
-		if _, err := res.Exec(); err != nil {
-			return e.ended(ctx, c, errors.Join(err, res.Close()), xid), false
+	var tag pgconn.CommandTag
+	for range down {
+		if tag, err = res.Exec(); err != nil {
+			break
 		}
 	}
-	tag, err := res.Exec()
-	if err = errors.Join(err, res.Close()); err != nil {
-		return e.ended(ctx, c, err, xid), false
+	if cerr := res.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return true, e.ended(ctx, c, err, xid), false
 	}
 	if tag.String() != "COMMIT" {
-		return fault.New(fault.Internal, "the database rolled the transaction back at its commit"), false
+		return true, fault.New(fault.Internal, "the database rolled the transaction back at its commit"), false
 	}
-	return nil, true
+	return true, nil, true
 }
 
 // ended says how a transaction ended whose commit answered with err.

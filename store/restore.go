@@ -211,7 +211,7 @@ func keepLanes(lanes map[Lane]laneState, t BackupTable, rows [][]any) {
 		lane, _ := r[at["lane"]].(int64)
 		next, _ := r[at["next"]].(int64)
 		when, _ := r[at["at"]].(int64)
-		lanes[Lane(lane)] = laneState{next, when}
+		lanes[Lane(lane)] = laneState{next: next, at: when}
 	}
 }
 

@@ -92,6 +92,17 @@ func (c *conn) exec(query string, args []any) (n int64, err error) {
 	return c.c.Changes(), nil
 }
 
+// queue runs the statement at once: there is no server to wait for.
+func (c *conn) queue(query string, args []any, explain func(error) error) error {
+	_, err := c.exec(query, args)
+	if err != nil && explain != nil {
+		return explain(err)
+	}
+	return err
+}
+
+func (c *conn) flush() error { return nil }
+
 // load inserts rows into a table.
 func (c *conn) load(t BackupTable, rows [][]any) error {
 	insert := "INSERT INTO " + quoteName(t.Name) + " (" + t.quotedColumns() + ") VALUES (?" + strings.Repeat(", ?", len(t.Columns)-1) + ")"

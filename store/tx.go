@@ -26,14 +26,18 @@ type Tx struct {
 
 // laneState is the row of one lane in store_lane while a writer holds it.
 type laneState struct {
-	next int64 // the next change sequence
-	at   int64 // µs since 1970 of its last transaction
+	next  int64 // the next change sequence
+	first int64 // next as it was when the writer began
+	at    int64 // µs since 1970 of its last transaction
 }
 
 // session is one engine's transaction, as Tx drives it.
 type session interface {
 	exec(query string, args []any) (int64, error)
 	query(query string, args []any) (cursor, error)
+	// queue runs a statement before the next that answers, or at once; flush sees to it that all have been run.
+	queue(query string, args []any, explain func(error) error) error
+	flush() error
 	script(sql string) error
 	load(t BackupTable, rows [][]any) error
 	savepoint(depth int) error
@@ -86,6 +90,30 @@ func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	return n, nil
 }
 
+// Queue runs a statement whose answer nobody waits for: at the latest before the next statement that answers, the end of
+// the Savepoint, and the commit. On PostgreSQL that saves an exchange with the server for each; on both engines its
+// failure is told by a later call on the transaction, and fails the Savepoint or Write that it was queued in. What its
+// arguments refer to must not be changed before the function returns.
+func (tx *Tx) Queue(query string, args ...any) error { return tx.QueueOr(nil, query, args...) }
+
+// QueueOr is Queue with explain, which words the statement's failure if it fails.
+func (tx *Tx) QueueOr(explain func(error) error, query string, args ...any) error {
+	if err := tx.usable(); err != nil {
+		return err
+	}
+	if tx.readonly {
+		return tx.fail(fault.New(fault.Internal, "a statement was queued in a read"))
+	}
+	vals, err := values(args)
+	if err != nil {
+		return tx.fail(err)
+	}
+	if err := tx.sess.queue(query, vals, explain); err != nil {
+		_ = tx.fail(err) // for the next to tell
+	}
+	return nil
+}
+
 // Query runs a statement that answers with rows. No other statement may run until they are read to the end or closed.
 func (tx *Tx) Query(query string, args ...any) (*Rows, error) {
 	if err := tx.usable(); err != nil {
@@ -118,6 +146,9 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if tx.readonly {
 		return tx.fail(fault.New(fault.Internal, "a savepoint in a read"))
 	}
+	if err := tx.sess.flush(); err != nil { // what was queued before is none of fn's
+		return tx.fail(err)
+	}
 	tx.depth++
 	depth := tx.depth
 	defer func() { tx.depth = depth - 1 }()
@@ -127,6 +158,9 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	saved := tx.saveLanes()
 	err := fn()
 	err = tx.settle(err)
+	if err == nil {
+		err = tx.sess.flush()
+	}
 	if err == nil {
 		if err := tx.sess.release(depth); err != nil {
 			return tx.fail(err)
