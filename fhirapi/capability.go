@@ -69,7 +69,7 @@ func (a *api) capability(typ string, referring map[string][]string) fhir.Value {
 	pairs := []any{"type", typ, "profile", "http://hl7.org/fhir/StructureDefinition/" + typ,
 		"interaction", codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"),
 		"versioning", "versioned-update", "readHistory", true, "updateCreate", true, "conditionalCreate", true, "conditionalRead", "full-support",
-		"conditionalUpdate", true, "conditionalDelete", "single", "searchInclude", fhir.Arr(includes...),
+		"conditionalUpdate", true, "conditionalDelete", "multiple", "searchInclude", fhir.Arr(includes...),
 		"searchRevInclude", fhir.Arr(reverse...), "searchParam", params(own)}
 	if typ == "Patient" {
 		pairs = append(pairs, "operation", fhir.Arr(operation("everything", "Patient-everything")))

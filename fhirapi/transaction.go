@@ -1,6 +1,7 @@
 package fhirapi
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"slices"
@@ -29,18 +30,33 @@ func (a *api) transaction(r *http.Request, ask catalogue.Asker, entries []entry)
 			return nil, err
 		}
 	}
-	for _, e := range entries {
-		if e.method == "GET" || e.method == "HEAD" {
-			answers[e.at] = a.alone(r, ask, e)
-		}
+	return answers, a.reads(r, ask, entries, answers)
+}
+
+// reads answers the entries that read, all from one snapshot, which begins once the rest is durable: they see what the
+// transaction wrote and agree with one another. Each is its own request with its own rule, and one that finds nothing (404) or
+// is refused (403) says so in its own entry: what was written stays.
+func (a *api) reads(r *http.Request, ask catalogue.Asker, entries []entry, answers []answered) error {
+	looks := func(e entry) bool { return e.method == "GET" || e.method == "HEAD" }
+	if !slices.ContainsFunc(entries, looks) {
+		return nil
 	}
-	return answers, nil
+	return a.k.DB.View(r.Context(), func(ctx context.Context) error {
+		for _, e := range entries {
+			if looks(e) {
+				answers[e.at] = a.alone(r.WithContext(ctx), ask, e)
+			}
+		}
+		return nil
+	})
 }
 
 // write is one entry that changes the record, as a change.
 type write struct {
 	entry  entry
 	change record.Change
+	// several says that it is one of the deletes of an entry whose criteria match more than one.
+	several bool
 }
 
 // writes turns the entries into changes, in the order in which they are done, with an id for each new resource.
@@ -63,7 +79,7 @@ func (a *api) writes(r *http.Request, ask catalogue.Asker, entries []entry) ([]w
 				}
 				conditions[key] = true
 			}
-			writes = append(writes, write{e, c})
+			writes = append(writes, write{entry: e, change: c})
 		}
 	}
 	return writes, nil
@@ -155,6 +171,10 @@ func binaryData(res *fhir.Resource) ([]byte, error) {
 
 // together prepares all changes, asks for every Grant, and writes in one commit.
 func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, answers []answered) error {
+	writes, err := a.spread(r, writes)
+	if err != nil {
+		return err
+	}
 	changes, named, err := a.linked(r, ask, writes)
 	if err != nil {
 		return err
@@ -188,7 +208,10 @@ func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, ans
 	})
 	if err != nil {
 		if failed >= 0 && failed < len(at) && !record.Moved(err) {
-			return writes[at[failed]].entry.fault(err)
+			if w := writes[at[failed]]; !w.several || !record.Moved(changed(err)) {
+				return w.entry.fault(err)
+			}
+			return changed(err)
 		}
 		return err
 	}
@@ -196,6 +219,9 @@ func (a *api) together(r *http.Request, ask catalogue.Asker, writes []write, ans
 	for i, out := range outcomes {
 		w := writes[at[i]]
 		answers[w.entry.at] = a.written(r, w.change.Verb, out, minimal)
+		if w.several {
+			answers[w.entry.at] = answered{status: http.StatusNoContent}
+		}
 	}
 	return nil
 }
@@ -264,6 +290,9 @@ func (a *api) drafts(r *http.Request, writes []write, changes []record.Change, n
 		if err != nil {
 			if assigned := c.Ref.ID != writes[i].change.Ref.ID; assigned && fault.Is(err, fault.Invalid) {
 				err = record.Again("something matches now")
+			}
+			if writes[i].several {
+				err = changed(err)
 			}
 			if record.Moved(err) {
 				return nil, nil, err
