@@ -62,11 +62,10 @@ func (g *Gate) Relate(tx *store.Tx, r Relationship) error {
 	if r.Chart == "" || r.Tenant.IsZero() || r.Kind == "" || (r.User == "") == r.Organisation.IsZero() {
 		return fault.New(fault.Internal, "a relationship names a chart in a tenant, a kind, and either a user or an organisation")
 	}
-	_, err := tx.Exec(`INSERT INTO access_relation (lane, tenant, chart, subject, kind, strength, since, until, basis, given_by)
+	return tx.Queue(`INSERT INTO access_relation (lane, tenant, chart, subject, kind, strength, since, until, basis, given_by)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, tenant, chart, subject, kind) DO UPDATE SET until = excluded.until, basis = excluded.basis, given_by = excluded.given_by`,
 		int64(g.Lane(r.Tenant, r.Chart)), r.Tenant.String(), r.Chart, r.subject(), r.Kind, r.strength(), tx.At().UnixMicro(), micros(r.Until), r.Basis, r.By)
-	return err
 }
 
 // EndRelation ends a relationship now; the row stays, to explain what was done while it held.

@@ -257,7 +257,7 @@ func addRows(tx *store.Tx, lane store.Lane, rid int64, rows []idxRow) error {
 		for i := range n {
 			args = rows[i].appendArgs(args, lane, rid)
 		}
-		if _, err := tx.Exec(insertSQL[rows[0].table][n], args...); err != nil {
+		if err := tx.Queue(insertSQL[rows[0].table][n], args...); err != nil {
 			return err
 		}
 		rows = rows[n:]
@@ -274,7 +274,7 @@ var deleteSQL = [...]string{
 
 func dropRows(tx *store.Tx, lane store.Lane, rid int64, rows []idxRow) error {
 	for i := range rows {
-		if _, err := tx.Exec(deleteSQL[rows[i].table], rows[i].appendArgs(nil, lane, rid)...); err != nil {
+		if err := tx.Queue(deleteSQL[rows[i].table], rows[i].appendArgs(nil, lane, rid)...); err != nil {
 			return err
 		}
 	}

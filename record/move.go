@@ -4,9 +4,8 @@ import "github.com/openspine/openspine/store"
 
 // noteMove keeps whose chart the versions before next were written in, for a resource that changes charts.
 func noteMove(tx *store.Tx, was, next *row) error {
-	_, err := tx.Exec(`INSERT INTO record_move (lane, rid, ver, chart, came_lane, came_seq) VALUES (?, ?, ?, ?, ?, ?)`,
+	return tx.Queue(`INSERT INTO record_move (lane, rid, ver, chart, came_lane, came_seq) VALUES (?, ?, ?, ?, ?, ?)`,
 		next.lane, next.rid, next.ver, was.chart, was.lane, was.seq)
-	return err
 }
 
 // leave takes a resource out of the lane that it was in: a last version there says so to whoever watches that lane, its
@@ -21,10 +20,10 @@ func (r *Records) leave(tx *store.Tx, d *Draft, was, next *row, by author) error
 	if err := r.putVersion(tx, &Draft{dict: plain, packed: []byte{}}, &left, was.seq, by); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM record_resource WHERE lane = ? AND rid = ?`, was.lane, was.rid); err != nil {
+	if err := tx.Queue(`DELETE FROM record_resource WHERE lane = ? AND rid = ?`, was.lane, was.rid); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO record_left (lane, rid, id, chart) VALUES (?, ?, ?, ?)`, was.lane, was.rid, was.id, was.chart); err != nil {
+	if err := tx.Queue(`INSERT INTO record_left (lane, rid, id, chart) VALUES (?, ?, ?, ?)`, was.lane, was.rid, was.id, was.chart); err != nil {
 		return err
 	}
 	if err := dropRows(tx, was.lane, was.rid, d.wasRows); err != nil {
@@ -40,10 +39,9 @@ func (r *Records) leave(tx *store.Tx, d *Draft, was, next *row, by author) error
 // bringMoves carries the notes of earlier moves along, so that the whole history can be followed from where
 // the resource now stands.
 func (r *Records) bringMoves(tx *store.Tx, was, next *row) error {
-	_, err := tx.Exec(`INSERT INTO record_move (lane, rid, ver, chart, came_lane, came_seq)
+	return tx.Queue(`INSERT INTO record_move (lane, rid, ver, chart, came_lane, came_seq)
 		SELECT ?, ?, ver, chart, came_lane, came_seq FROM record_move WHERE lane = ? AND rid = ?`,
 		next.lane, next.rid, was.lane, was.rid)
-	return err
 }
 
 // step is one move in a resource's past.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
 
@@ -14,6 +16,12 @@ type pile struct {
 	counts map[countKey]int64
 	actors map[countKey]bool
 	kept   map[*Keeper][]Kept
+	labels map[chartKey]access.Label // what hides the charts that were asked about
+}
+
+type chartKey struct {
+	tenant ident.ODSCode
+	chart  string
 }
 
 type piled struct {
@@ -28,7 +36,31 @@ type countKey struct {
 }
 
 func newPile() *pile {
-	return &pile{counts: map[countKey]int64{}, actors: map[countKey]bool{}, kept: map[*Keeper][]Kept{}}
+	return &pile{counts: map[countKey]int64{}, actors: map[countKey]bool{}, kept: map[*Keeper][]Kept{}, labels: map[chartKey]access.Label{}}
+}
+
+// hidden is what hides the chart that a draft is written in, looked up once for each chart.
+func (p *pile) hidden(tx *store.Tx, r *Records, d *Draft) (access.Label, error) {
+	if p == nil {
+		return r.chartLabel(tx, d.ref.Tenant, d.chart)
+	}
+	k := chartKey{d.ref.Tenant, d.chart}
+	label, known := p.labels[k]
+	if known {
+		return label, nil
+	}
+	label, err := r.chartLabel(tx, d.ref.Tenant, d.chart)
+	if err == nil {
+		p.labels[k] = label
+	}
+	return label, err
+}
+
+// wrote takes note that a draft has been written: a Patient may hide the chart that it begins, or show it again.
+func (p *pile) wrote(d *Draft) {
+	if p != nil && d.ref.Type == "Patient" {
+		delete(p.labels, chartKey{d.ref.Tenant, d.chart})
+	}
 }
 
 // add takes index rows, or writes them at once when there is no pile.
@@ -77,7 +109,7 @@ func (p *pile) flush(tx *store.Tx) error {
 		for i := range n {
 			args = rows[i].row.appendArgs(args, rows[i].lane, rows[i].rid)
 		}
-		if _, err := tx.Exec(insertSQL[table][n], args...); err != nil {
+		if err := tx.Queue(insertSQL[table][n], args...); err != nil {
 			return err
 		}
 		rows = rows[n:]

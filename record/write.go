@@ -269,15 +269,16 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 		return Outcome{}, err
 	}
 	if d.change.Verb != Delete {
-		hidden, err := r.chartLabel(tx, d.ref.Tenant, d.chart)
-		if err != nil {
-			return Outcome{}, err
-		}
-		next.label = d.label | hidden
-		if d.ref.Type == "Patient" {
-			next.label = d.label
+		next.label = d.label
+		if d.ref.Type != "Patient" {
+			hidden, err := d.pile.hidden(tx, r, d)
+			if err != nil {
+				return Outcome{}, err
+			}
+			next.label |= hidden
 		}
 	}
+	d.pile.wrote(d)
 	if err := r.put(tx, d, was, &next, by); err != nil {
 		return Outcome{}, err
 	}
@@ -328,7 +329,7 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 	word := by.id + "\x1f" + by.name
 	num := actorNum(word)
 	if !d.pile.knows(next.lane, num) {
-		if _, err := tx.Exec(`INSERT INTO record_actor (lane, num, word) VALUES (?, ?, ?) ON CONFLICT (lane, num) DO NOTHING`,
+		if err := tx.Queue(`INSERT INTO record_actor (lane, num, word) VALUES (?, ?, ?) ON CONFLICT (lane, num) DO NOTHING`,
 			next.lane, num, word); err != nil {
 			return err
 		}
@@ -344,25 +345,21 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 	if next.op != Voided {
 		body = d.packed
 	}
-	_, err := tx.Exec(`INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason)
+	return tx.Queue(`INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
-	return err
 }
 
 func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
-	_, err := tx.Exec(`INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition)
+	err := tx.QueueOr(createdMeanwhile, `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
 		int64(next.label), next.edition)
 	if err != nil {
-		if fault.Is(err, fault.Conflict) {
-			return moved("somebody has created it")
-		}
 		return err
 	}
 	if idLane := r.idLane(d.ref); idLane != next.lane {
-		if _, err := tx.Exec(`INSERT INTO record_alias (lane, kind, id, home, rid) VALUES (?, ?, ?, ?, ?)
+		if err := tx.Queue(`INSERT INTO record_alias (lane, kind, id, home, rid) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (lane, kind, id) DO UPDATE SET home = excluded.home, rid = excluded.rid`,
 			idLane, next.kind, next.id, next.lane, next.rid); err != nil {
 			return err
@@ -371,8 +368,16 @@ func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
 	return d.pile.add(tx, next.lane, next.rid, d.rows)
 }
 
+// createdMeanwhile words the failure to put a new resource down.
+func createdMeanwhile(err error) error {
+	if fault.Is(err, fault.Conflict) {
+		return moved("somebody has created it")
+	}
+	return err
+}
+
 func (r *Records) putAgain(tx *store.Tx, d *Draft, was, next *row) error {
-	_, err := tx.Exec(`UPDATE record_resource SET chart = ?, seq = ?, ver = ?, at = ?, op = ?, label = ?, edition = ?
+	err := tx.Queue(`UPDATE record_resource SET chart = ?, seq = ?, ver = ?, at = ?, op = ?, label = ?, edition = ?
 		WHERE lane = ? AND rid = ?`,
 		next.chart, next.seq, next.ver, next.at, int64(next.op), int64(next.label), next.edition, next.lane, next.rid)
 	if err != nil {
@@ -391,9 +396,8 @@ func relabel(tx *store.Tx, patient *row) error {
 	if patient.label&access.Restricted == 0 {
 		set = `label & ~1`
 	}
-	_, err := tx.Exec(`UPDATE record_resource SET label = `+set+` WHERE lane = ? AND chart = ? AND tenant = ? AND rid <> ?`,
+	return tx.Queue(`UPDATE record_resource SET label = `+set+` WHERE lane = ? AND chart = ? AND tenant = ? AND rid <> ?`,
 		patient.lane, patient.chart, patient.tenant, patient.rid)
-	return err
 }
 
 // count keeps how many resources of the kind there are in the lane.
@@ -410,7 +414,6 @@ func count(tx *store.Tx, p *pile, was, next *row) error {
 }
 
 func countBy(tx *store.Tx, lane store.Lane, kind, n int64) error {
-	_, err := tx.Exec(`INSERT INTO record_count (lane, kind, live) VALUES (?, ?, ?)
+	return tx.Queue(`INSERT INTO record_count (lane, kind, live) VALUES (?, ?, ?)
 		ON CONFLICT (lane, kind) DO UPDATE SET live = record_count.live + excluded.live`, lane, kind, n)
-	return err
 }
