@@ -70,6 +70,8 @@ func Service(k catalogue.Kernel) catalogue.Service {
 			catalogue.OnSet("GET "+instance+"/{related}", access.Search, all, a.searchCompartment),
 			catalogue.OnSet("POST "+instance+"/{related}/_search", access.Search, all, a.searchCompartment),
 
+			catalogue.OnSet("GET "+Base+"/Patient/$everything", access.Export, all, a.everythingOfAll, access.SystemClient, access.Patient),
+			catalogue.OnSet("POST "+Base+"/Patient/$everything", access.Export, all, a.everythingOfAll, access.SystemClient, access.Patient),
 			catalogue.OnBody("GET "+Base+"/Patient/{id}/$everything", a.everything),
 			catalogue.OnBody("POST "+Base+"/Patient/{id}/$everything", a.everything),
 			catalogue.OnBody("GET "+Base+"/AuditEvent", a.auditSearch),

@@ -407,53 +407,6 @@ func TestValidate(t *testing.T) {
 	c.get("Patient/1").wants(200).is("meta.versionId", "1")
 }
 
-// "$everything": the person, the chart, and what it names; in pages, since a time, and of some types.
-func TestEverything(t *testing.T) {
-	c := newWorld(t, setting{}).system()
-	c.put(`{"resourceType":"Practitioner","id":"d","name":[{"family":"Doctor"}]}`)
-	c.put(`{"resourceType":"Practitioner","id":"other"}`)
-	c.put(`{"resourceType":"Patient","id":"1","generalPractitioner":[{"reference":"Practitioner/d"}],"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}]}`)
-	c.put(patient("2", "Somebody else"))
-	for _, id := range []string{"a", "b", "c"} {
-		c.put(observation(id, "1", "70"))
-	}
-	since := c.get("Observation/c").text("meta.lastUpdated")
-	c.put(observation("z", "2", "70"))
-	all := []string{"Patient/1", "Observation/a", "Observation/b", "Observation/c"}
-	a := c.get("Patient/1/$everything").wants(200).is("type", "searchset")
-	if got := a.ids("match"); !slices.Equal(got, all) {
-		t.Errorf("everything is %q", got)
-	}
-	if got := a.ids("include"); !slices.Equal(got, []string{"Practitioner/d"}) {
-		t.Errorf("beside it %q", got)
-	}
-	var paged []string
-	for path := "Patient/1/$everything?_count=1"; path != ""; {
-		a := c.get(path).wants(200)
-		paged = append(paged, a.ids("match")...)
-		path = a.link("next")
-	}
-	if !slices.Equal(paged, all) {
-		t.Errorf("in pages %q", paged)
-	}
-	if got := c.get("Patient/1/$everything?_type=Observation").ids(""); !slices.Equal(got, all[1:]) {
-		t.Errorf("of one type %q", got)
-	}
-	if got := c.get("Patient/1/$everything?_since=" + since).ids(""); !slices.Equal(got, all[3:]) {
-		t.Errorf("since %q", got)
-	}
-	posted := `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Patient"},{"name":"_count","valueInteger":5}]}`
-	if got := c.do("POST", "Patient/1/$everything", posted).wants(200).ids(""); !slices.Equal(got, all[:1]) {
-		t.Errorf("by POST %q", got)
-	}
-	c.get("Patient/none/$everything").wants(404)
-	c.get("Patient/1/$everything?_since=x").wants(400)
-	c.get("Patient/1/$everything?family=x").wants(400)
-	c.get("Patient/1/$everything?_type=Nonsense").wants(400)
-	c.do("DELETE", "Patient/2", nil)
-	c.get("Patient/2/$everything").wants(410)
-}
-
 // "Compartments": what belongs to a patient, an encounter, a practitioner, a related person or a device.
 func TestCompartments(t *testing.T) {
 	c := newWorld(t, setting{}).system()
