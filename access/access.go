@@ -53,7 +53,7 @@ func (r Role) Known() bool { return slices.Contains(Roles(), r) }
 type Action string
 
 // The actions. Read, History, Search and Export see; Create, Update and Delete change; BreakGlass and Claim make a
-// reason to do so.
+// reason to do so; Trace and Amend are those of the national demographics service.
 const (
 	Read    Action = "read"
 	History Action = "history"
@@ -65,6 +65,11 @@ const (
 
 	BreakGlass Action = "break-glass"
 	Claim      Action = "claim-relationship"
+
+	// Trace sees a person in the national demographics service, which shows a restricted one without where they are; Amend
+	// creates and updates there, by that service's rules.
+	Trace Action = "trace"
+	Amend Action = "amend"
 )
 
 // Actions that this package puts on the account and that Decide is never asked.
@@ -76,11 +81,13 @@ const (
 
 // Actions lists what Decide can be asked, in the order in which the access table shows them.
 func Actions() []Action {
-	return []Action{Read, History, Search, Export, Create, Update, Delete, BreakGlass, Claim}
+	return []Action{Read, History, Search, Export, Create, Update, Delete, BreakGlass, Claim, Trace, Amend}
 }
 
 // Sees reports whether a only looks and changes nothing.
-func (a Action) Sees() bool { return a == Read || a == History || a == Search || a == Export }
+func (a Action) Sees() bool {
+	return a == Read || a == History || a == Search || a == Export || a == Trace
+}
 
 // Label marks what needs more than the usual reason to be seen. It is a set of bits, stored with each resource.
 type Label int64

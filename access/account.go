@@ -88,7 +88,7 @@ func (g *Gate) recheck(tx *store.Tx, grants []Grant) error {
 func (g *Gate) relateFounders(tx *store.Tx, grants []Grant) error {
 	for _, gr := range grants {
 		p, pl := gr.p.principal, gr.p.place
-		if gr.p.action != Create || pl.Type != "Patient" || pl.Chart == "" || p.Role == Patient {
+		if !(gr.p.action == Create || gr.p.action == Amend && pl.Founding) || pl.Type != "Patient" || pl.Chart == "" || p.Role == Patient {
 			continue
 		}
 		r := Relationship{Tenant: pl.Tenant, Chart: pl.Chart, Kind: KindRegistered, Basis: "registered the person", By: p.ID}

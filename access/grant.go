@@ -41,6 +41,13 @@ func (g Grant) Action() Action { return g.get().action }
 // Place is where.
 func (g Grant) Place() Place { return g.get().place }
 
+// Opens reports whether the grant is for a: what may be amended in the national demographics service may be created and updated
+// there.
+func (g Grant) Opens(a Action) bool {
+	w := g.get()
+	return g.p != nil && (w.action == a || w.action == Amend && (a == Create || a == Update))
+}
+
 // Purpose is why, as a code of HL7 v3 PurposeOfUse.
 func (g Grant) Purpose() string { return g.get().purpose }
 

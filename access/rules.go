@@ -238,6 +238,8 @@ var actionTree = func() map[types.String]types.Entity {
 // group is the action's group, as the policies name it.
 func (a Action) group() string {
 	switch {
+	case a == Trace || a == Amend:
+		return "register"
 	case a.Sees():
 		return "see"
 	case a == BreakGlass || a == Claim:

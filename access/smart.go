@@ -35,7 +35,7 @@ func scopeLetters(may string, a Action) bool {
 	if !inOrder(may, "cruds") {
 		return false
 	}
-	letter := map[Action]string{Create: "c", Read: "r", History: "r", Update: "u", Delete: "d", Search: "s", Export: "s"}[a]
+	letter := map[Action]string{Create: "c", Read: "r", History: "r", Update: "u", Delete: "d", Search: "s", Export: "s", Trace: "r", Amend: "u"}[a]
 	return letter != "" && strings.Contains(may, letter)
 }
 

@@ -225,7 +225,7 @@ func covering(d *Draft, grants []access.Grant) (author, error) {
 	for _, act := range d.acts {
 		found := false
 		for _, g := range grants {
-			if g.Action() == act.Action && g.Covers(act.Place) == nil {
+			if g.Opens(act.Action) && g.Covers(act.Place) == nil {
 				found, by = true, author{g.Principal().ID, g.Principal().Name, g.Entry()}
 				break
 			}
@@ -243,7 +243,7 @@ func covered(d *Draft, grants []access.Grant) bool {
 		return false
 	}
 	for i, g := range grants {
-		if g.Place() != d.acts[i].Place || g.Action() != d.acts[i].Action {
+		if g.Place() != d.acts[i].Place || !g.Opens(d.acts[i].Action) {
 			return false
 		}
 	}
