@@ -123,6 +123,16 @@ func (r *Records) survivor(tx *store.Tx, tenant ident.ODSCode, chart string) (st
 	return "", fault.New(fault.Internal, "the links of a chart go round in a circle")
 }
 
+// Survivor is the chart that speaks for a person: chart itself unless it has been linked to another.
+func (r *Records) Survivor(ctx context.Context, tenant ident.ODSCode, chart string) (string, error) {
+	var to string
+	err := r.db.Read(ctx, func(tx *store.Tx) (err error) {
+		to, err = r.survivor(tx, tenant, chart)
+		return err
+	})
+	return to, err
+}
+
 // Charts are all that are one person with chart, the surviving one first: what a reader of the person must show Grants for.
 func (r *Records) Charts(ctx context.Context, tenant ident.ODSCode, chart string) ([]string, error) {
 	var charts []string

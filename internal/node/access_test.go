@@ -191,6 +191,7 @@ func (r *running) statusOf(c *http.Client, o row, token string) int {
 	if o.contentType != "" {
 		req.Header.Set("Content-Type", o.contentType)
 	}
+	req.Header.Set("X-Request-ID", fmt.Sprintf("60e0b220-8136-4ca5-ae46-%012d", r.calls)) // published APIs want one
 	resp, err := c.Do(req)
 	if err != nil {
 		r.t.Fatalf("%s %s: %v", o.method, o.path, err)

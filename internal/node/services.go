@@ -7,6 +7,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
@@ -33,6 +34,7 @@ func (n *Node) list() []catalogue.Service {
 		privacy.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
+		demographics.Service(n.kernel),
 		n.health(),
 	}
 }

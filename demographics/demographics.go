@@ -1,0 +1,96 @@
+// Package demographics is the national register of who people are: one record for each person, named by their NHS number, with
+// their names, birth and death, addresses, telephone numbers, practice and pharmacies. Every other service asks it "who is this?"
+// before it writes anything down, so a mistake here is a mistake everywhere: two people under one number, or one person under two.
+//
+//	                   born, or new to the country
+//	                            │ is there somebody like this already? ── one: their number · several: a person decides
+//	                            ▼
+//	traced by number ──►  registered ──► amended (name, address, practice …) ──► died: informal ──► died: formal
+//	found by details            │                    each change: only over the version that was read, all or nothing
+//	                            ├─► restricted: found and read, but nothing that tells where they are
+//	                            ├─► superseded: the number answers with the surviving record
+//	                            └─► invalidated: not there for anybody
+//
+// It speaks the published Personal Demographics Service FHIR API at /personal-demographics/FHIR/R4, in its three access modes: a
+// health worker finds and amends people, a system traces one person at a time, and patients read and amend their own record. People are
+// Patient resources of the national tenant; this package keeps its own keys to find them by (names as they sound, dates, postcodes,
+// telephones) in the same transaction, whoever writes the resource.
+//
+// A search is for a person who is there or is described by their papers: exact search matches what was written, fuzzy search what was
+// heard or mistyped. Each match says how like the question it is; nobody is shown who is not on the account as seen.
+package demographics
+
+import (
+	"net/http"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+)
+
+// Base is where the published API is served, on the national node.
+const Base = "/personal-demographics/FHIR/R4"
+
+// register is the national register over one node's record.
+type register struct {
+	k catalogue.Kernel
+}
+
+// Service is the national register over the kernel.
+func Service(k catalogue.Kernel) catalogue.Service {
+	s := &register{k: k}
+	return catalogue.Service{
+		Name: "demographics", Summary: "Who a person is: the national register and its published API.",
+		Published: []catalogue.Published{{Base: Base, Face: face{}, Routes: []catalogue.Route{
+			catalogue.OnBody("GET "+Base+"/Patient/{id}", s.published(s.read)),
+		}}},
+	}
+}
+
+// call is one request of the published API.
+type call struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	ask  catalogue.Asker
+	mode mode
+}
+
+// mode is how the published API is being used (specification, "Access modes").
+type mode uint8
+
+const (
+	workerMode     mode = iota + 1 // a health worker is at the other end
+	restrictedMode                 // a system by itself
+	patientMode                    // the person themself
+)
+
+// published checks what every operation requires of a request, then runs the operation.
+func (s *register) published(h func(c *call) error) func(http.ResponseWriter, *http.Request, catalogue.Asker) error {
+	return func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+		if catalogue.TenantOf(r) != s.k.National {
+			return fault.New(fault.NotFound, "The national register is at %s of the national node.", Base)
+		}
+		c := &call{w: w, r: r, ask: ask, mode: workerMode}
+		switch ask.Principal.Role {
+		case access.SystemClient:
+			c.mode = restrictedMode
+		case access.Patient:
+			c.mode = patientMode
+		}
+		if err := c.headers(); err != nil {
+			return err
+		}
+		return h(c)
+	}
+}
+
+// numberIn is the NHS number of a path or parameter. The published examples include numbers whose check digit holds in no
+// country's range; what fails the check is INVALID_RESOURCE_ID.
+func numberIn(text string) (ident.NHSNumber, error) {
+	n, err := ident.ParseNHSNumber(text)
+	if err != nil || n.String() != text {
+		return ident.NHSNumber{}, refuse(invalidResourceID, "")
+	}
+	return n, nil
+}

@@ -1,0 +1,120 @@
+package demographics
+
+import (
+	"slices"
+
+	"github.com/openspine/openspine/fhir"
+)
+
+// Where the extensions of the published shape lie.
+const (
+	ukExtension   = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
+	nominatedURL  = ukExtension + "NominatedPharmacy"
+	dispenserURL  = ukExtension + "PreferredDispenserOrganization"
+	applianceURL  = ukExtension + "MedicalApplianceSupplier"
+	deathURL      = ukExtension + "DeathNotificationStatus"
+	languageURL   = ukExtension + "NHSCommunication"
+	preferenceURL = ukExtension + "ContactPreference"
+	birthPlaceURL = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+	removalURL    = "https://fhir.nhs.uk/StructureDefinition/Extension-PDS-RemovalFromRegistration"
+	authorityURL  = ukExtension + "RegisteringAuthority"
+
+	confidentialitySystem = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+)
+
+// Elements and extensions that tell where a restricted person is (schemas/Patient.yaml).
+var (
+	locating           = []string{"address", "telecom", "contact", "generalPractitioner", "managingOrganization"}
+	locatingExtensions = []string{nominatedURL, dispenserURL, applianceURL, birthPlaceURL, removalURL}
+)
+
+// confidentialityOf is the code of a record's sensitivity: U, R, V or REDACTED; "" when it says nothing.
+func confidentialityOf(res *fhir.Resource) string {
+	for tag := range res.Get("meta.security").Items() {
+		if tag.Field("system").String() == confidentialitySystem {
+			return tag.Field("code").String()
+		}
+	}
+	return ""
+}
+
+// invalidated reports whether a record has been marked as one that nobody may use.
+func invalidated(res *fhir.Resource) bool { return confidentialityOf(res) == "REDACTED" }
+
+// What a search shows of a person (paths/patient-search, "Patient data returned").
+var (
+	foundElements = []string{"resourceType", "id", "identifier", "name", "gender", "birthDate", "multipleBirthInteger", "deceasedDateTime",
+		"address", "telecom", "contact", "generalPractitioner", "extension"}
+	foundNames     = []string{"usual", "nickname", "temp"}
+	foundAddresses = []string{"home"}
+)
+
+// whole is a person as they are read by number: all of the record in the published shape, less what tells where a restricted
+// person is.
+func whole(f found) fhir.Value {
+	return shape(f, func(name string, n fhir.Node) any {
+		switch {
+		case f.restricted() && slices.Contains(locating, name):
+			return nil
+		case f.restricted() && name == "extension":
+			return kept(n, func(e fhir.Node) bool { return !slices.Contains(locatingExtensions, e.Field("url").String()) })
+		}
+		return n
+	})
+}
+
+// brief is a person as a search shows them.
+func brief(f found) fhir.Value {
+	return shape(f, func(name string, n fhir.Node) any {
+		switch {
+		case !slices.Contains(foundElements, name), f.restricted() && slices.Contains(locating, name):
+			return nil
+		case name == "name":
+			return kept(n, func(e fhir.Node) bool { return slices.Contains(foundNames, e.Field("use").String()) })
+		case name == "address":
+			return kept(n, func(e fhir.Node) bool { return slices.Contains(foundAddresses, e.Field("use").String()) })
+		case name == "extension":
+			return kept(n, func(e fhir.Node) bool { return e.Field("url").String() == deathURL })
+		}
+		return n
+	})
+}
+
+// shape is a record with its version and sensitivity as published, and of the rest what show gives.
+func shape(f found, show func(name string, n fhir.Node) any) fhir.Value {
+	pairs := make([]any, 0, 32)
+	for name, n := range f.version.Resource.Root().Fields() {
+		if name == "meta" {
+			continue
+		}
+		pairs = append(pairs, name, show(name, n))
+		if name == "resourceType" {
+			pairs = append(pairs, "meta", metaOf(f))
+		}
+	}
+	return fhir.Obj(pairs...)
+}
+
+// kept is the elements of a list that keep lets through; an empty list is left out.
+func kept(list fhir.Node, keep func(fhir.Node) bool) fhir.Value {
+	var items []any
+	for e := range list.Items() {
+		if keep(e) {
+			items = append(items, e)
+		}
+	}
+	return fhir.Arr(items...)
+}
+
+// metaOf is the version and the sensitivity. A very restricted record is shown as restricted is: the published display has no third.
+func metaOf(f found) fhir.Value {
+	code, display := "U", "unrestricted"
+	if f.restricted() {
+		code, display = "R", "restricted"
+		if confidentialityOf(f.version.Resource) == "V" {
+			code = "V"
+		}
+	}
+	return fhir.Obj("versionId", f.version.VersionID(), "security", fhir.Arr(fhir.Obj(
+		"system", confidentialitySystem, "code", code, "display", display)))
+}
