@@ -62,10 +62,10 @@ func (g *Gate) Relate(tx *store.Tx, r Relationship) error {
 	if r.Chart == "" || r.Tenant.IsZero() || r.Kind == "" || (r.User == "") == r.Organisation.IsZero() {
 		return fault.New(fault.Internal, "a relationship names a chart in a tenant, a kind, and either a user or an organisation")
 	}
-	return tx.Queue(`INSERT INTO access_relation (lane, tenant, chart, subject, kind, strength, since, until, basis, given_by)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant, chart, subject, kind) DO UPDATE SET until = excluded.until, basis = excluded.basis, given_by = excluded.given_by`,
-		int64(g.Lane(r.Tenant, r.Chart)), r.Tenant.String(), r.Chart, r.subject(), r.Kind, r.strength(), tx.At().UnixMicro(), micros(r.Until), r.Basis, r.By)
+	if err := g.relate(tx, r.Tenant, r.Chart, r.held()); err != nil {
+		return err
+	}
+	return g.relateKin(tx, r.Tenant, r.Chart, r.held())
 }
 
 // EndRelation ends a relationship now; the row stays, to explain what was done while it held.
@@ -75,7 +75,10 @@ func (g *Gate) EndRelation(tx *store.Tx, r Relationship) error {
 	if err == nil && n == 0 {
 		return fault.New(fault.NotFound, "there is no such relationship to end")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return g.endKin(tx, r.Tenant, r.Chart, r.held())
 }
 
 // Restrict hides a whole person (Restricted), or shows them again (0), as part of the caller's transaction, which

@@ -30,9 +30,10 @@ func (r *Records) LinkLanes(tenant ident.ODSCode, chart, survivor string) []stor
 	return []store.Lane{r.db.LaneOf(tenant.String(), chart), r.db.LaneOf(tenant.String(), survivor)}
 }
 
-// Merge links chart to survivor, with grants to update both patients. Errors: fault.Conflict when chart is linked already, or
+// Merge links chart to survivor, with grants to update both patients that gate gave, and makes their charts kin (see
+// access.Gate.JoinKin): whoever may see the one may see the other. Errors: fault.Conflict when chart is linked already, or
 // survivor (through others) to chart; fault.Invalid without a reason.
-func (r *Records) Merge(tx *store.Tx, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error {
+func (r *Records) Merge(tx *store.Tx, gate *access.Gate, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error {
 	if reason == "" || chart == survivor {
 		return fault.New(fault.Invalid, "Two charts are linked, and for a reason.")
 	}
@@ -44,6 +45,13 @@ func (r *Records) Merge(tx *store.Tx, tenant ident.ODSCode, chart, survivor, rea
 	}
 	if to, err := r.survivor(tx, tenant, survivor); err != nil || to == chart {
 		return conflictOr(err, "Those charts are linked the other way round.")
+	}
+	ones, others, err := r.groups(tx, tenant, chart, survivor)
+	if err != nil {
+		return err
+	}
+	if err := gate.JoinKin(tx, tenant, ones, others); err != nil {
+		return err
 	}
 	by := grants[0].Principal()
 	word := by.ID + "\x1f" + by.Name
@@ -64,8 +72,8 @@ func (r *Records) Merge(tx *store.Tx, tenant ident.ODSCode, chart, survivor, rea
 	return nil
 }
 
-// Unmerge ends the link of chart to survivor. Error: fault.NotFound when there is none.
-func (r *Records) Unmerge(tx *store.Tx, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error {
+// Unmerge ends the link of chart to survivor, and the kinship that came of it. Error: fault.NotFound when there is none.
+func (r *Records) Unmerge(tx *store.Tx, gate *access.Gate, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error {
 	if reason == "" {
 		return fault.New(fault.Invalid, "A link is ended for a reason.")
 	}
@@ -84,7 +92,20 @@ func (r *Records) Unmerge(tx *store.Tx, tenant ident.ODSCode, chart, survivor, r
 	if ended == 0 {
 		return fault.New(fault.NotFound, "Those charts are not linked.")
 	}
-	return nil
+	ones, others, err := r.groups(tx, tenant, chart, survivor)
+	if err != nil {
+		return err
+	}
+	return gate.PartKin(tx, tenant, ones, others)
+}
+
+// groups are what is one person with each of two charts that no link joins.
+func (r *Records) groups(tx *store.Tx, tenant ident.ODSCode, a, b string) (ofA, ofB []string, err error) {
+	if ofA, err = r.person(tx, tenant, a); err != nil {
+		return nil, nil, err
+	}
+	ofB, err = r.person(tx, tenant, b)
+	return ofA, ofB, err
 }
 
 func linkGrants(tenant ident.ODSCode, chart, survivor string, grants []access.Grant) error {
@@ -134,28 +155,36 @@ func (r *Records) Survivor(ctx context.Context, tenant ident.ODSCode, chart stri
 }
 
 // Charts are all that are one person with chart, the surviving one first: what a reader of the person must show Grants for.
-func (r *Records) Charts(ctx context.Context, tenant ident.ODSCode, chart string) ([]string, error) {
-	var charts []string
-	err := r.db.Read(ctx, func(tx *store.Tx) error {
-		head, err := r.survivor(tx, tenant, chart)
-		if err != nil {
-			return err
-		}
-		charts = []string{head}
-		for i := 0; i < len(charts) && i < 64; i++ {
-			joined, err := r.joined(tx, tenant, charts[i])
-			if err != nil {
-				return err
-			}
-			for _, c := range joined {
-				if !slices.Contains(charts, c) {
-					charts = append(charts, c)
-				}
-			}
-		}
-		return nil
+func (r *Records) Charts(ctx context.Context, tenant ident.ODSCode, chart string) (charts []string, err error) {
+	err = r.db.Read(ctx, func(tx *store.Tx) error {
+		charts, err = r.person(tx, tenant, chart)
+		return err
 	})
 	return charts, err
+}
+
+// mostCharts is how many charts of one person are followed.
+const mostCharts = 64
+
+// person is Charts within a transaction.
+func (r *Records) person(tx *store.Tx, tenant ident.ODSCode, chart string) ([]string, error) {
+	head, err := r.survivor(tx, tenant, chart)
+	if err != nil {
+		return nil, err
+	}
+	charts := []string{head}
+	for i := 0; i < len(charts) && i < mostCharts; i++ {
+		joined, err := r.joined(tx, tenant, charts[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range joined {
+			if !slices.Contains(charts, c) {
+				charts = append(charts, c)
+			}
+		}
+	}
+	return charts, nil
 }
 
 func (r *Records) joined(tx *store.Tx, tenant ident.ODSCode, survivor string) ([]string, error) {

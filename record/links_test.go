@@ -31,7 +31,7 @@ func TestAMergeJoinsChartsAndAnUnmergePartsThem(t *testing.T) {
 		}
 		merge := func(chart, into string) error {
 			return link(func(tx *store.Tx) error {
-				return w.recs.Merge(tx, hospital, chart, into, "registered twice", grants...)
+				return w.recs.Merge(tx, w.gate, hospital, chart, into, "registered twice", grants...)
 			})
 		}
 		if err := merge("old", "new"); err != nil {
@@ -48,7 +48,7 @@ func TestAMergeJoinsChartsAndAnUnmergePartsThem(t *testing.T) {
 			}
 		}
 		err := link(func(tx *store.Tx) error {
-			return w.recs.Unmerge(tx, hospital, "old", "new", "two people after all", grants...)
+			return w.recs.Unmerge(tx, w.gate, hospital, "old", "new", "two people after all", grants...)
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package record
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,18 +93,21 @@ func (s *subject) inSet(c *cond) (bool, error) {
 }
 
 func (s *subject) inCompartment(c *cond) bool {
-	if s.version.Type == c.ctype && s.row.id == c.cid {
+	if s.version.Type == c.ctype && c.about(s.row.id) {
 		return true
 	}
 	for _, code := range c.codes {
 		for _, have := range s.of(code) {
-			if ref, ok := have.(search.Reference); ok && ref.Relative() && ref.Type == c.ctype && ref.ID == c.cid {
+			if ref, ok := have.(search.Reference); ok && ref.Relative() && ref.Type == c.ctype && c.about(ref.ID) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// about reports whether id is whose compartment is searched.
+func (c *cond) about(id string) bool { return id == c.cid || slices.Contains(c.kin, id) }
 
 // valueHolds compares one indexed value with one alternative of a parameter.
 func valueHolds(c *cond, want *value, have search.Value, at time.Time) bool {

@@ -37,6 +37,7 @@ type cond struct {
 	target string               // has: the other's type
 	ctype  string               // compartment: Patient …
 	cid    string
+	kin    []string // compartment: the ids of the person's other charts
 	codes  []string // compartment: the parameters that put a resource of this type in it
 }
 

@@ -50,6 +50,9 @@ func (r *Records) SearchTx(tx *store.Tx, s access.Scope, q Query) (Page, error) 
 	if cur.Bound == 0 {
 		cur.Bound = tx.At().UnixMicro()
 	}
+	if q, err = f.withKin(q); err != nil {
+		return Page{}, err
+	}
 	types := q.Concerns()
 	page := Page{}
 	next := cur

@@ -64,6 +64,9 @@ func (f *finder) source(typ string, kind int64, pc *planned) (*source, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
+	if c.form == formCompartment && typ == c.ctype {
+		return f.selfSource(kind, h, pc), nil // whose compartment it is, no row of idx_hash says
+	}
 	pc.hashes = h
 	return f.hashSource(h, pc), nil
 }
@@ -77,6 +80,16 @@ func (f *finder) hashSource(h *hashes, pc *planned) *source {
 		for _, hash := range h.list {
 			s.parts = append(s.parts, f.part("idx_hash", "hash", `param = ? AND hash = ?`, param, hash))
 		}
+	}
+	return s
+}
+
+// selfSource finds what a compartment holds of its own type: the one whose it is, and what refers to them.
+func (f *finder) selfSource(kind int64, h *hashes, pc *planned) *source {
+	s := f.hashSource(h, pc)
+	s.exact, s.keyOf = false, nil
+	for _, id := range append([]string{pc.c.cid}, pc.c.kin...) {
+		s.parts = append(s.parts, f.part("record_resource", "id", `kind = ? AND id = ?`, kind, id))
 	}
 	return s
 }
@@ -360,10 +373,10 @@ func (f *finder) setHashes(typ string, c *cond) (*hashes, bool, error) {
 }
 
 func (f *finder) compartmentHashes(typ string, c *cond) (*hashes, bool, error) {
-	if typ == c.ctype {
-		return nil, false, nil
-	}
 	h := &hashes{list: []int64{wordHash(c.ctype + "/" + c.cid)}}
+	for _, id := range c.kin {
+		h.list = append(h.list, wordHash(c.ctype+"/"+id))
+	}
 	for _, code := range c.codes {
 		if !f.r.index.indexed(typ, code) {
 			return nil, false, nil
