@@ -101,7 +101,7 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 		if id != "" {
 			return c, e.fault(fault.New(fault.Invalid, "A POST goes to a type; to choose the id, use PUT."))
 		}
-		if c.Ref.ID, err = a.k.Records.NewID(); err != nil {
+		if c.Ref.ID, err = a.k.Records.NewIDFor(c.Ref.Tenant, e.resource); err != nil {
 			return c, err
 		}
 	case "PUT":

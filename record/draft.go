@@ -25,7 +25,7 @@ const (
 type Change struct {
 	Verb Verb
 	// Ref is the resource. For Create, and for what Criteria find, ID is given by the record; a Create may bring an
-	// ID from NewID, so that others can refer to it before it is written.
+	// ID from NewID or NewIDFor, so that others can refer to it before it is written: nothing looks whether it is taken.
 	Ref Ref
 	// Resource is the new content (Create, Put). Its JSON is kept byte for byte.
 	Resource *fhir.Resource
@@ -204,7 +204,7 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 				return err
 			}
 		}
-		if d.ref.ID == "" || d.change.Verb == Create && d.change.Ref.ID == "" {
+		if d.ref.ID == "" || d.change.Verb == Create { // a new id: there is nothing
 			return nil
 		}
 		v, w, err := r.load(tx, d.ref)
@@ -245,8 +245,6 @@ func (d *Draft) holds(w *row) error {
 	exists := w != nil && w.op != Voided
 	c := d.change
 	switch {
-	case c.Verb == Create && w != nil:
-		return fault.New(fault.Conflict, "There is a resource with this id already.")
 	case c.IfAbsent && exists:
 		return fault.New(fault.PreconditionFailed, "There is a resource here already (If-None-Match: *).")
 	case c.IfMatch != 0 && w == nil && c.Verb == Put && c.Criteria == nil:

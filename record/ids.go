@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 )
 
@@ -32,6 +33,12 @@ func formatID(ms int64, random uint64) string {
 		random >>= 5
 	}
 	return string(id[:])
+}
+
+// NewIDFor is a fresh logical id for a resource that is about to be created, so that others can refer to it. It is nearest to what
+// the resource is about, if that can be told already.
+func (r *Records) NewIDFor(tenant ident.ODSCode, res *fhir.Resource) (string, error) {
+	return r.newIDNear(tenant, chartOf(res, ""), res.Type())
 }
 
 // newIDNear is a fresh id whose own lane is that of the chart, so that the resource is found without an alias.

@@ -71,17 +71,14 @@ func (r *Records) find(tx *store.Tx, ref Ref) (row, error) {
 		return w, access.NotHere()
 	}
 	lane := r.idLane(ref)
-	err = tx.QueryRow(`SELECT `+rowColumns+` FROM record_resource r WHERE r.lane = ? AND r.kind = ? AND r.id = ?`,
-		lane, kind, ref.ID).Scan(w.fields()...)
-	if !fault.Is(err, fault.NotFound) {
-		return w, err
+	query, args := `SELECT `+rowColumns+` FROM record_resource r WHERE r.lane = ? AND r.kind = ? AND r.id = ?`, []any{lane, kind, ref.ID}
+	if r.db.Lanes() > 1 { // else there are no aliases
+		query += ` UNION ALL SELECT ` + rowColumns + ` FROM record_alias a JOIN record_resource r ON r.lane = a.home AND r.rid = a.rid
+			WHERE a.lane = ? AND a.kind = ? AND a.id = ? LIMIT 1`
+		args = append(args, args...)
 	}
-	if r.db.Lanes() > 1 {
-		err = tx.QueryRow(`SELECT `+rowColumns+` FROM record_alias a JOIN record_resource r ON r.lane = a.home AND r.rid = a.rid
-			WHERE a.lane = ? AND a.kind = ? AND a.id = ?`, lane, kind, ref.ID).Scan(w.fields()...)
-		if !fault.Is(err, fault.NotFound) {
-			return w, err
-		}
+	if err = tx.QueryRow(query, args...).Scan(w.fields()...); !fault.Is(err, fault.NotFound) {
+		return w, err
 	}
 	return w, access.NotHere()
 }

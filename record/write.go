@@ -142,7 +142,7 @@ func (r *Records) reconsider(tx *store.Tx, d *Draft) (Outcome, bool, error) {
 
 // recheck reads the resource's row under its lane and compares it with what the draft expected.
 func (r *Records) recheck(tx *store.Tx, d *Draft) (*row, error) {
-	if d.ref.ID == "" {
+	if d.ref.ID == "" || d.change.Verb == Create { // a new id, which only an accident can have given twice: see putNew
 		return nil, nil
 	}
 	w, err := r.find(tx, d.ref)
@@ -359,8 +359,11 @@ func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
 		return err
 	}
 	if idLane := r.idLane(d.ref); idLane != next.lane {
-		if err := tx.Queue(`INSERT INTO record_alias (lane, kind, id, home, rid) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (lane, kind, id) DO UPDATE SET home = excluded.home, rid = excluded.rid`,
+		known := ` ON CONFLICT (lane, kind, id) DO UPDATE SET home = excluded.home, rid = excluded.rid`
+		if d.change.Verb == Create {
+			known = ``
+		}
+		if err := tx.QueueOr(createdMeanwhile, `INSERT INTO record_alias (lane, kind, id, home, rid) VALUES (?, ?, ?, ?, ?)`+known,
 			idLane, next.kind, next.id, next.lane, next.rid); err != nil {
 			return err
 		}
