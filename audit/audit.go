@@ -48,6 +48,7 @@ const (
 type Query struct {
 	Tenant       ident.ODSCode
 	Chart        string
+	Charts       []Chart // any of these; instead of Chart
 	Actor        string
 	Organisation ident.ODSCode
 	Action       string
@@ -57,10 +58,18 @@ type Query struct {
 	From, To     time.Time // From inclusive, To exclusive
 	Limit        int       // 1 to 1,000; 50 when zero
 	After        string    // Page.Next of the page before
+	Before       string    // Page.Previous of the page after; instead of After
+}
+
+// Chart names one person's chart at one organisation.
+type Chart struct {
+	Tenant ident.ODSCode
+	Chart  string
 }
 
 // Page is a page of entries, newest first.
 type Page struct {
-	Entries []Entry
-	Next    string // for Query.After; "" on the last page
+	Entries  []Entry
+	Next     string // for Query.After; "" on the last page
+	Previous string // for Query.Before; "" on the first page
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,14 +69,17 @@ func readRows(tx *store.Tx, lane store.Lane, first, last int64) ([]Entry, error)
 	return entries, rows.Err()
 }
 
-// Search finds entries, newest first. Errors: fault.Invalid for a cursor that Search did not make, a chart without its
-// tenant, or a limit over 1,000.
+// Search finds entries, newest first. Errors: fault.Invalid for a cursor that Search did not make, two cursors at once, a chart without
+// its tenant, or a limit over 1,000.
 func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	if q.Limit == 0 {
 		q.Limit = 50
 	}
 	if q.Limit < 1 || q.Limit > 1000 {
 		return Page{}, fault.New(fault.Invalid, "a page holds 1 to 1,000 entries")
+	}
+	if q.After != "" && q.Before != "" {
+		return Page{}, fault.New(fault.Invalid, "a page is after one place or before one, not both")
 	}
 	w, err := l.where(q)
 	if err != nil {
@@ -85,28 +89,69 @@ func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	if w.oneLane {
 		order = ` ORDER BY e.lane DESC, e.seq DESC` // the instant never falls as the sequence rises
 	}
+	if q.Before != "" {
+		order = strings.ReplaceAll(order, " DESC", "")
+	}
 	var page Page
 	err = l.db.Read(ctx, func(tx *store.Tx) error {
-		page = Page{}
-		rows, err := tx.Query(`SELECT `+entryColumns+entryTables+w.sql()+order+` LIMIT ?`, append(w.args, q.Limit+1)...)
+		rows, err := tx.Query(`SELECT `+entryColumns+entryTables+w.sql()+order+` LIMIT ?`, append(slices.Clone(w.args), q.Limit+1)...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		for rows.Next() {
-			e, err := scanEntry(rows)
-			if err != nil {
-				return err
-			}
-			if len(page.Entries) == q.Limit {
-				page.Next = cursor(page.Entries[q.Limit-1])
-				continue
-			}
-			page.Entries = append(page.Entries, e)
-		}
-		return rows.Err()
+		page, err = readPage(rows, q)
+		return err
 	})
 	return page, err
+}
+
+// readPage puts rows into a page, newest first. Where the reader came from there is more, and elsewhere when there is a row too many.
+func readPage(rows *store.Rows, q Query) (page Page, err error) {
+	more := false
+	for rows.Next() {
+		if len(page.Entries) == q.Limit {
+			more = true
+			continue
+		}
+		e, err := scanEntry(rows)
+		if err != nil {
+			return Page{}, err
+		}
+		page.Entries = append(page.Entries, e)
+	}
+	if err := rows.Err(); err != nil || len(page.Entries) == 0 {
+		return page, err
+	}
+	older, newer := more, q.After != ""
+	if q.Before != "" {
+		slices.Reverse(page.Entries)
+		older, newer = true, more
+	}
+	if older {
+		page.Next = cursor(page.Entries[len(page.Entries)-1])
+	}
+	if newer {
+		page.Previous = cursor(page.Entries[0])
+	}
+	return page, nil
+}
+
+// CountLimit is how far Count counts.
+const CountLimit = 10_000
+
+// Count is how many entries q selects, whatever its cursor and limit: exact up to CountLimit, which stands for that many or more.
+// Errors: as Search.
+func (l *Log) Count(ctx context.Context, q Query) (n int64, err error) {
+	q.After, q.Before = "", ""
+	w, err := l.where(q)
+	if err != nil {
+		return 0, err
+	}
+	err = l.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM audit_entry e LEFT JOIN audit_act t ON t.lane = e.lane AND t.id = e.act `+w.sql()+` LIMIT ?) AS found`,
+			append(slices.Clone(w.args), CountLimit)...).Scan(&n)
+	})
+	return n, err
 }
 
 type where struct {
@@ -137,6 +182,9 @@ func (l *Log) where(q Query) (*where, error) {
 		w.oneLane = true
 		w.and(`e.lane = ?`, int64(lane))
 		w.and(`e.chart = (SELECT id FROM audit_chart WHERE lane = ? AND tenant = ? AND chart = ?)`, int64(lane), q.Tenant.String(), q.Chart)
+	case len(q.Charts) > 0:
+		w.oneLane = l.db.Lanes() == 1
+		l.anyChart(w, q.Charts)
 	case l.db.Lanes() == 1:
 		w.oneLane = true
 		w.and(`e.lane = 0`)
@@ -171,18 +219,33 @@ func (l *Log) where(q Query) (*where, error) {
 	if !q.To.IsZero() {
 		w.and(`e.at < ?`, q.To.UnixMicro())
 	}
-	if q.After != "" {
-		at, lane, seq, err := parseCursor(q.After)
+	for sign, from := range map[string]string{"<": q.After, ">": q.Before} {
+		if from == "" {
+			continue
+		}
+		at, lane, seq, err := parseCursor(from)
 		if err != nil {
 			return nil, err
 		}
 		if w.oneLane {
-			w.and(`e.seq < ?`, seq)
+			w.and(`e.seq `+sign+` ?`, seq)
 		} else {
-			w.and(`(e.at, e.lane, e.seq) < (?, ?, ?)`, at, lane, seq)
+			w.and(`(e.at, e.lane, e.seq) `+sign+` (?, ?, ?)`, at, lane, seq)
 		}
 	}
 	return w, nil
+}
+
+// anyChart selects what is about any of several charts.
+func (l *Log) anyChart(w *where, charts []Chart) {
+	var each []string
+	var args []any
+	for _, c := range charts {
+		lane := int64(l.db.LaneOf(c.Tenant.String(), c.Chart))
+		each = append(each, `(e.lane = ? AND e.chart = (SELECT id FROM audit_chart WHERE lane = ? AND tenant = ? AND chart = ?))`)
+		args = append(args, lane, lane, c.Tenant.String(), c.Chart)
+	}
+	w.and(`(`+strings.Join(each, ` OR `)+`)`, args...)
 }
 
 func cursor(e Entry) string {
