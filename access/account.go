@@ -154,6 +154,21 @@ func (g *Gate) append(tx *store.Tx, grants []Grant, outcome string) error {
 	return nil
 }
 
+// Note puts on the account, as part of tx, what the holder of a grant did at a place in words of their own: action is what (skip, retry …),
+// detail the reason that was typed. tx holds NoteLane. It is for acts that are more than what a grant's action says.
+func (g *Gate) Note(tx *store.Tx, gr Grant, place Place, action, detail string) error {
+	if !gr.Valid() {
+		return fault.New(fault.Internal, "a note needs a grant that a decision made")
+	}
+	_, err := g.audit.Append(tx, g.accountLane(gr.p.principal, place), entryOf(gr.p.principal, action, place, gr.p.purpose, gr.p.basis, audit.OutcomeOK, detail, gr.p.request))
+	return err
+}
+
+// NoteLane is the lane that Note writes to.
+func (g *Gate) NoteLane(gr Grant, place Place) store.Lane {
+	return g.accountLane(gr.get().principal, place)
+}
+
 // Entry is the sequence, in the lane of the chart, of this grant's entry on the account; only inside the function of Gate.Act.
 func (g Grant) Entry() int64 { return g.get().entry }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -96,18 +95,20 @@ func (g *Gate) alert(tx *store.Tx, lane store.Lane, p Principal, place Place, ki
 	return err
 }
 
-// AlertQuery selects alerts, newest first.
+// AlertQuery selects alerts, or objections, newest first.
 type AlertQuery struct {
-	Waiting bool   // only those not reviewed yet
+	Waiting bool   // only those not reviewed or answered yet
 	Limit   int    // 1 to 200; 50 when zero
 	After   string // AlertPage.Next of the page before
+	Before  string // AlertPage.Previous of the page after; instead of After
 }
 
 // AlertPage is a page of alerts.
 type AlertPage struct {
-	Alerts  []Alert
-	Next    string // "" on the last page
-	Waiting int    // how many wait in all
+	Alerts   []Alert
+	Next     string // "" on the last page
+	Previous string // "" on the first page
+	Waiting  int    // how many wait in all
 }
 
 // concerns is the condition on access_alert for what p reviews: alerts about people in the records of p's organisation, or
@@ -130,24 +131,10 @@ func (g *Gate) Alerts(ctx context.Context, p Principal, q AlertQuery) (AlertPage
 	if err != nil {
 		return AlertPage{}, err
 	}
-	if q.Limit == 0 {
-		q.Limit = 50
-	}
-	if q.Limit < 1 || q.Limit > 200 {
-		return AlertPage{}, fault.New(fault.Invalid, "A page holds 1 to 200 alerts.")
-	}
 	mine, args := concerns(p)
-	cond, condArgs := mine, slices.Clone(args)
-	if q.Waiting {
-		cond += ` AND reviewed_at = 0`
-	}
-	if q.After != "" {
-		at, lane, id, err := parseAlertID(q.After)
-		if err != nil {
-			return AlertPage{}, err
-		}
-		cond += ` AND (at, lane, id) < (?, ?, ?)`
-		condArgs = append(condArgs, at, lane, id)
+	k, err := q.keyset("reviewed_at = 0", mine, args)
+	if err != nil {
+		return AlertPage{}, err
 	}
 	var page AlertPage
 	err = g.db.Read(ctx, func(tx *store.Tx) error {
@@ -155,15 +142,11 @@ func (g *Gate) Alerts(ctx context.Context, p Principal, q AlertQuery) (AlertPage
 		if err := tx.QueryRow(`SELECT count(*) FROM access_alert WHERE reviewed_at = 0 AND `+mine, args...).Scan(&page.Waiting); err != nil {
 			return err
 		}
-		list, err := readAlerts(tx, cond+` ORDER BY at DESC, lane DESC, id DESC LIMIT ?`, append(condArgs, q.Limit+1)...)
+		list, err := readAlerts(tx, k.cond, k.args...)
 		if err != nil {
 			return err
 		}
-		if len(list) > q.Limit {
-			list = list[:q.Limit]
-			page.Next = list[q.Limit-1].ID
-		}
-		page.Alerts = list
+		page.Alerts, page.Previous, page.Next = paged(list, q, func(al Alert) string { return al.ID })
 		return nil
 	})
 	if err != nil {

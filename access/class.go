@@ -2,10 +2,12 @@ package access
 
 // Types of place that are not FHIR resources, for routes and pages.
 const (
-	TypeAlert   = "Alert"     // what the privacy officer reviews
-	TypeAccount = "WhoLooked" // who looked: the account of one chart, or of a tenant
-	TypeSeal    = "Seal"      // the transparency log and its verification
-	TypeNode    = "Node"      // what this node runs, its health, jobs and configuration
+	TypeAlert     = "Alert"       // what the privacy officer reviews
+	TypeObjection = "Objection"   // what a person asks about a look at their record, and the answer
+	TypeSealed    = "SealedItems" // how many entries of a chart are sealed, and nothing of what they say
+	TypeAccount   = "WhoLooked"   // who looked: the account of one chart, or of a tenant
+	TypeSeal      = "Seal"        // the transparency log and its verification
+	TypeNode      = "Node"        // what this node runs, its health, jobs and configuration
 )
 
 // The classes of types, as the policies name them.
@@ -16,16 +18,16 @@ const (
 	classShared   = "shared"      // about nobody in particular
 	classAccount  = "account"     // who did what
 	classAlert    = "alert"
+	classSealed   = "sealed"
 	classSeal     = "seal"
 	classNode     = "node"
 )
 
 func classes() []string {
-	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSeal, classNode}
+	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSealed, classSeal, classNode}
 }
 
 // ClassOf is the class of a type: a type that nobody listed is clinical, the most guarded.
-
 func ClassOf(typ string) string {
 	if c, ok := classByType[typ]; ok {
 		return c
@@ -34,7 +36,7 @@ func ClassOf(typ string) string {
 }
 
 var classByType = map[string]string{
-	TypeAlert: classAlert, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode,
+	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode,
 	"AuditEvent": classAccount,
 
 	"Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,

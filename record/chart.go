@@ -1,6 +1,8 @@
 package record
 
 import (
+	"context"
+
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -90,4 +92,17 @@ func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (
 		return 0, nil
 	}
 	return label & access.Restricted, err
+}
+
+// Sealed is how many entries of g's chart are sealed by the person's choice, whatever they are: a number, and nothing of what they say.
+// g is a grant to see access.TypeSealed there.
+func (r *Records) Sealed(ctx context.Context, g access.Grant) (n int64, err error) {
+	if err := g.Covers(access.Place{Tenant: g.Tenant(), Chart: g.Chart(), Type: access.TypeSealed}); err != nil {
+		return 0, err
+	}
+	err = r.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM record_resource WHERE lane = ? AND tenant = ? AND chart = ? AND op < 3 AND (label & ?) <> 0`,
+			r.db.LaneOf(g.Tenant().String(), g.Chart()), g.Tenant().String(), g.Chart(), int64(access.Sealed)).Scan(&n)
+	})
+	return n, err
 }

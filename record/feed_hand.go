@@ -124,53 +124,6 @@ func parkedCharts(tx *store.Tx, w *Watch, lane store.Lane) (map[string]bool, err
 	return charts, rows.Err()
 }
 
-// Parked is a change that a watch could not handle, or one that waits behind such a change.
-type Parked struct {
-	Lane   store.Lane
-	Watch  string
-	Chart  string
-	Seq    int64
-	Tries  int
-	Due    time.Time
-	Reason string
-}
-
-// Parked lists what waits for a retry or for a person, in the order of lanes and changes.
-func (f *Feed) Parked(ctx context.Context) ([]Parked, error) {
-	var list []Parked
-	err := f.r.db.Read(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(`SELECT lane, watch, chart, seq, tries, due, reason FROM record_parked ORDER BY lane, watch, chart, seq LIMIT 1000`)
-		if err != nil {
-			return err
-		}
-		list = nil
-		for rows.Next() {
-			var p Parked
-			if err := rows.Scan(&p.Lane, &p.Watch, &p.Chart, &p.Seq, &p.Tries, &p.Due, &p.Reason); err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
-// Retry tries what a chart holds up at once, and Skip gives its first change up: the rest is tried.
-func (f *Feed) Retry(ctx context.Context, p Parked) error { return f.release(ctx, p, false) }
-
-// Skip gives a parked change up for ever; the person who decides so puts it on the account.
-func (f *Feed) Skip(ctx context.Context, p Parked) error { return f.release(ctx, p, true) }
-
-func (f *Feed) release(ctx context.Context, p Parked, skip bool) error {
-	for i := range f.watches {
-		if w := &f.watches[i]; w.Name == p.Watch {
-			return f.replay(ctx, w, p.Lane, p.Chart, skip)
-		}
-	}
-	return fault.New(fault.NotFound, "There is no watch %q on this node.", p.Watch)
-}
-
 // retryDue tries each chart whose first parked change is due.
 func (f *Feed) retryDue(ctx context.Context, w *Watch, lane store.Lane) error {
 	var charts []string
@@ -191,21 +144,36 @@ func (f *Feed) retryDue(ctx context.Context, w *Watch, lane store.Lane) error {
 	})
 	for _, chart := range charts {
 		if err == nil {
-			err = f.replay(ctx, w, lane, chart, false)
+			err = f.replay(ctx, w, lane, chart, release{})
 		}
 	}
 	return err
 }
 
-// replay hands on what is parked of one chart, in order, until one fails again; skip leaves the first out.
-func (f *Feed) replay(ctx context.Context, w *Watch, lane store.Lane, chart string, skip bool) error {
-	return f.r.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+// release is what a person decided about what a chart holds up: to leave its first change out, and what else is done in the same commit.
+type release struct {
+	skip  int64 // the sequence of the change that is left out; 0 for none
+	lanes []store.Lane
+	also  func(tx *store.Tx) error
+}
+
+// replay hands on what is parked of one chart, in order, until one fails again.
+func (f *Feed) replay(ctx context.Context, w *Watch, lane store.Lane, chart string, how release) error {
+	return f.r.db.Write(ctx, append([]store.Lane{lane}, how.lanes...), func(tx *store.Tx) error {
 		seqs, tries, err := parkedOf(tx, w, lane, chart)
 		if err != nil {
 			return err
 		}
+		if how.skip > 0 && (len(seqs) == 0 || seqs[0] != how.skip) {
+			return fault.New(fault.Conflict, "That change does not wait any more.")
+		}
+		if how.also != nil {
+			if err := how.also(tx); err != nil {
+				return err
+			}
+		}
 		for i, seq := range seqs {
-			if i > 0 || !skip {
+			if seq != how.skip {
 				var s stored
 				if err := tx.QueryRow(`SELECT `+versionColumns+` FROM record_version v WHERE v.lane = ? AND v.seq = ?`, lane, seq).Scan(s.fields()...); err != nil {
 					return err

@@ -85,8 +85,14 @@ func TestAWatchGetsEachChangeOnceAndAFailureStopsItsChartOnly(t *testing.T) {
 		if err != nil || len(parked) != 2 || parked[0].Chart != "ann" || parked[0].Reason != "the laboratory does not know this code" || parked[1].Tries != 0 {
 			t.Fatalf("parked %+v (%v)", parked, err)
 		}
+		if first := parked[0]; first.Type != "Observation" || first.Tenant != hospital || first.Behind != 1 || first.At.IsZero() || !first.Person() {
+			t.Errorf("what is known of the first is %+v", first)
+		}
+		if sum, err := w.recs.ParkedSum(ctx); err != nil || sum.Count != 2 || !sum.Oldest.Equal(parked[0].At) {
+			t.Errorf("in all %+v (%v)", sum, err)
+		}
 		broken = false
-		if err := feed.Retry(ctx, parked[0]); err != nil {
+		if err := feed.Retry(ctx, parked[0], nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.put(`{"resourceType":"Observation","id":"o1","subject":{"reference":"Patient/bob"}}`)
@@ -101,6 +107,55 @@ func TestAWatchGetsEachChangeOnceAndAFailureStopsItsChartOnly(t *testing.T) {
 		}
 		if parked, err := feed.Parked(ctx); err != nil || len(parked) != 0 {
 			t.Errorf("still parked: %+v (%v)", parked, err)
+		}
+	})
+}
+
+// A person gives up the first change that a chart holds up, and what they note of it is in the same commit; the rest is handed on.
+func TestASkippedChangeIsLeftOutAndTheRestGoesOn(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		note := notes(t, w)
+		feed, err := w.recs.Feed(record.FeedOptions{}, record.Watch{Name: "notes", Types: []string{"Observation"},
+			Handle: func(_ context.Context, tx *store.Tx, c record.Version) error {
+				if c.ID == "o0" {
+					return fault.New(fault.Unprocessable, "no such code")
+				}
+				return note(tx, c)
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put(`{"resourceType":"Patient","id":"ann"}`)
+		for i := range 3 {
+			w.put(`{"resourceType":"Observation","id":"o%d","subject":{"reference":"Patient/ann"}}`, i)
+		}
+		ctx := context.Background()
+		if err := feed.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		parked, err := feed.Parked(ctx)
+		if err != nil || len(parked) != 3 || len(noted(t, w)) != 0 {
+			t.Fatalf("parked %+v (%v), handed on %q", parked, err, noted(t, w))
+		}
+		refuse := fault.New(fault.Forbidden, "not without a reason")
+		if err := feed.Skip(ctx, parked[0], nil, func(*store.Tx) error { return refuse }); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("a skip whose note failed: %v", err)
+		}
+		if err := feed.Skip(ctx, parked[1], nil, nil); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a change behind another was skipped: %v", err)
+		}
+		told := 0
+		if err := feed.Skip(ctx, parked[0], nil, func(*store.Tx) error { told++; return nil }); err != nil || told == 0 {
+			t.Fatalf("%v; told %d times", err, told)
+		}
+		if got, want := noted(t, w), []string{"Observation/o1/1 in ann", "Observation/o2/1 in ann"}; !slices.Equal(got, want) {
+			t.Errorf("handed on %q", got)
+		}
+		if err := feed.Skip(ctx, parked[0], nil, nil); !fault.Is(err, fault.Conflict) {
+			t.Errorf("skipped twice: %v", err)
+		}
+		if sum, err := w.recs.ParkedSum(ctx); err != nil || sum.Count != 0 || !sum.Oldest.IsZero() {
+			t.Errorf("still parked: %+v (%v)", sum, err)
 		}
 	})
 }
