@@ -96,7 +96,7 @@ func (f *face) read(ctx context.Context, p access.Principal, g access.Grant, sho
 		return nil, err
 	}
 	place := g.Place()
-	c := &chart{person: f.personOf(f.tenant(g.Tenant()), v, place), viewer: p, place: place, may: map[string]bool{}, basis: g.Basis()}
+	c := &chart{person: f.personOf(ctx, f.tenant(g.Tenant()), v, place), viewer: p, place: place, may: map[string]bool{}, basis: g.Basis()}
 	scope, err := f.k.Gate.DecideSet(ctx, p, access.Read, place.Tenant, nil)
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (f *face) names(ctx context.Context, scope access.Scope, c *chart) error {
 	for i, e := range c.entries {
 		if id, ok := strings.CutPrefix(e.byRef, "Organization/"); ok && e.By == "" {
 			if code, err := ident.ParseODSCode(id); err == nil {
-				c.entries[i].By = f.nameOf(code)
+				c.entries[i].By = f.k.Organisation(ctx, code)
 			}
 		}
 		if id, ok := strings.CutPrefix(e.byRef, "Practitioner/"); ok && e.By == "" && !slices.Contains(ids, id) && len(ids) < 50 {

@@ -183,7 +183,7 @@ func (f *face) fill(ctx context.Context, out *found, page record.Page) {
 	names := make([]string, len(page.Matches))
 	list := make([]person, len(page.Matches))
 	for i, v := range page.Matches {
-		list[i] = f.personOf(out.Tenant, v, access.Place{})
+		list[i] = f.personOf(ctx, out.Tenant, v, access.Place{})
 		names[i] = list[i].family() + " " + list[i].given()
 	}
 	similar := web.SimilarNames(names)
@@ -230,7 +230,7 @@ func (f *face) peopleRows(ctx context.Context, scope access.Scope, out found, st
 				return
 			}
 			for _, v := range page.Matches {
-				p := f.personOf(out.Tenant, v, access.Place{})
+				p := f.personOf(ctx, out.Tenant, v, access.Place{})
 				b := p.banner()
 				if !yield([]string{p.display(ctx), bornText(ctx, f, b), b.Gender, format.NHSNumber(b.NHSNumber), whereabouts(ctx, b)}, nil) {
 					return

@@ -178,7 +178,7 @@ func (f *face) plainTable(ctx context.Context, state web.TableState, o ownChart,
 		who := l.ActorName
 		if l.Actor == me.ID {
 			who = web.Text(ctx, "patients.me.you")
-		} else if org := f.nameOf(l.Organisation); org != "" {
+		} else if org := f.k.Organisation(ctx, l.Organisation); org != "" {
 			who += ", " + org
 		}
 		did := account.Action(ctx, l.Action)

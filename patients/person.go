@@ -25,8 +25,8 @@ type person struct {
 	hidden       bool // restricted: whereabouts are kept from view
 }
 
-func (f *face) personOf(t catalogue.Tenant, v record.Version, place access.Place) person {
-	return person{practiceName: f.nameOf, tenant: t, version: v, patient: v.Resource, hidden: place.Label.Hidden() || restricted(v.Resource)}
+func (f *face) personOf(ctx context.Context, t catalogue.Tenant, v record.Version, place access.Place) person {
+	return person{practiceName: func(code ident.ODSCode) string { return f.k.Organisation(ctx, code) }, tenant: t, version: v, patient: v.Resource, hidden: place.Label.Hidden() || restricted(v.Resource)}
 }
 
 // restricted reports whether the record says of itself that the person is hidden (v3-Confidentiality R, V).

@@ -5,7 +5,6 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
-	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/account"
@@ -17,13 +16,6 @@ type seenView struct {
 	Page    web.Page
 	Filters account.Filters
 	Table   web.Table
-}
-
-func (f *face) nameOf(code ident.ODSCode) string {
-	if code.IsZero() {
-		return ""
-	}
-	return f.tenant(code).Name
 }
 
 // seen lists who looked at a person's record here, for those who look after them.
@@ -41,12 +33,12 @@ func (f *face) seen(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	if !place.Exists { // asked after, so that a role that may not ask is told the same of everybody
 		return access.NotHere()
 	}
-	filters, state, err := account.Read(whole(r))
+	filters, state, err := account.Read(whole(r), f.k.Clock.Now())
 	if err != nil {
 		return err
 	}
 	filters.Query.Tenant, filters.Query.Chart = place.Tenant, place.Chart
-	view := account.View{ID: "seen", Name: f.nameOf, Caption: web.Text(ctx, "patients.seen.caption"), Empty: web.Empty{Text: web.Text(ctx, "patients.seen.empty"), Help: web.Text(ctx, "patients.seen.empty-help")}}
+	view := account.View{ID: "seen", Name: f.k.Organisation, Caption: web.Text(ctx, "patients.seen.caption"), Empty: web.Empty{Text: web.Text(ctx, "patients.seen.empty"), Help: web.Text(ctx, "patients.seen.empty-help")}}
 	search := func(q audit.Query) (audit.Page, error) { return f.k.Audit.Search(ctx, q) }
 	if len(filters.Errors) == 0 && r.URL.Query().Get("format") == "csv" {
 		return view.CSV(w, r, "who-looked", filters.Query, search)
@@ -59,9 +51,13 @@ func (f *face) seen(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 		if err != nil {
 			return err
 		}
-		v.Table = view.Table(ctx, page, state)
+		total, err := f.k.Audit.Count(ctx, filters.Query)
+		if err != nil {
+			return err
+		}
+		v.Table = view.Table(ctx, page, total, state)
 	} else {
-		v.Table = view.Table(ctx, audit.Page{}, state)
+		v.Table = view.Table(ctx, audit.Page{}, 0, state)
 	}
 	if target, partial := web.Partial(r); partial && target == v.Table.ID {
 		return web.Render(w, r, status, web.DataTable(v.Table))

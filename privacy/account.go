@@ -28,7 +28,7 @@ type searchView struct {
 // the whole of it.
 func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
-	filters, state, err := account.Read(r)
+	filters, state, err := account.Read(r, o.k.Clock.Now())
 	if err != nil {
 		return err
 	}
@@ -36,18 +36,7 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 	place := access.Place{Type: access.TypeAccount}
 	v.Whose = web.Text(ctx, "privacy.account.whole")
 	if p.Role == access.PrivacyOfficer {
-		whose := p.Organisation
-		for _, t := range p.Tenants {
-			v.Tenants = append(v.Tenants, web.Option{Value: t.String(), Text: o.nameOf(t)})
-			if t.String() == state.Filter("tenant") {
-				whose = t
-			}
-		}
-		if len(v.Tenants) > 0 && !slices.Contains(p.Tenants, p.Organisation) {
-			v.Tenants = append(v.Tenants, web.Option{Value: p.Organisation.String(), Text: o.nameOf(p.Organisation)})
-		}
-		place.Tenant, v.Filters.Query.Tenant = whose, whose
-		v.Whose = web.Text(ctx, "privacy.account.whose", o.nameOf(whose))
+		place.Tenant = o.officers(ctx, &v, p, state.Filter("tenant"))
 	} else {
 		o.tenants(ctx, &v, state.Filter("tenant"))
 	}
@@ -56,14 +45,14 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 	if err != nil {
 		return err
 	}
-	view := account.View{ID: "account", Name: o.nameOf, Caption: web.Text(ctx, "privacy.account.caption"), Charts: func(e audit.Entry) (string, string) {
+	view := account.View{ID: "account", Name: o.k.Organisation, Caption: web.Text(ctx, "privacy.account.caption"), Charts: func(e audit.Entry) (string, string) {
 		if e.Chart == "" {
 			return "", ""
 		}
-		return subject(e.Chart) + " · " + o.nameOf(e.Tenant), "/account?tenant=" + e.Tenant.String() + "&person=" + e.Chart
+		return subject(e.Chart) + " · " + o.k.Organisation(ctx, e.Tenant), "/account?tenant=" + e.Tenant.String() + "&person=" + e.Chart
 	}, Empty: web.Empty{Text: web.Text(ctx, "privacy.account.empty"), Help: web.Text(ctx, "privacy.account.empty-help")}}
 	find := func(q audit.Query) (audit.Page, error) { return o.k.Audit.Search(ctx, q) }
-	status, page := http.StatusUnprocessableEntity, audit.Page{}
+	status, page, total := http.StatusUnprocessableEntity, audit.Page{}, int64(0)
 	if len(v.Filters.Errors) == 0 {
 		status = http.StatusOK
 		if err := o.k.Gate.Account(ctx, []access.Grant{g}, nil); err != nil {
@@ -75,17 +64,37 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 		if page, err = find(v.Filters.Query); err != nil {
 			return err
 		}
+		if total, err = o.k.Audit.Count(ctx, v.Filters.Query); err != nil {
+			return err
+		}
 	}
 	unsealed, err := o.k.Audit.Unsealed(ctx)
 	if err != nil {
 		return err
 	}
 	v.Unsealed, v.Page.Failed = int(unsealed), len(v.Filters.Errors) > 0
-	v.Table = view.Table(ctx, page, state)
+	v.Table = view.Table(ctx, page, total, state)
 	if target, partial := web.Partial(r); partial && target == v.Table.ID {
 		return web.Render(w, r, status, web.DataTable(v.Table))
 	}
 	return web.Render(w, r, status, accountPage(v))
+}
+
+// officers offers a privacy officer the records of one of their organisations, and says which are chosen.
+func (o *office) officers(ctx context.Context, v *searchView, p access.Principal, chosen string) ident.ODSCode {
+	whose := p.Organisation
+	for _, t := range p.Tenants {
+		v.Tenants = append(v.Tenants, web.Option{Value: t.String(), Text: o.k.Organisation(ctx, t)})
+		if t.String() == chosen {
+			whose = t
+		}
+	}
+	if len(v.Tenants) > 0 && !slices.Contains(p.Tenants, p.Organisation) {
+		v.Tenants = append(v.Tenants, web.Option{Value: p.Organisation.String(), Text: o.k.Organisation(ctx, p.Organisation)})
+	}
+	v.Filters.Query.Tenant = whose
+	v.Whose = web.Text(ctx, "privacy.account.whose", o.k.Organisation(ctx, whose))
+	return whose
 }
 
 // tenants offers an auditor the records of one organisation.

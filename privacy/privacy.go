@@ -48,15 +48,6 @@ func Service(k catalogue.Kernel) catalogue.Service {
 		}}
 }
 
-func (o *office) nameOf(code ident.ODSCode) string {
-	for _, t := range o.k.Tenants {
-		if t.Code == code {
-			return t.Name
-		}
-	}
-	return code.String()
-}
-
 // subject is how a privacy officer names the person of a chart: by NHS number where the chart has it, never by name.
 func subject(chart string) string {
 	if n, err := ident.ParseNHSNumber(chart); err == nil {
@@ -96,7 +87,7 @@ func (o *office) alerts(w http.ResponseWriter, r *http.Request, p access.Princip
 	}
 	for _, a := range page.Alerts {
 		cells := []web.TableCell{web.LinkCell(format.DateTime(a.At), "/alerts/"+a.ID), web.Cell(o.age(ctx, a.At)), web.Cell(kindText(ctx, a)), web.Cell(a.ActorName + ", " + strings.ToLower(web.RoleName(ctx, string(a.Role)))),
-			web.Cell(o.nameOf(a.Organisation)), web.Cell(subject(a.Chart)), web.Cell(a.Reason), web.ShowCell(reviewTag(a))}
+			web.Cell(o.k.Organisation(ctx, a.Organisation)), web.Cell(subject(a.Chart)), web.Cell(a.Reason), web.ShowCell(reviewTag(a))}
 		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: cells})
 	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), alertsPage(v))
@@ -122,7 +113,7 @@ func (o *office) alertsCSV(w http.ResponseWriter, r *http.Request, p access.Prin
 				return
 			}
 			for _, a := range page.Alerts {
-				if !yield([]string{format.DateTime(a.At), o.age(ctx, a.At), kindText(ctx, a), a.ActorName, o.nameOf(a.Organisation), subject(a.Chart), a.Reason, reviewText(ctx, a)}, nil) {
+				if !yield([]string{format.DateTime(a.At), o.age(ctx, a.At), kindText(ctx, a), a.ActorName, o.k.Organisation(ctx, a.Organisation), subject(a.Chart), a.Reason, reviewText(ctx, a)}, nil) {
 					return
 				}
 			}
@@ -188,9 +179,9 @@ func (o *office) one(r *http.Request, p access.Principal) (*alertView, error) {
 	v.Facts = []web.Row{
 		{Key: web.Text(ctx, "privacy.column.kind"), Text: kindText(ctx, a)},
 		{Key: web.Text(ctx, "privacy.column.who"), Text: a.ActorName + ", " + strings.ToLower(web.RoleName(ctx, string(a.Role)))},
-		{Key: web.Text(ctx, "privacy.column.organisation"), Text: o.nameOf(a.Organisation)},
+		{Key: web.Text(ctx, "privacy.column.organisation"), Text: o.k.Organisation(ctx, a.Organisation)},
 		{Key: web.Text(ctx, "privacy.column.person"), Text: v.Number},
-		{Key: web.Text(ctx, "privacy.alert.record"), Text: o.nameOf(a.Tenant)},
+		{Key: web.Text(ctx, "privacy.alert.record"), Text: o.k.Organisation(ctx, a.Tenant)},
 		{Key: web.Text(ctx, "privacy.column.when"), Text: format.DateTime(a.At)},
 		{Key: web.Text(ctx, "privacy.alert.until"), Text: format.DateTime(a.Until)},
 		{Key: web.Text(ctx, "privacy.column.reason"), Text: a.Reason},
@@ -216,9 +207,9 @@ func (o *office) surround(ctx context.Context, v *alertView, p access.Principal)
 	if err != nil {
 		return err
 	}
-	view := account.View{ID: "around", Name: o.nameOf, Caption: web.Text(ctx, "privacy.alert.around", v.Number), Empty: web.Empty{Text: web.Text(ctx, "privacy.alert.around-empty")}}
-	v.Table = view.Table(ctx, page, web.TableState{})
-	v.Table.NextCursor, v.Table.CSVURL = "", ""
+	view := account.View{ID: "around", Name: o.k.Organisation, Caption: web.Text(ctx, "privacy.alert.around", v.Number), Empty: web.Empty{Text: web.Text(ctx, "privacy.alert.around-empty")}}
+	v.Table = view.Table(ctx, page, 0, web.TableState{})
+	v.Table.NextCursor, v.Table.PreviousCursor, v.Table.CSVURL = "", "", ""
 	return o.k.Gate.Account(ctx, []access.Grant{g}, nil)
 }
 

@@ -14,9 +14,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
-	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
-	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/web"
 )
 
@@ -74,7 +72,7 @@ func (d *Door) groups(ctx context.Context, users []access.User) []group {
 			}
 		}
 		if g.Kind == "other" {
-			g.Name = d.nameOf(ctx, u.Organisation)
+			g.Name = d.k.Organisation(ctx, u.Organisation)
 		}
 		if u.Role == access.Patient {
 			g = group{Name: web.Text(ctx, "signin.patients"), Kind: "patients"}
@@ -88,24 +86,6 @@ func (d *Door) groups(ctx context.Context, users []access.User) []group {
 	}
 	slices.SortStableFunc(all, func(a, b group) int { return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind) })
 	return all
-}
-
-// nameOf is an organisation's name as the national record has it, or its code.
-func (d *Door) nameOf(ctx context.Context, code ident.ODSCode) string {
-	ref := record.Ref{Tenant: d.k.National, Type: "Organization", ID: code.String()}
-	place, err := d.k.Records.Locate(ctx, ref)
-	if err != nil || !place.Exists {
-		return code.String()
-	}
-	g, err := d.k.Gate.Decide(ctx, access.Service("signin", d.k.National), access.Read, place)
-	if err != nil {
-		return code.String()
-	}
-	v, err := d.k.Records.Read(ctx, g, ref)
-	if err != nil {
-		return code.String()
-	}
-	return v.Resource.Get("name").String()
 }
 
 func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {

@@ -121,6 +121,8 @@ type Kernel struct {
 	National ident.ODSCode
 	// Tenants are the organisations whose records this node keeps.
 	Tenants []Tenant
+	// Organisation is what an organisation is called, whether or not this node keeps its records; its code where nobody says.
+	Organisation func(ctx context.Context, code ident.ODSCode) string
 	// Services are what the node runs, once it is assembled.
 	Services func() []Service
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
-	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/web"
 )
@@ -41,7 +40,7 @@ func (n *Node) authenticate(r *http.Request) (access.Principal, error) {
 
 // viewer is what the shell of each page says about who is looking.
 func (n *Node) viewer(ctx context.Context, p access.Principal, path string) web.Viewer {
-	v := web.Viewer{Name: p.Name, Role: web.RoleName(ctx, string(p.Role)), Organisation: n.nameOf(p.Organisation), Session: p.SessionID, SignOutURL: "/sign-out"}
+	v := web.Viewer{Name: p.Name, Role: web.RoleName(ctx, string(p.Role)), Organisation: n.organisation(ctx, p.Organisation), Session: p.SessionID, SignOutURL: "/sign-out"}
 	for _, s := range n.services {
 		for _, l := range s.Links {
 			if len(l.Roles) == 0 || slices.Contains(l.Roles, p.Role) {
@@ -50,18 +49,6 @@ func (n *Node) viewer(ctx context.Context, p access.Principal, path string) web.
 		}
 	}
 	return v
-}
-
-func (n *Node) nameOf(code ident.ODSCode) string {
-	for _, t := range n.tenants {
-		if t.Code == code {
-			return t.Name
-		}
-	}
-	if code.IsZero() {
-		return ""
-	}
-	return code.String()
 }
 
 // asPage prepares a request for a page: the site's headers, the language, and who is looking.

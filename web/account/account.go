@@ -121,71 +121,115 @@ type View struct {
 	// Charts adds a column that says whose record each line is about, and where it leads; nil leaves it out.
 	Charts func(e audit.Entry) (text, url string)
 	// Name is an organisation as people call it.
-	Name func(ident.ODSCode) string
+	Name func(context.Context, ident.ODSCode) string
 }
 
 // Filters are what a reader narrows the account by, and what is wrong with what they typed.
 type Filters struct {
 	Query    audit.Query
+	Period   string // a key of Periods
 	From, To web.DateValue
 	Errors   web.FieldErrors
 }
 
 // FilterNames are the parameters in the URL that Read understands.
 func FilterNames() []string {
-	return []string{"actor", "organisation", "action", "outcome", "from-day", "from-month", "from-year", "to-day", "to-month", "to-year"}
+	return []string{"actor", "organisation", "action", "outcome", "period", "from-day", "from-month", "from-year", "to-day", "to-month", "to-year"}
 }
 
-// Read reads the filters of a list: actor, organisation, action, outcome, from and to (both days included).
-func Read(r *http.Request) (Filters, web.TableState, error) {
+// Read reads the filters of a list: actor, organisation, action, outcome, period, from and to (both days included; a day that
+// is given counts for more than the period).
+func Read(r *http.Request, now time.Time) (Filters, web.TableState, error) {
 	state, err := web.ReadTableState(r, "-when")
 	if err != nil {
 		return Filters{}, state, err
 	}
 	form := r.URL.Query()
-	f := Filters{Query: audit.Query{Actor: state.Filter("actor"), Action: state.Filter("action"), Outcome: state.Filter("outcome"), After: state.After(), Limit: 50}}
+	f := Filters{Query: audit.Query{Actor: state.Filter("actor"), Action: state.Filter("action"), Outcome: state.Filter("outcome"), After: state.After(), Before: state.Before(), Limit: 50}, Period: state.Filter("period")}
 	if code := state.Filter("organisation"); code != "" {
 		if f.Query.Organisation, err = ident.ParseODSCode(strings.ToUpper(code)); err != nil {
 			f.Errors.Add("organisation", web.Text(r.Context(), "account.filter.organisation-wrong"))
 		}
+	}
+	if days, known := periods[f.Period]; known {
+		f.Query.From = format.Midnight(now).AddDate(0, 0, 1-days)
 	}
 	var from, to time.Time
 	var ok bool
 	if f.From, from, ok = web.ReadDate(form, "from"); !f.From.Empty() && !ok {
 		f.Errors.Add("from", web.Text(r.Context(), "account.filter.day-wrong"))
 	} else if ok {
-		f.Query.From = from
+		f.Query.From = format.Begins(from)
 	}
 	if f.To, to, ok = web.ReadDate(form, "to"); !f.To.Empty() && !ok {
 		f.Errors.Add("to", web.Text(r.Context(), "account.filter.day-wrong"))
 	} else if ok {
-		f.Query.To = to.AddDate(0, 0, 1)
+		f.Query.To = format.Begins(to.AddDate(0, 0, 1))
 	}
 	return f, state, nil
 }
 
-// Table is a page of the account.
-func (v View) Table(ctx context.Context, page audit.Page, state web.TableState) web.Table {
-	t := web.Table{ID: v.ID, Caption: v.Caption, State: state, NextCursor: page.Next, Empty: v.Empty, CSVURL: state.With("format", "csv")}
-	for i, name := range v.header(ctx) {
-		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0 || i == 3})
+// Table is a page of the account. total says how many entries there are on all pages; zero leaves it out.
+func (v View) Table(ctx context.Context, page audit.Page, total int64, state web.TableState) web.Table {
+	t := web.Table{ID: v.ID, Caption: v.Caption, State: state, NextCursor: page.Next, PreviousCursor: page.Previous, Empty: v.Empty, CSVURL: state.With("format", "csv")}
+	if total > 0 {
+		t.Count = Total(ctx, total)
+	}
+	keys := []string{"when", "who", "did", "why", "outcome"}
+	if v.Charts != nil {
+		keys = append(keys, "chart")
+	}
+	for i, k := range keys {
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "account.column."+k), Whole: i == 0})
 	}
 	for _, l := range Lines(page.Entries) {
-		cells := []web.TableCell{web.Cell(format.Seconds(l.At)), web.Cell(v.who(ctx, l)), web.Cell(v.name(l.Organisation)), web.Cell(Action(ctx, l.Action)), web.Cell(l.Touched(ctx)), web.Cell(Basis(ctx, l)),
-			web.ShowCell(web.Tag(Outcome(ctx, l.Outcome), outcomeColour(l.Outcome)))}
+		cells := []web.TableCell{web.Cell(format.Seconds(l.At)), web.ShowCell(web.Lines(name(l), v.from(ctx, l))), web.ShowCell(web.Lines(Action(ctx, l.Action), l.Touched(ctx))),
+			web.ShowCell(web.Lines(split(Basis(ctx, l)))), web.ShowCell(web.Tag(Outcome(ctx, l.Outcome), outcomeColour(l.Outcome)))}
 		if v.Charts != nil {
-			text, url := v.Charts(l.Entry)
-			cell := web.Cell(text)
-			if url != "" {
-				cell = web.LinkCell(text, url)
-			} else if text == "" {
-				cell = web.Cell(web.Text(ctx, "account.nobody"))
-			}
-			cells = append(cells, cell)
+			cells = append(cells, v.whose(ctx, l))
 		}
 		t.Rows = append(t.Rows, web.TableRow{Cells: cells})
 	}
 	return t
+}
+
+// whose is the cell that says whose record a line is about.
+func (v View) whose(ctx context.Context, l Line) web.TableCell {
+	text, url := v.Charts(l.Entry)
+	switch {
+	case url != "":
+		return web.LinkCell(text, url)
+	case text == "":
+		return web.ShowCell(web.Quiet(web.Text(ctx, "account.nobody")))
+	}
+	return web.Cell(text)
+}
+
+// split parts a basis into its purpose and the rest.
+func split(basis string) (first, second string) {
+	if purpose, rest, ok := strings.Cut(basis, ": "); ok {
+		return purpose, rest
+	}
+	return basis, ""
+}
+
+// from is the role in which somebody acted, and for whom.
+func (v View) from(ctx context.Context, l Line) string {
+	var parts []string
+	if web.HasText("role." + l.Role) {
+		parts = append(parts, web.RoleName(ctx, l.Role))
+	}
+	if org := v.name(ctx, l.Organisation); org != "" && l.Role != "system-client" {
+		parts = append(parts, org)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func name(l Line) string {
+	if l.ActorName == "" {
+		return l.Actor
+	}
+	return l.ActorName
 }
 
 func (v View) header(ctx context.Context) []string {
@@ -201,19 +245,15 @@ func (v View) header(ctx context.Context) []string {
 }
 
 func (v View) who(ctx context.Context, l Line) string {
-	name := l.ActorName
-	if name == "" {
-		name = l.Actor
-	}
 	if web.HasText("role." + l.Role) {
-		name += ", " + strings.ToLower(web.RoleName(ctx, l.Role))
+		return name(l) + ", " + strings.ToLower(web.RoleName(ctx, l.Role))
 	}
-	return name
+	return name(l)
 }
 
-func (v View) name(code ident.ODSCode) string {
+func (v View) name(ctx context.Context, code ident.ODSCode) string {
 	if v.Name != nil {
-		return v.Name(code)
+		return v.Name(ctx, code)
 	}
 	return code.String()
 }
@@ -242,7 +282,7 @@ const exportLimit = 10_000
 // CSV sends the whole list as it is filtered.
 func (v View) CSV(w http.ResponseWriter, r *http.Request, name string, q audit.Query, search func(audit.Query) (audit.Page, error)) error {
 	ctx := r.Context()
-	q.After, q.Limit = "", 1000
+	q.After, q.Before, q.Limit = "", "", 1000
 	rows := func(yield func([]string, error) bool) {
 		for n := 0; n < exportLimit; n += 1000 {
 			page, err := search(q)
@@ -251,7 +291,7 @@ func (v View) CSV(w http.ResponseWriter, r *http.Request, name string, q audit.Q
 				return
 			}
 			for _, l := range Lines(page.Entries) {
-				row := []string{format.Seconds(l.At), v.who(ctx, l), v.name(l.Organisation), Action(ctx, l.Action), l.Touched(ctx), Basis(ctx, l), Outcome(ctx, l.Outcome)}
+				row := []string{format.Seconds(l.At), v.who(ctx, l), v.name(ctx, l.Organisation), Action(ctx, l.Action), l.Touched(ctx), Basis(ctx, l), Outcome(ctx, l.Outcome)}
 				if v.Charts != nil {
 					text, _ := v.Charts(l.Entry)
 					row = append(row, text)
@@ -275,6 +315,26 @@ func Actions(ctx context.Context) []web.Option {
 		options = append(options, web.Option{Value: a, Text: Action(ctx, a)})
 	}
 	return options
+}
+
+// periods are how many days back each period reaches, today included.
+var periods = map[string]int{"today": 1, "week": 7, "month": 30, "year": 365}
+
+// Periods are what can be chosen in a filter.
+func Periods(ctx context.Context) []web.Option {
+	options := []web.Option{{Text: web.Text(ctx, "account.period.any")}}
+	for _, p := range []string{"today", "week", "month", "year"} {
+		options = append(options, web.Option{Value: p, Text: web.Text(ctx, "account.period."+p)})
+	}
+	return options
+}
+
+// Total says how many entries there are, as far as they are counted.
+func Total(ctx context.Context, n int64) string {
+	if n >= audit.CountLimit {
+		return web.Count(ctx, "account.many", audit.CountLimit)
+	}
+	return web.Count(ctx, "account.total", int(n))
 }
 
 // Outcomes are what can be chosen in a filter.

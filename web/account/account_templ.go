@@ -84,11 +84,19 @@ func Filter(f Filters, state web.TableState, id string, more ...string) templ.Co
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = web.DateInput(web.DateField{Name: "from", Label: web.Text(ctx, "account.filter.from"), Value: f.From, Error: f.Errors.Of("from")}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = web.Select(web.Choice{Name: "period", Label: web.Text(ctx, "account.filter.period"), Value: f.Period, Options: Periods(ctx)}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, " ")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = web.DateInput(web.DateField{Name: "from", Label: web.Text(ctx, "account.filter.from"), Value: f.From, Error: f.Errors.Of("from")}).Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, " ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -63,6 +63,18 @@ var london = sync.OnceValue(func() *time.Location {
 	return zone
 })
 
+// Midnight is when the day of t begins in the United Kingdom.
+func Midnight(t time.Time) time.Time {
+	year, month, day := t.In(london()).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, london())
+}
+
+// Begins is when a day of the calendar begins in the United Kingdom, from the day at any time in UTC.
+func Begins(day time.Time) time.Time {
+	year, month, d := day.UTC().Date()
+	return time.Date(year, month, d, 0, 0, 0, 0, london())
+}
+
 // Date is a day in the United Kingdom: "05-Jun-2026".
 func Date(t time.Time) string { return t.In(london()).Format("02-Jan-2006") }
 
