@@ -6,7 +6,6 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/definition"
 )
 
 // Face words failures as FHIR does: an OperationOutcome with the status code of docs/status-codes.md
@@ -22,14 +21,7 @@ func (Face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case fault.Unavailable, fault.TooMany:
 		w.Header().Set("Retry-After", "1")
 	}
-	f, unknown := wanted(r)
-	if unknown != nil {
-		f = formatJSON
-	}
-	body := outcome(fault.IssuesOf(err)...).JSON()
-	if writeAs(w, r, f, definition.R4(), kind.HTTPStatus(), body) != nil {
-		w.WriteHeader(kind.HTTPStatus()) // the connection has gone, or words that no format can carry: the status says it
-	}
+	AnswerAnyway(w, r, kind.HTTPStatus(), outcome(fault.IssuesOf(err)...).JSON())
 }
 
 // outcome is an OperationOutcome resource (https://hl7.org/fhir/R4/operationoutcome.html).

@@ -23,14 +23,15 @@ const stopWithin = 9500 * time.Millisecond
 
 // commands are what openspine can be told to do.
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
-	Serve   serveCommand   `cmd:"" help:"Run a node as its configuration file says."`
-	Import  importCommand  `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
-	Backup  backupCommand  `cmd:"" help:"Copy a node's data to a file while it runs."`
-	Restore restoreCommand `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
-	Audit   auditCommand   `cmd:"" help:"Prove that the account of who saw and did what has not been touched."`
-	Bench   benchCommand   `cmd:"" help:"Measure a node, this one or any FHIR server by its URL."`
-	Version versionCommand `cmd:"" help:"Print which build this is."`
+	Demo      demoCommand      `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
+	Serve     serveCommand     `cmd:"" help:"Run a node as its configuration file says."`
+	Import    importCommand    `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
+	Directory directoryCommand `cmd:"" help:"Keep the directory of organisations: import the ODS files."`
+	Backup    backupCommand    `cmd:"" help:"Copy a node's data to a file while it runs."`
+	Restore   restoreCommand   `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
+	Audit     auditCommand     `cmd:"" help:"Prove that the account of who saw and did what has not been touched."`
+	Bench     benchCommand     `cmd:"" help:"Measure a node, this one or any FHIR server by its URL."`
+	Version   versionCommand   `cmd:"" help:"Print which build this is."`
 }
 
 // session is what each command is handed.

@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/developer"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -32,6 +33,7 @@ func (n *Node) list() []catalogue.Service {
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
+		directory.New(n.kernel, n.cfg.Demo).Service(),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 		demographics.Service(n.kernel),

@@ -1,0 +1,28 @@
+package fhirapi
+
+import (
+	"net/http"
+
+	"github.com/openspine/openspine/fhir/definition"
+)
+
+// Answer sends a resource, given as JSON, in the format that the request asks for (_format, then Accept): what a published API that
+// speaks FHIR beside this one answers with. Errors: fault.NotAcceptable for a format that is not offered.
+func Answer(w http.ResponseWriter, r *http.Request, status int, body []byte) error {
+	f, err := wanted(r)
+	if err != nil {
+		return err
+	}
+	return writeAs(w, r, f, definition.R4(), status, body)
+}
+
+// AnswerAnyway is Answer for failures: in JSON when the format that was asked for is not offered.
+func AnswerAnyway(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	f, err := wanted(r)
+	if err != nil {
+		f = formatJSON
+	}
+	if writeAs(w, r, f, definition.R4(), status, body) != nil {
+		w.WriteHeader(status) // the connection has gone, or words that no format can carry: the status says it
+	}
+}
