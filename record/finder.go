@@ -277,18 +277,20 @@ func (f *finder) subject(typ string, w *row, s *stored) (*subject, error) {
 // fetchSQL asks for columns of candidates (all lanes of the list), under the scope and the conditions that have hashes.
 func (f *finder) fetchSQL(p *plan, columns string, list []resident) (string, []any) {
 	var b strings.Builder
-	b.WriteString(`SELECT ` + columns + ` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq WHERE `)
 	args := make([]any, 0, 2*len(list)+16)
 	if f.r.db.Lanes() == 1 {
-		b.WriteString(`r.lane = 0 AND r.rid IN (?` + strings.Repeat(`, ?`, padded(len(list))-1) + `)`)
+		b.WriteString(`SELECT ` + columns + ` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq WHERE r.lane = 0 AND r.rid IN (?` + strings.Repeat(`, ?`, padded(len(list))-1) + `)`)
 		for i := range padded(len(list)) {
 			args = append(args, list[min(i, len(list)-1)].rid)
 		}
-	} else {
-		b.WriteString(`(r.lane, r.rid) IN ((?, ?)` + strings.Repeat(`, (?, ?)`, padded(len(list))-1) + `)`)
-		for i := range padded(len(list)) {
-			c := list[min(i, len(list)-1)]
+	} else { // PostgreSQL goes from a list of pairs to their rows, where it would look an IN of pairs up as so many conditions
+		b.WriteString(`SELECT ` + columns + ` FROM (VALUES (CAST(? AS INTEGER), CAST(? AS INTEGER))` + strings.Repeat(`, (?, ?)`, padded(len(list))-1) +
+			`) AS c (lane, rid) JOIN record_resource r ON r.lane = c.lane AND r.rid = c.rid JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq WHERE 1 = 1`)
+		for _, c := range list {
 			args = append(args, c.lane, c.rid)
+		}
+		for range padded(len(list)) - len(list) {
+			args = append(args, store.Lane(-1), int64(-1)) // there is none
 		}
 	}
 	cond, more := f.visible(p)

@@ -37,7 +37,7 @@ func (r *Records) Reindex(ctx context.Context, progress func(Progress)) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	return r.purge(ctx, lanes)
+	return r.purge(ctx)
 }
 
 // stale is a resource whose index rows are of another edition, with those that it should have.

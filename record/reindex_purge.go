@@ -10,17 +10,15 @@ import (
 
 // purge takes away the index rows of editions that nothing is indexed by any more, a few thousand to a Write, and then
 // forgets their numbers.
-func (r *Records) purge(ctx context.Context, lanes []store.Lane) error {
+func (r *Records) purge(ctx context.Context) error {
 	old := r.words.with(spaceParam, func(word string) bool {
 		base, edition, _ := cutLast(word)
 		parts := strings.SplitN(base, "/", 3)
 		return len(parts) == 3 && edition != strconv.FormatInt(r.index.edition(parts[1]), 36)
 	})
 	for num := range old {
-		for _, lane := range lanes {
-			if err := r.purgeParam(ctx, lane, num); err != nil {
-				return err
-			}
+		if err := r.purgeParam(ctx, num); err != nil {
+			return err
 		}
 		if err := r.words.forget(ctx, spaceParam, num); err != nil {
 			return err
@@ -46,12 +44,17 @@ var purged = [...]struct{ table, key, where string }{
 
 const purgeBatch = 5000
 
-func (r *Records) purgeParam(ctx context.Context, lane store.Lane, param int64) error {
+// purgeParam takes the rows of one parameter away, of all lanes: nobody writes any more of them.
+func (r *Records) purgeParam(ctx context.Context, param int64) error {
+	of := `param = ?`
+	if r.db.Lanes() == 1 {
+		of = `lane = 0 AND param = ?` // SQLite's index begins with the lane
+	}
 	for _, t := range purged {
 		for {
 			var some int64
 			err := r.db.Read(ctx, func(tx *store.Tx) error {
-				return tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` LIMIT 1) AS c`, lane, param).Scan(&some)
+				return tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+t.table+` WHERE `+of+t.where+` LIMIT 1) AS c`, param).Scan(&some)
 			})
 			if err != nil {
 				return err
@@ -59,9 +62,9 @@ func (r *Records) purgeParam(ctx context.Context, lane store.Lane, param int64) 
 			if some == 0 {
 				break
 			}
-			err = r.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-				_, err := tx.Exec(`DELETE FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` AND `+t.key+` <= (SELECT max(k) FROM (SELECT `+t.key+
-					` AS k FROM `+t.table+` WHERE lane = ? AND param = ?`+t.where+` ORDER BY `+t.key+` LIMIT ?) AS c)`, lane, param, lane, param, purgeBatch)
+			err = r.db.Write(ctx, []store.Lane{r.words.lane}, func(tx *store.Tx) error {
+				_, err := tx.Exec(`DELETE FROM `+t.table+` WHERE `+of+t.where+` AND `+t.key+` <= (SELECT max(k) FROM (SELECT `+t.key+
+					` AS k FROM `+t.table+` WHERE `+of+t.where+` ORDER BY `+t.key+` LIMIT ?) AS c)`, param, param, purgeBatch)
 				return err
 			})
 			if err != nil {

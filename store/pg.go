@@ -39,10 +39,11 @@ const defaultLanes = 1024
 func openPostgres(ctx context.Context, url string, db *DB) (engine, error) {
 	e := &pgEngine{opt: db.opt}
 	var err error
-	if e.writers, err = pgPool(ctx, url, pgWriters); err != nil {
+	// What a Write runs is small and the same for every argument; trying five plans of each on every connection would cost more.
+	if e.writers, err = pgPool(ctx, url, pgWriters, "force_generic_plan"); err != nil {
 		return nil, err
 	}
-	if e.readers, err = pgPool(ctx, url, int32(db.opt.Readers)); err != nil {
+	if e.readers, err = pgPool(ctx, url, int32(db.opt.Readers), "auto"); err != nil {
 		e.writers.Close()
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func openPostgres(ctx context.Context, url string, db *DB) (engine, error) {
 	return e, nil
 }
 
-func pgPool(ctx context.Context, url string, size int32) (*pgxpool.Pool, error) {
+func pgPool(ctx context.Context, url string, size int32, plans string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "the URL of the PostgreSQL database is not valid")
@@ -63,6 +64,8 @@ func pgPool(ctx context.Context, url string, size int32) (*pgxpool.Pool, error) 
 	set["timezone"] = "UTC"
 	set["default_transaction_isolation"] = "read committed"
 	set["synchronous_commit"] = "on"
+	set["plan_cache_mode"] = plans
+	set["jit"] = "off" // compiling takes longer than any statement here
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "the PostgreSQL database cannot be reached")
