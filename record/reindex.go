@@ -37,7 +37,10 @@ func (r *Records) Reindex(ctx context.Context, progress func(Progress)) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	return r.purge(ctx)
+	if err := r.purge(ctx); err != nil {
+		return err
+	}
+	return r.db.Analyze(ctx)
 }
 
 // stale is a resource whose index rows are of another edition, with those that it should have.

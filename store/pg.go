@@ -123,6 +123,26 @@ func (e *pgEngine) tables(tx *Tx) ([]string, error) {
 		"AND table_type = 'BASE TABLE' ORDER BY 1")
 }
 
+// analyze samples every table. It waits for nobody and nobody waits for it.
+func (e *pgEngine) analyze(ctx context.Context) error {
+	if e.closed.Load() {
+		return errClosed()
+	}
+	var names []string
+	err := e.read(ctx, 0, func(tx *Tx) (err error) {
+		names, err = e.tables(tx)
+		return err
+	})
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	for i, name := range names {
+		names[i] = quoteName(name)
+	}
+	_, err = e.writers.Exec(ctx, "ANALYZE "+strings.Join(names, ", "))
+	return e.unavailable(err)
+}
+
 func (e *pgEngine) columns(tx *Tx, table string) ([]string, error) {
 	return column(tx, "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE table_schema = current_schema() "+
 		"AND table_name = ? ORDER BY ordinal_position", table)

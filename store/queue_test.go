@@ -285,3 +285,22 @@ func (p *program) run(deeper int) error {
 	}
 	return failed
 }
+
+func TestAnalyzeTellsThePlanner(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		fill(t, db, 100)
+		if err := db.Analyze(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if db.Engine() != "postgres" {
+			return
+		}
+		var rows int
+		err := db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.QueryRow("SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = CAST('note' AS regclass)").Scan(&rows)
+		})
+		if err != nil || rows != 100 {
+			t.Errorf("the planner knows of %d rows (%v)", rows, err)
+		}
+	})
+}

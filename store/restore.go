@@ -78,6 +78,11 @@ func restorePostgres(ctx context.Context, r io.ReadSeeker, url string, o Options
 		return err
 	}
 	err = db.restore(ctx, r, db.loadAtOnce)
+	if err == nil {
+		if aerr := db.Analyze(ctx); aerr != nil {
+			db.opt.Logger.Warn("store: what was restored is not in the planner's statistics yet", "error", aerr)
+		}
+	}
 	return restoreFault(errors.Join(err, db.Close()))
 }
 

@@ -201,6 +201,8 @@ func unopenable(err error, path string) error {
 	return fault.Wrap(err, fault.Unavailable, "the database %s cannot be opened", base)
 }
 
+func (e *sqliteEngine) analyze(context.Context) error { return nil }
+
 func (e *sqliteEngine) name() string { return "sqlite" }
 
 func (e *sqliteEngine) dialect(migration string) string { return strict(section(migration, "sqlite")) }

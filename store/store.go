@@ -89,6 +89,7 @@ type engine interface {
 	write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error
 	read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error
 	dialect(migration string) string
+	analyze(ctx context.Context) error
 	tables(tx *Tx) ([]string, error)
 	columns(tx *Tx, table string) ([]string, error)
 	close() error
@@ -202,6 +203,10 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	return db.eng.read(ctx, db.opt.ReadLimit, fn)
 }
+
+// Analyze tells the database's planner what the tables now hold: for whoever has just written very much at once. PostgreSQL finds
+// out by itself within minutes, and plans badly until then; SQLite's plans do not depend on it.
+func (db *DB) Analyze(ctx context.Context) error { return db.eng.analyze(ctx) }
 
 // Close lets the writes that are waiting finish, refuses further ones, and closes the database.
 func (db *DB) Close() error { return db.eng.close() }
