@@ -299,7 +299,7 @@ func TestAnalyzeTellsThePlanner(t *testing.T) {
 		err := db.Read(t.Context(), func(tx *store.Tx) error {
 			return tx.QueryRow("SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = CAST('note' AS regclass)").Scan(&rows)
 		})
-		if err != nil || rows != 100 {
+		if err != nil || rows < 100 || rows > 200 { // an estimate, which may count what was undone
 			t.Errorf("the planner knows of %d rows (%v)", rows, err)
 		}
 	})
