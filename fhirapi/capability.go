@@ -62,11 +62,15 @@ func (a *api) capability(typ string, referring map[string][]string) fhir.Value {
 			includes = append(includes, typ+":"+p.Code)
 		}
 	}
+	var profiles []any
+	for _, url := range a.profiles()[typ] {
+		profiles = append(profiles, url)
+	}
 	var reverse []any
 	for _, r := range referring[typ] {
 		reverse = append(reverse, r)
 	}
-	pairs := []any{"type", typ, "profile", "http://hl7.org/fhir/StructureDefinition/" + typ,
+	pairs := []any{"type", typ, "profile", "http://hl7.org/fhir/StructureDefinition/" + typ, "supportedProfile", fhir.Arr(profiles...),
 		"interaction", codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"),
 		"versioning", "versioned-update", "readHistory", true, "updateCreate", true, "conditionalCreate", true, "conditionalRead", "full-support",
 		"conditionalUpdate", true, "conditionalDelete", "multiple", "searchInclude", fhir.Arr(includes...),
@@ -76,6 +80,21 @@ func (a *api) capability(typ string, referring map[string][]string) fhir.Value {
 	}
 	return fhir.Obj(pairs...)
 }
+
+// profiles are those of the packages that the node was started with, by the type that they are of: $validate holds to them.
+func (a *api) profiles() map[string][]string {
+	return a.defs.Memo(profilesKey{}, func() any {
+		found := map[string][]string{}
+		for _, url := range a.defs.Profiles() {
+			if p := a.defs.Profile(url); !p.Abstract {
+				found[p.Type] = append(found[p.Type], url)
+			}
+		}
+		return found
+	}).(map[string][]string)
+}
+
+type profilesKey struct{}
 
 // auditCapability is what can be done with the account: reading and searching.
 func (a *api) auditCapability() fhir.Value {

@@ -16,6 +16,10 @@ import (
 // to an existing resource" (https://hl7.org/fhir/R4/resource-operation-validate.html). The content is the resource itself, or
 // Parameters with resource, mode and profile; without any, it is what is kept at the address. The answer is 200 with an
 // OperationOutcome whatever is wrong with the content, and nothing is changed.
+//
+// The content is held to FHIR R4, to the profiles that are named, and to those that it and the resources in it claim in
+// meta.profile; its extensions to their definitions. Profiles and extensions are those of the packages that the node was
+// started with (the setting definitions). In the modes create and update the answer also tells whether the caller may do it.
 func (a *api) validate(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 	if _, err := wanted(r); err != nil {
 		return err
@@ -32,7 +36,11 @@ func (a *api) validate(w http.ResponseWriter, r *http.Request, ask catalogue.Ask
 		return err
 	}
 	if len(issues) == 0 {
-		issues = []fault.Issue{allOK("Nothing is wrong with it as FHIR R4.")}
+		text := "Nothing is wrong with it as FHIR R4."
+		if len(c.profiles) > 0 {
+			text = "Nothing is wrong with it as FHIR R4, nor by what was named of profiles."
+		}
+		issues = []fault.Issue{allOK(text)}
 	}
 	return a.send(w, r, http.StatusOK, outcome(issues...))
 }
@@ -103,7 +111,7 @@ func (a *api) inspect(r *http.Request, ask catalogue.Asker, c check) ([]fault.Is
 		}
 		c.content = v.Resource.Root()
 	}
-	issues := validate.Node(r.Context(), c.content, validate.Options{Definitions: a.defs})
+	issues := validate.Node(r.Context(), c.content, validate.Options{Definitions: a.defs, Profiles: c.profiles, Claims: true})
 	wrong := func(code, text string) {
 		issues = append(issues, fault.Issue{Severity: "error", Code: code, Diagnostics: text})
 	}
@@ -113,15 +121,36 @@ func (a *api) inspect(r *http.Request, ask catalogue.Asker, c check) ([]fault.Is
 	if c.mode == "update" && c.content.Field("id").String() != id {
 		wrong("invalid", "The id in the resource is not the one in the address.")
 	}
-	for _, url := range c.profiles {
-		if url != "http://hl7.org/fhir/StructureDefinition/"+typ {
-			wrong("not-supported", "Profiles are not checked here: only FHIR R4 itself was.")
-		}
+	if c.mode == "profile" && len(c.profiles) == 0 {
+		wrong("required", "The mode profile needs the parameter profile, which names one.")
 	}
-	if (c.mode == "create" || c.mode == "update") && a.writable(typ) != nil {
+	if c.mode != "create" && c.mode != "update" {
+		return issues, nil
+	}
+	if a.writable(typ) != nil {
 		wrong("not-supported", "A "+typ+" is not written by clients here.")
 	}
-	return issues, nil
+	if validate.Fails(issues) {
+		return issues, nil
+	}
+	return a.mayBe(r, ask, c, issues)
+}
+
+// mayBe adds why the content, with which nothing is wrong, would not be taken from this caller.
+func (a *api) mayBe(r *http.Request, ask catalogue.Asker, c check, issues []fault.Issue) ([]fault.Issue, error) {
+	res, err := fhir.Parse(c.content.Raw())
+	if err != nil {
+		return nil, err
+	}
+	change := record.Change{Verb: record.Create, Ref: ref(r), Resource: res, May: mayChange(ask)}
+	if change.Ref.ID = ""; c.mode == "update" {
+		change.Verb, change.Ref = record.Put, ref(r)
+	}
+	more, err := a.wouldBe(r, ask, change)
+	if validate.Fails(more) {
+		issues = append(issues, more...)
+	}
+	return issues, err
 }
 
 // wouldBe tries a change up to the point of writing it.

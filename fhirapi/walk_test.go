@@ -355,58 +355,6 @@ func TestMeta(t *testing.T) {
 	c.do("POST", "Patient/none/$meta-add", tagged("a")).wants(404)
 }
 
-// "$validate": "checks whether the attached content would be acceptable either generally, as a create, an update or as a delete".
-func TestValidate(t *testing.T) {
-	c := newWorld(t, setting{}).system()
-	c.put(patient("1", "Smith"))
-	wrapped := func(mode, profile, resource string) string {
-		s := `{"resourceType":"Parameters","parameter":[`
-		if mode != "" {
-			s += `{"name":"mode","valueCode":"` + mode + `"},`
-		}
-		if profile != "" {
-			s += `{"name":"profile","valueUri":"` + profile + `"},`
-		}
-		if resource != "" {
-			s += `{"name":"resource","resource":` + resource + `},`
-		}
-		return strings.TrimSuffix(s, ",") + `]}`
-	}
-	fine := `{"resourceType":"Patient","id":"1","gender":"male"}`
-	wrong := `{"resourceType":"Patient","id":"1","gender":"mauve","birthDate":"2024-02-31","shoes":2}`
-	for _, ask := range []struct{ path, body, severity string }{
-		{"Patient/$validate", fine, "information"},
-		{"Patient/$validate", wrong, "error"},
-		{"Patient/$validate?mode=create", fine, "information"},
-		{"Patient/$validate", wrapped("create", "", fine), "information"},
-		{"Patient/$validate", wrapped("", "http://hl7.org/fhir/StructureDefinition/Patient", fine), "information"},
-		{"Patient/$validate", wrapped("", "http://example.org/mine", fine), "error"},
-		{"Patient/1/$validate", wrapped("update", "", fine), "information"},
-		{"Patient/2/$validate", wrapped("update", "", fine), "error"},
-		{"Observation/$validate", fine, "error"},
-		{"Patient/1/$validate?mode=delete", "", "information"},
-		{"Patient/1/$validate", wrapped("delete", "", ""), "information"},
-		{"Patient/1/$validate", "", "information"},
-		{"AuditEvent/$validate", wrapped("create", "", `{"resourceType":"AuditEvent"}`), "error"},
-	} {
-		a := c.do("POST", ask.path, ask.body).wants(200).is("resourceType", "OperationOutcome")
-		if failed := strings.Contains(a.body, `"severity":"error"`); failed != (ask.severity == "error") {
-			t.Errorf("%s %s: %s", ask.path, ask.body, a.body)
-		}
-	}
-	if n := c.do("POST", "Patient/$validate", wrong).resource().Get("issue").Len(); n < 3 {
-		t.Errorf("only %d things are wrong", n)
-	}
-	c.get("Patient/1/$validate").wants(200)
-	c.do("POST", "Patient/$validate", wrapped("nonsense", "", fine)).wants(400)
-	c.do("POST", "Patient/$validate", wrapped("delete", "", "")).wants(400)
-	c.do("POST", "Patient/$validate", "").wants(400)
-	c.do("POST", "Patient/$validate", `{"resourceType":`).wants(400)
-	c.do("POST", "Nonsense/$validate", fine).wants(404)
-	c.do("POST", "Patient/none/$validate?mode=delete", "").wants(404)
-	c.get("Patient/1").wants(200).is("meta.versionId", "1")
-}
-
 // "Compartments": what belongs to a patient, an encounter, a practitioner, a related person or a device.
 func TestCompartments(t *testing.T) {
 	c := newWorld(t, setting{}).system()

@@ -37,13 +37,14 @@ type world struct {
 type setting struct {
 	database string   // a PostgreSQL URL; SQLite when empty
 	tenants  []string // beside the national one and the hospital
+	packages []string // of further definitions
 }
 
 func newWorld(t testing.TB, s setting) *world {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	url := "http://" + srv.Listener.Addr().String()
-	cfg := node.Config{Name: "test", Data: t.TempDir(), National: "X26", Database: s.database, BaseURL: url, Tenants: []node.TenantConfig{
+	cfg := node.Config{Name: "test", Data: t.TempDir(), National: "X26", Database: s.database, BaseURL: url, Definitions: s.packages, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: hospital, Name: "A hospital", Kind: "hospital"}}}
 	for _, code := range s.tenants {
 		cfg.Tenants = append(cfg.Tenants, node.TenantConfig{Code: code, Name: "Another " + code, Kind: "practice"})

@@ -29,12 +29,13 @@ import (
 )
 
 type importCommand struct {
-	Paths  []string `arg:"" help:"NDJSON files, bundles, single resources (JSON or XML), or folders of them." type:"path"`
-	Data   string   `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
-	Config string   `help:"The node's configuration file, instead of --data." type:"path"`
-	Tenant string   `help:"The organisation whose records these become; the national one by default."`
-	Strict bool     `help:"Import nothing when anything would be refused."`
-	Rules  bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
+	Paths   []string `arg:"" help:"NDJSON files, bundles, single resources (JSON or XML), or folders of them." type:"path"`
+	Data    string   `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
+	Config  string   `help:"The node's configuration file, instead of --data." type:"path"`
+	Tenant  string   `help:"The organisation whose records these become; the national one by default."`
+	Package []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions that the node runs with." type:"path"`
+	Strict  bool     `help:"Import nothing when anything would be refused."`
+	Rules   bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
 }
 
 // refusal is what was not imported, and why.
@@ -83,6 +84,7 @@ func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 			return nil, ident.ODSCode{}, err
 		}
 	}
+	cfg.Definitions = append(cfg.Definitions, c.Package...)
 	tenant, err := ident.ParseODSCode(cmp.Or(c.Tenant, cfg.National))
 	if err != nil {
 		return nil, tenant, err

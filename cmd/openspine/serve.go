@@ -8,8 +8,9 @@ import (
 )
 
 type serveCommand struct {
-	Config string `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
-	Quiet  bool   `help:"Log what goes wrong, and not every request."`
+	Config  string   `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
+	Package []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions, such as UK Core's, beside those of the configuration." type:"path"`
+	Quiet   bool     `help:"Log what goes wrong, and not every request."`
 }
 
 // Run serves until it is told to stop, and then lets what was begun finish.
@@ -18,6 +19,7 @@ func (c *serveCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	cfg.Definitions = append(cfg.Definitions, c.Package...)
 	level := slog.LevelInfo
 	if c.Quiet {
 		level = slog.LevelWarn

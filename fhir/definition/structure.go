@@ -9,33 +9,6 @@ import (
 
 const structureURL = "http://hl7.org/fhir/StructureDefinition/"
 
-// Profile is a StructureDefinition that constrains a type, as a package loaded at run time gives it.
-type Profile struct {
-	URL, Version, Name string
-	// Type is the constrained type, "Patient" or "Extension"; Base the URL of the profile or type it starts from.
-	Type, Base string
-	Abstract   bool
-	// Snapshot says whether Elements are the whole snapshot; otherwise they are the differential alone.
-	Snapshot bool
-	Elements []ProfileElement
-	// Contexts are the places where an extension may be used, as FHIRPath-like paths: "Patient", "Patient.name".
-	Contexts []string
-}
-
-// ProfileElement is what a profile says of one element.
-type ProfileElement struct {
-	Element
-	// ID is unique in the profile: "Patient.identifier:nhsNumber.value".
-	ID string
-	// Slice is the name of the slice that starts here, if one does.
-	Slice string
-	// MinSet and MaxSet say whether a differential states the bound.
-	MinSet, MaxSet bool
-	MustSupport    bool
-	// FixedType is the type of Fixed, such as "Uri"; for a complex value Fixed is empty.
-	FixedType string
-}
-
 // structureTypes draws the types out of the snapshot of a base StructureDefinition: the type itself first, then a
 // backbone for each part defined in place.
 func structureTypes(sd *tree) ([]*Type, error) {
@@ -188,31 +161,4 @@ func constraints(e *tree) []Constraint {
 		})
 	}
 	return out
-}
-
-// profile draws the facts out of a StructureDefinition that constrains a type.
-func profile(sd *tree) *Profile {
-	p := &Profile{
-		URL: sd.val("url"), Version: sd.val("version"), Name: sd.val("name"),
-		Type: sd.val("type"), Base: unversioned(sd.val("baseDefinition")), Abstract: sd.val("abstract") == "true",
-	}
-	view := sd.get("snapshot")
-	p.Snapshot = view != nil
-	if view == nil {
-		view = sd.get("differential")
-	}
-	for _, e := range view.all("element") {
-		pe := ProfileElement{
-			Element: element(e), ID: e.val("id"), Slice: e.val("sliceName"),
-			MinSet: e.val("min") != "", MaxSet: e.val("max") != "", MustSupport: e.val("mustSupport") == "true",
-		}
-		if f := e.prefixed("fixed"); f != nil {
-			pe.FixedType = strings.TrimPrefix(f.name, "fixed")
-		}
-		p.Elements = append(p.Elements, pe)
-	}
-	for _, c := range sd.all("context") {
-		p.Contexts = append(p.Contexts, c.val("expression"))
-	}
-	return p
 }

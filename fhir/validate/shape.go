@@ -16,6 +16,10 @@ type plan struct {
 	shapes sync.Map // type name → *shape
 	build  sync.Mutex
 	rules  sync.Map // rule key and expression → *rule
+	moulds sync.Map // URL of a profile → *mould
+	// coreKeys are the keys of FHIR's own rules, once a snapshot has been met.
+	coreOnce sync.Once
+	coreKeys map[string]bool
 	// membership answers memberOf in rules.
 	membership fhirpath.Option
 }

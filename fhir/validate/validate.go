@@ -9,11 +9,14 @@
 //	issues := validate.Validate(ctx, r, validate.Options{})
 //	if validate.Fails(issues) { return fault.WithIssues(fault.Unprocessable, "…", issues...) }
 //
+// Beside them stand profiles (Options.Profiles, Options.Claims), national ones such as UK Core: StructureDefinitions that a
+// package brings narrow cardinality, types, codes, values and references, slice lists, add rules, and define extensions.
+//
 // Issues name elements, codes and rules but never repeat free text, dates, identifiers or references, since a
 // diagnostic may end in a log and the record must not.
 //
 // Sources: https://hl7.org/fhir/R4/validation.html, …/json.html, …/datatypes.html, …/references.html,
-// …/narrative.html, …/terminologies.html#strength.
+// …/narrative.html, …/terminologies.html#strength, …/profiling.html, …/elementdefinition.html.
 package validate
 
 import (
@@ -33,6 +36,11 @@ type Options struct {
 	Definitions *definition.Set
 	// Structure leaves out the invariants.
 	Structure bool
+	// Profiles are the canonical URLs of profiles to hold the resource to. One that is not held in Definitions is an error.
+	Profiles []string
+	// Claims holds each resource in the document to the profiles that its meta names too (one that is not held is a warning),
+	// and each extension whose definition is held to that.
+	Claims bool
 	// Limit is how many issues to report before giving up; 0 means 100.
 	Limit int
 }
@@ -65,6 +73,9 @@ func Node(ctx context.Context, n fhir.Node, o Options) []fault.Issue {
 		root: n.Field("resourceType").String(), path: make([]step, 0, 16),
 	}
 	w.resource(n, nil)
+	if (len(o.Profiles) > 0 || o.Claims) && n.Kind() == fhir.Object {
+		w.profiles(n, o.Profiles, o.Claims)
+	}
 	return w.issues
 }
 
