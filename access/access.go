@@ -130,6 +130,9 @@ type Place struct {
 	Type   string // FHIR resource type, or one of the Type constants of this package
 	ID     string // "" for a type as a whole, and for what is yet to be created
 	Label  Label
+	// Author is who wrote what speaks of a person whose chart nobody could tell: it is unfiled, and theirs to see until it is
+	// filed. "" for what is in a chart, and for what is about nobody.
+	Author string
 	Exists bool // a resource is there now
 	// Founding says that the chart itself begins with this act: a person being registered, and what the same
 	// transaction files under them.

@@ -17,7 +17,7 @@ import (
 // The lanes of the grants' charts are held beside lanes. fn may be run more than once (see store.DB.Write).
 //
 // Whoever registers a person (a grant to create a Patient) thereby gives their organisation, and themself, a
-// relationship with that person.
+// relationship with that person; unless something was in the chart before, which only the keeping organisation's systems may open so.
 func (g *Gate) Act(ctx context.Context, grants []Grant, lanes []store.Lane, fn func(tx *store.Tx) error) error {
 	if len(grants) == 0 {
 		return fault.New(fault.Internal, "an act needs a grant")
@@ -90,6 +90,9 @@ func (g *Gate) relateFounders(tx *store.Tx, grants []Grant) error {
 		p, pl := gr.p.principal, gr.p.place
 		if !(gr.p.action == Create || gr.p.action == Amend && pl.Founding) || pl.Type != "Patient" || pl.Chart == "" || p.Role == Patient {
 			continue
+		}
+		if home := p.Role == SystemClient && p.Organisation == pl.Tenant; !pl.Founding && !home {
+			continue // there is something in the chart already, which registering does not open
 		}
 		r := Relationship{Tenant: pl.Tenant, Chart: pl.Chart, Kind: KindRegistered, Basis: "registered the person", By: p.ID}
 		if !p.Organisation.IsZero() && p.Organisation != g.opt.National {

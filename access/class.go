@@ -27,6 +27,9 @@ func classes() []string {
 	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSealed, classSeal, classNode}
 }
 
+// Shared reports whether a type is about nobody in particular, whatever it refers to.
+func Shared(typ string) bool { return ClassOf(typ) == classShared }
+
 // ClassOf is the class of a type: a type that nobody listed is clinical, the most guarded.
 func ClassOf(typ string) string {
 	if c, ok := classByType[typ]; ok {

@@ -18,7 +18,9 @@ var labelKinds = [...]Label{0, Restricted, Sealed, Restricted | Sealed}
 
 // seen says, for one type, which kinds of row may be seen.
 type seen struct {
-	unfiled [len(labelKinds)]bool
+	nobody  [len(labelKinds)]bool // about nobody
+	unfiled [len(labelKinds)]bool // about nobody knows whom, written by somebody else
+	written [len(labelKinds)]bool // the same, written by the principal
 	filed   [len(labelKinds)][len(bondKinds)]bool
 	own     [len(labelKinds)][len(bondKinds)]bool
 	person  string // the principal's own chart, "" for none
@@ -42,7 +44,11 @@ func (s *scope) table(typ string) seen {
 	}
 	other := "?" // a chart that is not the principal's: no resource id holds a question mark
 	for i, label := range labelKinds {
-		t.unfiled[i] = s.gate.rules.decide(lookFacts(s.principal, s.action, Place{Tenant: s.tenant, Type: typ, Label: label, Exists: true}, bond{}, s.gate.opt.National, s.purpose)).allowed
+		loose := func(author string) bool {
+			pl := Place{Tenant: s.tenant, Type: typ, Label: label, Author: author, Exists: true}
+			return s.gate.rules.decide(lookFacts(s.principal, s.action, pl, bond{}, s.gate.opt.National, s.purpose)).allowed
+		}
+		t.nobody[i], t.unfiled[i], t.written[i] = loose(""), loose(s.principal.ID+"?"), loose(s.principal.ID)
 		for j, b := range bondKinds {
 			t.filed[i][j] = ask(other, label, b)
 			if t.person != "" {
@@ -55,12 +61,10 @@ func (s *scope) table(typ string) seen {
 
 // sql writes the table as a condition.
 func (t seen) sql(s *scope, c Columns) clause {
-	var unfiled [len(labelKinds)]bondSet
+	var nobody, unfiled, written [len(labelKinds)]bondSet
 	var filed, own [len(labelKinds)]bondSet
 	for i := range labelKinds {
-		if t.unfiled[i] {
-			unfiled[i] = everyBond
-		}
+		nobody[i], unfiled[i], written[i] = eitherWay(t.nobody[i]), eitherWay(t.unfiled[i]), eitherWay(t.written[i])
 		filed[i], own[i] = setOf(t.filed[i]), setOf(t.own[i])
 	}
 	other := s.byLabel(c, filed)
@@ -70,7 +74,10 @@ func (t seen) sql(s *scope, c Columns) clause {
 		other = anyOf(allOf(isOwn, s.byLabel(c, own)), allOf(notOwn, other))
 	}
 	return anyOf(
-		allOf(clause{text: c.Chart + " = ''"}, s.byLabel(c, unfiled)),
+		allOf(clause{text: c.Chart + " = ''"}, anyOf(
+			allOf(clause{text: c.Author + " = ''"}, s.byLabel(c, nobody)),
+			allOf(clause{c.Author + " = ?", []any{s.principal.ID}}, s.byLabel(c, written)),
+			allOf(clause{c.Author + " NOT IN ('', ?)", []any{s.principal.ID}}, s.byLabel(c, unfiled)))),
 		allOf(clause{text: c.Chart + " <> ''"}, other))
 }
 
@@ -100,6 +107,13 @@ func (s *scope) byLabel(c Columns, sets [len(labelKinds)]bondSet) clause {
 type bondSet uint8
 
 const everyBond = bondSet(1<<len(bondKinds) - 1)
+
+func eitherWay(holds bool) bondSet {
+	if holds {
+		return everyBond
+	}
+	return 0
+}
 
 func setOf(holds [len(bondKinds)]bool) bondSet {
 	var set bondSet

@@ -31,6 +31,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
 		{pl.Founding, fFounding}, {scoped(p.Scopes, a, pl.Type), fScoped},
+		{pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
 		{pl.Chart != "", fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {
 		if x.holds {
@@ -40,10 +41,14 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 	return f
 }
 
+// unfiled reports whether the place holds what speaks of a person whose chart nobody could tell.
+func (pl Place) unfiled() bool { return pl.Chart == "" && pl.Author != "" }
+
 // withEveryReason is f as if the place were in a chart and the principal had every relationship that one can have: what is
 // refused even so is refused whoever the chart belongs to, and saying so tells nothing about anyone.
 func (f facts) withEveryReason() facts {
 	f.flags |= fRelated | fDirect | fBreakGlass | fFiled
+	f.flags &^= fUnfiled
 	if f.role == Patient {
 		f.flags |= fOwn
 	}

@@ -91,6 +91,16 @@ func (g *Gate) Decide(ctx context.Context, p Principal, a Action, place Place) (
 	return g.decide(ctx, p, a, place, b)
 }
 
+// Would reports whether p may do a at place, for whoever chooses between two ways of doing something that is then decided: nothing
+// is granted, and nothing goes on the account.
+func (g *Gate) Would(ctx context.Context, p Principal, a Action, place Place) (bool, error) {
+	b, err := g.bondOf(ctx, p, place.Tenant, place.Chart)
+	if err != nil {
+		return false, err
+	}
+	return g.rules.decide(lookFacts(p, a, place, b, g.opt.National, purposeOf(ctx, p.Role))).allowed, nil
+}
+
 // DecideAll decides several acts, for example of a transaction bundle, over one snapshot. It fails with the first refusal.
 func (g *Gate) DecideAll(ctx context.Context, p Principal, acts []Act) ([]Grant, error) {
 	bonds := map[chartOf]bond{}

@@ -47,6 +47,8 @@ const (
 	fFiled
 	fRestricted
 	fSealed
+	fUnfiled
+	fAuthor
 )
 
 func (f facts) has(x trait) bool { return f.flags&x != 0 }
@@ -185,13 +187,13 @@ func (r *rules) evaluate(f facts) verdict {
 		item: types.Entity{UID: item, Parents: types.NewEntityUIDSet(types.NewEntityUID("Class", types.String(ClassOf(f.typ)))),
 			Attributes: types.NewRecord(types.RecordMap{
 				"tenant": types.String(f.tenant), "type": types.String(f.typ), "filed": types.Boolean(f.has(fFiled)),
-				"restricted": types.Boolean(f.has(fRestricted)), "sealed": types.Boolean(f.has(fSealed))})},
+				"restricted": types.Boolean(f.has(fRestricted)), "sealed": types.Boolean(f.has(fSealed)), "unfiled": types.Boolean(f.has(fUnfiled))})},
 	}
 	context := types.NewRecord(types.RecordMap{
 		"here": types.Boolean(f.has(fHere)), "home": types.Boolean(f.has(fHome)), "national": types.Boolean(f.has(fNational)),
 		"own": types.Boolean(f.has(fOwn)), "related": types.Boolean(f.has(fRelated)), "direct": types.Boolean(f.has(fDirect)),
 		"breakGlass": types.Boolean(f.has(fBreakGlass)), "founding": types.Boolean(f.has(fFounding)),
-		"scoped": types.Boolean(f.has(fScoped)), "purpose": types.String(f.purpose),
+		"author": types.Boolean(f.has(fAuthor)), "scoped": types.Boolean(f.has(fScoped)), "purpose": types.String(f.purpose),
 	})
 	decision, why := cedar.Authorize(r.policies, world, types.Request{
 		Principal: user, Action: types.NewEntityUID("Action", types.String(f.action)), Resource: item, Context: context})

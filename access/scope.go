@@ -75,14 +75,14 @@ func (s Scope) Principal() Principal {
 // Allows reports whether anything of a type may be seen at all.
 func (s Scope) Allows(typ string) bool { return s.p != nil && !s.p.table(typ).empty() }
 
-// Columns are the SQL expressions with which a query names what a scope looks at: the lane, the chart (text, ” for
-// none) and the label (integer) of a row. The tenant is the scope's; the query must say so itself.
-type Columns struct{ Lane, Chart, Label string }
+// Columns are the SQL expressions with which a query names what a scope looks at: the lane, the chart (text, "" for
+// none), the label (integer) and the author (text, see Place.Author) of a row. The tenant is the scope's; the query must say so itself.
+type Columns struct{ Lane, Chart, Label, Author string }
 
 // SQL is the condition, with its arguments, under which a row of record_resource, known in the query as alias and holding a
 // resource of type typ in the scope's tenant, may be seen. It includes the tenant. A scope that nobody decided sees nothing.
 func (s Scope) SQL(alias, typ string) (cond string, args []any) {
-	cond, args = s.Where(Columns{Lane: alias + ".lane", Chart: alias + ".chart", Label: alias + ".label"}, typ)
+	cond, args = s.Where(Columns{Lane: alias + ".lane", Chart: alias + ".chart", Label: alias + ".label", Author: alias + ".author"}, typ)
 	return alias + ".tenant = ? AND (" + cond + ")", append([]any{s.Tenant().String()}, args...)
 }
 
@@ -95,8 +95,9 @@ func (s Scope) Where(c Columns, typ string) (cond string, args []any) {
 	return q.text, q.args
 }
 
-// Plain reports whether every row of a type that neither carries a label nor stands in a restricted chart may be seen. Whoever
-// counts then needs to ask only about the others: the labelled ones, and those in the charts that Restricted lists.
+// Plain reports whether every row of a type that carries no label, stands in no restricted chart and is not unfiled may be seen.
+// Whoever counts then needs to ask only about the others: the labelled ones, those in the charts that Restricted lists, and those
+// that have an author and no chart.
 func (s Scope) Plain(typ string) bool {
 	if s.p == nil {
 		return false
@@ -107,7 +108,7 @@ func (s Scope) Plain(typ string) bool {
 			return false
 		}
 	}
-	return t.unfiled[0] && t.person == ""
+	return t.nobody[0] && t.person == ""
 }
 
 // Restricted is a query for the lane and chart of every chart in the tenant that has been restricted.

@@ -16,7 +16,7 @@ import (
 )
 
 var scopeTable = []string{
-	`CREATE TABLE test_resource (lane INTEGER NOT NULL, tenant TEXT NOT NULL, chart TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (lane, tenant, type, id))`,
+	`CREATE TABLE test_resource (lane INTEGER NOT NULL, tenant TEXT NOT NULL, chart TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL, label INTEGER NOT NULL, author TEXT NOT NULL, PRIMARY KEY (lane, tenant, type, id))`,
 }
 
 // For every role, type and tenant, the rows that a scope's SQL finds are exactly those that the rules show when asked one by one.
@@ -55,6 +55,9 @@ func TestAScopeFindsExactlyWhatTheRulesShow(t *testing.T) {
 
 var scopeTypes = []string{"Patient", "Appointment", "MedicationRequest", "Observation", "Organization"}
 
+// authors of what is unfiled.
+var authors = []string{"ann", "cat", "kim", "pas", "nobody"}
+
 func populate(t *testing.T, w world, rng *rand.Rand) []access.Place {
 	t.Helper()
 	var places []access.Place
@@ -67,8 +70,11 @@ func populate(t *testing.T, w world, rng *rand.Rand) []access.Place {
 				if typ == "Patient" {
 					pl.ID = chart
 				}
-				if typ == "Organization" || rng.IntN(8) == 0 && typ != "Patient" {
+				if typ == "Organization" || rng.IntN(5) == 0 && typ != "Patient" {
 					pl.Chart = ""
+					if author := rng.IntN(8); typ != "Organization" && author < len(authors) {
+						pl.Author = authors[author]
+					}
 				}
 				if rng.IntN(6) == 0 {
 					pl.Label = access.Label(1 + rng.IntN(3))
@@ -80,8 +86,8 @@ func populate(t *testing.T, w world, rng *rand.Rand) []access.Place {
 	for _, pl := range places {
 		lane := w.gate.Lane(pl.Tenant, pl.Chart)
 		err := w.db.Write(context.Background(), []store.Lane{lane}, func(tx *store.Tx) error {
-			_, err := tx.Exec(`INSERT INTO test_resource (lane, tenant, chart, type, id, label) VALUES (?, ?, ?, ?, ?, ?)`,
-				int64(lane), pl.Tenant.String(), pl.Chart, pl.Type, pl.ID, int64(pl.Label))
+			_, err := tx.Exec(`INSERT INTO test_resource (lane, tenant, chart, type, id, label, author) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+				int64(lane), pl.Tenant.String(), pl.Chart, pl.Type, pl.ID, int64(pl.Label), pl.Author)
 			return err
 		})
 		if err != nil {

@@ -56,7 +56,9 @@ var tableRows = []struct {
 	label Label
 	b     bond
 }{
-	{"in no chart", "", 0, bond{}},
+	{"about nobody", "", 0, bond{}},
+	{unfiledRow, "", 0, bond{}},
+	{writtenRow, "", 0, bond{}},
 	{"own", "me", 0, bond{}},
 	{"own, restricted", "me", Restricted, bond{}},
 	{"unrelated", "other", 0, bond{}},
@@ -67,6 +69,12 @@ var tableRows = []struct {
 	{"restricted, glass broken", "other", Restricted, bond{related: true, broken: true}},
 	{"sealed, related", "other", Sealed, bond{related: true}},
 }
+
+// Rows in nobody's chart that speak of a person.
+const (
+	unfiledRow = "unfiled"
+	writtenRow = "unfiled, user's own"
+)
 
 func accessTable(r *rules) string {
 	home, nation, other := ident.MustODSCode("RZ9"), ident.MustODSCode("X26"), ident.MustODSCode("RY9")
@@ -88,7 +96,10 @@ func accessTable(r *rules) string {
 					if (row.chart == "me") != (role == Patient && row.chart != "" && row.chart != "other") && row.chart == "me" {
 						continue
 					}
-					line, some := tableLine(r, p, tenant.code, nation, typ, row.chart, row.label, row.b)
+					if strings.HasPrefix(row.name, unfiledRow) && typ != "Appointment" && typ != "MedicationRequest" && typ != "Observation" {
+						continue
+					}
+					line, some := tableLine(r, p, tenant.code, nation, typ, row.name, row.chart, row.label, row.b)
 					if some {
 						fmt.Fprintf(&b, "  %-6s %-17s %-24s %s\n", tenant.name, typ, row.name, line)
 					}
@@ -99,11 +110,11 @@ func accessTable(r *rules) string {
 	return b.String()
 }
 
-func tableLine(r *rules, p Principal, tenant, nation ident.ODSCode, typ, chart string, label Label, bo bond) (string, bool) {
+func tableLine(r *rules, p Principal, tenant, nation ident.ODSCode, typ, row, chart string, label Label, bo bond) (string, bool) {
 	var cells []string
 	some := false
 	for _, a := range Actions() {
-		pl := Place{Tenant: tenant, Chart: chart, Type: typ, ID: "1", Label: label, Exists: true}
+		pl := Place{Tenant: tenant, Chart: chart, Type: typ, ID: "1", Label: label, Author: map[string]string{unfiledRow: "somebody", writtenRow: p.ID}[row], Exists: true}
 		f := lookFacts(p, a, pl, bo, nation, "TREAT")
 		v := r.decide(f)
 		word := "yes " + v.basis

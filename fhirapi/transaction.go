@@ -90,7 +90,7 @@ func (a *api) change(r *http.Request, ask catalogue.Asker, e entry) (record.Chan
 	if err != nil {
 		return record.Change{}, err
 	}
-	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: reason(r), May: mayChange(ask)}
+	c := record.Change{Ref: record.Ref{Tenant: catalogue.TenantOf(r), Type: typ, ID: id}, Resource: e.resource, Reason: reason(r), May: mayChange(ask), Would: a.would(ask)}
 	if c.IfMatch, err = versionTag(e.ifMatch); err != nil {
 		return c, e.fault(err)
 	}
@@ -260,6 +260,15 @@ func (a *api) linked(r *http.Request, ask catalogue.Asker, writes []write) (chan
 		if err != nil {
 			return nil, nil, w.entry.fault(err)
 		}
+	}
+	beside := map[record.Ref]*fhir.Resource{}
+	for i := range changes {
+		if changes[i].Resource != nil && changes[i].Ref.ID != "" {
+			beside[changes[i].Ref] = changes[i].Resource
+		}
+	}
+	for i := range changes {
+		changes[i].Beside = func(ref record.Ref) *fhir.Resource { return beside[ref] }
 	}
 	return changes, named, nil
 }

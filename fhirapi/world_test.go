@@ -84,6 +84,7 @@ type caller struct {
 	url   string
 	token string
 	who   access.Principal
+	mint  func(access.Principal, time.Duration) string
 }
 
 func principal(role access.Role, id string, tenants ...string) access.Principal {
@@ -99,13 +100,17 @@ func principal(role access.Role, id string, tenants ...string) access.Principal 
 
 // as is a caller at the node's default address.
 func (w *world) as(p access.Principal) *caller {
-	return &caller{t: w.t, url: w.url + "/FHIR/R4", token: w.mint(p, time.Hour), who: p}
+	return &caller{t: w.t, url: w.url + "/FHIR/R4", token: w.mint(p, time.Hour), who: p, mint: w.mint}
 }
 
-// system may do everything in the national records and the hospital's.
+// system may do everything in the national records and, at the hospital's address, in the hospital's: in each it is the keeper's own.
 func (w *world) system() *caller {
-	return w.as(principal(access.SystemClient, "loader", "X26", hospital))
+	p := principal(access.SystemClient, loader, "X26", hospital)
+	p.Organisation = ident.MustODSCode("X26")
+	return w.as(p)
 }
+
+const loader = "loader"
 
 // at is the same caller at an organisation's own address.
 func (c *caller) at(tenant string) *caller {
@@ -113,6 +118,10 @@ func (c *caller) at(tenant string) *caller {
 	root, _, _ := strings.Cut(c.url, "/FHIR")
 	root, _, _ = strings.Cut(root, "/o/")
 	other.url = root + "/o/" + tenant + "/FHIR/R4"
+	if other.who.ID == loader {
+		other.who.Organisation = ident.MustODSCode(tenant)
+		other.token = other.mint(other.who, time.Hour)
+	}
 	return &other
 }
 

@@ -6,18 +6,9 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
-
-// chartOf is the chart that a resource belongs to, "" for none (see search.Chart). A Patient's is its own id, by which it is stored.
-func chartOf(res *fhir.Resource, id string) string {
-	if res.Type() == "Patient" {
-		return id
-	}
-	return search.Chart(res)
-}
 
 // laneKey is what a resource's lane is the hash of.
 func laneKey(chart, typ, id string) string {

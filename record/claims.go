@@ -87,5 +87,13 @@ func (r *Records) resolve(tx *store.Tx, d *Draft) (done bool, err error) {
 
 // place is where a version stands, for access.
 func (v Version) place() access.Place {
-	return access.Place{Tenant: v.Tenant, Chart: v.Chart, Type: v.Type, ID: v.ID, Label: access.Label(v.label), Exists: true}
+	return placed(access.Place{Tenant: v.Tenant, Chart: v.Chart, Type: v.Type, ID: v.ID, Label: access.Label(v.label), Exists: true}, v.author)
+}
+
+// placed is a place with its author, if it is in nobody's chart.
+func placed(pl access.Place, author string) access.Place {
+	if pl.Chart == "" {
+		pl.Author = author
+	}
+	return pl
 }

@@ -42,6 +42,11 @@ type Change struct {
 	// May is asked, when it is given, before anything is compared with what is kept: whether the caller may change what
 	// stands there. Without its leave no precondition, patch or conflict tells them that something does, or what.
 	May func(access.Act) error
+	// Would is asked, when it is given, whether the caller could do an act: what names a person only by number, or belongs to something that
+	// is kept, is filed in that chart only by whoever may write there.
+	Would func(context.Context, access.Act) (bool, error)
+	// Beside is what is written together with this change under a name, nil for none.
+	Beside func(Ref) *fhir.Resource
 }
 
 // Criteria are a search that decides what a conditional change concerns, as the caller may see it.
@@ -59,10 +64,15 @@ type Draft struct {
 	chart  string       // of the new content
 	label  access.Label // that the new content says of itself
 	hidden access.Label // what hides the chart that it comes into
-	dict   int64
-	packed []byte
-	rows   []idxRow
-	claims []string // values of identifiers
+	about  about        // whom the new content speaks of
+	leads  []lead       // where that leads
+	astray bool         // to nobody in particular: it is unfiled
+
+	occupied bool // there is something already in the chart of the person who is registered
+	dict     int64
+	packed   []byte
+	rows     []idxRow
+	claims   []string // values of identifiers
 
 	was     *row // what stood there when it was prepared; nil if nothing ever did
 	wasRows []idxRow
@@ -105,9 +115,9 @@ func (d *Draft) Places() []access.Place {
 // Lanes are what the Write that applies the draft must hold.
 func (d *Draft) Lanes() []store.Lane { return slices.Clone(d.lanes) }
 
-// Founds reports whether the draft begins a chart: a person who was not there.
+// Founds reports whether the draft begins a chart: a person who was not there, and of whom nothing was either.
 func (d *Draft) Founds() bool {
-	return d.ref.Type == "Patient" && (d.was == nil) && d.change.Verb != Delete
+	return d.ref.Type == "Patient" && d.was == nil && d.change.Verb != Delete && !d.occupied
 }
 
 // FoundedBy tells drafts that are applied together which charts begin with them, so that what one transaction files
@@ -195,7 +205,7 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 	err = r.db.Read(ctx, func(tx *store.Tx) error {
 		current, d.was, d.matched = nil, nil, nil
 		if res := d.change.Resource; res != nil {
-			if err := r.hides(tx, d, chartOf(res, d.ref.ID)); err != nil {
+			if err := r.examine(tx, d, res); err != nil {
 				return err
 			}
 		}
@@ -209,7 +219,7 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 		}
 		v, w, err := r.load(tx, d.ref)
 		if fault.Is(err, fault.NotFound) {
-			return nil
+			return r.occupied(tx, d)
 		}
 		if err != nil {
 			return err
@@ -220,10 +230,26 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 	return current, err
 }
 
+// occupied notes that results came before the registration: they do not become the registrar's to read.
+func (r *Records) occupied(tx *store.Tx, d *Draft) error {
+	d.occupied = false
+	if d.ref.Type != "Patient" {
+		return nil
+	}
+	var one int64
+	err := tx.QueryRow(`SELECT 1 FROM record_resource WHERE lane = ? AND chart = ? AND tenant = ? LIMIT 1`,
+		int64(r.idLane(d.ref)), d.ref.ID, d.ref.Tenant.String()).Scan(&one)
+	d.occupied = err == nil
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // may asks for leave to change what stands there; and, so that the refusal is the same, what does not.
 func (d *Draft) may() error {
 	c := d.change
-	if c.May == nil || d.was == nil && (c.Criteria != nil || c.Verb == Create || c.Verb == Put && c.IfMatch == 0) {
+	if c.May == nil || d.was == nil && !d.choosesPerson() && (c.Criteria != nil || c.Verb == Create || c.Verb == Put && c.IfMatch == 0) {
 		return nil
 	}
 	act := access.Act{Action: access.Update, Place: access.Place{Tenant: d.ref.Tenant, Type: d.ref.Type, ID: d.ref.ID}.AsSecret()}
@@ -236,6 +262,12 @@ func (d *Draft) may() error {
 		act.Action = access.Delete
 	}
 	return c.May(act)
+}
+
+// choosesPerson reports whether the caller gave a new Patient the id. Ids of people are guessed as NHS numbers are: made here for whoever
+// may not know of everybody, they would tell which are taken by somebody hidden.
+func (d *Draft) choosesPerson() bool {
+	return d.ref.Type == "Patient" && d.change.Verb == Put && d.change.Resource.ID() == d.ref.ID
 }
 
 // preconditions are checked early for a clear answer, and again when the draft is applied.
@@ -275,6 +307,9 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 			return fault.New(fault.Unprocessable, "A patch cannot change a resource's type.")
 		}
 		c.Resource = res
+		if err := r.db.Read(ctx, func(tx *store.Tx) error { return r.examine(tx, d, res) }); err != nil {
+			return err
+		}
 	}
 	if c.Verb == Delete {
 		d.nothing = d.was == nil || d.was.op == Voided
@@ -283,11 +318,6 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 		}
 	} else if err := r.newContent(ctx, d, current); err != nil {
 		return err
-	}
-	if c.Verb == Patch && d.was.chart != d.chart {
-		if err := r.db.Read(ctx, func(tx *store.Tx) error { return r.hides(tx, d, d.chart) }); err != nil {
-			return err
-		}
 	}
 	if err := r.ready(d); err != nil {
 		return err
@@ -304,14 +334,19 @@ func (r *Records) content(ctx context.Context, d *Draft, current *Version) error
 
 func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) error {
 	res := d.change.Resource
+	if err := d.file(ctx); err != nil {
+		return err
+	}
 	if d.ref.ID == "" {
-		id, err := r.newIDNear(d.ref.Tenant, chartOf(res, ""), d.ref.Type)
+		id, err := r.newIDNear(d.ref.Tenant, d.chart, d.ref.Type)
 		if err != nil {
 			return err
 		}
 		d.ref.ID = id
 	}
-	d.chart = chartOf(res, d.ref.ID)
+	if d.ref.Type == "Patient" {
+		d.chart = d.ref.ID
+	}
 	var before *fhir.Resource
 	if current != nil {
 		before = current.Resource
@@ -324,14 +359,6 @@ func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) er
 	}
 	d.claims = identifierValues(res)
 	return nil
-}
-
-// hides notes what hides a whole chart: nothing is filed there by whoever may not know of the person.
-func (r *Records) hides(tx *store.Tx, d *Draft, chart string) (err error) {
-	if d.hidden = 0; d.ref.Type != "Patient" {
-		d.hidden, err = r.chartLabel(tx, d.ref.Tenant, chart)
-	}
-	return err
 }
 
 // plan says which Grants and which lanes the draft needs.

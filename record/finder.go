@@ -270,7 +270,7 @@ func (f *finder) subject(typ string, w *row, s *stored) (*subject, error) {
 		return nil, err
 	}
 	w.ref = Ref{f.tenant, typ, w.id}
-	v.Ref, v.Chart, v.label = w.ref, w.chart, int64(w.label)
+	v.Ref, v.Chart, v.label, v.author = w.ref, w.chart, int64(w.label), w.author
 	return &subject{row: *w, version: v, extract: f.r.index.extract}, nil
 }
 

@@ -143,8 +143,15 @@ func (r *Records) walk(tx *store.Tx, ref Ref, visit func(Version) (more bool, er
 			return fault.Wrap(err, fault.Internal, "a version is missing from the record")
 		}
 		v := Version{Ref: ref, Chart: chartAt(past, ver, w.chart), Ver: ver, At: time.UnixMicro(at).UTC(), Lane: lane, Seq: seq,
-			label: int64(w.label), rid: w.rid}
+			label: int64(w.label), author: w.author, rid: w.rid}
 		v.did(op)
+		if v.Chart != w.chart {
+			hides, err := r.chartLabel(tx, ref.Tenant, v.Chart)
+			if err != nil {
+				return err
+			}
+			v.label |= int64(hides)
+		}
 		more, err := visit(v)
 		if err != nil || !more {
 			return err
@@ -267,7 +274,7 @@ func (r *Records) kindsOf(s access.Scope, types []string) map[int64]Ref {
 
 func (r *Records) historyOfKind(tx *store.Tx, s access.Scope, kind int64, ref Ref, p Period, cur cursor) ([]Version, error) {
 	cond, args := s.SQL("r", ref.Type)
-	query := `SELECT v.lane, v.seq, v.rid, v.ver, v.at, v.op, r.id, r.chart, r.label
+	query := `SELECT v.lane, v.seq, v.rid, v.ver, v.at, v.op, r.id, r.chart, r.label, r.author
 		FROM record_version v CROSS JOIN record_resource r
 		WHERE r.lane = v.lane AND r.rid = v.rid AND v.kind = ? AND (` + cond + `)
 		AND NOT EXISTS (SELECT 1 FROM record_move m WHERE m.lane = v.lane AND m.rid = v.rid AND m.ver > v.ver)`
@@ -294,7 +301,7 @@ func (r *Records) historyOfKind(tx *store.Tx, s access.Scope, kind int64, ref Re
 		v := Version{Ref: ref}
 		var at int64
 		var op Op
-		if err := rows.Scan(&v.Lane, &v.Seq, &v.rid, &v.Ver, &at, &op, &v.ID, &v.Chart, &v.label); err != nil {
+		if err := rows.Scan(&v.Lane, &v.Seq, &v.rid, &v.Ver, &at, &op, &v.ID, &v.Chart, &v.label, &v.author); err != nil {
 			return nil, err
 		}
 		v.At = time.UnixMicro(at).UTC()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 )
 
@@ -38,7 +39,7 @@ func formatID(ms int64, random uint64) string {
 // NewIDFor is a fresh logical id for a resource that is about to be created, so that others can refer to it. It is nearest to what
 // the resource is about, if that can be told already.
 func (r *Records) NewIDFor(tenant ident.ODSCode, res *fhir.Resource) (string, error) {
-	return r.newIDNear(tenant, chartOf(res, ""), res.Type())
+	return r.newIDNear(tenant, search.Chart(res), res.Type())
 }
 
 // newIDNear is a fresh id whose own lane is that of the chart, so that the resource is found without an alias.

@@ -23,17 +23,18 @@ type row struct {
 	label         access.Label
 	edition       int64
 	ref           Ref
+	author        string // see access.Place
 	claims        []string
 }
 
-const rowColumns = `r.lane, r.rid, r.kind, r.chart, r.tenant, r.id, r.seq, r.ver, r.at, r.op, r.label, r.edition`
+const rowColumns = `r.lane, r.rid, r.kind, r.chart, r.tenant, r.id, r.seq, r.ver, r.at, r.op, r.label, r.edition, r.author`
 
 func (w *row) fields() []any {
-	return []any{&w.lane, &w.rid, &w.kind, &w.chart, &w.tenant, &w.id, &w.seq, &w.ver, &w.at, &w.op, &w.label, &w.edition}
+	return []any{&w.lane, &w.rid, &w.kind, &w.chart, &w.tenant, &w.id, &w.seq, &w.ver, &w.at, &w.op, &w.label, &w.edition, &w.author}
 }
 
 func (w *row) place() access.Place {
-	return access.Place{Tenant: w.ref.Tenant, Chart: w.chart, Type: w.ref.Type, ID: w.id, Label: w.label, Exists: w.op != Voided}
+	return placed(access.Place{Tenant: w.ref.Tenant, Chart: w.chart, Type: w.ref.Type, ID: w.id, Label: w.label, Exists: w.op != Voided}, w.author)
 }
 
 // named fills in the reference that a row's kind and tenant spell.
@@ -107,7 +108,7 @@ func (r *Records) load(tx *store.Tx, ref Ref) (Version, row, error) {
 	if err != nil {
 		return Version{}, w, err
 	}
-	v.Ref, v.Chart, v.label = ref, w.chart, int64(w.label)
+	v.Ref, v.Chart, v.label, v.author = ref, w.chart, int64(w.label), w.author
 	if v.Resource != nil {
 		w.claims = identifierValues(v.Resource)
 	}
@@ -231,7 +232,7 @@ func (r *Records) ReadTx(tx *store.Tx, g access.Grant, ref Ref) (Version, error)
 // covers tells a grant that was overtaken by a move from one that was never right.
 func covers(g access.Grant, place access.Place) error {
 	err := g.Covers(place)
-	if err != nil && g.Valid() && g.Tenant() == place.Tenant && g.Chart() != place.Chart {
+	if err != nil && g.Valid() && g.Tenant() == place.Tenant && (g.Chart() != place.Chart || g.Place().Author != place.Author) {
 		return access.NotHere()
 	}
 	return err

@@ -86,8 +86,9 @@ type Version struct {
 	Name     string         // and their name
 	Reason   string         // why, where one was given
 
-	label int64
-	rid   int64
+	label  int64
+	author string
+	rid    int64
 }
 
 // did notes what the version did, as it is kept.

@@ -102,6 +102,7 @@ func (f *finder) unseen(p *plan) (*spots, error) {
 	}{
 		{`SELECT r.lane, r.rid FROM record_resource r WHERE r.label <> 0 AND ` + where, args},
 		{`SELECT r.lane, r.rid FROM (` + restricted + `) x CROSS JOIN record_resource r WHERE r.lane = x.lane AND r.chart = x.chart AND r.chart <> '' AND ` + where, append(more, args...)},
+		{`SELECT r.lane, r.rid FROM record_resource r WHERE r.chart = '' AND r.author <> '' AND ` + where, args},
 	} {
 		rows, err := f.tx.Query(q.query, q.args...)
 		if err != nil {

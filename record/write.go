@@ -6,6 +6,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/store"
 )
 
@@ -56,6 +57,9 @@ func (r *Records) Apply(tx *store.Tx, d *Draft, grants ...access.Grant) (Outcome
 	}
 	if d.nothing {
 		return Outcome{Nothing: true}, nil
+	}
+	if err := r.astrayed(tx, d); err != nil {
+		return Outcome{}, err
 	}
 	by, err := covering(d, grants)
 	if err != nil {
@@ -192,7 +196,7 @@ func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
 		return nil, err
 	}
 	again.change.Resource, again.claims = res, identifierValues(res)
-	if res.Type() != d.ref.Type || chartOf(res, d.ref.ID) != d.chart || again.labelled(current.Resource, res) != d.label || !r.holdsClaims(d, again.claims) {
+	if res.Type() != d.ref.Type || !again.sameAs(res) || again.labelled(current.Resource, res) != d.label || !r.holdsClaims(d, again.claims) {
 		return nil, moved("it is about something else")
 	}
 	if err := r.ready(&again); err != nil {
@@ -201,6 +205,24 @@ func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
 	again.dict, again.packed = r.bodies.pack(res.JSON())
 	again.rows, err = r.index.rowsKnown(d.ref.Tenant, res)
 	return &again, err
+}
+
+// sameAs reports whether res speaks of those of whom the draft's content did.
+func (d *Draft) sameAs(res *fhir.Resource) bool {
+	now := aboutOf(res, d.ref.ID)
+	return d.ref.Type == "Patient" || now.equal(&d.about)
+}
+
+// astrayed looks again at where the content leads, under the lanes that are held.
+func (r *Records) astrayed(tx *store.Tx, d *Draft) error {
+	if len(d.leads) == 0 {
+		return nil
+	}
+	leads, err := r.leads(tx, d, &d.about)
+	if err == nil && !slices.Equal(leads, d.leads) {
+		return moved("what it belongs to has gone to another place")
+	}
+	return err
 }
 
 // holdsClaims reports whether the draft's lanes include those of identifier values.
@@ -264,6 +286,7 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 			next.op, next.lane, next.label = Voided, was.lane, was.label
 		}
 	}
+	next.author = d.authored(was, by.id)
 	var err error
 	if next.seq, err = tx.Seq(next.lane); err != nil {
 		return Outcome{}, err
@@ -285,7 +308,7 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 	r.wakers.wake(next.lane)
 	v := Version{Ref: d.ref, Chart: next.chart, Ver: next.ver, At: tx.At(), Lane: next.lane, Seq: next.seq, Op: next.op,
 		ByPut: next.op == Created && d.change.Verb == Put, Deleted: next.op == Voided, Resource: d.change.Resource, Actor: by.id, Name: by.name, Reason: d.change.Reason,
-		label: int64(next.label), rid: next.rid}
+		label: int64(next.label), author: next.author, rid: next.rid}
 	return Outcome{Version: v, Created: next.op == Created}, r.keep(tx, d, v)
 }
 
@@ -351,10 +374,10 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 }
 
 func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
-	err := tx.QueueOr(createdMeanwhile, `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	err := tx.QueueOr(createdMeanwhile, `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition, author)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
-		int64(next.label), next.edition)
+		int64(next.label), next.edition, next.author)
 	if err != nil {
 		return err
 	}
@@ -380,9 +403,9 @@ func createdMeanwhile(err error) error {
 }
 
 func (r *Records) putAgain(tx *store.Tx, d *Draft, was, next *row) error {
-	err := tx.Queue(`UPDATE record_resource SET chart = ?, seq = ?, ver = ?, at = ?, op = ?, label = ?, edition = ?
+	err := tx.Queue(`UPDATE record_resource SET chart = ?, seq = ?, ver = ?, at = ?, op = ?, label = ?, edition = ?, author = ?
 		WHERE lane = ? AND rid = ?`,
-		next.chart, next.seq, next.ver, next.at, int64(next.op), int64(next.label), next.edition, next.lane, next.rid)
+		next.chart, next.seq, next.ver, next.at, int64(next.op), int64(next.label), next.edition, next.author, next.lane, next.rid)
 	if err != nil {
 		return err
 	}
