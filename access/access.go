@@ -46,6 +46,24 @@ func Roles() []Role {
 	return []Role{Clinician, Clerk, Pharmacist, Patient, PrivacyOfficer, Auditor, Administrator, SystemClient}
 }
 
+// The realms: who vouches for whom. A token of one realm is nothing in the other.
+const (
+	Professionals = "professionals"
+	Patients      = "patients"
+	Systems       = "systems"
+)
+
+// Realm is where users of a role sign in.
+func (r Role) Realm() string {
+	switch r {
+	case Patient:
+		return Patients
+	case SystemClient:
+		return Systems
+	}
+	return Professionals
+}
+
 // Known reports whether r is one of the roles.
 func (r Role) Known() bool { return slices.Contains(Roles(), r) }
 
@@ -116,6 +134,11 @@ type Principal struct {
 	AuthMethod   string          // "session", "token", "open", "service"
 	SessionID    string          // of the session, or of that from which the token was minted; the token's own jti when there was none
 	Edition      int64           // of a user's rights: how often they were changed or ended (see Gate.RevokeUser)
+
+	Client    string // the program that acts for them, as its client id; "" for a page of this node
+	Assurance string // how sure the sign-in was: AAL2 or AAL3 for professionals, P5 or P9 for patients; "" when not known
+	Profile   string // the role profile id (NHSD-Session-URID) in which a professional acts; "" for the first
+	Confined  string // the chart that the token's patient/ scopes are about; "" for none
 }
 
 // Service is the principal as which a part of this node acts in one tenant, for example an importer.

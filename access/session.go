@@ -27,13 +27,31 @@ const seenEvery = time.Minute
 type Session struct {
 	Secret    string
 	Principal Principal
+	Method    string    // how they signed in
+	Since     time.Time // when
 }
 
-// SignIn begins a session for a user by some method ("demo", "one-time link" …) and puts it on the account. The secret of a
-// session that the browser had before is ended: an id that was known before signing in must not be signed in after.
-// Errors: fault.NotFound when there is no such user or they may no longer sign in.
+// Entry is somebody coming in.
+type Entry struct {
+	User      string
+	Profile   string // the role that was chosen; "" for the first
+	Method    string // "demo", "one-time link", "passkey" …
+	Assurance string // AAL2, AAL3, P5, P9; "" when nobody vouches for more than the method itself
+	Device    string // in words, for the user's own list of sessions
+	// Before is the secret of the session that the browser had before, which ends: an id that was known before signing in must not
+	// be signed in after.
+	Before string
+}
+
+// SignIn begins a session for a user in their first role; see SignInAs.
 func (g *Gate) SignIn(ctx context.Context, userID, method, before string) (Session, error) {
-	u, err := g.UserByID(ctx, userID)
+	return g.SignInAs(ctx, Entry{User: userID, Method: method, Before: before})
+}
+
+// SignInAs begins a session and puts it on the account.
+// Errors: fault.NotFound when there is no such user, or the user or the role has ended.
+func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
+	u, err := g.UserByID(ctx, e.User)
 	if err != nil {
 		return Session{}, err
 	}
@@ -44,31 +62,40 @@ func (g *Gate) SignIn(ctx context.Context, userID, method, before string) (Sessi
 	secret := base64.RawURLEncoding.EncodeToString(raw)
 	lane, hash := g.sessionRow(secret)
 	lanes := []store.Lane{lane, g.accountLane(u.Principal, Place{})}
-	if before != "" {
-		lanes = append(lanes, g.sessionLanes(before)...)
+	if e.Before != "" {
+		lanes = append(lanes, g.sessionLanes(e.Before)...)
+	}
+	if e.Profile == u.first().ID {
+		e.Profile = ""
 	}
 	var ended int64
+	var s Session
 	err = g.db.Write(ctx, lanes, func(tx *store.Tx) (err error) {
-		if ended, err = g.endSession(tx, before); err != nil {
+		_, p, err := g.principalIn(tx, e.User, e.Profile)
+		if err != nil {
+			return err
+		}
+		s = Session{secret, asSession(p, secret, e.Assurance), e.Method, tx.At()}
+		if ended, err = g.endSession(tx, e.Before); err != nil {
 			return err
 		}
 		at := tx.At().UnixMicro()
 		if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND since < ?`, int64(lane), at-SessionMax.Microseconds()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen) VALUES (?, ?, ?, ?, ?, ?)`,
-			int64(lane), hash, u.ID, method, at, at); err != nil {
+		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Device); err != nil {
 			return err
 		}
-		return g.appendSignIn(tx, u.Principal, actionSignIn, method, requestOf(ctx))
+		return g.appendSignIn(tx, p, actionSignIn, e.Method, requestOf(ctx))
 	})
 	if err != nil {
 		return Session{}, err
 	}
 	if ended != 0 {
-		g.revoked.end(sessionID(before), ended)
+		g.revoked.end(sessionID(e.Before), ended)
 	}
-	return Session{secret, sessionPrincipal(u, secret)}, nil
+	return s, nil
 }
 
 func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request string) error {
@@ -76,9 +103,8 @@ func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request s
 	return err
 }
 
-func sessionPrincipal(u User, secret string) Principal {
-	p := u.Principal
-	p.AuthMethod = "session"
+func asSession(p Principal, secret, assurance string) Principal {
+	p.AuthMethod, p.Assurance = "session", assurance
 	p.SessionID = sessionID(secret)
 	return p
 }
@@ -110,8 +136,9 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 	var stale bool
 	err := g.db.Read(ctx, func(tx *store.Tx) error {
 		var since, seen int64
-		var userID string
-		err := tx.QueryRow(`SELECT user_id, since, seen FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).Scan(&userID, &since, &seen)
+		var userID, profile, assurance string
+		err := tx.QueryRow(`SELECT user_id, method, since, seen, profile, assurance FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).
+			Scan(&userID, &s.Method, &since, &seen, &profile, &assurance)
 		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
@@ -123,15 +150,12 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 			return gone
 		}
 		stale = now.Sub(time.UnixMicro(seen)) >= seenEvery
-		list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0`, int64(g.userLane(userID)), userID)
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
+		_, p, err := g.principalIn(tx, userID, profile)
+		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
-		s = Session{secret, sessionPrincipal(list[0], secret)}
-		return nil
+		s = Session{secret, asSession(p, secret, assurance), s.Method, time.UnixMicro(since).UTC()}
+		return err
 	})
 	if err != nil || !stale {
 		return s, err

@@ -38,6 +38,9 @@ type Verifier struct {
 	audience string
 	issuers  map[string]map[string]jose.JSONWebKey // iss → kid → key
 	own      map[string]bool                       // iss that speak for users of this node
+	realms   map[string][]string                   // iss → those whose users it may speak for; none means all
+	self     *Issuer                               // the node's own issuer; nil for none
+	selfOwn  bool
 
 	mu    sync.RWMutex
 	known map[[32]byte]*knownToken
@@ -58,6 +61,10 @@ type Trust struct {
 	// Own says that the subjects of its tokens are users of this node (Gate.PutUser): a token ends with what its user may do,
 	// and with the session that it was minted from.
 	Own bool
+	// Realms are those whose users it may speak for; none means all.
+	Realms []string
+
+	self *Issuer // whose names and keys change while the node runs
 }
 
 // NewVerifier makes the verifier of a node with one audience. Each key must be public, carry a kid, and be P-256 (ES256) or
@@ -67,7 +74,7 @@ func (g *Gate) NewVerifier(audience string, trust ...Trust) (*Verifier, error) {
 		return nil, fault.New(fault.Invalid, "a node's tokens have an audience")
 	}
 	v := &Verifier{gate: g, clock: g.opt.Clock, audience: audience, issuers: map[string]map[string]jose.JSONWebKey{},
-		own: map[string]bool{}, known: map[[32]byte]*knownToken{}}
+		own: map[string]bool{}, realms: map[string][]string{}, known: map[[32]byte]*knownToken{}}
 	for _, t := range trust {
 		keys := map[string]jose.JSONWebKey{}
 		for _, k := range t.Keys.Keys {
@@ -79,7 +86,11 @@ func (g *Gate) NewVerifier(audience string, trust ...Trust) (*Verifier, error) {
 		if t.Issuer == "" || len(keys) == 0 {
 			return nil, fault.New(fault.Invalid, "a trusted issuer has a name and at least one key")
 		}
-		v.issuers[t.Issuer], v.own[t.Issuer] = keys, t.Own
+		if t.self != nil {
+			v.self, v.selfOwn = t.self, t.Own
+			continue
+		}
+		v.issuers[t.Issuer], v.own[t.Issuer], v.realms[t.Issuer] = keys, t.Own, t.Realms
 	}
 	return v, nil
 }
@@ -113,6 +124,12 @@ type claims struct {
 	Scope   *string  `json:"scope,omitempty"`
 	Session string   `json:"sid,omitempty"`     // the session that it was minted from (OpenID Connect Front-Channel Logout 1.0 section 3)
 	Edition int64    `json:"edition,omitempty"` // of the user's rights
+
+	Realm     string `json:"realm,omitempty"`
+	Client    string `json:"client_id,omitempty"` // RFC 9068 section 2.2
+	Assurance string `json:"acr,omitempty"`
+	Profile   string `json:"nhsd_session_urid,omitempty"`
+	Confined  string `json:"launch_patient,omitempty"`
 }
 
 // Verify is who a bearer token speaks for. A token is checked fully once and then remembered until it expires; that it was
@@ -183,13 +200,9 @@ func (v *Verifier) check(token string, now time.Time) (knownToken, error) {
 	if err := parsed.UnsafeClaimsWithoutVerification(&unchecked); err != nil {
 		return knownToken{}, invalidToken("the claims cannot be read")
 	}
-	keys, ok := v.issuers[unchecked.Issuer]
-	if !ok {
-		return knownToken{}, invalidToken("the issuer (iss) is not trusted here")
-	}
-	key, ok := keys[h.KeyID]
-	if !ok {
-		return knownToken{}, invalidToken("the key (kid) is not known")
+	key, err := v.keyOf(unchecked.Issuer, h.KeyID)
+	if err != nil {
+		return knownToken{}, err
 	}
 	if alg, err := algOf(key); err != nil || string(alg) != h.Algorithm {
 		return knownToken{}, invalidToken("the algorithm (alg) is not the key's")
@@ -199,6 +212,33 @@ func (v *Verifier) check(token string, now time.Time) (knownToken, error) {
 		return knownToken{}, invalidToken("the signature does not hold")
 	}
 	return v.trusted(c, now)
+}
+
+// keyOf is the public key that an issuer's token was signed with.
+func (v *Verifier) keyOf(issuer, kid string) (jose.JSONWebKey, error) {
+	keys, trusted := v.issuers[issuer]
+	key, ok := keys[kid]
+	if v.isSelf(issuer) {
+		trusted = true
+		key, ok = v.self.publicKey(kid)
+	}
+	switch {
+	case !trusted:
+		return key, invalidToken("the issuer (iss) is not trusted here")
+	case !ok:
+		return key, invalidToken("the key (kid) is not known")
+	}
+	return key, nil
+}
+
+func (v *Verifier) isSelf(issuer string) bool { return v.self != nil && v.self.answersTo(issuer) }
+
+// owns reports whether an issuer speaks for users of this node.
+func (v *Verifier) owns(issuer string) bool {
+	if v.isSelf(issuer) {
+		return v.selfOwn
+	}
+	return v.own[issuer]
 }
 
 // trusted checks the claims of a token whose signature holds.
@@ -214,15 +254,20 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 		return knownToken{}, invalidToken("the token lives longer than a day (exp)")
 	case !c.Role.Known():
 		return knownToken{}, invalidToken("the role is not known")
+	case c.Realm != "" && c.Realm != c.Role.Realm():
+		return knownToken{}, invalidToken("the role is of another realm than the token (realm)")
+	case len(v.realms[c.Issuer]) > 0 && !slices.Contains(v.realms[c.Issuer], c.Role.Realm()):
+		return knownToken{}, invalidToken("the issuer (iss) may not speak for users of this realm")
 	}
 	k := knownToken{jti: v.idOf(c.Issuer, c.ID), to: c.Expiry.Time().Add(tokenSkew)}
-	if v.own[c.Issuer] {
+	if v.owns(c.Issuer) {
 		k.user, k.edition = c.Subject, c.Edition
 	}
 	if c.NotBefore != nil {
 		k.from = c.NotBefore.Time().Add(-tokenSkew)
 	}
-	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID}
+	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID,
+		Client: c.Client, Assurance: c.Assurance, Profile: c.Profile, Confined: c.Confined}
 	if c.Session != "" {
 		p.SessionID, k.sid = c.Session, v.idOf(c.Issuer, c.Session)
 	}
@@ -250,7 +295,7 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 // idOf is under what a jti or sid is revoked. Those of this node stand by themselves; other issuers choose theirs, and so have
 // them beside their name, in which there is a space.
 func (v *Verifier) idOf(issuer, id string) string {
-	if v.own[issuer] {
+	if v.owns(issuer) {
 		return id
 	}
 	return issuer + " " + id

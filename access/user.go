@@ -12,7 +12,9 @@ import (
 // User is somebody who can sign in at this node.
 type User struct {
 	Principal
-	Demo bool // anyone may sign in as this user with one click
+	Demo    bool   // anyone may sign in as this user with one click
+	Job     string // the national RBAC job role code of the first role, for example R8000; "" when not known
+	Proofed string // how well a patient's identity was proofed: P5 or P9; "" when not known
 }
 
 // PutUser adds a user or changes one. Errors: fault.Invalid when the role is not known, a member of staff has no
@@ -121,7 +123,7 @@ func (g *Gate) DemoUsers(ctx context.Context) ([]User, error) {
 func (g *Gate) userLane(id string) store.Lane { return g.db.LaneOf("", "user/"+id) }
 
 func readUsers(tx *store.Tx, cond string, args ...any) ([]User, error) {
-	rows, err := tx.Query(`SELECT id, name, role, organisation, person, tenants, demo, edition FROM access_user WHERE `+cond, args...)
+	rows, err := tx.Query(`SELECT id, name, role, organisation, person, tenants, demo, edition, job, proofed FROM access_user WHERE `+cond, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func readUsers(tx *store.Tx, cond string, args ...any) ([]User, error) {
 	for rows.Next() {
 		var u User
 		var organisation, tenants string
-		if err := rows.Scan(&u.ID, &u.Name, (*string)(&u.Role), &organisation, &u.Person, &tenants, &u.Demo, &u.Edition); err != nil {
+		if err := rows.Scan(&u.ID, &u.Name, (*string)(&u.Role), &organisation, &u.Person, &tenants, &u.Demo, &u.Edition, &u.Job, &u.Proofed); err != nil {
 			return nil, err
 		}
 		if organisation != "" {
