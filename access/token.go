@@ -164,6 +164,31 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	return k.principal, nil
 }
 
+// Inspected is what may be said of a token that holds.
+type Inspected struct {
+	Principal  Principal
+	ID, Issuer string
+	Issued     time.Time
+	Expires    time.Time
+}
+
+// Inspect is Verify for whoever must know more of a token than whom it speaks for. Errors: as Verify.
+func (v *Verifier) Inspect(ctx context.Context, token string) (Inspected, error) {
+	p, err := v.Verify(ctx, token)
+	if err != nil {
+		return Inspected{}, err
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS512})
+	if err != nil {
+		return Inspected{}, invalidToken("the token is not a JWT signed with ES256 or RS512")
+	}
+	var c jwt.Claims
+	if err := parsed.UnsafeClaimsWithoutVerification(&c); err != nil { // Verify has checked it
+		return Inspected{}, invalidToken("the claims cannot be read")
+	}
+	return Inspected{p, c.ID, c.Issuer, c.IssuedAt.Time(), c.Expiry.Time()}, nil
+}
+
 // meet checks a token that is not remembered, and remembers it.
 func (v *Verifier) meet(ctx context.Context, token string, sum [32]byte, now time.Time) (*knownToken, error) {
 	k, err := v.check(token, now)
@@ -359,16 +384,5 @@ func BearerToken(header string) (token string, ok bool, err error) {
 // UseOnce records that an assertion, code or nonce was used, and refuses it the second time, until it would have expired
 // anyway. kind keeps the namespaces of different callers apart. Errors: fault.Conflict when it was used before.
 func (g *Gate) UseOnce(ctx context.Context, kind, id string, until time.Time) error {
-	lane := g.db.LaneOf("", "used/"+kind+"/"+id)
-	return g.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM access_used WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
-			return err
-		}
-		n, err := tx.Exec(`INSERT INTO access_used (lane, kind, id, until) VALUES (?, ?, ?, ?) ON CONFLICT (lane, kind, id) DO NOTHING`,
-			int64(lane), kind, id, until.UnixMicro())
-		if err == nil && n == 0 {
-			return fault.New(fault.Conflict, "It was used before.")
-		}
-		return err
-	})
+	return g.db.Write(ctx, []store.Lane{g.UseLane(kind, id)}, func(tx *store.Tx) error { return g.UseIn(tx, kind, id, until) })
 }

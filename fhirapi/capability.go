@@ -144,12 +144,3 @@ func params(list []definition.SearchParameter) fhir.Value {
 	}
 	return fhir.Arr(out...)
 }
-
-// smartConfiguration says how to get a token (SMART App Launch 2.0, section 1.8.1.2). Until the identity provider is there,
-// tokens come from the developer's page, and it says no more than that.
-func (a *api) smartConfiguration(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	_, err := w.Write(fhir.Obj("issuer", a.k.BaseURL(), "jwks_uri", a.k.BaseURL()+"/jwks", "capabilities", fhir.Arr("permission-user", "permission-v1", "permission-v2"),
-		"scopes_supported", fhir.Arr("user/*.read", "user/*.write", "system/*.read", "system/*.write", "user/*.cruds", "system/*.cruds")).JSON())
-	return err
-}

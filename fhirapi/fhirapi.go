@@ -44,7 +44,6 @@ func Service(k catalogue.Kernel) catalogue.Service {
 		Name: "fhirapi", Summary: "FHIR R4 over the record: read, write, search, history, transactions.",
 		API: []catalogue.Route{
 			catalogue.Public("GET "+Base+"/metadata", a.capabilities),
-			catalogue.Public("GET "+Base+"/.well-known/smart-configuration", a.smartConfiguration),
 
 			catalogue.OnResource("GET "+instance, access.Read, resource, a.read),
 			catalogue.OnResource("GET "+instance+"/_history", access.History, resource, a.historyOfInstance),

@@ -15,30 +15,46 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/web"
 )
 
 // Door is the sign-in of one node.
 type Door struct {
-	k    catalogue.Kernel
-	demo bool
+	k      catalogue.Kernel
+	demo   bool
+	tokens *oauth.Server
 
 	mu    sync.Mutex
 	first first
 }
 
 // New is the door of a node; demo offers everybody with one click.
-func New(k catalogue.Kernel, demo bool) *Door { return &Door{k: k, demo: demo} }
+func New(k catalogue.Kernel, demo bool) *Door {
+	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo})}
+}
 
-// Service is the sign-in pages.
-func (d *Door) Service() catalogue.Service {
-	return catalogue.Service{Name: "signin", Summary: "Sign in and out.", Pages: []catalogue.Route{
+// Tokens is the authorisation server behind the door.
+func (d *Door) Tokens() *oauth.Server { return d.tokens }
+
+// Services are the sign-in pages, and what programs call.
+func (d *Door) Services() []catalogue.Service {
+	pages := []catalogue.Route{
 		catalogue.Public("GET /sign-in", d.show),
 		catalogue.Public("POST /sign-in", d.enter),
 		catalogue.Public("GET /sign-in/first", d.showFirst),
 		catalogue.Public("POST /sign-in/first", d.enterFirst),
 		catalogue.ForRole("POST /sign-out", d.leave),
-	}}
+		catalogue.Public("GET "+oauth.PathAuthorize, d.authorize),
+		catalogue.ForRole("POST /oauth2/consent", d.consent),
+		catalogue.ForRole("POST /oauth2/patient", d.choosePatient),
+		catalogue.Public("GET "+oauth.PathLogout, d.logout),
+		catalogue.ForRole("POST "+oauth.PathLogout, d.logoutNow),
+	}
+	if d.demo {
+		pages = append(pages, d.mockRoutes()...)
+	}
+	return []catalogue.Service{{Name: "signin", Summary: "Sign in and out.", Pages: pages}, d.tokens.Service()}
 }
 
 func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
@@ -49,7 +65,12 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), within(r.URL.Query().Get("to"))))
+	to := within(r.URL.Query().Get("to"))
+	if realm := d.realmOf(r, to); realm != "" {
+		users = slices.DeleteFunc(users, func(u access.User) bool { return u.Role.Realm() != realm })
+	}
+	d.mayReturn(w, r, to)
+	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), to))
 }
 
 // group is the users of one organisation.
@@ -95,7 +116,14 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return fault.Wrap(err, fault.Invalid, "The form could not be read.")
 	}
-	s, err := d.k.Gate.SignIn(r.Context(), r.PostForm.Get("user"), "demo", access.SecretOf(r))
+	u, err := d.k.Gate.UserByID(r.Context(), r.PostForm.Get("user"))
+	if err != nil {
+		return err
+	}
+	if !u.Demo {
+		return fault.New(fault.Forbidden, "Nobody may sign in as this user with one click.")
+	}
+	s, err := d.k.Gate.SignInAs(r.Context(), access.Entry{User: u.ID, Method: "demo", Assurance: assuranceOf(u, "demo"), Before: access.SecretOf(r)})
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,7 @@ func Schemas() []store.Schema {
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
-	return []catalogue.Service{
-		n.door.Service(),
+	return append(n.door.Services(),
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
@@ -38,7 +37,7 @@ func (n *Node) list() []catalogue.Service {
 		fhirapi.Service(n.kernel),
 		demographics.Service(n.kernel),
 		n.health(),
-	}
+	)
 }
 
 // assemble makes the site, the services and the edge.
@@ -55,6 +54,7 @@ func (n *Node) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	issuer.At(n.URL)
 	verifier, err := n.kernel.Gate.NewVerifier(n.audience(), issuer.Trust())
 	if err != nil {
 		return err
@@ -68,6 +68,9 @@ func (n *Node) assemble(ctx context.Context) error {
 		n.services = append(n.services, n.more(n.kernel)...)
 	}
 	if err := n.prepareServices(ctx); err != nil {
+		return err
+	}
+	if err := n.door.Prepare(ctx); err != nil {
 		return err
 	}
 	if n.trace, err = newTracer(ctx, n.cfg.OTLP, n.cfg.Name, n.log); err != nil {
@@ -149,6 +152,9 @@ func (n *Node) health() catalogue.Service {
 
 // urlQuery is the address as the caller asked for it, the organisation in front included, for a link back.
 func urlQuery(r *http.Request) string { return url.QueryEscape(r.RequestURI) }
+
+// Door is the sign-in of the node.
+func (n *Node) Door() *signin.Door { return n.door }
 
 // FirstAdministrator is a link that lets whoever opens it first become the administrator, while nobody can sign in; empty
 // once somebody can.
