@@ -44,13 +44,14 @@ func TestPublishedExamples(t *testing.T) {
 	fmt.Fprintf(&out, "# Published examples of the Personal Demographics Service, asked for and compared as JSON. TestPublishedExamples writes this with -update.\n")
 	count := map[string][2]int{}
 	var operations []string
-	var all []example
-	for _, list := range [][]example{readExamples(t, dir)} {
-		all = append(all, list...)
-	}
-	w := publishedWorld(t, dir)
+	reads, searches := publishedWorld(t), searchWorld(t, dir)
+	all := slices.Concat(readExamples(t, dir), searchExamples())
 	var lines strings.Builder
 	for _, e := range all {
+		w := reads
+		if e.operation == "search" {
+			w = searches
+		}
 		text, err := os.ReadFile(filepath.Join(dir, e.file))
 		if err != nil {
 			t.Fatal(err)
@@ -127,42 +128,17 @@ func (e example) compare(w *world, text string) string {
 	return ""
 }
 
-// publishedWorld is a node that knows the published people as the demonstration does, and those who occur in published searches
-// alone as they stand there.
-func publishedWorld(t *testing.T, dir string) *world {
+// publishedWorld is a node that knows the published people as the demonstration does.
+func publishedWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, "")
 	k, err := sim.New(sim.Config{Seed: 1, People: sim.MinPeople, Now: today})
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{}
 	var docs [][]byte
 	for _, p := range k.Published() {
-		known[p.NHSNumber.String()] = true
 		docs = append(docs, k.Patient(p))
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "searchResponses", "*.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(files)
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := fhir.Parse(text)
-		if err != nil {
-			t.Fatalf("%s: %v", f, err)
-		}
-		for e := range res.Get("entry").Items() {
-			person := e.Field("resource")
-			if id := person.Field("id").String(); !known[id] {
-				known[id] = true
-				docs = append(docs, person.Raw())
-			}
-		}
 	}
 	w.load(docs...)
 	return w
@@ -194,7 +170,7 @@ func readExamples(t *testing.T, dir string) []example {
 			w.load([]byte(`{"resourceType":"Patient","id":"9990000018","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"REDACTED","display":"redacted"}]}}`))
 			return w.worker().get("/Patient/9990000018")
 		}},
-		example{operation: "get patient", file: "errorResponses/UNSUPPORTED_SERVICE.json", status: 400, why: "searches are not served yet",
+		example{operation: "get patient", file: "errorResponses/UNSUPPORTED_SERVICE.json", status: 400,
 			ask: func(w *world) *answer { return w.worker().get("/Patient/") }},
 	)
 }

@@ -21,13 +21,28 @@
 package demographics
 
 import (
+	"embed"
+	"io/fs"
 	"net/http"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
 )
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+func schema() store.Schema {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return store.Schema{Service: "demographics", FS: files}
+}
 
 // Base is where the published API is served, on the national node.
 const Base = "/personal-demographics/FHIR/R4"
@@ -43,8 +58,11 @@ func Service(k catalogue.Kernel) catalogue.Service {
 	return catalogue.Service{
 		Name: "demographics", Summary: "Who a person is: the national register and its published API.",
 		Published: []catalogue.Published{{Base: Base, Face: face{}, Routes: []catalogue.Route{
+			catalogue.OnBody("GET "+Base+"/Patient", s.published(s.search), access.Clinician, access.Clerk, access.Pharmacist, access.SystemClient),
 			catalogue.OnBody("GET "+Base+"/Patient/{id}", s.published(s.read)),
 		}}},
+		Schema: schema(),
+		Keeps:  []record.Keeper{s.keeper()},
 	}
 }
 

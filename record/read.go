@@ -220,6 +220,33 @@ func (r *Records) Read(ctx context.Context, g access.Grant, ref Ref) (Version, e
 	return v, err
 }
 
+// ReadAll is the current version of each resource, in their order, as s may see them: those that it may not, that were voided or
+// never were, are left out. What is read is disclosed.
+func (r *Records) ReadAll(ctx context.Context, s access.Scope, refs []Ref) ([]Version, error) {
+	var list []Version
+	err := r.db.Read(ctx, func(tx *store.Tx) error {
+		list = nil
+		for _, ref := range refs {
+			v, w, err := r.load(tx, ref)
+			if fault.Is(err, fault.NotFound) || err == nil && v.Deleted {
+				continue
+			}
+			if err == nil {
+				err = s.Permits(tx, w.place())
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, v)
+		}
+		return nil
+	})
+	for _, v := range list {
+		s.Disclose(v.place())
+	}
+	return list, err
+}
+
 // ReadTx is Read within a transaction; a voided version is returned as such.
 func (r *Records) ReadTx(tx *store.Tx, g access.Grant, ref Ref) (Version, error) {
 	v, w, err := r.load(tx, ref)

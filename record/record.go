@@ -26,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/definition"
@@ -102,6 +103,9 @@ func (v *Version) did(kept Op) {
 
 // VersionID is Ver as FHIR's meta.versionId.
 func (v Version) VersionID() string { return itoa(v.Ver) }
+
+// Label is what hides the resource; its own and that of its chart.
+func (v Version) Label() access.Label { return access.Label(v.label) }
 
 // Rendered is the resource as it is served: the JSON that was PUT with its id, meta.versionId and
 // meta.lastUpdated. It is nil for a voided version.

@@ -1,0 +1,170 @@
+package demographics
+
+import (
+	"math"
+	"slices"
+)
+
+// How a match is scored. Each criterion of the question counts the same: a name, a postcode with a wildcard by how alike the letters
+// are (Jaro-Winkler, the star counting as a letter), a date, a gender or a practice as 1 or 0; telephone and mail decide whether a
+// person is shown and do not count. The published answers follow: Me* and MEEK are 0.7778 alike, and with birth date and practice
+// the mean is the published 0.9259; DN17* and DN17 4AA give 0.965; Smythe, Mat and three more for Smith, Sam give 0.8827.
+
+// matching is whether a person answers the question, and how well.
+func (q *query) matching(f *features) (score float64, ok bool) {
+	if !q.born.holds(f.born) || q.gender != 0 && q.gender != f.gender || !q.reached(f) {
+		return 0, false
+	}
+	if !q.fuzzy && (q.died.asked && !q.died.holds(f.died) || q.practice != "" && q.practice != f.practice) {
+		return 0, false
+	}
+	postal, lives := q.postalScore(f)
+	if !lives && !q.fuzzy {
+		return 0, false
+	}
+	names, ok := q.nameScore(f, lives)
+	if !ok {
+		return 0, false
+	}
+	sum, count := names+1, q.namesAsked()+1 // the birth date
+	for _, c := range []struct{ asked, holds bool }{{q.gender != 0, true}, {q.died.asked, q.died.holds(f.died)}, {q.practice != "", q.practice == f.practice}} {
+		if c.asked {
+			count++
+			sum += float64(flag(c.holds))
+		}
+	}
+	if q.postcode.asked() {
+		count++
+		sum += postal
+	}
+	score = math.Round(sum/float64(count)*1e4) / 1e4
+	return score, !q.exact || score == 1
+}
+
+func (q *query) namesAsked() int { return len(q.given) + int(flag(q.family.asked())) }
+
+// reached reports whether the telephone number and mail address are the person's.
+func (q *query) reached(f *features) bool {
+	has := func(list []pastText, text string) bool {
+		return text == "" || slices.ContainsFunc(list, func(t pastText) bool { return t.text == text && (q.history || !t.past) })
+	}
+	return has(f.phones, q.telephone) && has(f.emails, q.email)
+}
+
+// postalScore is how like the postcode in the question one of the person's is, and whether it is the same.
+func (q *query) postalScore(f *features) (best float64, lives bool) {
+	if !q.postcode.asked() {
+		return 0, true
+	}
+	asked := letters(q.postcode.text)
+	for _, p := range f.postcodes {
+		if p.past && !q.history {
+			continue
+		}
+		same := q.postcode.matches(squeezed(p.text))
+		if lives = lives || same; same && !q.postcode.wild() {
+			return 1, true
+		}
+		if same || q.fuzzy {
+			best = max(best, jaroWinkler(asked, letters(p.text)))
+		}
+	}
+	return best, lives
+}
+
+// nameScore is the sum of what each name in the question counts, by the best of the person's names that match. A fuzzy search that
+// names gender and postcode as well finds people there by one of the two names alone: a published answer to Mat Smythe has Sam
+// Smith of the same postcode.
+func (q *query) nameScore(f *features, lives bool) (best float64, ok bool) {
+	one := q.fuzzy && q.gender != 0 && q.postcode.asked() && lives
+	for i := range f.names {
+		n := &f.names[i]
+		if n.past && !q.history {
+			continue
+		}
+		if q.matchesName(n, one) {
+			best, ok = max(best, q.likeness(n.family, n.given)), true
+		}
+		if q.fuzzy && len(n.given) > 0 && q.matchesCrossed(n) {
+			best, ok = max(best, transposed*q.likeness(n.given[0], append([]string{n.family}, n.given[1:]...))), true
+		}
+	}
+	return best, ok
+}
+
+// transposed is what a family name in the place of a given name costs.
+const transposed = 0.95
+
+// likeness is how alike the names in the question are to a name, each given name with the one in the same place.
+func (q *query) likeness(family string, given []string) float64 {
+	sum := 0.0
+	if q.family.asked() {
+		sum += likeness(q.family.text, family)
+	}
+	for i, g := range q.given {
+		if i < len(given) {
+			sum += likeness(g.text, given[i])
+		}
+	}
+	return sum
+}
+
+func likeness(asked, has string) float64 {
+	if asked == has {
+		return 1
+	}
+	return jaroWinkler(letters(asked), letters(has))
+}
+
+// matchesName reports whether a name is one that the question describes: to the letter, or, in a fuzzy search, to the ear; one
+// says that either the family name or the given names suffice.
+func (q *query) matchesName(n *nameFeature, one bool) bool {
+	if q.fuzzy {
+		family := q.family.asked() && alike(q.family.begin(), plain(n.family))
+		given := len(q.given) > 0 && q.anyGiven(n.given)
+		if one {
+			return family || given
+		}
+		return (family || !q.family.asked()) && (given || len(q.given) == 0)
+	}
+	if q.family.asked() && !q.family.matches(plain(n.family)) {
+		return false
+	}
+	at := 0 // given names in the order in which they are recorded, some of which the question may leave out
+	for _, g := range q.given {
+		if g.wild() {
+			if at > 0 || len(n.given) == 0 || !g.matches(plain(n.given[0])) {
+				return false
+			}
+			at = 1
+			continue
+		}
+		for at < len(n.given) && !g.matches(plain(n.given[at])) {
+			at++
+		}
+		if at == len(n.given) {
+			return false
+		}
+		at++
+	}
+	return true
+}
+
+// anyGiven reports whether each given name in the question is like one of these.
+func (q *query) anyGiven(given []string) bool {
+	for _, g := range q.given {
+		if !slices.ContainsFunc(given, func(has string) bool { return alike(g.begin(), plain(has)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchesCrossed reports whether a name is the question's with family and given name changed about.
+func (q *query) matchesCrossed(n *nameFeature) bool {
+	if !q.family.asked() || len(q.given) == 0 {
+		return false
+	}
+	return alike(q.given[0].begin(), plain(n.family)) &&
+		slices.ContainsFunc(n.given, func(has string) bool { return alike(q.family.begin(), plain(has)) })
+}

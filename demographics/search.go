@@ -1,0 +1,269 @@
+package demographics
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
+)
+
+// match is somebody whom a search found.
+type match struct {
+	person string
+	score  float64
+}
+
+// search: search for a patient (specification, paths/patient-search). Whoever is shown is on the account as found.
+func (s *register) search(c *call) error {
+	values, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return refuse(validationError, "The address cannot be read: check what follows each percent sign.")
+	}
+	q, err := parseQuery(values, c.mode, s.today())
+	if err != nil {
+		return err
+	}
+	scope, err := c.ask.Scope(access.Trace, "Patient")
+	if err != nil {
+		return err
+	}
+	people, err := s.find(c.r.Context(), scope, &q)
+	if err != nil {
+		return err
+	}
+	set, err := s.searchset(c.r.Context(), scope, people)
+	if err != nil {
+		return err
+	}
+	return c.sendValue(http.StatusOK, set)
+}
+
+// today is the day, in days since 1970.
+func (s *register) today() int32 { return int32(s.k.Clock.Now().Unix() / 86400) }
+
+// searchset is a Bundle of people, best first (schemas/PatientSearch.yaml).
+func (s *register) searchset(ctx context.Context, scope access.Scope, people []match) (fhir.Value, error) {
+	refs := make([]record.Ref, len(people))
+	for i, m := range people {
+		refs[i] = record.Ref{Tenant: s.k.National, Type: "Patient", ID: m.person}
+	}
+	versions, err := s.k.Records.ReadAll(ctx, scope, refs)
+	if err != nil {
+		return fhir.Value{}, err
+	}
+	scores := map[string]float64{}
+	for _, m := range people {
+		scores[m.person] = m.score
+	}
+	var entries []any
+	for _, v := range versions {
+		f := found{version: v, label: v.Label()}
+		entries = append(entries, fhir.Obj("fullUrl", s.k.BaseURL()+Base+"/Patient/"+v.ID, "resource", brief(f),
+			"search", fhir.Obj("score", scores[v.ID])))
+	}
+	return s.bundle(entries), nil
+}
+
+// bundle is a searchset of entries, at the time of the answer.
+func (s *register) bundle(entries []any, more ...any) fhir.Value {
+	pairs := append([]any{"resourceType", "Bundle", "type", "searchset", "timestamp", s.k.Clock.Now().UTC().Format("2006-01-02T15:04:05+00:00"),
+		"total", len(entries)}, more...)
+	return fhir.Obj(append(pairs, "entry", fhir.Arr(entries...))...)
+}
+
+// find is everybody who answers the question, best first. Errors: TOO_MANY_MATCHES when there are more than the question allows,
+// or when too many would have to be looked at.
+func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]match, error) {
+	var matches []match
+	err := s.k.DB.Read(ctx, func(tx *store.Tx) error {
+		matches = nil
+		f := finder{s: s, tx: tx, scope: scope, q: q, seen: map[string]bool{}}
+		if err := f.candidates(); err != nil {
+			return err
+		}
+		matches = f.matches
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if matches, err = s.survivors(ctx, matches); err != nil {
+		return nil, err
+	}
+	if len(matches) > q.most {
+		return nil, refuse(tooManyMatches, "")
+	}
+	slices.SortFunc(matches, func(a, b match) int {
+		return cmp.Or(-cmp.Compare(a.score, b.score), cmp.Compare(a.person, b.person))
+	})
+	return matches, nil
+}
+
+// survivors puts the surviving record in the place of a superseded one, each person once.
+func (s *register) survivors(ctx context.Context, matches []match) ([]match, error) {
+	best := map[string]float64{}
+	var order []string
+	for _, m := range matches {
+		to, err := s.k.Records.Survivor(ctx, s.k.National, m.person)
+		if err != nil {
+			return nil, err
+		}
+		if m.score < 0 { // invalidated: only whoever supersedes it is shown
+			if to == m.person {
+				continue
+			}
+			m.score = -m.score
+		}
+		if _, known := best[to]; !known {
+			order = append(order, to)
+		}
+		best[to] = max(best[to], m.score)
+	}
+	out := make([]match, len(order))
+	for i, person := range order {
+		out[i] = match{person, best[person]}
+	}
+	return out, nil
+}
+
+// finder looks for people in one snapshot.
+type finder struct {
+	s       *register
+	tx      *store.Tx
+	scope   access.Scope
+	q       *query
+	seen    map[string]bool
+	looked  int
+	matches []match
+}
+
+// Bounds of what one search looks at: people in all, and people born on one day before those are narrowed by sound.
+const (
+	mostLooked = 20_000
+	mostOfADay = 4_000
+	wideDays   = 366
+)
+
+// candidates looks at the smallest set of people that holds all who can match.
+func (f *finder) candidates() error {
+	q := f.q
+	from, to := int64(q.born.lo), int64(q.born.hi)
+	narrow := q.born.hi-q.born.lo <= 31
+	switch {
+	case q.email != "" && !narrow:
+		return f.byKey("e", q.email)
+	case q.telephone != "" && !narrow:
+		return f.byKey("t", q.telephone)
+	case q.fuzzy:
+		if q.postcode.asked() {
+			if err := f.byKey("p", squeezed(q.postcode.text)); err != nil {
+				return err
+			}
+		}
+		return f.bySound(from, to)
+	case q.postcode.asked() && !q.postcode.wild() && !narrow:
+		return f.byKey("p", squeezed(q.postcode.text))
+	case !q.family.wild() && len(q.family.begin()) <= familyBytes:
+		return f.byName(`n.family = ? AND n.born >= ? AND n.born <= ?`, q.family.begin(), from, to)
+	case q.born.hi-q.born.lo <= wideDays:
+		return f.byName(`n.born >= ? AND n.born <= ?`, from, to)
+	}
+	begin := clipped(q.family.begin())
+	return f.byName(`n.family >= ? AND n.family < ? AND n.born >= ? AND n.born <= ?`, begin, begin+"\U0010FFFF", from, to)
+}
+
+// bySound looks at everybody born on the day, who are few; on days that many people have for want of knowing theirs, and for
+// ranges, at those whose names sound so, in either order.
+func (f *finder) bySound(from, to int64) error {
+	if to-from <= 1 {
+		var n int
+		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM demographics_name n WHERE `+f.inLane("n")+`n.born >= ? AND n.born <= ? LIMIT ?) AS c`,
+			from, to, mostOfADay).Scan(&n)
+		if err != nil {
+			return err
+		}
+		if n < mostOfADay {
+			return f.byName(`n.born >= ? AND n.born <= ?`, from, to)
+		}
+	}
+	sounds := map[string]bool{}
+	for _, p := range append([]pattern{f.q.family}, f.q.given...) {
+		if name := p.begin(); name != "" {
+			sounds[soundex(name)], sounds[soundex(spoken(name))] = true, true
+		}
+	}
+	delete(sounds, "")
+	for sound := range sounds {
+		if err := f.byName(`n.sound = ? AND n.born >= ? AND n.born <= ?`, sound, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inLane names the lane where there is but one, so that the tables' own order serves.
+func (f *finder) inLane(alias string) string {
+	if f.s.k.DB.Lanes() == 1 {
+		return alias + ".lane = 0 AND "
+	}
+	return ""
+}
+
+func (f *finder) byName(where string, args ...any) error {
+	return f.look(`demographics_name n JOIN demographics_person p ON p.lane = n.lane AND p.person = n.person WHERE `+f.inLane("n")+where, args...)
+}
+
+func (f *finder) byKey(kind, text string) error {
+	return f.look(`demographics_key k JOIN demographics_person p ON p.lane = k.lane AND p.person = k.person WHERE `+f.inLane("k")+`k.hash = ?`, keyHash(kind, text))
+}
+
+// look compares each person of a range with the question, as far as the scope shows them.
+func (f *finder) look(from string, args ...any) error {
+	cond, more := f.scope.Where(access.Columns{Lane: "p.lane", Chart: "p.person", Label: "p.label"}, "Patient")
+	rows, err := f.tx.Query(`SELECT p.person, p.hidden, p.label, p.features FROM `+from+` AND (`+cond+`) LIMIT ?`,
+		append(append(args, more...), mostLooked+1-f.looked)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var person string
+	var hidden bool
+	var label access.Label
+	var packed []byte
+	for rows.Next() {
+		if err := rows.Scan(&person, &hidden, &label, &packed); err != nil {
+			return err
+		}
+		if f.looked++; f.looked > mostLooked {
+			return refuse(tooManyMatches, "")
+		}
+		if f.seen[person] {
+			continue
+		}
+		f.seen[person] = true
+		if label&access.Restricted != 0 && (f.q.postcode.asked() || f.q.practice != "") {
+			continue // where they are must not be learnt by asking
+		}
+		features, err := unpackFeatures(packed)
+		if err != nil {
+			return err
+		}
+		score, ok := f.q.matching(&features)
+		if !ok {
+			continue
+		}
+		if hidden {
+			score = -score
+		}
+		if f.matches = append(f.matches, match{person, score}); len(f.matches) > 4*mostMatches {
+			return refuse(tooManyMatches, "")
+		}
+	}
+	return rows.Err()
+}
