@@ -23,7 +23,7 @@ type seen struct {
 	written [len(labelKinds)]bool // the same, written by the principal
 	filed   [len(labelKinds)][len(bondKinds)]bool
 	own     [len(labelKinds)][len(bondKinds)]bool
-	person  string // the principal's own chart, "" for none
+	person  string // the chart that is the principal's own, or that their token is confined to; "" for none
 }
 
 func (t seen) empty() bool { return t == seen{person: t.person} }
@@ -39,9 +39,7 @@ func (s *scope) table(typ string) seen {
 		pl := Place{Tenant: s.tenant, Chart: chart, Type: typ, Label: label, Exists: true}
 		return s.gate.rules.decide(lookFacts(s.principal, s.action, pl, b, s.gate.opt.National, s.purpose)).allowed
 	}
-	if s.principal.Role == Patient {
-		t.person = s.principal.Person
-	}
+	t.person = s.principal.person()
 	other := "?" // a chart that is not the principal's: no resource id holds a question mark
 	for i, label := range labelKinds {
 		loose := func(author string) bool {

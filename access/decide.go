@@ -30,7 +30,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		{here, fHere}, {home, fHome}, {pl.Tenant == nation, fNational},
 		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
-		{pl.Founding, fFounding}, {scoped(p.Scopes, a, pl.Type), fScoped},
+		{pl.Founding, fFounding}, {scoped(p, a, pl), fScoped},
 		{pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
 		{pl.Chart != "", fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {

@@ -2,25 +2,42 @@ package access
 
 import "strings"
 
-// scoped reports whether a token's scopes cover an action on a type, by SMART App Launch: v1 `system/Patient.read`,
-// `user/*.*`, `patient/Observation.write`; v2 `system/Patient.rs`, `user/*.cruds`. A search parameter constraint after
-// `?` (v2) is not understood here and grants nothing. No scopes at all (nil) means that the principal is not limited by
-// a token; an empty list grants nothing.
-func scoped(scopes []string, a Action, typ string) bool {
-	if scopes == nil {
+// scoped reports whether a token's scopes cover an action at a place, by SMART App Launch: v1 `system/Patient.read`,
+// `user/*.*`, `patient/Observation.write`; v2 `system/Patient.rs`, `user/*.cruds`. A patient/ scope is about one person: a
+// patient's own chart, or the one that a professional opened the app for (Principal.Confined), and what is about nobody in
+// particular. A search parameter constraint after `?` (v2) is not understood here and grants nothing. No scopes at all (nil)
+// means that the principal is not limited by a token; an empty list grants nothing.
+func scoped(p Principal, a Action, pl Place) bool {
+	if p.Scopes == nil {
 		return true
 	}
-	for _, s := range scopes {
+	for _, s := range p.Scopes {
 		context, rest, ok := strings.Cut(s, "/")
-		if !ok || (context != "system" && context != "user" && context != "patient") {
+		if !ok || context != "system" && context != "user" && (context != "patient" || !p.confinedTo(pl, a)) {
 			continue
 		}
 		what, may, ok := strings.Cut(rest, ".")
-		if ok && (what == "*" || what == typ) && scopeLetters(may, a) {
+		if ok && (what == "*" || what == pl.Type) && scopeLetters(may, a) {
 			return true
 		}
 	}
 	return false
+}
+
+// person is the chart that p's patient/ scopes are about; "" for none.
+func (p Principal) person() string {
+	if p.Role == Patient {
+		return p.Person
+	}
+	return p.Confined
+}
+
+// confinedTo reports whether a place is within p's patient/ scopes.
+func (p Principal) confinedTo(pl Place, a Action) bool {
+	if pl.Chart == "" {
+		return a.Sees() && ClassOf(pl.Type) == classShared
+	}
+	return pl.Chart == p.person()
 }
 
 func scopeLetters(may string, a Action) bool {
