@@ -136,4 +136,5 @@ type Relationship struct {
 	To     ident.ODSCode
 	Active bool
 	Span   Span
+	Legal  Span // where the law has dates of its own; zero when it has not
 }

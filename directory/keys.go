@@ -69,16 +69,20 @@ func keepOrganisations(tx *store.Tx, kept []record.Kept) error {
 		(lane, code, name, folded, town, foldtown, county, address, postcode, outward, country, state, active, site, setting, role, opened, closed, changed, source, at)`, width: 21}
 	words := rows{insert: `INSERT INTO directory_word (lane, code, word, sound)`, width: 4}
 	roles := rows{insert: `INSERT INTO directory_role (lane, code, role, number, active, instance, opened, closed)`, width: 8}
+	areas := rows{insert: `INSERT INTO directory_area (lane, code, kind, area)`, width: 4}
 	successions := rows{insert: `INSERT INTO directory_succession (lane, code, successor, at)`, width: 4}
 	for _, k := range kept {
 		if k.Before != nil {
-			for _, table := range []string{"organisation", "word", "role", "succession"} {
+			for _, table := range []string{"organisation", "word", "role", "succession", "area"} {
 				if _, err := tx.Exec(`DELETE FROM directory_`+table+` WHERE lane = ? AND code = ?`, int64(k.Version.Lane), k.Version.ID); err != nil {
 					return err
 				}
 			}
 		}
 		o, ok := k.Made.(*Organisation)
+		if err := noteDeletions(tx, k, o); err != nil {
+			return err
+		}
 		if !ok {
 			continue
 		}
@@ -94,6 +98,13 @@ func keepOrganisations(tx *store.Tx, kept []record.Kept) error {
 			roles.add(lane, code, r.Code, i, r.Active, r.Instance, string(r.Span.From), string(r.Span.To))
 		}
 		var seen []string
+		for _, a := range o.Areas {
+			if !slices.Contains(seen, a.Kind) {
+				seen = append(seen, a.Kind)
+				areas.add(lane, code, a.Kind, a.Code)
+			}
+		}
+		seen = nil
 		for _, s := range o.Successions {
 			if to := s.Successor.String(); !slices.Contains(seen, to) {
 				seen = append(seen, to)
@@ -101,7 +112,7 @@ func keepOrganisations(tx *store.Tx, kept []record.Kept) error {
 			}
 		}
 	}
-	for _, r := range []rows{org, words, roles, successions} {
+	for _, r := range []rows{org, words, roles, successions, areas} {
 		if err := r.write(tx); err != nil {
 			return fault.Wrap(err, fault.KindOf(err), "keeping the directory's keys")
 		}
@@ -125,6 +136,14 @@ func keepRelations(tx *store.Tx, kept []record.Kept) error {
 	for _, k := range kept {
 		if k.Before != nil {
 			if _, err := tx.Exec(`DELETE FROM directory_relation WHERE lane = ? AND id = ?`, int64(k.Version.Lane), k.Version.ID); err != nil {
+				return err
+			}
+			if err := noteDeletion(tx, k, k.Version.Deleted, deletedRelation, k.Version.ID, ""); err != nil {
+				return err
+			}
+		}
+		if k.Before == nil && k.Version.Ver > 1 {
+			if err := noteDeletion(tx, k, false, deletedRelation, k.Version.ID, ""); err != nil {
 				return err
 			}
 		}

@@ -2,8 +2,8 @@ package directory
 
 import (
 	"errors"
-	"html"
 	"net/http"
+	"strings"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -25,6 +25,15 @@ func (d *Directory) odt() catalogue.Published {
 		get("/Organization/{id}", d.odtRead("Organization")),
 		get("/OrganizationAffiliation", d.odtRelations),
 		get("/OrganizationAffiliation/{id}", d.odtRead("OrganizationAffiliation")),
+		get("/List/{id}", d.odtDeletions),
+		get("/CodeSystem", d.odtCodeSystems),
+		get("/CodeSystem/{$}", d.odtCodeSystems),
+		get("/CodeSystem/$lookup", d.odtLookup),
+		get("/CodeSystem/$validate-code", d.odtValidate),
+		catalogue.Public("POST "+odtBase+"/ValueSet", d.keyed(d.odtExpand)),
+		catalogue.Public("POST "+odtBase+"/ValueSet/{$}", d.keyed(d.odtExpand)),
+		catalogue.Public("POST "+odtBase+"/ValueSet/$expand", d.keyed(d.odtExpand)),
+		get("/metadata", d.odtMetadata),
 	}}
 }
 
@@ -70,6 +79,9 @@ func (odtFace) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	fhirapi.AnswerAnyway(w, r, odtStatus(kind), odtOutcome(kind, err).JSON())
 }
 
+// narrated is a text as it stands in a narrative.
+var narrated = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+
 // odtStatus is the status of a failure: what would cost too much is 422 in the published table.
 func odtStatus(kind fault.Kind) int {
 	if kind == fault.TooCostly {
@@ -82,7 +94,7 @@ func odtOutcome(kind fault.Kind, err error) fhir.Value {
 	text := fault.MessageOf(err)
 	var spine spineError
 	if errors.As(err, &spine) {
-		return fhir.Obj("resourceType", "OperationOutcome", "meta", fhir.Obj("profile", "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"),
+		return fhir.Obj("resourceType", "OperationOutcome", "meta", fhir.Obj("profile", fhir.Arr("https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1")),
 			"issue", fhir.Arr(fhir.Obj("severity", "error", "code", "invalid", "details", fhir.Obj("coding", fhir.Arr(fhir.Obj(
 				"system", "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1", "code", spine.code, "display", spine.display))), "diagnostics", text)))
 	}
@@ -97,6 +109,6 @@ func odtOutcome(kind fault.Kind, err error) fhir.Value {
 	}
 	return fhir.Obj("resourceType", "OperationOutcome",
 		"text", fhir.Obj("status", "generated", "div", `<div xmlns="http://www.w3.org/1999/xhtml"><h1>Operation Outcome</h1><table border="0"><tr>`+
-			`<td style="font-weight: bold;">ERROR</td><td>[]</td><td>`+html.EscapeString(text)+`</td></tr></table></div>`),
+			`<td style="font-weight: bold;">ERROR</td><td>[]</td><td>`+narrated.Replace(text)+`</td></tr></table></div>`),
 		"issue", fhir.Arr(fhir.Obj("severity", "error", "code", code, "diagnostics", text)))
 }

@@ -297,7 +297,7 @@ func (r Relationship) resource(source string) (*fhir.Resource, error) {
 	}
 	return fhir.Obj("resourceType", "OrganizationAffiliation", "id", r.ID,
 		"meta", fhir.Obj("source", source, "profile", []string{profileUKAffiliation, profileAffiliation}),
-		"extension", fhir.List(typedPeriods(Span{}, r.Span)),
+		"extension", fhir.List(typedPeriods(r.Legal, r.Span)),
 		"identifier", fhir.Arr(fhir.Obj("system", systemRelationInstance, "value", r.ID)),
 		"active", r.Active,
 		"period", r.Span.value(),
@@ -328,8 +328,9 @@ func ParseRelationship(res *fhir.Resource) (Relationship, error) {
 	if a := res.Get("active"); a.Exists() {
 		r.Active = a.Bool()
 	}
-	if r.Span = readSpan(res.Get("period")); r.Span == (Span{}) {
-		_, r.Span = readPeriods(res.Root())
+	r.Legal, r.Span = readPeriods(res.Root())
+	if r.Span == (Span{}) {
+		r.Span = readSpan(res.Get("period"))
 	}
 	return r, nil
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
 )
 
 // world is a node with an empty directory, served on loopback, on a fixed day.
@@ -159,4 +161,25 @@ func line(changes ...string) string {
 		cells[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
 	}
 	return strings.Join(cells, ",")
+}
+
+// void takes a resource out of the national record.
+func (w *world) void(typ, id string) {
+	w.t.Helper()
+	k := w.n.Kernel()
+	draft, err := k.Records.Prepare(w.t.Context(), record.Change{Verb: record.Delete, Ref: record.Ref{Tenant: k.National, Type: typ, ID: id}, Reason: "made in error"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	grants, err := k.Gate.DecideAll(w.t.Context(), access.Service("test", k.National), draft.Acts())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	err = k.Gate.Act(w.t.Context(), grants, draft.Lanes(), func(tx *store.Tx) error {
+		_, err := k.Records.Apply(tx, draft, grants...)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
