@@ -23,7 +23,7 @@ func TestAddresses(t *testing.T) {
 			"Patient//1": 404, "/Patient/1": 404, "Patient/./1": 404, "Patient/x/../1": 404, "Patient/..%2F..%2FX26": 404, "Patient/1%2F_history": 404,
 			"Patient/1/_history/": 200, "Patient/1/_history/1/": 200, "Patient/1/_history/1/2": 404, "Patient/%00": 404, "Patient/%0d%0aX-Evil:%201": 404,
 			"Patient/1%20": 404, "Patient/" + strings.Repeat("a", 65): 404, "Patient/" + strings.Repeat("a", 4000): 404, "Patient/$nonsense": 404, "$nonsense": 404,
-			"Patient/1/$nonsense": 404, "Patient/$everything": 404, "patient/1": 404, "Patient/é": 404, "Patient/1;x=y": 404, "metadata/": 200,
+			"Patient/1/$nonsense": 404, "Observation/$everything": 404, "patient/1": 404, "Patient/é": 404, "Patient/1;x=y": 404, "metadata/": 200,
 		} {
 			a := c.get(path)
 			if a.status != want {

@@ -56,11 +56,17 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, status int, v recor
 		return err
 	}
 	validators(w, v)
+	a.located(w, r, v)
 	body, err := view.render(v)
 	if err != nil {
 		return err
 	}
 	return a.sendJSON(w, r, status, body)
+}
+
+// located says which version the body is (RFC 9110 section 8.7).
+func (a *api) located(w http.ResponseWriter, r *http.Request, v record.Version) {
+	w.Header().Set("Content-Location", a.base(r)+"/"+v.Ref.String()+"/_history/"+v.VersionID())
 }
 
 // validators are ETag and Last-Modified (RFC 9110 section 8.8).

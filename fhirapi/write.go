@@ -125,9 +125,11 @@ func (a *api) commit(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		}
 		return a.send(w, r, status, outcome(allOK(text)))
 	}
+	a.located(w, r, v)
 	if err := a.sendJSON(w, r, status, v.Rendered()); !fault.Is(err, fault.NotAcceptable) {
 		return err
 	}
+	w.Header().Del("Content-Location")
 	w.WriteHeader(status) // it is written; only its text does not go into the format that was asked for
 	return nil
 }

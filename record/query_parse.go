@@ -262,7 +262,9 @@ func (p *parser) result(q *Query, name, text string) (known bool, err error) {
 		if err != nil || n < 0 {
 			return true, fault.New(fault.Invalid, "_count is a number of entries, not %q.", text)
 		}
-		q.Count = min(n, maxCount)
+		if q.Count = min(n, maxCount); n == 0 { // "treated the same as _summary=count" (https://hl7.org/fhir/R4/search.html#count)
+			q.Total = "accurate"
+		}
 	case "_total":
 		if text != "none" && text != "estimate" && text != "accurate" {
 			return true, fault.New(fault.Invalid, "_total is none, estimate or accurate, not %q.", text)
