@@ -124,6 +124,17 @@ func (p Period) wants(at, until time.Time) bool {
 	return at.Before(p.To) && (until.IsZero() || until.After(p.From))
 }
 
+// Before is the version that v followed, for what watches a change; false when v is the first.
+func (r *Records) Before(tx *store.Tx, v Version) (Version, bool, error) {
+	var prev int64
+	if err := tx.QueryRow(`SELECT prev FROM record_version WHERE lane = ? AND seq = ?`, v.Lane, v.Seq).Scan(&prev); err != nil || prev == 0 {
+		return Version{}, false, err
+	}
+	before, err := r.version(tx, v.Lane, prev)
+	before.Ref, before.Chart, before.label = v.Ref, v.Chart, v.label
+	return before, err == nil, err
+}
+
 // walk goes through a resource's versions, newest first, without their bodies, following it back through the lanes it was in.
 func (r *Records) walk(tx *store.Tx, ref Ref, visit func(Version) (more bool, err error)) error {
 	w, err := r.find(tx, ref)

@@ -8,6 +8,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/demographics"
+	"github.com/openspine/openspine/demographics/office"
 	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
@@ -36,6 +37,7 @@ func (n *Node) list() []catalogue.Service {
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 		demographics.Service(n.kernel),
+		office.Service(n.kernel),
 		n.health(),
 	)
 }
