@@ -60,6 +60,14 @@ func (a *api) deleteWhere(w http.ResponseWriter, r *http.Request, ask catalogue.
 	if len(list) < 2 {
 		return a.commit(w, r, ask, c)
 	}
+	return a.deleted(w, r)
+}
+
+// deleted answers a delete: "200 OK if the response contains a payload, or 204 No Content with no response payload".
+func (a *api) deleted(w http.ResponseWriter, r *http.Request) error {
+	if preferences(r).Return == "OperationOutcome" {
+		return a.send(w, r, http.StatusOK, outcome(allOK("Deleted.")))
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -225,6 +225,7 @@ func deletingRules() []rule {
 	return []rule{
 		{"3.1.0.7", "a delete is 204 with the version that it made", "DELETE Patient/new", nil, nil, 204, all(bodiless, header("ETag", `W/"2"`))},
 		{"3.1.0.7", "again, too", "DELETE Patient/new", nil, nil, 204, nil},
+		{"3.1.0.7", "with an OperationOutcome, if that is preferred, it is 200", "DELETE Patient/new", nil, []string{"Prefer", "return=OperationOutcome"}, 200, element("issue.0.severity", "information")},
 		{"3.1.0.7", "what never was is 404", "DELETE Patient/none", nil, nil, 404, nil},
 		{"3.1.0.7", "no search finds it", "GET Patient?_id=new", nil, nil, 200, matching()},
 		{"3.1.0.7.1", "a conditional delete without a match is 204", "DELETE Patient?identifier=urn:test|nobody", nil, nil, 204, nil},

@@ -115,7 +115,7 @@ func says(a *answer, code string) {
 // UK Core, as it is published, is such a package.
 func TestUKCoreIsAPackage(t *testing.T) {
 	dir := spectest.Dir(t, "ukcore")
-	c := newWorld(t, setting{packages: []string{filepath.Join(dir, "structuredefinitions"), filepath.Join(dir, "valuesets"), filepath.Join(dir, "codesystems")}}).system()
+	c := newWorld(t, setting{packages: []string{dir}}).system()
 	const profile = "https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient"
 	if a := c.get("metadata").wants(200); !strings.Contains(a.body, `"supportedProfile":["`+profile+`"]`) {
 		t.Error("UK Core's Patient is not among the profiles")

@@ -101,8 +101,7 @@ func (a *api) commit(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		if out.Version.Ver > 0 {
 			w.Header().Set("ETag", etag(out.Version.Ver))
 		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return a.deleted(w, r)
 	}
 	v := out.Version
 	status := http.StatusOK
