@@ -302,7 +302,7 @@ func (f *finder) fetchSQL(p *plan, columns string, list []resident) (string, []a
 func padded(n int) int {
 	p := 1
 	for p < n {
-		p *= 4
+		p *= 2
 	}
 	return p
 }
@@ -321,8 +321,9 @@ func (f *finder) visible(p *plan) (string, []any) {
 			cond += ` AND 1 = 0`
 			continue
 		}
+		// The limit keeps PostgreSQL from reading all that is under the hash instead of asking for each row.
 		cond += ` AND EXISTS (SELECT 1 FROM idx_hash h WHERE h.lane = r.lane AND h.param IN (?` + strings.Repeat(`, ?`, len(h.params)-1) +
-			`) AND h.hash IN (?` + strings.Repeat(`, ?`, len(h.list)-1) + `) AND h.rid = r.rid)`
+			`) AND h.hash IN (?` + strings.Repeat(`, ?`, len(h.list)-1) + `) AND h.rid = r.rid LIMIT 1 OFFSET 0)`
 		for _, param := range h.params {
 			args = append(args, param)
 		}

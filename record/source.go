@@ -27,6 +27,7 @@ type part struct {
 	key   string // expression that orders it; an integer, a number or a text
 	where string
 	args  []any
+	only  any  // the one key under which all of it stands, if it is one
 	dry   bool // read to its end
 }
 
@@ -78,7 +79,9 @@ func (f *finder) hashSource(h *hashes, pc *planned) *source {
 	}
 	for _, param := range h.params {
 		for _, hash := range h.list {
-			s.parts = append(s.parts, f.part("idx_hash", "hash", `param = ? AND hash = ?`, param, hash))
+			p := f.part("idx_hash", "hash", `param = ? AND hash = ?`, param, hash)
+			p.only = hash
+			s.parts = append(s.parts, p)
 		}
 	}
 	return s
@@ -491,6 +494,26 @@ func (f *finder) read(s *source, after *resident, n int, desc bool) ([]resident,
 	return list, nil
 }
 
+// behind is the condition on what stands behind a place, in the direction of past ("<" or ">"), so that the index is entered there.
+func (p *part) behind(after *resident, past string, one bool) (string, []any) {
+	if p.only != nil {
+		switch c := compareKeys(p.only, after.key); {
+		case c == 0 && one:
+			return ` AND rid ` + past + ` ?`, []any{after.rid}
+		case c == 0:
+			return ` AND (lane, rid) ` + past + ` (?, ?)`, []any{after.lane, after.rid}
+		case c > 0 == (past == ">"):
+			return ``, nil
+		}
+		return ` AND 1 = 0`, nil
+	}
+	if !one {
+		return ` AND (` + p.key + `, lane, rid) ` + past + ` (?, ?, ?)`, []any{after.key, after.lane, after.rid}
+	}
+	return ` AND ` + p.key + ` ` + past + `= ? AND (` + p.key + ` ` + past + ` ? OR (lane, rid) ` + past + ` (?, ?))`,
+		[]any{after.key, after.key, after.lane, after.rid}
+}
+
 func (f *finder) readPart(p *part, list []resident, after *resident, n int, desc bool) ([]resident, error) {
 	order, past := "ASC", ">"
 	if desc {
@@ -504,8 +527,8 @@ func (f *finder) readPart(p *part, list []resident, after *resident, n int, desc
 	query := `SELECT ` + lane + `rid, ` + p.key + ` FROM ` + p.table + ` WHERE ` + p.where
 	args := p.args[:len(p.args):len(p.args)]
 	if after != nil {
-		query += ` AND ` + p.key + ` ` + past + `= ? AND (` + p.key + ` ` + past + ` ? OR (lane, rid) ` + past + ` (?, ?))`
-		args = append(args, after.key, after.key, after.lane, after.rid)
+		behind, more := p.behind(after, past, one)
+		query, args = query+behind, append(args, more...)
 	}
 	query += ` ORDER BY ` + p.key + ` ` + order + `, lane ` + order + `, rid ` + order + ` LIMIT ?`
 	rows, err := f.tx.Query(query, append(args, n)...)
