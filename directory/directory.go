@@ -58,8 +58,8 @@ func (d *Directory) Service() catalogue.Service {
 	return catalogue.Service{
 		Name: "directory", Summary: "Organisations, places, people, services and the systems that answer for them.",
 		Schema:    Schema(),
-		Keeps:     d.keepers(),
-		Published: []catalogue.Published{d.odt()},
+		Keeps:     append(d.keepers(), d.moreKeepers()...),
+		Published: []catalogue.Published{d.odt(), d.sds()},
 	}
 }
 

@@ -55,7 +55,7 @@ func (d *Directory) key(r *http.Request) error {
 	case d.demo:
 		return nil
 	}
-	return d.knownKey(r.Context(), r.Header.Get("apikey"))
+	return d.CheckKey(r.Context(), r.Header.Get("apikey"))
 }
 
 // odtFace words failures as the published examples do: an OperationOutcome of one issue whose diagnostics begin with the server's

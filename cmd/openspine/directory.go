@@ -18,6 +18,7 @@ import (
 // directoryCommand keeps the directory of organisations.
 type directoryCommand struct {
 	Import directoryImport `cmd:"" help:"Import one of the ODS files (epraccur.csv and others of its shape) and show what changed."`
+	Key    directoryKey    `cmd:"" help:"Give an application a key for the published directory APIs, or end its keys."`
 }
 
 // directoryData says where the node is, for commands about its directory.
@@ -115,4 +116,28 @@ func (c *directoryImport) show(s *session, plan *directory.Plan) {
 			fmt.Fprintf(s.stdout, "%-8s and %d more; --all lists them\n", kind, n-10)
 		}
 	}
+}
+
+type directoryKey struct {
+	directoryData
+	Name string `arg:"" help:"The application."`
+	End  bool   `help:"End all keys of the application."`
+}
+
+// Run prints a new key, once: only its hash is kept.
+func (c *directoryKey) Run(s *session) error {
+	return c.with(s, func(_ *node.Node, d *directory.Directory) error {
+		if c.End {
+			ended, err := d.EndKeys(s.ctx, c.Name)
+			if err == nil {
+				fmt.Fprintf(s.stdout, "%d ended\n", ended)
+			}
+			return err
+		}
+		key, err := d.GiveKey(s.ctx, c.Name)
+		if err == nil {
+			fmt.Fprintln(s.stdout, key)
+		}
+		return err
+	})
 }
