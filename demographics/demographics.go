@@ -60,6 +60,7 @@ func Service(k catalogue.Kernel) catalogue.Service {
 		Published: []catalogue.Published{{Base: Base, Face: face{}, Routes: []catalogue.Route{
 			catalogue.OnBody("GET "+Base+"/Patient", s.published(s.search), access.Clinician, access.Clerk, access.Pharmacist, access.SystemClient),
 			catalogue.OnBody("GET "+Base+"/Patient/{id}", s.published(s.read)),
+			catalogue.OnBody("PATCH "+Base+"/Patient/{id}", s.published(s.patch)),
 		}}},
 		Schema: schema(),
 		Keeps:  []record.Keeper{s.keeper()},

@@ -169,6 +169,9 @@ type face struct{}
 func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	mirror(w, r)
+	if p.code == unableToCall && p.status == http.StatusRequestTimeout && r.Method != http.MethodGet {
+		p = problemOf(fault.Wrap(err, fault.Unavailable, "The change took too long.")) // published so: it may be sent again
+	}
 	h := w.Header()
 	h.Set("Content-Type", mimeFHIR)
 	switch {

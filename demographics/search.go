@@ -225,7 +225,7 @@ func (f *finder) byKey(kind, text string) error {
 
 // look compares each person of a range with the question, as far as the scope shows them.
 func (f *finder) look(from string, args ...any) error {
-	cond, more := f.scope.Where(access.Columns{Lane: "p.lane", Chart: "p.person", Label: "p.label"}, "Patient")
+	cond, more := f.scope.Where(access.Columns{Lane: "p.lane", Chart: "p.person", Label: "p.label", Author: "''"}, "Patient")
 	rows, err := f.tx.Query(`SELECT p.person, p.hidden, p.label, p.features FROM `+from+` AND (`+cond+`) LIMIT ?`,
 		append(append(args, more...), mostLooked+1-f.looked)...)
 	if err != nil {
