@@ -88,8 +88,8 @@ func (r result) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	_, err := fmt.Fprintf(w, "%-12s %9.0f/s  p50 %8.2f ms  p99 %8.2f ms  max %8.2f ms  %d errors  %d clients  disk %.0f fsync/s  %s\n",
-		r.Name, r.PerSecond, r.P50, r.P99, r.Max, r.Errors, r.Clients, r.FsyncPerSec, r.Note)
+	_, err := fmt.Fprintf(w, "%-12s %9.0f/s  p50 %8.2f ms  p99 %8.2f ms  max %8.2f ms  %d errors  %d clients  processor %.0f µs each  disk %.0f fsync/s  %s\n",
+		r.Name, r.PerSecond, r.P50, r.P99, r.Max, r.Errors, r.Clients, r.Processor, r.FsyncPerSec, r.Note)
 	if err == nil && r.FirstError != "" {
 		_, err = fmt.Fprintln(w, "  first error:", r.FirstError)
 	}
@@ -212,7 +212,11 @@ func (b *bench) patients(ctx context.Context) error {
 }
 
 func (b *bench) measure(ctx context.Context, name string) (result, error) {
-	l := load{base: b.base, token: b.token, clients: b.c.Clients, duration: b.c.Duration, warmup: b.c.Warmup}
+	base, err := url.Parse(b.base)
+	if err != nil {
+		return result{}, fault.Wrap(err, fault.Invalid, "--url is the address of a FHIR server")
+	}
+	l := load{base: base, token: b.token, clients: b.c.Clients, duration: b.c.Duration, warmup: b.c.Warmup}
 	json := "application/fhir+json"
 	chart := func(client, i int) string { return b.charts[(client*7919+i*104729)%len(b.charts)] }
 	switch name {
@@ -331,7 +335,7 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 		}
 		all = append(all, res)
 	}
-	begun := time.Now()
+	begun, spent := time.Now(), processor()
 	w := n.Loader("bench", sim.National, nil)
 	for chunk := range slices.Chunk(all, node.LoadBatch) {
 		for _, res := range chunk {
@@ -344,5 +348,6 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 		return r, err
 	}
 	took := time.Since(begun)
-	return result{Operations: len(all), Seconds: took.Seconds(), PerSecond: float64(len(all)) / took.Seconds(), Clients: 1, Note: "PDS-shaped Patients, sorted"}, nil
+	return result{Operations: len(all), Seconds: took.Seconds(), PerSecond: float64(len(all)) / took.Seconds(), Clients: 1,
+		Processor: perOperation(processor()-spent, len(all)), Note: "PDS-shaped Patients, sorted"}, nil
 }

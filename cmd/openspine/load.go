@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,11 +22,12 @@ type request struct {
 
 // load sends requests from a number of clients for a time and keeps what each took.
 type load struct {
-	base, token string
-	clients     int
-	duration    time.Duration
-	warmup      time.Duration
-	next        func(client, i int) request
+	base     *url.URL
+	token    string
+	clients  int
+	duration time.Duration
+	warmup   time.Duration
+	next     func(client, i int) request
 }
 
 // result is what a load measured.
@@ -42,6 +43,7 @@ type result struct {
 	Errors      int     `json:"errors"`
 	FirstError  string  `json:"first_error,omitempty"`
 	Clients     int     `json:"clients"`
+	Processor   float64 `json:"processor_us"` // µs of processor for each operation, the load program's included
 	FsyncPerSec float64 `json:"fsync_per_second"`
 	Note        string  `json:"note,omitempty"`
 }
@@ -52,24 +54,27 @@ type clientRun struct {
 	first  string
 }
 
-// run drives the load and sums up; the warm-up's calls are not counted.
+// run drives the load and sums up; the warm-up's calls are not counted. Each client has a connection of its own and makes one
+// call at a time, so that the load program takes as little as it can of the processors it may share with what it measures.
 func (l load) run(ctx context.Context) result {
-	transport := &http.Transport{MaxIdleConnsPerHost: l.clients, MaxConnsPerHost: l.clients, DisableCompression: true}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	runs := make([]clientRun, l.clients)
 	start := time.Now()
 	counted, end := start.Add(l.warmup), start.Add(l.warmup+l.duration)
+	var spent atomic.Int64
+	warm := time.AfterFunc(l.warmup, func() { spent.Store(int64(processor())) })
+	defer warm.Stop()
 	var wg sync.WaitGroup
 	for c := range l.clients {
 		wg.Go(func() {
 			r := &runs[c]
+			line := caller{load: &l}
+			defer line.hangUp()
 			for i := 0; ctx.Err() == nil; i++ {
 				begun := time.Now()
 				if begun.After(end) {
 					return
 				}
-				problem := l.call(ctx, client, l.next(c, i))
+				problem := line.call(ctx, l.next(c, i))
 				if begun.Before(counted) {
 					continue
 				}
@@ -85,34 +90,26 @@ func (l load) run(ctx context.Context) result {
 		})
 	}
 	wg.Wait()
-	return sum(runs, time.Since(counted), l.clients)
+	out := sum(runs, time.Since(counted), l.clients)
+	out.Processor = perOperation(processor()-time.Duration(spent.Load()), out.Operations)
+	return out
 }
 
-func (l load) call(ctx context.Context, client *http.Client, q request) string {
-	req, err := http.NewRequestWithContext(ctx, q.method, l.base+q.path, bytes.NewReader(q.body))
-	if err != nil {
-		return err.Error()
+// processor is the processor time that this process has taken: the load program's and, where it runs the node itself, the node's.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
 	}
-	if q.contentType != "" {
-		req.Header.Set("Content-Type", q.contentType)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// perOperation is in microseconds; 0 when nothing was measured.
+func perOperation(spent time.Duration, operations int) float64 {
+	if operations == 0 {
+		return 0
 	}
-	if l.token != "" {
-		req.Header.Set("Authorization", "Bearer "+l.token)
-	}
-	req.Header.Set("Accept", "application/fhir+json")
-	resp, err := client.Do(req)
-	if err != nil {
-		return err.Error()
-	}
-	defer resp.Body.Close()
-	if slices.Contains(q.want, resp.StatusCode) {
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			return err.Error()
-		}
-		return ""
-	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 400))
-	return fmt.Sprintf("%s %s: %s: %s", q.method, q.path, resp.Status, text)
+	return float64(spent.Microseconds()) / float64(operations)
 }
 
 func sum(runs []clientRun, took time.Duration, clients int) result {
