@@ -170,7 +170,7 @@ func (c *conn) prepare(query string) (*stmt, error) {
 		s.used, s.busy = c.clock, true
 		return s, nil
 	}
-	ps, tail, err := c.c.PrepareFlags(query, sqlite3.PREPARE_PERSISTENT)
+	ps, tail, err := c.c.PrepareFlags(orFail(query), sqlite3.PREPARE_PERSISTENT)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +183,17 @@ func (c *conn) prepare(query string) (*stmt, error) {
 	s := &stmt{s: ps, used: c.clock, busy: true}
 	c.stmts[query] = s
 	return s, nil
+}
+
+// orFail lets a change that fails leave what it did until then: a failed statement undoes the whole function that ran it (see Tx),
+// so SQLite need not keep each page as it was before the statement as well.
+func orFail(query string) string {
+	for _, verb := range [...]string{"INSERT ", "UPDATE "} {
+		if rest, ok := strings.CutPrefix(query, verb); ok && !strings.HasPrefix(rest, "OR ") {
+			return verb + "OR FAIL " + rest
+		}
+	}
+	return query
 }
 
 func (c *conn) evict() {

@@ -32,6 +32,7 @@ type writer struct {
 	conn  *conn
 	batch []*job
 	open  bool // a transaction is open
+	empty bool // and nothing is in it yet
 	lanes map[Lane]*laneState
 	began time.Time
 	crowd int     // the size of the last batch
@@ -179,26 +180,46 @@ func (w *writer) attempt(j *job) error {
 	return err
 }
 
-// within runs fn in a savepoint of the shared transaction.
+// within runs fn so that, if it fails, only what it did is undone. The first of a batch has the transaction to itself until then
+// and needs no savepoint, for which SQLite keeps each page that is changed as it was.
 func (w *writer) within(tx *Tx, fn func(*Tx) error) error {
-	if err := w.conn.savepoint(0); err != nil {
-		return err
+	if !w.empty {
+		if err := w.conn.savepoint(0); err != nil {
+			return err
+		}
 	}
 	w.tx, w.saved = tx, tx.saveLanes()
 	err := tx.settle(call(fn, tx))
+	if err == nil && !w.empty {
+		err = w.conn.release(0)
+	}
 	if err == nil {
-		if err = w.conn.release(0); err == nil {
-			for _, s := range tx.lanes {
-				s.at = tx.at.UnixMicro()
-			}
-			return nil
+		w.empty = false
+		for _, s := range tx.lanes {
+			s.at = tx.at.UnixMicro()
 		}
+		return nil
 	}
 	tx.restoreLanes(w.saved)
-	if rerr := w.conn.rollbackTo(0); rerr != nil {
-		w.conn.lost = true
-		err = errors.Join(err, rerr)
+	if uerr := w.undo(); uerr != nil {
+		err = errors.Join(err, uerr)
 	}
+	return err
+}
+
+// undo takes back what the function that ran has done.
+func (w *writer) undo() error {
+	if !w.empty {
+		err := w.conn.rollbackTo(0)
+		w.conn.lost = w.conn.lost || err != nil
+		return err
+	}
+	if w.conn.lost {
+		return nil // pass deals with it
+	}
+	w.open = false
+	err := w.conn.end()
+	w.conn.broke = w.conn.broke || err != nil
 	return err
 }
 
@@ -228,7 +249,7 @@ func (w *writer) begin() error {
 	if err := w.conn.step("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	w.open, w.began = true, w.opt.Clock.Now()
+	w.open, w.empty, w.began = true, true, w.opt.Clock.Now()
 	return nil
 }
 
@@ -287,8 +308,8 @@ func (w *writer) abandon() {
 		w.tx.restoreLanes(w.saved)
 		w.tx = nil
 	}
-	if w.open && w.conn.rollbackTo(0) != nil {
-		w.conn.lost = true
+	if w.open {
+		_ = w.undo() // what it could not undo is lost, or the connection is broken
 	}
 }
 

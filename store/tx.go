@@ -19,6 +19,7 @@ type Tx struct {
 	lanes    map[Lane]*laneState // those held; empty in a Read
 	rows     *Rows               // the open ones
 	failed   error               // the first failed statement since the last savepoint
+	answers  map[any]any         // in a Read: see Once
 	depth    int
 	over     bool
 	readonly bool

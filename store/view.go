@@ -28,6 +28,30 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context) error) erro
 	})
 }
 
+// rememberedAnswers is how many answers a snapshot remembers.
+const rememberedAnswers = 16
+
+// Once is what find finds in tx, asked once in each snapshot: the Reads of one View that use the same key share the answer, which
+// must then not be changed. In a Write, where answers change, find is asked each time. A failure is not remembered.
+func Once[K comparable, V any](tx *Tx, key K, find func() (V, error)) (V, error) {
+	if !tx.readonly {
+		return find()
+	}
+	if known, ok := tx.answers[key]; ok {
+		if v, ok := known.(V); ok {
+			return v, nil
+		}
+	}
+	v, err := find()
+	if err == nil && len(tx.answers) < rememberedAnswers {
+		if tx.answers == nil {
+			tx.answers = map[any]any{}
+		}
+		tx.answers[key] = v
+	}
+	return v, err
+}
+
 // shared runs fn in the snapshot of ctx's View, and reports whether there was one to run it in.
 func (db *DB) shared(ctx context.Context, fn func(tx *Tx) error) (ran bool, err error) {
 	v, ok := ctx.Value(viewKey{}).(*view)

@@ -66,3 +66,63 @@ func TestReadsUnderAViewShareItsSnapshot(t *testing.T) {
 		}
 	})
 }
+
+// A snapshot answers a question once; a Write, in which answers change, each time.
+func TestASnapshotIsAskedOnce(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		fill(t, db, 3)
+		asked := 0
+		count := func(tx *store.Tx) int64 {
+			n, err := store.Once(tx, "how many", func() (n int64, err error) {
+				asked++
+				err = tx.QueryRow(`SELECT COUNT(*) FROM note`).Scan(&n)
+				return n, err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		var first, second, third int64
+		if err := db.View(ctx, func(ctx context.Context) error {
+			for _, n := range []*int64{&first, &second} {
+				if err := db.Read(ctx, func(tx *store.Tx) error { *n = count(tx); return nil }); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if first == 0 || second != first || asked != 1 {
+			t.Errorf("the snapshot held %d and then %d, and was asked %d times", first, second, asked)
+		}
+		if err := db.Write(ctx, nil, func(tx *store.Tx) error {
+			before := count(tx)
+			if _, err := tx.Exec(`DELETE FROM note`); err != nil {
+				return err
+			}
+			third = before - count(tx)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if third != first {
+			t.Errorf("a write that took all %d away saw %d go", first, third)
+		}
+		// What failed is asked again.
+		if err := db.Read(ctx, func(tx *store.Tx) error {
+			if _, err := store.Once(tx, 1, func() (int, error) { return 0, context.Canceled }); err == nil {
+				t.Error("a failure was lost")
+			}
+			n, err := store.Once(tx, 1, func() (int, error) { return 5, nil })
+			if n != 5 {
+				t.Errorf("after a failure the answer is %d", n)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+}
