@@ -41,6 +41,8 @@ type Log struct {
 	names *names
 	keys  keys
 
+	gather gathering
+
 	seal sync.Mutex // held while sealing
 	open *opened    // the log, once something was sealed
 
