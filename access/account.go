@@ -12,8 +12,8 @@ import (
 )
 
 // Act runs fn as what grants allow, in one commit with its account: the relationships that the grants rest on are looked
-// at again, one entry per chart and action is written, and fn runs, in a savepoint. When fn fails, what it did is
-// undone and the account says that it failed and how; Act then returns fn's error with the entry committed.
+// at again, one entry per chart and action is written, and fn runs. When fn fails, all that is undone, the account says in a
+// commit of its own that it failed and how, and Act returns fn's error.
 // The lanes of the grants' charts are held beside lanes. fn may be run more than once (see store.DB.Write).
 //
 // Whoever registers a person (a grant to create a Patient) thereby gives their organisation, and themself, a
@@ -29,33 +29,36 @@ func (g *Gate) Act(ctx context.Context, grants []Grant, lanes []store.Lane, fn f
 		}
 		all = append(all, g.accountLane(gr.p.principal, gr.p.place))
 	}
-	var failed error
+	var failed error // what fn or the look at the relationships said, the last time it was run
 	err := g.db.Write(ctx, all, func(tx *store.Tx) error {
-		failed = tx.Savepoint(func() error {
-			if err := g.recheck(tx, grants); err != nil {
-				return err
-			}
-			if err := g.append(tx, grants, audit.OutcomeOK); err != nil {
-				return err
-			}
-			if err := fn(tx); err != nil {
-				return err
-			}
-			return g.relateFounders(tx, grants)
-		})
-		if failed == nil {
-			return nil
-		}
-		outcome := audit.OutcomeFailed + " " + fault.KindOf(failed).String()
-		if fault.Is(failed, errLapsed) {
-			outcome = audit.OutcomeRefused
-		}
-		return g.append(tx, grants, outcome)
+		failed = g.act(tx, grants, fn)
+		return failed
 	})
+	if err == nil || failed == nil {
+		return err
+	}
+	outcome := audit.OutcomeFailed + " " + fault.KindOf(failed).String()
+	if fault.Is(failed, errLapsed) {
+		outcome = audit.OutcomeRefused
+	}
+	err = g.db.Write(context.WithoutCancel(ctx), all, func(tx *store.Tx) error { return g.append(tx, grants, outcome) })
 	if err != nil {
 		return err
 	}
 	return failed
+}
+
+func (g *Gate) act(tx *store.Tx, grants []Grant, fn func(tx *store.Tx) error) error {
+	if err := g.recheck(tx, grants); err != nil {
+		return err
+	}
+	if err := g.append(tx, grants, audit.OutcomeOK); err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return g.relateFounders(tx, grants)
 }
 
 // errLapsed is the kind with which recheck refuses; it is the only way in which an act is refused after its decision.
@@ -112,7 +115,7 @@ func (g *Gate) relateFounders(tx *store.Tx, grants []Grant) error {
 }
 
 // Account puts what was read on the account: one entry for each grant's chart and one for each chart that a scope
-// disclosed, in one commit. Call it before the answer is sent; if it fails, send nothing.
+// disclosed, in one commit, which others may share. Call it before the answer is sent; if it fails, send nothing.
 func (g *Gate) Account(ctx context.Context, grants []Grant, scopes []Scope) error {
 	var lines []line
 	for _, s := range scopes {
@@ -122,18 +125,16 @@ func (g *Gate) Account(ctx context.Context, grants []Grant, scopes []Scope) erro
 	if len(lines) == 0 {
 		return nil
 	}
-	lanes := make([]store.Lane, len(lines))
+	return g.audit.Record(ctx, g.placed(lines, audit.OutcomeOK)...)
+}
+
+// placed are the entries of lines, each in its lane.
+func (g *Gate) placed(lines []line, outcome string) []audit.Placed {
+	entries := make([]audit.Placed, len(lines))
 	for i, ln := range lines {
-		lanes[i] = g.accountLane(ln.principal, Place{Tenant: ln.tenant, Chart: ln.chart})
+		entries[i] = audit.Placed{Lane: g.accountLane(ln.principal, Place{Tenant: ln.tenant, Chart: ln.chart}), Entry: ln.entry(outcome)}
 	}
-	return g.db.Write(ctx, lanes, func(tx *store.Tx) error {
-		for i, ln := range lines {
-			if _, err := g.audit.Append(tx, lanes[i], ln.entry(audit.OutcomeOK)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return entries
 }
 
 // accountLane is where an entry goes: with the chart, or with the actor when there is none.
@@ -145,13 +146,14 @@ func (g *Gate) accountLane(p Principal, pl Place) store.Lane {
 }
 
 func (g *Gate) append(tx *store.Tx, grants []Grant, outcome string) error {
-	for _, ln := range linesOf(grants) {
-		seq, err := g.audit.Append(tx, g.accountLane(ln.principal, Place{Tenant: ln.tenant, Chart: ln.chart}), ln.entry(outcome))
-		if err != nil {
-			return err
-		}
+	lines := linesOf(grants)
+	seqs, err := g.audit.AppendAll(tx, g.placed(lines, outcome))
+	if err != nil {
+		return err
+	}
+	for i, ln := range lines {
 		for _, gr := range ln.grants {
-			gr.p.entry = seq
+			gr.p.entry = seqs[i]
 		}
 	}
 	return nil

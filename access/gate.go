@@ -84,9 +84,16 @@ func Open(o Options) (*Gate, error) {
 //
 // A place that does not exist (and has no chart) is decided by its type alone; whoever may look there then finds nothing.
 func (g *Gate) Decide(ctx context.Context, p Principal, a Action, place Place) (Grant, error) {
-	b, err := g.bondOf(ctx, p, place.Tenant, place.Chart)
-	if err != nil {
-		return Grant{}, err
+	var b bond
+	if place.Chart != "" {
+		asked := g.asksBonds(ctx, p, a, place)
+		err := g.db.Read(ctx, func(tx *store.Tx) (err error) {
+			b, err = g.bondFor(tx, p, chartOf{place.Tenant, place.Chart}, asked)
+			return err
+		})
+		if err != nil {
+			return Grant{}, err
+		}
 	}
 	return g.decide(ctx, p, a, place, b)
 }
@@ -101,17 +108,22 @@ func (g *Gate) Would(ctx context.Context, p Principal, a Action, place Place) (b
 	return g.rules.decide(lookFacts(p, a, place, b, g.opt.National, purposeOf(ctx, p.Role))).allowed, nil
 }
 
+// asksBonds reports whether p's relationships can matter to what p may do at place.
+func (g *Gate) asksBonds(ctx context.Context, p Principal, a Action, place Place) bool {
+	return g.rules.askBonds(lookFacts(p, a, place, bond{}, g.opt.National, purposeOf(ctx, p.Role)))
+}
+
 // DecideAll decides several acts, for example of a transaction bundle, over one snapshot. It fails with the first refusal.
 func (g *Gate) DecideAll(ctx context.Context, p Principal, acts []Act) ([]Grant, error) {
-	bonds := map[chartOf]bond{}
+	related := map[chartOf]bool{}
+	for _, act := range acts {
+		k := chartOf{act.Place.Tenant, act.Place.Chart}
+		related[k] = related[k] || g.asksBonds(ctx, p, act.Action, act.Place)
+	}
+	bonds := make(map[chartOf]bond, len(related))
 	err := g.db.Read(ctx, func(tx *store.Tx) error {
-		clear(bonds)
-		for _, act := range acts {
-			k := chartOf{act.Place.Tenant, act.Place.Chart}
-			if _, ok := bonds[k]; ok {
-				continue
-			}
-			b, err := g.bondIn(tx, p, k.tenant, k.chart)
+		for k, asked := range related {
+			b, err := g.bondFor(tx, p, k, asked)
 			if err != nil {
 				return err
 			}

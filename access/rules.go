@@ -65,7 +65,7 @@ type rules struct {
 	rank     map[cedar.PolicyID]int
 	name     map[cedar.PolicyID]string
 
-	known atomic.Pointer[sync.Map] // facts → verdict
+	known atomic.Pointer[sync.Map] // facts → verdict, and question → bool
 	count atomic.Int64
 }
 
@@ -170,12 +170,44 @@ func (r *rules) decide(f facts) verdict {
 		return v.(verdict)
 	}
 	v := r.evaluate(f)
+	r.remember(f, v)
+	return v
+}
+
+func (r *rules) remember(key, answer any) {
 	if r.count.Add(1) > rememberedVerdicts {
 		r.count.Store(0)
 		r.known.Store(&sync.Map{})
 	}
-	r.known.Load().Store(f, v)
-	return v
+	r.known.Load().Store(key, answer)
+}
+
+// question asks whether relationships matter to facts.
+type question facts
+
+// bondFlags are the ways in which the rules see a relationship with a chart, and none.
+var bondFlags = [...]trait{0, fRelated, fRelated | fDirect, fRelated | fBreakGlass, fRelated | fDirect | fBreakGlass}
+
+// askBonds reports whether what the rules say of f can depend on the principal's relationships with the chart, whether the chart
+// is hidden or not. Where it cannot, nobody needs to look the relationships up.
+func (r *rules) askBonds(f facts) bool {
+	f.flags &^= fRelated | fDirect | fBreakGlass
+	if known, ok := r.known.Load().Load(question(f)); ok {
+		return known.(bool)
+	}
+	matters := false
+	for _, hides := range [...]trait{0, fRestricted, fSealed, fRestricted | fSealed} {
+		hidden := f
+		hidden.flags |= hides
+		alone := r.decide(hidden)
+		for _, bond := range bondFlags {
+			with := hidden
+			with.flags |= bond
+			matters = matters || r.decide(with) != alone
+		}
+	}
+	r.remember(question(f), matters)
+	return matters
 }
 
 func (r *rules) evaluate(f facts) verdict {
