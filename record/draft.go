@@ -217,7 +217,7 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 		if d.ref.ID == "" || d.change.Verb == Create { // a new id: there is nothing
 			return nil
 		}
-		v, w, err := r.load(tx, d.ref)
+		v, w, err := r.loadToChange(tx, d.ref)
 		if fault.Is(err, fault.NotFound) {
 			return r.occupied(tx, d)
 		}

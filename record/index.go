@@ -188,9 +188,24 @@ func (x *indexer) rowsBy(res *fhir.Resource, number func(codes []string) (map[st
 	return slices.Compact(rows), nil
 }
 
+// compareRows orders rows as their indexes do.
 func compareRows(p, q idxRow) int {
-	return cmp.Or(cmp.Compare(p.table, q.table), cmp.Compare(p.param, q.param), cmp.Compare(p.a, q.a), cmp.Compare(p.b, q.b),
-		cmp.Compare(p.c, q.c), strings.Compare(p.s, q.s), cmp.Compare(p.x, q.x), cmp.Compare(p.y, q.y))
+	if p.table != q.table {
+		return cmp.Compare(p.table, q.table)
+	}
+	if p.param != q.param {
+		return cmp.Compare(p.param, q.param)
+	}
+	switch p.table {
+	case tableHash:
+		return cmp.Compare(p.a, q.a)
+	case tableString:
+		return strings.Compare(p.s, q.s)
+	case tableDate:
+		return cmp.Or(cmp.Compare(p.a, q.a), cmp.Compare(p.b, q.b), cmp.Compare(p.c, q.c))
+	default:
+		return cmp.Or(cmp.Compare(p.x, q.x), cmp.Compare(p.y, q.y), cmp.Compare(p.a, q.a))
+	}
 }
 
 // difference parts sorted rows into those to be dropped and those to be added.

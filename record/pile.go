@@ -3,20 +3,23 @@ package record
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
 
-// pile gathers what several drafts of one transaction add to the index and the counts, so that it is written once and in
-// the order of the index: a large sorted write goes several times as fast as its rows one by one.
+// pile gathers what several drafts of one transaction add, so that it is written many rows at once, and the index in its own
+// order: a large sorted write goes several times as fast as its rows one by one. What a draft may ask of another of the same
+// transaction is either flushed before it is asked for, or kept here as well.
 type pile struct {
-	rows   []piled
-	counts map[countKey]int64
-	actors map[countKey]bool
-	kept   map[*Keeper][]Kept
-	labels map[chartKey]access.Label // what hides the charts that were asked about
+	versions, resources []any // arguments of whole rows
+	rows                []piled
+	counts              map[countKey]int64
+	actors              map[countKey]bool
+	kept                map[*Keeper][]Kept
+	labels              map[chartKey]access.Label // what hides the charts that were asked about
 }
 
 type chartKey struct {
@@ -57,10 +60,57 @@ func (p *pile) hidden(tx *store.Tx, r *Records, d *Draft) (access.Label, error) 
 }
 
 // wrote takes note that a draft has been written: a Patient may hide the chart that it begins, or show it again.
-func (p *pile) wrote(d *Draft) {
+func (p *pile) wrote(d *Draft, label access.Label) {
 	if p != nil && d.ref.Type == "Patient" {
-		delete(p.labels, chartKey{d.ref.Tenant, d.chart})
+		p.labels[chartKey{d.ref.Tenant, d.chart}] = label & access.Restricted
 	}
+}
+
+// version takes the row of a version, or writes it at once when there is no pile.
+func (p *pile) version(tx *store.Tx, row ...any) error {
+	if p == nil {
+		return tx.Queue(insertVersions[1], row...)
+	}
+	p.versions = append(p.versions, row...)
+	return nil
+}
+
+// resource takes the row of a new resource, or writes it at once when there is no pile.
+func (p *pile) resource(tx *store.Tx, row ...any) error {
+	if p == nil {
+		return tx.QueueOr(createdMeanwhile, insertResources[1], row...)
+	}
+	p.resources = append(p.resources, row...)
+	return nil
+}
+
+const versionWidth, resourceWidth = 13, 13
+
+// insertVersions[n] and insertResources[n] write n rows at once.
+var insertVersions, insertResources = func() (versions, resources [rowsAtOnce + 1]string) {
+	for n := 1; n <= rowsAtOnce; n++ {
+		versions[n] = `INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason) VALUES ` + tuples(n, versionWidth)
+		resources[n] = `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition, author) VALUES ` + tuples(n, resourceWidth)
+	}
+	return versions, resources
+}()
+
+// tuples is "(?, ?), (?, ?)" for n rows of width columns.
+func tuples(n, width int) string {
+	one := "(?" + strings.Repeat(", ?", width-1) + ")"
+	return one + strings.Repeat(", "+one, n-1)
+}
+
+// insert writes rows whose arguments follow each other, as many at once as there are statements for.
+func insert(tx *store.Tx, sql *[rowsAtOnce + 1]string, width int, args []any) error {
+	for len(args) > 0 {
+		n := min(len(args)/width, rowsAtOnce)
+		if err := tx.QueueOr(createdMeanwhile, sql[n], args[:n*width]...); err != nil {
+			return err
+		}
+		args = args[n*width:]
+	}
+	return nil
 }
 
 // add takes index rows, or writes them at once when there is no pile.
@@ -96,25 +146,19 @@ func (p *pile) knows(lane store.Lane, actor int64) bool {
 
 // flush writes what was gathered, so that a search in the same transaction finds it.
 func (p *pile) flush(tx *store.Tx) error {
-	slices.SortFunc(p.rows, func(a, b piled) int {
-		return cmp.Or(cmp.Compare(a.row.table, b.row.table), cmp.Compare(a.lane, b.lane), compareRows(a.row, b.row), cmp.Compare(a.rid, b.rid))
-	})
-	var args []any
-	for rows := p.rows; len(rows) > 0; {
-		table, n := rows[0].row.table, 1
-		for n < len(rows) && n < rowsAtOnce && rows[n].row.table == table {
-			n++
-		}
-		args = args[:0]
-		for i := range n {
-			args = rows[i].row.appendArgs(args, rows[i].lane, rows[i].rid)
-		}
-		if err := tx.Queue(insertSQL[table][n], args...); err != nil {
-			return err
-		}
-		rows = rows[n:]
+	if p == nil {
+		return nil
 	}
-	p.rows = p.rows[:0]
+	if err := insert(tx, &insertVersions, versionWidth, p.versions); err != nil {
+		return err
+	}
+	if err := insert(tx, &insertResources, resourceWidth, p.resources); err != nil {
+		return err
+	}
+	p.versions, p.resources = nil, nil // what is queued still refers to them
+	if err := p.flushRows(tx); err != nil {
+		return err
+	}
 	keys := make([]countKey, 0, len(p.counts))
 	for k := range p.counts {
 		keys = append(keys, k)
@@ -126,5 +170,37 @@ func (p *pile) flush(tx *store.Tx) error {
 		}
 	}
 	clear(p.counts)
+	return nil
+}
+
+// flushRows writes the index rows, in the order of the index.
+func (p *pile) flushRows(tx *store.Tx) error {
+	slices.SortFunc(p.rows, func(a, b piled) int {
+		if a.row.table != b.row.table {
+			return cmp.Compare(a.row.table, b.row.table)
+		}
+		if a.lane != b.lane {
+			return cmp.Compare(a.lane, b.lane)
+		}
+		if c := compareRows(a.row, b.row); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.rid, b.rid)
+	})
+	for rows := p.rows; len(rows) > 0; {
+		table, n := rows[0].row.table, 1
+		for n < len(rows) && n < rowsAtOnce && rows[n].row.table == table {
+			n++
+		}
+		args := make([]any, 0, 6*n)
+		for i := range n {
+			args = rows[i].row.appendArgs(args, rows[i].lane, rows[i].rid)
+		}
+		if err := tx.Queue(insertSQL[table][n], args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	p.rows = p.rows[:0]
 	return nil
 }

@@ -84,35 +84,62 @@ func (r *Records) find(tx *store.Tx, ref Ref) (row, error) {
 	return w, access.NotHere()
 }
 
-// load is a resource's row and its current version, in one statement where the id's lane is the resource's own.
-func (r *Records) load(tx *store.Tx, ref Ref) (Version, row, error) {
-	w, s := row{ref: ref}, stored{}
-	kind, ok, err := r.words.kindIn(tx, ref.Tenant.String(), ref.Type)
-	if err != nil {
-		return Version{}, w, err
-	}
-	if !ok {
-		return Version{}, w, access.NotHere()
-	}
-	err = tx.QueryRow(`SELECT `+rowColumns+`, `+versionColumns+` FROM record_resource r JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq
-		WHERE r.lane = ? AND r.kind = ? AND r.id = ?`, r.idLane(ref), kind, ref.ID).Scan(append(w.fields(), s.fields()...)...)
-	var v Version
-	switch {
-	case err == nil:
-		v, err = r.opened(tx, &s)
-	case fault.Is(err, fault.NotFound):
-		if w, err = r.find(tx, ref); err == nil {
-			v, err = r.version(tx, w.lane, w.seq)
+// kept is a resource's row and its current version's.
+type kept struct {
+	row     row
+	version stored
+}
+
+// keptOf is a resource as it is kept, in one statement; fault.NotFound, in access's words, when there never was one. Whoever has
+// located a resource has also asked for what it holds, in the same snapshot.
+func (r *Records) keptOf(tx *store.Tx, ref Ref) (*kept, error) {
+	return store.Once(tx, ref, func() (*kept, error) {
+		k := &kept{row: row{ref: ref}}
+		kind, ok, err := r.words.kindIn(tx, ref.Tenant.String(), ref.Type)
+		if err != nil {
+			return nil, err
 		}
-	}
+		if !ok {
+			return nil, access.NotHere()
+		}
+		const what = `SELECT ` + rowColumns + `, ` + versionColumns
+		const current = ` JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq`
+		query := what + ` FROM record_resource r` + current + ` WHERE r.lane = ? AND r.kind = ? AND r.id = ?`
+		args := []any{int64(r.idLane(ref)), kind, ref.ID}
+		if r.db.Lanes() > 1 { // else there are no aliases
+			query += ` UNION ALL ` + what + ` FROM record_alias a JOIN record_resource r ON r.lane = a.home AND r.rid = a.rid` + current +
+				` WHERE a.lane = ? AND a.kind = ? AND a.id = ? LIMIT 1`
+			args = append(args, args...)
+		}
+		err = tx.QueryRow(query, args...).Scan(append(k.row.fields(), k.version.fields()...)...)
+		if fault.Is(err, fault.NotFound) {
+			return nil, access.NotHere()
+		}
+		return k, err
+	})
+}
+
+// load is a resource's row and its current version.
+func (r *Records) load(tx *store.Tx, ref Ref) (Version, row, error) {
+	k, err := r.keptOf(tx, ref)
 	if err != nil {
-		return Version{}, w, err
+		return Version{}, row{ref: ref}, err
 	}
-	v.Ref, v.Chart, v.label, v.author = ref, w.chart, int64(w.label), w.author
-	if v.Resource != nil {
+	v, err := r.opened(tx, &k.version)
+	if err != nil {
+		return Version{}, k.row, err
+	}
+	v.Ref, v.Chart, v.label, v.author = ref, k.row.chart, int64(k.row.label), k.row.author
+	return v, k.row, nil
+}
+
+// loadToChange is load, with the identifiers that a change may take away.
+func (r *Records) loadToChange(tx *store.Tx, ref Ref) (Version, row, error) {
+	v, w, err := r.load(tx, ref)
+	if err == nil && v.Resource != nil {
 		w.claims = identifierValues(v.Resource)
 	}
-	return v, w, nil
+	return v, w, err
 }
 
 const versionColumns = `v.lane, v.seq, v.rid, v.prev, v.ver, v.kind, v.at, v.actor, v.op, v.dict, v.body, v.reason`
@@ -191,7 +218,7 @@ func (r *Records) actor(tx *store.Tx, lane store.Lane, num int64) (id, name stri
 func (r *Records) Locate(ctx context.Context, ref Ref) (access.Place, error) {
 	var place access.Place
 	err := r.db.Read(ctx, func(tx *store.Tx) error {
-		w, err := r.find(tx, ref)
+		k, err := r.keptOf(tx, ref)
 		if fault.Is(err, fault.NotFound) {
 			place = access.Place{Tenant: ref.Tenant, Type: ref.Type, ID: ref.ID}
 			if ref.Type == "Patient" {
@@ -199,7 +226,9 @@ func (r *Records) Locate(ctx context.Context, ref Ref) (access.Place, error) {
 			}
 			return nil
 		}
-		place = w.place()
+		if err == nil {
+			place = k.row.place()
+		}
 		return err
 	})
 	return place, err

@@ -174,7 +174,7 @@ func (r *Records) recheck(tx *store.Tx, d *Draft) (*row, error) {
 // redo makes a draft ready again over a version that came after it was prepared, as long as it still concerns the same
 // chart and needs no other lanes: the lane is held, so nothing comes in between.
 func (r *Records) redo(tx *store.Tx, d *Draft) (*Draft, error) {
-	current, w, err := r.load(tx, d.ref)
+	current, w, err := r.loadToChange(tx, d.ref)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (r *Records) write(tx *store.Tx, d *Draft, was *row, by author) (Outcome, e
 			next.label |= hidden
 		}
 	}
-	d.pile.wrote(d)
+	d.pile.wrote(d, next.label)
 	if err := r.put(tx, d, was, &next, by); err != nil {
 		return Outcome{}, err
 	}
@@ -341,6 +341,9 @@ func (r *Records) put(tx *store.Tx, d *Draft, was, next *row, by author) error {
 		return err
 	}
 	if d.ref.Type == "Patient" && was != nil && (was.label^next.label)&access.Restricted != 0 {
+		if err := d.pile.flush(tx); err != nil {
+			return err
+		}
 		if err := relabel(tx, next); err != nil {
 			return err
 		}
@@ -368,15 +371,11 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 	if next.op != Voided {
 		body = d.packed
 	}
-	return tx.Queue(`INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
+	return d.pile.version(tx, next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
 }
 
 func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
-	err := tx.QueueOr(createdMeanwhile, `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition, author)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
+	err := d.pile.resource(tx, next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
 		int64(next.label), next.edition, next.author)
 	if err != nil {
 		return err
