@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -88,22 +89,25 @@ func (w *Loader) hand(ctx context.Context) error {
 	return nil
 }
 
-// prepare readies resources on every processor.
+// prepare readies resources on every processor, each part over one snapshot.
 func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.Draft, error) {
+	k := w.n.Kernel()
 	drafts := make([]*record.Draft, len(list))
 	group, ctx := errgroup.WithContext(ctx)
-	const parts = 4
+	parts := min(runtime.GOMAXPROCS(0), len(list))
 	for part := range parts {
 		group.Go(func() error {
-			for i := part * len(list) / parts; i < (part+1)*len(list)/parts; i++ {
-				res := list[i]
-				d, err := w.n.Kernel().Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
-				if err != nil {
-					return err
+			return k.DB.View(ctx, func(ctx context.Context) error {
+				for i := part * len(list) / parts; i < (part+1)*len(list)/parts; i++ {
+					res := list[i]
+					d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
+					if err != nil {
+						return err
+					}
+					drafts[i] = d
 				}
-				drafts[i] = d
-			}
-			return nil
+				return nil
+			})
 		})
 	}
 	return drafts, group.Wait()
