@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -16,7 +17,16 @@ import (
 	"github.com/openspine/openspine/fault"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// collectAt is by how many percent the memory in use may grow before it is tidied, unless GOGC says otherwise: a node holds little,
+// so that tidying half as often costs some tens of megabytes and saves a twentieth of its processor time.
+const collectAt = 200
 
 // stopWithin is how long a command that was told to stop may take; a second signal ends it at once.
 const stopWithin = 9500 * time.Millisecond
