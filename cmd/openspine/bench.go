@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"runtime/pprof"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
+	"github.com/openspine/openspine/sim/seed"
 )
 
 type benchCommand struct {
@@ -32,6 +32,7 @@ type benchCommand struct {
 	Duration time.Duration `default:"10s" help:"How long to measure."`
 	Warmup   time.Duration `default:"2s" help:"How long to run before measuring."`
 	People   int           `default:"2000" help:"How many people the node under test holds."`
+	Bare     bool          `help:"The people of the node under test have no clinical records, so that a large country is made sooner."`
 	Data     string        `help:"Keep the node's data in this folder and use it again; otherwise a temporary one." type:"path"`
 	Database string        `help:"A PostgreSQL URL for the node under test; SQLite otherwise."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
@@ -173,7 +174,11 @@ func (c *benchCommand) node(s *session, dir string) (*node.Node, *sim.Country, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.seed(s, n, k, was); err != nil {
+	fill := seed.Country
+	if c.Bare {
+		fill = peopleAlone
+	}
+	if err := d.seedBy(s, n, k, was, fill); err != nil {
 		return nil, nil, errors.Join(err, n.Close())
 	}
 	return n, k, n.Listen()
@@ -317,7 +322,7 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	k, err := sim.New(sim.Config{Seed: 7, People: 5000, Now: time.Now()})
+	k, err := sim.New(sim.Config{Seed: 7, People: 20_000, Now: time.Now()})
 	if err != nil {
 		return r, err
 	}
@@ -337,11 +342,9 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 	}
 	begun, spent := time.Now(), processor()
 	w := n.Loader("bench", sim.National, nil)
-	for chunk := range slices.Chunk(all, node.LoadBatch) {
-		for _, res := range chunk {
-			if err := w.Add(ctx, res); err != nil {
-				return r, err
-			}
+	for _, res := range all {
+		if err := w.Add(ctx, res); err != nil {
+			return r, err
 		}
 	}
 	if err := w.Flush(ctx); err != nil {
@@ -350,4 +353,19 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 	took := time.Since(begun)
 	return result{Operations: len(all), Seconds: took.Seconds(), PerSecond: float64(len(all)) / took.Seconds(), Clients: 1,
 		Processor: perOperation(processor()-spent, len(all)), Note: "PDS-shaped Patients, sorted"}, nil
+}
+
+// peopleAlone writes the people of a country and nothing about them.
+func peopleAlone(ctx context.Context, n *node.Node, k *sim.Country, wrote func(int) error) error {
+	w := n.Loader("bench", sim.National, wrote)
+	for p := range k.Everyone() {
+		res, err := fhir.Parse(k.Patient(p))
+		if err != nil {
+			return err
+		}
+		if err := w.Add(ctx, res); err != nil {
+			return err
+		}
+	}
+	return w.Flush(ctx)
 }

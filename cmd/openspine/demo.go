@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,12 +127,17 @@ func (c *demoCommand) seeded(now time.Time) (country, error) {
 }
 
 func (c *demoCommand) seed(s *session, n *node.Node, k *sim.Country, was country) error {
+	return c.seedBy(s, n, k, was, seed.Country)
+}
+
+// seedBy has fill write a country into a node, once.
+func (c *demoCommand) seedBy(s *session, n *node.Node, k *sim.Country, was country, fill func(context.Context, *node.Node, *sim.Country, func(int) error) error) error {
 	path := filepath.Join(c.Data, countryFile)
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
 	progress := bar(s.stderr, -1, "seeding")
-	if err := seed.Country(s.ctx, n, k, progress.Add); err != nil {
+	if err := fill(s.ctx, n, k, progress.Add); err != nil {
 		return err
 	}
 	if err := progress.Finish(); err != nil {
