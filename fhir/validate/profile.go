@@ -1,11 +1,13 @@
 package validate
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/fhir/fhirpath"
 )
 
 // profiler holds a document to profiles, after the base definitions have been looked at.
@@ -134,6 +136,25 @@ func (p *profiler) conforms(t thing, url string) (yes, known bool) {
 		return false, false
 	}
 	return p.trial(func() { p.hold(t, url, t.at, "error") }), true
+}
+
+type nestingKey struct{}
+
+// mostNested bounds conformsTo() within the rules of a profile that conformsTo() asks for.
+const mostNested = 8
+
+// conformsTo answers conformsTo() in rules, for profiles that are held.
+func (p *plan) conformsTo(ctx context.Context, v fhirpath.Value, url string) (yes, known bool, err error) {
+	url, _, _ = strings.Cut(url, "|")
+	depth, _ := ctx.Value(nestingKey{}).(int)
+	if v.Type() == nil || !v.Node().Exists() || p.mould(url) == nil || depth >= mostNested {
+		return false, false, nil
+	}
+	t := thing{node: v.Node(), typ: v.Type().Name(), code: v.Type().Name(), at: v.Type().Name(), path: v.Type().Name(), home: v.Node()}
+	w := &walker{ctx: context.WithValue(ctx, nestingKey{}, depth+1), plan: p, rules: true, limit: 1, root: t.typ}
+	within := &profiler{plan: p, w: w, root: t, holding: map[string]bool{}}
+	yes, known = within.conforms(t, url)
+	return yes, known, w.ctx.Err()
 }
 
 // trial runs look without a word and says whether nothing was wrong.

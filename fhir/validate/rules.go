@@ -123,6 +123,6 @@ func (w *walker) test(r *rule, n fhir.Node, typ string) (bool, error) {
 	if r.holds != nil {
 		return r.holds(n), nil
 	}
-	ok, known, err := r.expression.Test(w.ctx, fhirpath.OnNode(typ, n), w.plan.membership)
+	ok, known, err := r.expression.Test(w.ctx, fhirpath.OnNode(typ, n), w.plan.membership, w.plan.conformance)
 	return ok || !known, err
 }

@@ -22,6 +22,8 @@ type plan struct {
 	coreKeys map[string]bool
 	// membership answers memberOf in rules.
 	membership fhirpath.Option
+	// conformance answers conformsTo in rules.
+	conformance fhirpath.Option
 }
 
 type planKey struct{}
@@ -29,7 +31,7 @@ type planKey struct{}
 func planOf(set *definition.Set) *plan {
 	return set.Memo(planKey{}, func() any {
 		p := &plan{set: set}
-		p.membership = fhirpath.WithMembership(p.member)
+		p.membership, p.conformance = fhirpath.WithMembership(p.member), fhirpath.WithConformance(p.conformsTo)
 		return p
 	}).(*plan)
 }
