@@ -195,7 +195,7 @@ func (m *Model) countU(ctx context.Context, x *Index, o EstimateOptions) (int, e
 }
 
 // shareOf is how often each level of f occurs among pairs that have f, with half a pair added to each so that what was not seen is
-// rare rather than impossible. Ruled levels keep what was said before.
+// rare rather than impossible. Twins, who are too rare to be met by chance, keep what was said before.
 func shareOf(counts Counts, f Field, before [8]float64) (out [8]float64) {
 	var of [8]float64
 	total := 0.0
@@ -204,19 +204,19 @@ func shareOf(counts Counts, f Field, before [8]float64) (out [8]float64) {
 			continue
 		}
 		l := Pattern(p).Level(f)
-		if f == Given && l == GivenTwin {
+		if twins(f, l) {
 			l = GivenDiffers
 		}
 		of[l] += float64(n)
 	}
 	for l := 1; l < f.Levels(); l++ {
-		if !ruled(f, Level(l)) {
+		if !twins(f, Level(l)) {
 			of[l] += 0.5
 			total += of[l]
 		}
 	}
 	for l := 1; l < f.Levels(); l++ {
-		if ruled(f, Level(l)) {
+		if twins(f, Level(l)) {
 			out[l] = before[l]
 		} else {
 			out[l] = of[l] / total
@@ -225,7 +225,13 @@ func shareOf(counts Counts, f Field, before [8]float64) (out [8]float64) {
 	return out
 }
 
-func ruled(f Field, l Level) bool { return f == Given && l == GivenTwin }
+// ruled reports whether a level is what Default says, whatever the data: twins, and birth dates with nothing in common, which
+// parents and children who share a name and a home would make look like a common error.
+func ruled(f Field, l Level) bool {
+	return twins(f, l) || f == Birth && l == BirthDiffers
+}
+
+func twins(f Field, l Level) bool { return f == Given && l == GivenTwin }
 
 // enough is how many pairs EM is given at most.
 const enough = 20_000_000
@@ -258,12 +264,12 @@ func countPairs(ctx context.Context, x *Index, keyer Keyer, workers int) (Counts
 }
 
 // expect runs EM over counted pairs: which share of them are one person, and m of each field that is not fixed; u stays.
-// Pairs of twins are left out: they are ruled on, not learnt from.
+// Pairs on a level that is ruled on are left out.
 func (m *Model) expect(counts Counts, fixed []Field) Pass {
 	var pass Pass
 	seen := make([]Pattern, 0, 1024)
 	for p, n := range counts {
-		if n > 0 && Pattern(p).Level(Given) != GivenTwin {
+		if at := Pattern(p); n > 0 && at.Level(Given) != GivenTwin && at.Level(Birth) != BirthDiffers {
 			seen = append(seen, Pattern(p))
 			pass.Pairs += n
 		}

@@ -166,7 +166,7 @@ func TestVerdict(t *testing.T) {
 		{"Smith John|1975-05-05|male|1 A St, QX1 1AA", "Smith John|1975-05-15|male|2 B St, YY2 2BB", match.Different, match.NoVeto},
 		{"Okafor Baby|2026-05-05|female" + home, "Okafor Grace|2026-05-05|female" + home, match.Probable, match.NoVeto},
 		{"Okafor Grace|1975-05-05|female" + home, "Okafor Faith|1975-05-05|female" + home, match.Different, match.TwinVeto},
-		{"Okafor John|1975-05-05|male" + home, "Okafor John|2001-09-14|male" + home, match.Possible, match.BirthVeto},
+		{"Okafor John|1975-05-05|male" + home, "Okafor John|2001-09-14|male" + home, match.Different, match.BirthVeto},
 		{"Okafor John|1975-05-05|male", "Smith Jane|1975-05-05|female", match.Different, match.GivenVeto},
 		{"", "", match.Different, match.NoVeto},
 	} {

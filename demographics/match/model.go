@@ -112,7 +112,7 @@ func (m *Model) Score(a, b *Person) Result {
 	p := Compare(a, b)
 	w := 0.0
 	for _, f := range Fields() {
-		w += m.weigh(f, p.Level(f), a, b)
+		w += m.evidence(p, f, a, b)
 	}
 	r := Result{Pattern: p, Weight: w, Probability: probability(w + logOdds(m.Prior)), Veto: vetoOf(p)}
 	switch {
@@ -130,9 +130,24 @@ func (m *Model) Explain(a, b *Person) []Reason {
 	p := Compare(a, b)
 	out := make([]Reason, 0, fields)
 	for _, f := range Fields() {
-		out = append(out, Reason{f, p.Level(f), m.weigh(f, p.Level(f), a, b)})
+		out = append(out, Reason{f, p.Level(f), m.evidence(p, f, a, b)})
 	}
 	return out
+}
+
+// evidence is what a field adds to the weight of a pair. What relatives share is no evidence for one person where the rest
+// says that they are relatives: not the address of two who were born on different days, nor address and family name of two who
+// have different first names.
+func (m *Model) evidence(p Pattern, f Field, a, b *Person) float64 {
+	w := m.weigh(f, p.Level(f), a, b)
+	relatives := p.Level(Birth) == BirthDiffers && f == Contact
+	if g := p.Level(Given); g == GivenDiffers || g == GivenTwin {
+		relatives = f == Contact || f == Family
+	}
+	if relatives {
+		return min(w, 0)
+	}
+	return w
 }
 
 // weigh is Weight, with the share of the name they agree on in place of the chance to agree on any.

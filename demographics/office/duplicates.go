@@ -102,8 +102,11 @@ func (o *office) pairRows(ctx context.Context, ask catalogue.Asker, list []pair)
 	rows := make([]pairRow, len(list))
 	for i, p := range list {
 		who := p.OwnerName
-		if p.State != stateOpen {
+		switch {
+		case p.State != stateOpen:
 			who = p.DecidedBy
+		case who == "":
+			who = web.Text(ctx, "office.nobody")
 		}
 		rows[i] = pairRow{pair: p, nameA: nameOf(people[2*i]), nameB: nameOf(people[2*i+1]), why: whyText(ctx, p.Pattern), age: o.age(ctx, p.Found), who: who}
 	}
@@ -269,15 +272,15 @@ func (o *office) sideBySide(ctx context.Context, heads [2]string, one, two recor
 	said := map[match.Field]func(record.Version) []string{match.Family: families, match.Given: givens, match.Birth: births, match.Gender: func(v record.Version) []string { return genders(ctx, v) },
 		match.Contact: contacts, match.Death: deaths}
 	for _, reason := range reasons {
-		weight := ""
+		weight := web.Text(ctx, "office.none")
 		if reason.Level != match.Missing {
 			weight = fmt.Sprintf("%+.1f", reason.Weight)
 		}
 		row(reason.Field.String(), said[reason.Field](one), said[reason.Field](two), web.ShowCell(agreement(reason)), weight)
 	}
-	none := web.Cell("")
-	row("practice", practices(one), practices(two), none, "")
-	row("changed", []string{format.DateTime(one.At)}, []string{format.DateTime(two.At)}, none, "")
+	none := web.Text(ctx, "office.none")
+	row("practice", practices(one), practices(two), web.Cell(none), none)
+	row("changed", []string{format.DateTime(one.At)}, []string{format.DateTime(two.At)}, web.Cell(none), none)
 	return t
 }
 

@@ -99,10 +99,10 @@ func (o *office) people(ctx context.Context, ask catalogue.Asker, ids ...string)
 	return list, nil
 }
 
-// number is how a page writes somebody's number.
+// number is how a page writes somebody's number: its spaces are none at which a line may end.
 func number(id string) string {
 	if n, err := ident.ParseNHSNumber(id); err == nil {
-		return n.Display()
+		return strings.ReplaceAll(n.Display(), " ", "\u00a0")
 	}
 	return id
 }

@@ -44,7 +44,7 @@ func TestADuplicateIsFoundMergedAndParted(t *testing.T) {
 	pair, one, two := double(t, w)
 	clerk := compared(t, w).Sees(200, "VAUGHAN, Bronwyn Elizabeth (Mrs)", "VAUGHN, Bronwen (Mrs)", "Probable").
 		SeesNot("OKAFOR") // twins are never proposed
-	clerk.Get(pair).Sees(200, "Two records side by side", "VAUGHAN", "VAUGHN", "nearly the same", "address")
+	clerk.Get(pair).Sees(200, "Two records side by side", "VAUGHAN", "VAUGHN", "nearly the same", "address, number")
 	clerk.Send(pair, "act", "take").Sees(200, "This pair is yours", "Tomos Griffith looks into it")
 	clerk.Get("/duplicates?whose=mine").Sees(200, "VAUGHAN")
 
