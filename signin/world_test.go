@@ -255,3 +255,8 @@ func with(form url.Values, pairs ...string) url.Values {
 	}
 	return changed
 }
+
+type ods = ident.ODSCode
+
+// clerk is somebody on the account for what tests administer.
+func (h *house) clerk() access.Principal { return access.Service("test", national) }

@@ -62,6 +62,8 @@ type Published struct {
 	Routes []Route
 	// Foreign lets pages of other sites call these routes from a browser (CORS), for none of them looks at a session.
 	Foreign bool
+	// Posted lets forms of other sites post here and their scripts read nothing: an address to which a browser is sent.
+	Posted bool
 }
 
 // Face words failures in one protocol.

@@ -106,6 +106,9 @@ func (e *edge) layPublished(s catalogue.Service, p catalogue.Published) error {
 	preflights := map[string]bool{}
 	for _, rt := range p.Routes {
 		h := e.asAPI(e.handler(rt, p.Face), p.Face)
+		if p.Posted {
+			h = e.handler(rt, p.Face)
+		}
 		if p.Foreign {
 			h = asForeign(e.handler(rt, p.Face))
 			if !preflights[rt.Path()] {

@@ -89,7 +89,7 @@ func New(k catalogue.Kernel, o Options) *Server {
 // Service is what programs call: no page, no session.
 func (s *Server) Service() catalogue.Service {
 	routes := s.endpoints("/oauth2")
-	base := []catalogue.Published{}
+	base := []catalogue.Published{{Face: Face{}, Posted: true, Routes: []catalogue.Route{catalogue.Public("POST "+PathAuthorize, repost)}}}
 	if s.mock {
 		base = append(base, catalogue.Published{Base: Mock + "/", Face: Face{}, Foreign: true, Routes: s.endpoints(Mock)})
 	}
@@ -105,7 +105,6 @@ func (s *Server) Service() catalogue.Service {
 // endpoints are those that a client calls itself.
 func (s *Server) endpoints(base string) []catalogue.Route {
 	return []catalogue.Route{
-		catalogue.Public("POST "+base+"/authorize", repost),
 		catalogue.Public("POST "+base+"/token", func(w http.ResponseWriter, r *http.Request) error { return s.token(w, r, base) }),
 		catalogue.Public("POST "+base+"/revoke", s.revoke),
 		catalogue.Public("POST "+base+"/introspect", s.introspect),
