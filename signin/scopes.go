@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -47,3 +48,6 @@ func scopeLines(ctx context.Context, scopes []string, patient bool) []string {
 	}
 	return lines
 }
+
+// queryEscape carries an address in the query of another.
+func queryEscape(to string) string { return url.QueryEscape(to) }

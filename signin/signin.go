@@ -15,6 +15,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/credential"
 	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/web"
 )
@@ -25,23 +26,29 @@ type Door struct {
 	demo   bool
 	tokens *oauth.Server
 
+	credentials *credential.Keeper
+
 	mu    sync.Mutex
 	first first
 }
 
 // New is the door of a node; demo offers everybody with one click.
 func New(k catalogue.Kernel, demo bool) *Door {
-	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo})}
+	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo}), credentials: credential.New(k)}
 }
 
 // Tokens is the authorisation server behind the door.
 func (d *Door) Tokens() *oauth.Server { return d.tokens }
+
+// Credentials are how this node's users show that they are themselves.
+func (d *Door) Credentials() *credential.Keeper { return d.credentials }
 
 // Services are the sign-in pages, and what programs call.
 func (d *Door) Services() []catalogue.Service {
 	pages := []catalogue.Route{
 		catalogue.Public("GET /sign-in", d.show),
 		catalogue.Public("POST /sign-in", d.enter),
+		catalogue.Public("GET /sign-in/passkey", d.showEntry),
 		catalogue.Public("GET /sign-in/first", d.showFirst),
 		catalogue.Public("POST /sign-in/first", d.enterFirst),
 		catalogue.ForRole("POST /sign-out", d.leave),
@@ -51,15 +58,17 @@ func (d *Door) Services() []catalogue.Service {
 		catalogue.Public("GET "+oauth.PathLogout, d.logout),
 		catalogue.ForRole("POST "+oauth.PathLogout, d.logoutNow),
 	}
+	pages = append(append(pages, d.credentialRoutes()...), d.deviceRoutes()...)
 	if d.demo {
 		pages = append(pages, d.mockRoutes()...)
 	}
-	return []catalogue.Service{{Name: "signin", Summary: "Sign in and out.", Pages: pages}, d.tokens.Service()}
+	return []catalogue.Service{{Name: "signin", Summary: "Sign in and out, with a passkey; choose a role; my devices and sessions.", Schema: credential.Schema(), Pages: pages,
+		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage}}}, d.tokens.Service()}
 }
 
 func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	if !d.demo {
-		return web.Render(w, r, http.StatusOK, closedPage())
+		return d.showEntry(w, r)
 	}
 	users, err := d.k.Gate.DemoUsers(r.Context())
 	if err != nil {
@@ -71,6 +80,17 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.mayReturn(w, r, to)
 	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), to))
+}
+
+// showEntry asks for a passkey.
+func (d *Door) showEntry(w http.ResponseWriter, r *http.Request) error {
+	c, err := d.credentials.BeginEntry()
+	if err != nil {
+		return err
+	}
+	to := within(r.URL.Query().Get("to"))
+	d.mayReturn(w, r, to)
+	return web.Render(w, r, http.StatusOK, entryPage(c, to, d.elsewhere(r), d.demo))
 }
 
 // group is the users of one organisation.
@@ -123,12 +143,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 	if !u.Demo {
 		return fault.New(fault.Forbidden, "Nobody may sign in as this user with one click.")
 	}
-	s, err := d.k.Gate.SignInAs(r.Context(), access.Entry{User: u.ID, Method: "demo", Assurance: assuranceOf(u, "demo"), Before: access.SecretOf(r)})
-	if err != nil {
-		return err
-	}
-	http.SetCookie(w, s.Cookie(r.TLS != nil))
-	return web.SeeOther(w, r, within(r.PostForm.Get("to")))
+	return d.admit(w, r, u.ID, "demo", assuranceOf(u, "demo"), within(r.PostForm.Get("to")))
 }
 
 func (d *Door) leave(w http.ResponseWriter, r *http.Request, p access.Principal) error {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -260,3 +262,14 @@ type ods = ident.ODSCode
 
 // clerk is somebody on the account for what tests administer.
 func (h *house) clerk() access.Principal { return access.Service("test", national) }
+
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+
+// hidden is what a page's forms carry, with further fields.
+func hidden(page string, pairs ...string) url.Values {
+	form := url.Values{}
+	for _, m := range hiddenField.FindAllStringSubmatch(page, -1) {
+		form.Set(m[1], html.UnescapeString(m[2]))
+	}
+	return with(form, pairs...)
+}

@@ -180,3 +180,4 @@ func accepts(header, coding string) bool {
 	}
 	return false
 }
+

@@ -87,3 +87,6 @@ func scriptAttributes(ctx context.Context) templ.Attributes {
 	}
 	return a
 }
+
+// AssetURL is where one of the site's own files is, for a page that needs more than the shell brings.
+func AssetURL(ctx context.Context, name string) string { return assetURL(ctx, name) }

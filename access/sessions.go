@@ -1,0 +1,111 @@
+package access
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+)
+
+// SessionInfo is one of a user's sessions, as they see it in the list of their devices.
+type SessionInfo struct {
+	ID        string // Principal.SessionID
+	Method    string
+	Assurance string
+	Device    string
+	Since     time.Time
+	Seen      time.Time // to the minute
+	hash      []byte
+}
+
+// Sessions lists a user's sessions that have not ended, the latest first.
+func (g *Gate) Sessions(ctx context.Context, userID string) ([]SessionInfo, error) {
+	var list []SessionInfo
+	err := g.db.Read(ctx, func(tx *store.Tx) (err error) {
+		list, err = sessionsIn(tx, userID)
+		return err
+	})
+	return list, err
+}
+
+func sessionsIn(tx *store.Tx, userID string) ([]SessionInfo, error) {
+	now := tx.At()
+	rows, err := tx.Query(`SELECT hash, method, assurance, device, since, seen FROM access_session WHERE user_id = ? AND since > ? AND seen > ? ORDER BY since DESC, hash LIMIT 200`,
+		userID, now.Add(-SessionMax).UnixMicro(), now.Add(-SessionIdle).UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []SessionInfo
+	for rows.Next() {
+		var s SessionInfo
+		var since, seen int64
+		if err := rows.Scan(&s.hash, &s.Method, &s.Assurance, &s.Device, &since, &seen); err != nil {
+			return nil, err
+		}
+		s.ID = base64.RawURLEncoding.EncodeToString(s.hash[:12])
+		s.Since, s.Seen = time.UnixMicro(since).UTC(), time.UnixMicro(seen).UTC()
+		list = append(list, s)
+	}
+	return list, rows.Err()
+}
+
+// EndSession ends one of a user's sessions, and the tokens that were minted from it. Errors: fault.NotFound.
+func (g *Gate) EndSession(ctx context.Context, by Principal, userID, id string) error {
+	list, err := g.Sessions(ctx, userID)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.ID == id {
+			return g.endSessions(ctx, by, userID, []SessionInfo{s})
+		}
+	}
+	return fault.New(fault.NotFound, "This session has ended already.")
+}
+
+// EndSessions ends every session of a user and every token that was minted for them: signed out everywhere.
+func (g *Gate) EndSessions(ctx context.Context, by Principal, userID string) error {
+	list, err := g.Sessions(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if err := g.endSessions(ctx, by, userID, list); err != nil {
+		return err
+	}
+	return g.RevokeUser(ctx, by, userID)
+}
+
+func (g *Gate) endSessions(ctx context.Context, by Principal, userID string, list []SessionInfo) error {
+	lanes := []store.Lane{g.accountLane(by, Place{})}
+	for _, s := range list {
+		lanes = append(lanes, g.db.LaneOf("", "session/"+string(s.hash)), g.revokedLane(s.ID))
+	}
+	until := make([]int64, len(list))
+	err := g.db.Write(ctx, lanes, func(tx *store.Tx) (err error) {
+		var names []string
+		for i, s := range list {
+			if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(g.db.LaneOf("", "session/"+string(s.hash))), s.hash); err != nil {
+				return err
+			}
+			if until[i], err = g.revokeIn(tx, s.ID, time.Time{}); err != nil {
+				return err
+			}
+			names = append(names, s.ID)
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		return g.Record(ctx, tx, by, Deed{Action: actionSignOut, Basis: "elsewhere", Detail: "user " + userID + ": sessions " + strings.Join(names, " ")})
+	})
+	if err != nil {
+		return err
+	}
+	for i, s := range list {
+		g.revoked.end(s.ID, until[i])
+	}
+	return nil
+}
