@@ -31,7 +31,7 @@ func kept() []string { return []string{countryFile, "issuer.pem"} }
 // where says which node's data a command is about.
 type where struct {
 	Data     string `default:"openspine-data" help:"The node's data folder." type:"path"`
-	Database string `help:"A PostgreSQL URL, when the node's database is not in the data folder."`
+	Database string `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, when the node's database is not in the data folder."`
 }
 
 func (w where) url() string {

@@ -3,26 +3,23 @@ package main
 import (
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/openspine/openspine/store/storetest"
 )
 
 // TestBackupUnderLoad backs a node up and verifies its account while eight callers write, and restores the backup elsewhere: what was
 // acknowledged before the backup began is there, and the account verifies in both places.
 func TestBackupUnderLoad(t *testing.T) {
-	dir, err := seededCountry()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &killing{t: t, dir: t.TempDir(), writes: map[string]string{}}
+	onEachEngine(t, backUpUnderLoad)
+}
+
+func backUpUnderLoad(t *testing.T, k *killing) {
 	data, saved, copied := filepath.Join(k.dir, "data"), filepath.Join(k.dir, "saved"), filepath.Join(k.dir, "copy")
-	if err := os.CopyFS(data, os.DirFS(filepath.Join(dir, "data"))); err != nil {
-		t.Fatal(err)
-	}
 	p := k.start()
 	acked := make(chan struct{}, 100_000)
 	var wg sync.WaitGroup
@@ -39,14 +36,18 @@ func TestBackupUnderLoad(t *testing.T) {
 	k.mu.Lock()
 	before := slices.Collect(maps.Keys(k.writes))
 	k.mu.Unlock()
-	tool := func(args ...string) {
+	try := func(database string, args ...string) {
 		t.Helper()
-		if said, err := exec.Command("openspine", args...).CombinedOutput(); err != nil {
-			t.Errorf("openspine %v: %v: %s", args, err, said)
+		if err := tool(database, args...); err != nil {
+			t.Error(err)
 		}
 	}
-	tool("backup", "--data", data, saved)
-	tool("audit", "verify", "--data", data)
+	other := ""
+	if k.url != "" {
+		other = storetest.PostgresURL(t)
+	}
+	try(k.url, "backup", "--data", data, saved)
+	try(k.url, "audit", "verify", "--data", data)
 	for range 20 {
 		<-acked // the node still writes
 	}
@@ -55,9 +56,9 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	<-p.ended
 	wg.Wait()
-	tool("restore", "--data", copied, saved)
-	tool("audit", "verify", "--data", copied)
-	k.dir = t.TempDir()
+	try(other, "restore", "--data", copied, saved)
+	try(other, "audit", "verify", "--data", copied)
+	k.dir, k.url = t.TempDir(), other
 	if err := os.Rename(copied, filepath.Join(k.dir, "data")); err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type demoCommand struct {
 	TLSAddr     string   `name:"tls-addr" help:"Serve the same over TLS here as well, for example 127.0.0.1:8443."`
 	MetricsAddr string   `name:"metrics-addr" help:"Serve Prometheus metrics and pprof here, on loopback, for example 127.0.0.1:9090."`
 	Data        string   `default:"openspine-data" help:"The folder in which the demonstration keeps its data; seeded only when empty." type:"path"`
+	Database    string   `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL (an empty database, or a schema by its search_path); SQLite in the data folder otherwise."`
 	Open        bool     `help:"Let API calls without a token act as a demonstration clinician (loopback only), so that published client tests run unchanged."`
 	People      int      `default:"2000" help:"How many people the country has, 64 to 900,000."`
 	Seed        uint64   `default:"1" help:"Which country: the same seed gives the same people."`
@@ -97,7 +98,7 @@ func (c *demoCommand) open(s *session, k *sim.Country, was country) ([]*node.Nod
 }
 
 func (c *demoCommand) config(k *sim.Country) node.Config {
-	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Definitions: c.Package, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k)}
+	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k)}
 }
 
 const countryFile = "country.json"

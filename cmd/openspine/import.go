@@ -29,13 +29,14 @@ import (
 )
 
 type importCommand struct {
-	Paths   []string `arg:"" help:"NDJSON files, bundles, single resources (JSON or XML), or folders of them." type:"path"`
-	Data    string   `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
-	Config  string   `help:"The node's configuration file, instead of --data." type:"path"`
-	Tenant  string   `help:"The organisation whose records these become; the national one by default."`
-	Package []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions that the node runs with." type:"path"`
-	Strict  bool     `help:"Import nothing when anything would be refused."`
-	Rules   bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
+	Paths    []string `arg:"" help:"NDJSON files, bundles, single resources (JSON or XML), or folders of them." type:"path"`
+	Data     string   `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
+	Config   string   `help:"The node's configuration file, instead of --data." type:"path"`
+	Database string   `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, when the node's database is not in the data folder."`
+	Tenant   string   `help:"The organisation whose records these become; the national one by default."`
+	Package  []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions that the node runs with." type:"path"`
+	Strict   bool     `help:"Import nothing when anything would be refused."`
+	Rules    bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
 }
 
 // refusal is what was not imported, and why.
@@ -85,6 +86,7 @@ func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 		}
 	}
 	cfg.Definitions = append(cfg.Definitions, c.Package...)
+	cfg.Database = cmp.Or(c.Database, cfg.Database)
 	tenant, err := ident.ParseODSCode(cmp.Or(c.Tenant, cfg.National))
 	if err != nil {
 		return nil, tenant, err

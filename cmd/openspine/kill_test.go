@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/store/storetest"
 )
 
 // TestKilledUnderLoad kills the real program (SIGKILL) at a random point of a load of creates and reads, and starts it again. Every
@@ -33,14 +35,37 @@ func TestKilledUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir, err := seededCountry()
-	if err != nil {
-		t.Fatal(err)
+	onEachEngine(t, func(t *testing.T, k *killing) { k.rounds(rounds) })
+}
+
+// onEachEngine runs a test with a country of its own on SQLite and on PostgreSQL.
+func onEachEngine(t *testing.T, test func(t *testing.T, k *killing)) {
+	begin := func(t *testing.T, url string) *killing {
+		return &killing{t: t, dir: t.TempDir(), url: url, rng: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)), writes: map[string]string{}}
 	}
-	k := &killing{t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)), writes: map[string]string{}}
-	if err := os.CopyFS(filepath.Join(k.dir, "data"), os.DirFS(filepath.Join(dir, "data"))); err != nil {
-		t.Fatal(err)
-	}
+	t.Run("sqlite", func(t *testing.T) {
+		dir, err := seededCountry()
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := begin(t, "")
+		if err := os.CopyFS(filepath.Join(k.dir, "data"), os.DirFS(filepath.Join(dir, "data"))); err != nil {
+			t.Fatal(err)
+		}
+		test(t, k)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		seedPostgres(t)
+		k := begin(t, storetest.PostgresURL(t))
+		if err := restoreCountry(filepath.Join(k.dir, "data"), k.url); err != nil {
+			t.Fatal(err)
+		}
+		test(t, k)
+	})
+}
+
+func (k *killing) rounds(rounds int) {
+	t := k.t
 	for round := range rounds {
 		p := k.start()
 		k.present(p.url, k.fresh)
@@ -73,6 +98,7 @@ func TestKilledUnderLoad(t *testing.T) {
 type killing struct {
 	t      *testing.T
 	dir    string
+	url    string // of PostgreSQL; "" for SQLite in dir
 	rng    *rand.Rand
 	mu     sync.Mutex
 	writes map[string]string // id of an Observation → the request that made it
@@ -82,7 +108,7 @@ type killing struct {
 
 func (k *killing) start() *process {
 	k.t.Helper()
-	p, err := launch(filepath.Join(k.dir, "out"), filepath.Join(k.dir, "err"), nil, "demo", "--addr", "127.0.0.1:0", "--people", "200", "--data", filepath.Join(k.dir, "data"))
+	p, err := launch(filepath.Join(k.dir, "out"), filepath.Join(k.dir, "err"), []string{databaseVariable + k.url}, "demo", "--addr", "127.0.0.1:0", "--people", "200", "--data", filepath.Join(k.dir, "data"))
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -198,7 +224,7 @@ func (k *killing) present(base string, ids []string) {
 // accounted fails unless each acknowledged request is on the account once, and the account verifies.
 func (k *killing) accounted() {
 	ctx, data := context.Background(), filepath.Join(k.dir, "data")
-	db, err := store.Open(ctx, node.DatabasePath(data), store.Options{})
+	db, err := store.Open(ctx, cmp.Or(k.url, node.DatabasePath(data)), store.Options{})
 	if err != nil {
 		k.t.Fatal(err)
 	}

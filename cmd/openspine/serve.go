@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 
@@ -8,9 +9,10 @@ import (
 )
 
 type serveCommand struct {
-	Config  string   `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
-	Package []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions, such as UK Core's, beside those of the configuration." type:"path"`
-	Quiet   bool     `help:"Log what goes wrong, and not every request."`
+	Config   string   `required:"" help:"The node's configuration, a YAML file; docs/guide/configuration.md lists its settings." type:"path"`
+	Package  []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions, such as UK Core's, beside those of the configuration." type:"path"`
+	Database string   `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, instead of the configuration's: its password is then in no file."`
+	Quiet    bool     `help:"Log what goes wrong, and not every request."`
 }
 
 // Run serves until it is told to stop, and then lets what was begun finish.
@@ -20,6 +22,7 @@ func (c *serveCommand) Run(s *session) error {
 		return err
 	}
 	cfg.Definitions = append(cfg.Definitions, c.Package...)
+	cfg.Database = cmp.Or(c.Database, cfg.Database)
 	level := slog.LevelInfo
 	if c.Quiet {
 		level = slog.LevelWarn

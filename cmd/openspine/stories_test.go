@@ -41,12 +41,29 @@ func TestMain(m *testing.M) {
 //	firstlink NAME        follows the link that NAME printed, twice: the first administrator is in, the second is not
 //	tamper DIR            changes a sealed row of the account
 func TestStories(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
-		w := &world{running: map[string]*process{}}
+	t.Run("sqlite", func(t *testing.T) { stories(t, "testdata/script", nil) })
+	t.Run("postgres", func(t *testing.T) {
+		dir, urls := onPostgres(t, "testdata/script")
+		stories(t, dir, urls)
+	})
+}
+
+// stories runs the scripts of a folder. urls are the databases of the data folders of each, where they are elsewhere.
+func stories(t *testing.T, dir string, urls databases) {
+	testscript.Run(t, testscript.Params{Dir: dir, RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
+		w := &world{running: map[string]*process{}, urls: urls[scriptOf(env.WorkDir)]}
 		env.Values[worldKey{}] = w
 		env.Setenv("HOME", env.WorkDir)
+		for data, url := range w.urls {
+			env.Setenv("database_"+data, url)
+		}
 		env.Defer(w.end)
 		return nil
+	}, Condition: func(cond string) (bool, error) {
+		if cond != "postgres" {
+			return false, fmt.Errorf("there is no condition %q", cond)
+		}
+		return urls != nil, nil
 	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"start": start, "stop": stop, "crash": crash, "call": call, "seeded": seeded, "tamper": tamper, "firstlink": firstLink,
 	}})
@@ -55,7 +72,10 @@ func TestStories(t *testing.T) {
 type worldKey struct{}
 
 // world is what one story has running.
-type world struct{ running map[string]*process }
+type world struct {
+	running map[string]*process
+	urls    map[string]string // data folder → PostgreSQL
+}
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
@@ -226,12 +246,15 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // seededCountry is a demonstration that was seeded once for all stories.
-var seededCountry = sync.OnceValues(func() (string, error) {
+var seededCountry = sync.OnceValues(func() (string, error) { return seedCountry("") })
+
+func seedCountry(database string) (string, error) {
 	dir, err := os.MkdirTemp("", "openspine-country-*")
 	if err != nil {
 		return "", err
 	}
-	p, err := launch(filepath.Join(dir, "out"), filepath.Join(dir, "err"), nil, "demo", "--addr", "127.0.0.1:0", "--people", "200", "--data", filepath.Join(dir, "data"))
+	p, err := launch(filepath.Join(dir, "out"), filepath.Join(dir, "err"), []string{databaseVariable + database},
+		"demo", "--addr", "127.0.0.1:0", "--people", "200", "--data", filepath.Join(dir, "data"))
 	if err != nil {
 		return "", err
 	}
@@ -240,14 +263,18 @@ var seededCountry = sync.OnceValues(func() (string, error) {
 	}
 	<-p.ended
 	return dir, p.err
-})
+}
 
 func seeded(ts *testscript.TestScript, _ bool, args []string) {
-	dir, err := seededCountry()
-	ts.Check(err)
 	if len(args) != 1 {
 		ts.Fatalf("usage: seeded DIR")
 	}
+	if url := worldOf(ts).urls[args[0]]; url != "" {
+		ts.Check(restoreCountry(ts.MkAbs(args[0]), url))
+		return
+	}
+	dir, err := seededCountry()
+	ts.Check(err)
 	ts.Check(os.CopyFS(ts.MkAbs(args[0]), os.DirFS(filepath.Join(dir, "data"))))
 }
 
@@ -265,12 +292,19 @@ func firstLink(ts *testscript.TestScript, _ bool, args []string) {
 	call(ts, false, []string{"-status", "404", "GET", link[0]})
 }
 
-// tamper rewrites history: it makes the first entry of the account say that somebody else did it.
+// tamper rewrites history: it makes an entry of the account say that something else was done.
 func tamper(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := store.Open(context.Background(), node.DatabasePath(ts.MkAbs(args[0])), store.Options{})
+	url := worldOf(ts).urls[args[0]]
+	if url == "" {
+		url = node.DatabasePath(ts.MkAbs(args[0]))
+	}
+	db, err := store.Open(context.Background(), url, store.Options{})
 	ts.Check(err)
 	err = db.Write(context.Background(), nil, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE audit_entry SET detail = 'nothing at all' WHERE lane = 0 AND seq = 7`)
+		n, err := tx.Exec(`UPDATE audit_entry SET detail = 'nothing at all' WHERE seq = 7 AND lane = (SELECT min(lane) FROM audit_entry WHERE seq = 7)`)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d entries were changed", n)
+		}
 		return err
 	})
 	ts.Check(errors.Join(err, db.Close()))
