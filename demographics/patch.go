@@ -97,8 +97,12 @@ func (s *register) amend(c *call, f found, version int64, request once, edits []
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.syncWait())
 	defer cancel()
 	rules := rules{mode: c.mode, now: s.k.Clock.Now().UTC(), request: request.request}
+	var before *fhir.Resource
 	change := record.Change{Verb: record.Patch, Ref: f.version.Ref, IfMatch: version, Reason: "amended through the national register",
-		Patch: func(current *fhir.Resource) (*fhir.Resource, error) { return rules.apply(current, edits) },
+		Patch: func(current *fhir.Resource) (*fhir.Resource, error) {
+			before = current
+			return rules.apply(current, edits)
+		},
 		May:   func(act access.Act) error { return s.mayAmend(c, act) }}
 	var out record.Outcome
 	err := record.Retry(attempts, func() error {
@@ -106,7 +110,7 @@ func (s *register) amend(c *call, f found, version int64, request once, edits []
 		if err != nil {
 			return err
 		}
-		if err := s.k.Sound(ctx, draft.Resource()); err != nil {
+		if err := s.k.Sound(ctx, draft.Resource(), before); err != nil {
 			return err
 		}
 		out, err = s.commit(ctx, c, draft, request)

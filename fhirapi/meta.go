@@ -128,7 +128,7 @@ func (a *api) changeMeta(w http.ResponseWriter, r *http.Request, ask catalogue.A
 		if err != nil {
 			return nil, err
 		}
-		return next, a.accept(r.Context(), to.Type, next)
+		return next, a.accept(r.Context(), to.Type, next, current)
 	}}
 	if c.IfMatch, err = ifMatch(r); err != nil {
 		return err

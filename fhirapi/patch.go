@@ -45,7 +45,7 @@ func (a *api) patched(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 		if next.ID() != "" && to.ID != "" && next.ID() != to.ID {
 			return nil, fault.New(fault.Unprocessable, "A patch cannot change a resource's id.")
 		}
-		return next, a.accepted(r.Context(), to.Type, next)
+		return next, a.accepted(r.Context(), to.Type, next, current)
 	}}
 	if c.IfMatch, err = ifMatch(r); err != nil {
 		return err
@@ -84,10 +84,10 @@ func (a *api) patcher(ctx context.Context, contentType string, body []byte) (fun
 	}, nil
 }
 
-// accepted checks what a patch has made.
-func (a *api) accepted(ctx context.Context, typ string, next *fhir.Resource) error {
+// accepted checks what a patch has made of what was there.
+func (a *api) accepted(ctx context.Context, typ string, next, before *fhir.Resource) error {
 	if next.Type() != typ {
 		return fault.New(fault.Unprocessable, "A patch cannot change a resource's type.")
 	}
-	return a.accept(ctx, typ, next)
+	return a.accept(ctx, typ, next, before)
 }

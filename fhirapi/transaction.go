@@ -159,7 +159,7 @@ func (a *api) patchEntry(r *http.Request, e entry, c *record.Change) error {
 		if next.ID() != "" && id != "" && next.ID() != id {
 			return nil, fault.New(fault.Unprocessable, "A patch cannot change a resource's id.")
 		}
-		return next, a.accepted(r.Context(), typ, next)
+		return next, a.accepted(r.Context(), typ, next, current)
 	}
 	return nil
 }

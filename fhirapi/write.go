@@ -54,12 +54,12 @@ func (a *api) incoming(r *http.Request, typ string) (*fhir.Resource, error) {
 	return res, a.accept(r.Context(), typ, res)
 }
 
-// accept checks what is to be written.
-func (a *api) accept(ctx context.Context, typ string, res *fhir.Resource) error {
+// accept checks what is to be written; before is what a patch was made from.
+func (a *api) accept(ctx context.Context, typ string, res *fhir.Resource, before ...*fhir.Resource) error {
 	if res.Type() != typ {
 		return fault.New(fault.Invalid, "The resource is not a %s, for which the address is.", typ)
 	}
-	return a.k.Sound(ctx, res)
+	return a.k.Sound(ctx, res, before...)
 }
 
 // criteria are the search of a conditional change, under the caller's own Scope.

@@ -272,7 +272,7 @@ func (f *face) correct(w http.ResponseWriter, r *http.Request, ask catalogue.Ask
 		v.Hidden = v.Typed.hidden()
 		return web.Render(w, r, http.StatusOK, checkPage(v))
 	}
-	err = f.write(r, ask, record.Change{Verb: record.Put, Ref: v.person.version.Ref, Resource: changed, IfMatch: v.person.version.Ver, Reason: v.Typed.Reason})
+	err = f.write(r, ask, record.Change{Verb: record.Put, Ref: v.person.version.Ref, Resource: changed, IfMatch: v.person.version.Ver, Reason: v.Typed.Reason}, v.person.patient)
 	if fault.Is(err, fault.PreconditionFailed) {
 		if v, err = f.correcting(r, ask); err != nil {
 			return err

@@ -185,7 +185,7 @@ func (f *face) undo(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	if !v.MayUndo || version != v.Latest {
 		return fault.New(fault.PreconditionFailed, "%s", web.Text(r.Context(), "patients.undo.moved"))
 	}
-	err = f.write(r, ask, record.Change{Verb: record.Put, Ref: v.Versions[0].Ref, Resource: v.Versions[1].Resource, IfMatch: version, Reason: form.Reason})
+	err = f.write(r, ask, record.Change{Verb: record.Put, Ref: v.Versions[0].Ref, Resource: v.Versions[1].Resource, IfMatch: version, Reason: form.Reason}, v.Versions[1].Resource)
 	if err != nil {
 		return err
 	}
@@ -193,10 +193,10 @@ func (f *face) undo(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 }
 
 // write makes one change to a record, which passes what every change passes, whichever way it comes: decided, done and
-// accounted in one commit.
-func (f *face) write(r *http.Request, ask catalogue.Asker, change record.Change) error {
+// accounted in one commit. kept are the versions that it was made from.
+func (f *face) write(r *http.Request, ask catalogue.Asker, change record.Change, kept ...*fhir.Resource) error {
 	ctx := r.Context()
-	if err := f.k.Sound(ctx, change.Resource); err != nil {
+	if err := f.k.Sound(ctx, change.Resource, kept...); err != nil {
 		return err
 	}
 	return record.Retry(3, func() error {
@@ -284,7 +284,7 @@ func (f *face) wrong(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if err != nil {
 		return err
 	}
-	if err := f.write(r, ask, record.Change{Verb: record.Put, Ref: v.Versions[0].Ref, Resource: changed, IfMatch: version, Reason: form.Reason}); err != nil {
+	if err := f.write(r, ask, record.Change{Verb: record.Put, Ref: v.Versions[0].Ref, Resource: changed, IfMatch: version, Reason: form.Reason}, v.Versions[0].Resource); err != nil {
 		return err
 	}
 	return web.SeeOther(w, r, v.url()+"?done=struck")

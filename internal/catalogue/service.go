@@ -142,8 +142,27 @@ type Tenant struct {
 // Sound refuses a resource that does not keep to FHIR R4: its elements, types, references and required codes, and every
 // invariant. The fault is of kind Unprocessable, with one issue for each place. Every write asks it, whether it comes from a
 // page or as FHIR; only what loads many records at once (openspine import) may leave the invariants to a report.
-func (k Kernel) Sound(ctx context.Context, r *fhir.Resource) error {
-	worst := validate.Errors(validate.Validate(ctx, r, validate.Options{Definitions: k.Definitions}))
+//
+// Whoever corrects a part of a record hands in what was kept before: an invariant that was broken there already, as in a
+// record that was imported, is no fault of the correction.
+func (k Kernel) Sound(ctx context.Context, r *fhir.Resource, before ...*fhir.Resource) error {
+	faults := func(r *fhir.Resource) []fault.Issue {
+		return validate.Errors(validate.Validate(ctx, r, validate.Options{Definitions: k.Definitions}))
+	}
+	worst := faults(r)
+	for _, old := range before {
+		if len(worst) == 0 {
+			break
+		}
+		stood := map[string]int{}
+		for _, i := range faults(old) {
+			stood[i.Diagnostics]++
+		}
+		worst = slices.DeleteFunc(worst, func(i fault.Issue) bool {
+			stood[i.Diagnostics]--
+			return i.Code == "invariant" && stood[i.Diagnostics] >= 0
+		})
+	}
 	if len(worst) > 0 {
 		return fault.WithIssues(fault.Unprocessable, "The resource does not keep to FHIR R4.", worst...)
 	}

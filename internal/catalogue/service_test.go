@@ -34,3 +34,30 @@ func TestWhatDoesNotKeepToR4IsNotSound(t *testing.T) {
 		}
 	}
 }
+
+// A correction answers for what it breaks, not for what was broken in an old record.
+func TestACorrectionIsNotBlamedForWhatWasThere(t *testing.T) {
+	k := catalogue.Kernel{Definitions: definition.R4()}
+	read := func(text string) *fhir.Resource {
+		r, err := fhir.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	old := read(`{"resourceType":"Patient","contact":[{"gender":"male"}]}`)
+	for text, taken := range map[string]bool{
+		`{"resourceType":"Patient","gender":"male","contact":[{"gender":"male"}]}`:              true,
+		`{"resourceType":"Patient","contact":[{"name":{"text":"A"}},{"gender":"male"}]}`:        true,
+		`{"resourceType":"Patient","contact":[{"gender":"male"},{"gender":"female"}]}`:          false,
+		`{"resourceType":"Patient","contact":[{"gender":"male"}],"telecom":[{"value":"0123"}]}`: false,
+		`{"resourceType":"Patient","birthDate":"31/12/1999","contact":[{"gender":"male"}]}`:     false,
+	} {
+		if err := k.Sound(t.Context(), read(text), old); (err == nil) != taken {
+			t.Errorf("%s: %v", text, err)
+		}
+		if err := k.Sound(t.Context(), read(text)); err == nil {
+			t.Errorf("%s is taken by itself", text)
+		}
+	}
+}
