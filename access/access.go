@@ -157,6 +157,8 @@ type Place struct {
 	// filed. "" for what is in a chart, and for what is about nobody.
 	Author string
 	Exists bool // a resource is there now
+	// Reveals is why a change takes a label away that stood there, in the changer's words; "" when it does not. The privacy officer is told.
+	Reveals string
 	// Founding says that the chart itself begins with this act: a person being registered, and what the same
 	// transaction files under them.
 	Founding bool

@@ -58,6 +58,9 @@ func (g *Gate) act(tx *store.Tx, grants []Grant, fn func(tx *store.Tx) error) er
 	if err := fn(tx); err != nil {
 		return err
 	}
+	if err := g.revealed(tx, grants); err != nil {
+		return err
+	}
 	return g.relateFounders(tx, grants)
 }
 

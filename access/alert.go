@@ -26,7 +26,7 @@ type Alert struct {
 	At           time.Time
 	Tenant       ident.ODSCode
 	Chart        string
-	Kind         string // KindBreakGlass or KindSelfClaimed
+	Kind         string // KindBreakGlass, KindSelfClaimed or KindRevealed
 	Actor        string
 	ActorName    string
 	Role         Role
@@ -86,6 +86,28 @@ func (g *Gate) reach(ctx context.Context, p Principal, a Action, kind string, la
 		return err
 	})
 	return until, err
+}
+
+// GoodReason is fault.Unprocessable unless reason says something that a privacy officer can review.
+func GoodReason(reason string) error {
+	if n := utf8.RuneCountInString(strings.TrimSpace(reason)); n < ReasonMin || n > 2*ReasonMax {
+		return fault.New(fault.Unprocessable, "This takes away what hides a record. Say why (X-Reason), in at least %d characters; the privacy officer will read it.", ReasonMin)
+	}
+	return nil
+}
+
+// revealed tells the privacy officer of each label that an act takes away.
+func (g *Gate) revealed(tx *store.Tx, grants []Grant) error {
+	for _, gr := range grants {
+		pl := gr.p.place
+		if pl.Reveals == "" || pl.Chart == "" {
+			continue
+		}
+		if err := g.alert(tx, g.Lane(pl.Tenant, pl.Chart), gr.p.principal, pl, KindRevealed, pl.Reveals, tx.At()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *Gate) alert(tx *store.Tx, lane store.Lane, p Principal, place Place, kind, reason string, until time.Time) error {

@@ -31,7 +31,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
 		{pl.Founding, fFounding}, {scoped(p, a, pl), fScoped},
-		{pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
+		{pl.Reveals != "", fReveals}, {pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
 		{pl.Chart != "", fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {
 		if x.holds {

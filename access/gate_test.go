@@ -207,13 +207,47 @@ func TestAFloodOfRefusalsIsNotAFloodOfCommits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	entries := func(want int) []audit.Entry {
+		t.Helper()
+		page, err := w.log.Search(ctx, audit.Query{Actor: "ann", Limit: 200})
+		if err != nil || len(page.Entries) != want {
+			t.Fatalf("%d entries, want %d: %v", len(page.Entries), want, err)
+		}
+		return page.Entries
+	}
+	if got := entries(60)[0].Detail; got != "Observation/7 (further refusals of this minute are counted)" {
+		t.Errorf("the last that is written says %q", got)
+	}
+	if err := w.gate.Summarise(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	entries(60) // the minute is not over
+	from := w.clock.Now().UTC().Format(time.RFC3339)
 	w.clock.Advance(2 * time.Minute)
 	if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1")); !fault.Is(err, fault.NotFound) {
 		t.Fatal(err)
 	}
-	page, err := w.log.Search(ctx, audit.Query{Actor: "ann", Limit: 200})
-	if err != nil || len(page.Entries) != 61 || page.Entries[0].Detail != "Observation/7 (and 440 further refusals)" {
-		t.Errorf("%d entries, the last %q %v", len(page.Entries), page.Entries[0].Detail, err)
+	for range 2 {
+		if err := w.gate.Summarise(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := entries(62)[0]
+	if sum.Action != "refusals" || sum.Detail != "440 further refusals from "+from+" to "+from || sum.ActorName != "Ann Archer" || sum.Outcome != audit.OutcomeRefused {
+		t.Errorf("the sum is %+v", sum)
+	}
+	for range 70 {
+		if _, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1")); !fault.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if err := w.gate.Run(stopped); err != nil { // the node stops in the middle of the minute
+		t.Fatal(err)
+	}
+	if got := entries(62 + 59 + 1)[0].Detail; !strings.HasPrefix(got, "11 further refusals from ") {
+		t.Errorf("when the node stops: %q", got)
 	}
 }
 

@@ -77,6 +77,8 @@ func (g Grant) Covers(place Place) error {
 		return fault.New(fault.Internal, "the grant is for another chart")
 	case place.Author != "" && place.Author != w.Author:
 		return fault.New(fault.Internal, "the grant is for what somebody else wrote")
+	case place.Reveals != "" && w.Reveals == "":
+		return fault.New(fault.Internal, "the grant does not let a label be taken away")
 	case place.Type != w.Type:
 		return fault.New(fault.Internal, "the grant is for type %q, not %q", w.Type, place.Type)
 	case w.ID != "" && place.ID != w.ID:

@@ -18,6 +18,8 @@ const (
 	KindRegistered  = "registered"   // the organisation registered the person here
 	KindSelfClaimed = "self-claimed" // the user said so, and the privacy officer was told
 	KindBreakGlass  = "break-glass"
+
+	KindRevealed = "revealed" // of an Alert, not a relationship: a label that hid something was taken away
 )
 
 // Relationship is a reason to open somebody's chart.

@@ -32,7 +32,7 @@ type facts struct {
 	flags                                    trait
 }
 
-type trait uint16
+type trait uint32
 
 const (
 	fHere trait = 1 << iota
@@ -49,6 +49,7 @@ const (
 	fSealed
 	fUnfiled
 	fAuthor
+	fReveals
 )
 
 func (f facts) has(x trait) bool { return f.flags&x != 0 }
@@ -225,7 +226,7 @@ func (r *rules) evaluate(f facts) verdict {
 		"here": types.Boolean(f.has(fHere)), "home": types.Boolean(f.has(fHome)), "national": types.Boolean(f.has(fNational)),
 		"own": types.Boolean(f.has(fOwn)), "related": types.Boolean(f.has(fRelated)), "direct": types.Boolean(f.has(fDirect)),
 		"breakGlass": types.Boolean(f.has(fBreakGlass)), "founding": types.Boolean(f.has(fFounding)),
-		"author": types.Boolean(f.has(fAuthor)), "scoped": types.Boolean(f.has(fScoped)), "purpose": types.String(f.purpose),
+		"author": types.Boolean(f.has(fAuthor)), "reveals": types.Boolean(f.has(fReveals)), "scoped": types.Boolean(f.has(fScoped)), "purpose": types.String(f.purpose),
 	})
 	decision, why := cedar.Authorize(r.policies, world, types.Request{
 		Principal: user, Action: types.NewEntityUID("Action", types.String(f.action)), Resource: item, Context: context})

@@ -124,10 +124,11 @@ func TestARestrictionOutlastsAnUpdateThatDoesNotMentionIt(t *testing.T) {
 	colleague.do("GET", "Patient/secret", "").wants(404)
 	loader.do("PATCH", "Patient/secret", `[{"op":"add","path":"/gender","value":"female"}]`, "Content-Type", "application/json-patch+json").wants(200)
 	colleague.do("GET", "Patient/secret", "").wants(404)
-	loader.put(with("U"))
+	reason := []string{"X-Reason", "The court order ended in May."}
+	loader.do("PUT", "Patient/secret", with("U"), reason...).wants(200)
 	colleague.do("GET", "Patient/secret", "").wants(200)
 	loader.put(with("R"))
 	colleague.do("GET", "Patient/secret", "").wants(404)
-	loader.do("PATCH", "Patient/secret", `[{"op":"remove","path":"/meta/security"}]`, "Content-Type", "application/json-patch+json").wants(200)
+	loader.do("PATCH", "Patient/secret", `[{"op":"remove","path":"/meta/security"}]`, append(reason, "Content-Type", "application/json-patch+json")...).wants(200)
 	colleague.do("GET", "Patient/secret", "").wants(200)
 }

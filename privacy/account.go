@@ -55,6 +55,9 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 	status, page, total := http.StatusUnprocessableEntity, audit.Page{}, int64(0)
 	if len(v.Filters.Errors) == 0 {
 		status = http.StatusOK
+		if g, err = o.aboutPerson(ctx, p, g, v.Filters.Query); err != nil {
+			return err
+		}
 		if err := o.k.Gate.Account(ctx, []access.Grant{g}, nil); err != nil {
 			return err
 		}
@@ -78,6 +81,18 @@ func (o *office) search(w http.ResponseWriter, r *http.Request, p access.Princip
 		return web.Render(w, r, status, web.DataTable(v.Table))
 	}
 	return web.Render(w, r, status, accountPage(v))
+}
+
+// aboutPerson is the grant under which a search for what was done in one person's chart goes on the account: that of the chart, where the
+// person sees it too, when there is something to show about them.
+func (o *office) aboutPerson(ctx context.Context, p access.Principal, g access.Grant, q audit.Query) (access.Grant, error) {
+	if q.Chart == "" {
+		return g, nil
+	}
+	if n, err := o.k.Audit.Count(ctx, q); err != nil || n == 0 {
+		return g, err
+	}
+	return o.k.Gate.Decide(ctx, p, access.Search, access.Place{Tenant: q.Tenant, Chart: q.Chart, Type: access.TypeAccount})
 }
 
 // officers offers a privacy officer the records of one of their organisations, and says which are chosen.

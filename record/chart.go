@@ -60,11 +60,15 @@ func (d *Draft) labelled(before, res *fhir.Resource) access.Label {
 	if d.change.Verb == Patch && before != nil && before.Get("meta.security").Exists() {
 		return label
 	}
-	own := access.Sealed
-	if d.ref.Type == "Patient" {
-		own = access.Restricted
+	return label | d.was.label&ownLabel(d.ref.Type)
+}
+
+// ownLabel is the label that a resource of a type gives itself.
+func ownLabel(typ string) access.Label {
+	if typ == "Patient" {
+		return access.Restricted
 	}
-	return label | d.was.label&own
+	return access.Sealed
 }
 
 // chartLabel is what hides the whole chart: the label of its Patient, as it stands in tx.

@@ -68,6 +68,7 @@ type Draft struct {
 	leads  []lead       // where that leads
 	astray bool         // to nobody in particular: it is unfiled
 
+	reveals  bool // a label that stood there is taken away
 	occupied bool // there is something already in the chart of the person who is registered
 	dict     int64
 	packed   []byte
@@ -352,6 +353,11 @@ func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) er
 		before = current.Resource
 	}
 	d.label = d.labelled(before, res)
+	if d.reveals = d.was != nil && d.was.label&ownLabel(d.ref.Type)&^d.label != 0; d.reveals {
+		if err := access.GoodReason(d.change.Reason); err != nil {
+			return err
+		}
+	}
 	d.dict, d.packed = r.bodies.pack(res.JSON())
 	var err error
 	if d.rows, err = r.index.rows(ctx, d.ref.Tenant, d.kind, res); err != nil {
@@ -380,6 +386,9 @@ func (r *Records) plan(d *Draft) {
 		} else {
 			d.acts = []access.Act{{Action: access.Update, Place: old}, {Action: access.Create, Place: place}}
 		}
+	}
+	if d.reveals {
+		d.acts[0].Place.Reveals = d.change.Reason
 	}
 	if d.was != nil {
 		lanes = append(lanes, d.was.lane)

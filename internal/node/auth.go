@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -36,6 +38,28 @@ func (n *Node) authenticate(r *http.Request) (access.Principal, error) {
 		return *n.open, nil
 	}
 	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in, or send a bearer token; the developer's page has one ready.")
+}
+
+// meant refuses, under --open, a request that names another host than this machine: a page on the Web can make its own name lead to
+// 127.0.0.1 (DNS rebinding) and would then be the demonstration clinician.
+func (n *Node) meant(host string) error {
+	if n.open == nil || isLoopback(host) {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "This demonstration answers to localhost and 127.0.0.1 only. Use the address that it printed.")
+}
+
+func isLoopback(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true // RFC 6761 section 6.3: never resolved elsewhere
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // viewer is what the shell of each page says about who is looking.

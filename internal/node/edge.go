@@ -194,6 +194,11 @@ func (e *edge) receive(w *countingWriter, r *http.Request) {
 		e.faceFor(r).Refuse(w, r, err)
 		return
 	}
+	if err := e.node.meant(r.Host); err != nil {
+		v.err = err
+		e.faceFor(r).Refuse(w, r, err)
+		return
+	}
 	v.tenant = catalogue.TenantOf(r)
 	r.Body = weighed{http.MaxBytesReader(w, r.Body, e.node.limits.BodyBytes), v.weight}
 	if _, pattern := e.mux.Handler(r); pattern == "" {

@@ -162,7 +162,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
 		National: national, Tenants: n.tenants, Organisation: n.organisation, BaseURL: n.URL}
-	n.runners = append(n.runners, runner{"account", account.Run}, runner{"space", n.watchSpace})
+	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace})
 	return nil
 }
 
@@ -224,6 +224,9 @@ func (n *Node) Close() error {
 	}
 	if n.kernel.Records != nil {
 		n.kernel.Records.Close()
+	}
+	if n.kernel.Audit != nil && n.kernel.Gate != nil {
+		errs = append(errs, n.kernel.Gate.Summarise(context.Background(), true))
 	}
 	if n.kernel.Audit != nil {
 		errs = append(errs, n.kernel.Audit.Close())
