@@ -103,7 +103,7 @@ func (s *register) amend(c *call, f found, version int64, request once, edits []
 			before = current
 			return rules.apply(current, edits)
 		},
-		May:   func(act access.Act) error { return s.mayAmend(c, act) }}
+		May: func(act access.Act) error { return s.mayAmend(c, act) }}
 	var out record.Outcome
 	err := record.Retry(attempts, func() error {
 		draft, err := s.k.Records.Prepare(ctx, change)
