@@ -280,6 +280,17 @@ func (i *Issuer) publicKey(kid string) (jose.JSONWebKey, bool) {
 	return jose.JSONWebKey{}, false
 }
 
+// knows reports whether a key is in the set: a token that was signed with one that is not, has ended.
+func (i *Issuer) knows(kid string) bool {
+	r := i.current()
+	for n := range r.keys {
+		if r.keys[n].ID == kid {
+			return r.keys[n].To.IsZero() || r.keys[n].To.After(r.read)
+		}
+	}
+	return false
+}
+
 func (k signingKey) public() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: &k.key.PublicKey, KeyID: k.ID, Algorithm: string(jose.ES256), Use: "sig"}
 }

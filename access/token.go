@@ -51,6 +51,7 @@ type knownToken struct {
 	jti, sid  string // as idOf gives them
 	user      string // of this node; "" when the issuer is another's
 	edition   int64  // of the user's rights when the token was minted
+	kid       string // of this node's own issuer; "" when the issuer is another's
 	from, to  time.Time
 }
 
@@ -154,7 +155,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 		}
 	}
 	switch {
-	case !v.gate.revoked.holds(k):
+	case !v.gate.revoked.holds(k), k.kid != "" && !v.self.knows(k.kid):
 		return Principal{}, invalidToken("the token was revoked")
 	case !now.Before(k.to):
 		return Principal{}, invalidToken("the token has expired")
@@ -236,7 +237,11 @@ func (v *Verifier) check(token string, now time.Time) (knownToken, error) {
 	if err := parsed.Claims(key.Key, &c); err != nil {
 		return knownToken{}, invalidToken("the signature does not hold")
 	}
-	return v.trusted(c, now)
+	k, err := v.trusted(c, now)
+	if v.isSelf(c.Issuer) {
+		k.kid = h.KeyID
+	}
+	return k, err
 }
 
 // keyOf is the public key that an issuer's token was signed with.

@@ -176,6 +176,14 @@ func TestASystemProvesItselfBySignedJWT(t *testing.T) {
 	if got := h.call(http.DefaultClient, "POST", oauth.PathToken, h.asserts(good()), "Content-Type: application/json"); got.status != 400 {
 		t.Errorf("a form that says it is JSON: %d", got.status)
 	}
+	if got := h.call(http.DefaultClient, "POST", oauth.PathToken+"?client_id=lab", h.asserts(good())); got.status != 400 {
+		t.Errorf("parameters in the address: %d", got.status)
+	}
+	h.system("clinician") // as a user is called
+	same := h.token(h.asserts(sign(t, rsaKey(), jose.RS512, lawful(), h.proof("clinician")))).json(t)
+	if p, err := h.node.Kernel().Verifier.Verify(t.Context(), get(same, "access_token")); err != nil || p.ID == "clinician" || p.Role != "system-client" {
+		t.Errorf("a client with the name of a user passes for them: %+v %v", p, err)
+	}
 	if m := h.token(with(h.asserts(good()), "_access_token_expiry_ms", "100000")).json(t); m["expires_in"] != 100.0 {
 		t.Errorf("a shorter life was asked for: %v", m)
 	}
