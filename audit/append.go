@@ -44,16 +44,18 @@ func (l *Log) AppendAll(tx *store.Tx, entries []Placed) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	last := map[store.Lane]int64{}
+	last, err := l.lastSeqs(tx, entries)
+	if err != nil {
+		return nil, err
+	}
 	seqs := make([]int64, len(entries))
 	for from := 0; from < len(entries); {
 		n := chunk(len(entries) - from)
 		args := make([]any, 0, entryWidth*n)
 		for i := from; i < from+n; i++ {
 			p := &entries[i]
-			if seqs[i], err = l.nextSeq(tx, last, p.Lane); err != nil {
-				return nil, err
-			}
+			last[p.Lane]++
+			seqs[i] = last[p.Lane]
 			if args, err = l.appendArgs(tx, args, p, seqs[i], charts[i]); err != nil {
 				return nil, err
 			}
@@ -69,19 +71,47 @@ func (l *Log) AppendAll(tx *store.Tx, entries []Placed) ([]int64, error) {
 	return seqs, nil
 }
 
-// nextSeq is the next sequence of a lane; last holds those that were given in this transaction. A sequence that a seal covers is
-// never given again, even if somebody removed its row.
-func (l *Log) nextSeq(tx *store.Tx, last map[store.Lane]int64, lane store.Lane) (int64, error) {
-	seq, known := last[lane]
-	if !known {
-		if err := tx.QueryRow(`SELECT coalesce(max(seq), 0) FROM audit_entry WHERE lane = ?`, int64(lane)).Scan(&seq); err != nil {
-			return 0, err
+// lastSeqs are the last sequences of the lanes of entries, many lanes to a statement. A sequence that a seal covers is never
+// given again, even if somebody removed its row.
+func (l *Log) lastSeqs(tx *store.Tx, entries []Placed) (map[store.Lane]int64, error) {
+	last := map[store.Lane]int64{}
+	var lanes []any
+	for i := range entries {
+		if _, known := last[entries[i].Lane]; !known {
+			last[entries[i].Lane] = l.sealedTo(entries[i].Lane)
+			lanes = append(lanes, int64(entries[i].Lane))
 		}
-		seq = max(seq, l.sealedTo(lane))
 	}
-	last[lane] = seq + 1
-	return seq + 1, nil
+	for len(lanes) > 0 {
+		n := chunk(len(lanes))
+		rows, err := tx.Query(lastOfLanes[n], lanes[:n]...)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			var lane store.Lane
+			var seq int64
+			if err := rows.Scan(&lane, &seq); err != nil {
+				return nil, err
+			}
+			last[lane] = max(last[lane], seq)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		lanes = lanes[n:]
+	}
+	return last, nil
 }
+
+// lastOfLanes[n] asks for the last sequence of n lanes, for each n that chunk gives.
+var lastOfLanes = func() (sql [entriesAtOnce + 1]string) {
+	for n := 1; n <= entriesAtOnce; n *= 2 {
+		sql[n] = `WITH c (lane) AS (VALUES (CAST(? AS INTEGER))` + strings.Repeat(`, (?)`, n-1) +
+			`) SELECT c.lane, coalesce((SELECT max(e.seq) FROM audit_entry e WHERE e.lane = c.lane), 0) FROM c`
+	}
+	return sql
+}()
 
 func (l *Log) appendArgs(tx *store.Tx, args []any, p *Placed, seq, chart int64) ([]any, error) {
 	actor, err := l.names.actor(tx, p.Lane, &p.Entry)

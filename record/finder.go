@@ -284,8 +284,8 @@ func (f *finder) fetchSQL(p *plan, columns string, list []resident) (string, []a
 			args = append(args, list[min(i, len(list)-1)].rid)
 		}
 	} else { // PostgreSQL goes from a list of pairs to their rows, where it would look an IN of pairs up as so many conditions
-		b.WriteString(`SELECT ` + columns + ` FROM (VALUES (CAST(? AS INTEGER), CAST(? AS INTEGER))` + strings.Repeat(`, (?, ?)`, padded(len(list))-1) +
-			`) AS c (lane, rid) JOIN record_resource r ON r.lane = c.lane AND r.rid = c.rid JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq WHERE 1 = 1`)
+		b.WriteString(`WITH c (lane, rid) AS (VALUES (CAST(? AS INTEGER), CAST(? AS INTEGER))` + strings.Repeat(`, (?, ?)`, padded(len(list))-1) +
+			`) SELECT ` + columns + ` FROM c JOIN record_resource r ON r.lane = c.lane AND r.rid = c.rid JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq WHERE 1 = 1`)
 		for _, c := range list {
 			args = append(args, c.lane, c.rid)
 		}

@@ -32,6 +32,10 @@ type world struct {
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB) { test(t, over(t, db, record.Options{})) }, audit.Schema(), access.Schema(), record.Schema())
+	t.Run("sqlite with lanes", func(t *testing.T) { // as a backup of PostgreSQL is restored to
+		db := storetest.OpenWith(t, store.Options{Lanes: 16}, audit.Schema(), access.Schema(), record.Schema())
+		test(t, over(t, db, record.Options{}))
+	})
 }
 
 func over(t testing.TB, db *store.DB, o record.Options) *world {
