@@ -195,6 +195,9 @@ func (l *Log) where(q Query) (*where, error) {
 	if q.Actor != "" {
 		w.and(`EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.actor = ?)`, q.Actor)
 	}
+	if q.Not != "" {
+		w.and(`NOT EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.actor = ?)`, q.Not)
+	}
 	if !q.Organisation.IsZero() {
 		w.and(`EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.organisation = ?)`, q.Organisation.String())
 	}
