@@ -127,6 +127,10 @@ type Kernel struct {
 	Organisation func(ctx context.Context, code ident.ODSCode) string
 	// Services are what the node runs, once it is assembled.
 	Services func() []Service
+	// Feed hands changes of the record to the services' watches; nil where there are none. Once the node is assembled.
+	Feed func() *record.Feed
+	// DiskLow reports whether there is so little room that changes are refused.
+	DiskLow func() bool
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.
 	BaseURL func() string
 }

@@ -52,6 +52,7 @@ type Node struct {
 	ready    atomic.Bool
 	open     *access.Principal
 	folder   *Folder
+	feed     *record.Feed
 	names    names
 	vfs      string
 	more     func(catalogue.Kernel) []catalogue.Service
@@ -161,7 +162,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 		return err
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
-		National: national, Tenants: n.tenants, Organisation: n.organisation, BaseURL: n.URL}
+		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL}
 	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace})
 	return nil
 }

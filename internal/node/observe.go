@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/record"
 )
 
 // metrics are the node's own figures, in a registry of its own so that two nodes in one process do not mix.
@@ -40,6 +41,15 @@ func (n *Node) newMetrics() *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.faults, m.jobs, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("openspine_audit_unsealed", "Audit entries that are not yet sealed in the log.", n.unsealed),
+		gauge("openspine_parked_changes", "Changes of the record that a watch could not handle, or that wait behind one.", func() float64 { return n.parked(func(s record.ParkedSum) float64 { return float64(s.Count) }) }),
+		gauge("openspine_parked_oldest_seconds", "Age of the oldest parked change; 0 when none is.", func() float64 {
+			return n.parked(func(s record.ParkedSum) float64 {
+				if s.Count == 0 {
+					return 0
+				}
+				return n.clock.Now().Sub(s.Oldest).Seconds()
+			})
+		}),
 		gauge("openspine_requests_working", "Requests that are being worked on.", func() float64 { return float64(n.edge.working.now()) }),
 		gauge("openspine_streams_open", "Streams that are open.", func() float64 { return float64(n.edge.open.now()) }),
 		gauge("openspine_held_bytes", "Bytes of requests and answers beyond the first 64 KB of each that are held in memory.", func() float64 { return float64(n.edge.scales.held.Load()) }),
@@ -59,6 +69,15 @@ func (n *Node) unsealed() float64 {
 		return -1
 	}
 	return float64(count)
+}
+
+// parked is a figure of what is parked, -1 when the record cannot be asked.
+func (n *Node) parked(figure func(record.ParkedSum) float64) float64 {
+	sum, err := n.kernel.Records.ParkedSum(context.Background())
+	if err != nil {
+		return -1
+	}
+	return figure(sum)
 }
 
 // observe counts and logs one request.

@@ -19,6 +19,7 @@ import (
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/upkeep"
 	"github.com/openspine/openspine/web"
 )
 
@@ -34,6 +35,7 @@ func (n *Node) list() []catalogue.Service {
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
 		directory.New(n.kernel, n.cfg.Demo).Service(),
+		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 		demographics.Service(n.kernel),
@@ -106,6 +108,7 @@ func (n *Node) prepareServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.feed = feed
 	n.runners = append(n.runners, runner{"feed", feed.Run})
 	return nil
 }
