@@ -65,6 +65,7 @@ type chart struct {
 	related   bool            // the reader has a reason beyond being able to find the person
 	basis     string          // the rule and the relationship by which they see it
 	more      bool            // there is more than could be read
+	sealed    int64           // entries that the person sealed and this reader does not see
 	elsewhere []web.Link
 	mayChange bool
 }
@@ -116,6 +117,9 @@ func (f *face) read(ctx context.Context, p access.Principal, g access.Grant, sho
 		return nil, err
 	}
 	if err := f.account(ctx, c, show); err != nil {
+		return nil, err
+	}
+	if err := f.countSealed(ctx, scope, c, show); err != nil {
 		return nil, err
 	}
 	if err := f.names(ctx, scope, c); err != nil {
@@ -210,6 +214,35 @@ func (f *face) account(ctx context.Context, c *chart, show func(...access.Act) e
 		return nil
 	}
 	return show(acts...)
+}
+
+// countSealed finds how many entries of a chart are sealed, for a reader who does not see them and whom the rules let know of them.
+func (f *face) countSealed(ctx context.Context, scope access.Scope, c *chart, show func(...access.Act) error) error {
+	if !c.related || c.viewer.Role != access.Clinician {
+		return nil
+	}
+	place := access.Place{Tenant: c.place.Tenant, Chart: c.place.Chart, Type: "Condition", Exists: true, Label: access.Sealed}
+	seesAll := false
+	err := f.k.DB.Read(ctx, func(tx *store.Tx) error {
+		seesAll = scope.Permits(tx, place) == nil
+		return nil
+	})
+	if err != nil || seesAll {
+		return err
+	}
+	place.Type, place.Label = access.TypeSealed, 0
+	allowed, err := f.k.Gate.Allows(ctx, c.viewer, access.Read, place)
+	if err != nil || !allowed {
+		return err
+	}
+	g, err := f.k.Gate.Decide(ctx, c.viewer, access.Read, place)
+	if err != nil {
+		return err
+	}
+	if c.sealed, err = f.k.Records.Sealed(ctx, g); err != nil || c.sealed == 0 {
+		return err
+	}
+	return show(access.Act{Action: access.Read, Place: place})
 }
 
 // names finds who is meant where an entry only refers to them.

@@ -175,7 +175,7 @@ func (f *face) peopleColumns(ctx context.Context) []string {
 func (f *face) peopleTable(ctx context.Context, state web.TableState, t catalogue.Tenant) web.Table {
 	names := f.peopleColumns(ctx)
 	return web.Table{ID: findID, State: state, RowHeader: true, Caption: web.Text(ctx, "patients.find.caption", t.Name),
-		Columns: []web.Column{{Text: names[0], Sort: "name"}, {Text: names[1], Sort: "born", Whole: true}, {Text: names[2]}, {Text: names[3], Whole: true}, {Text: names[4]}},
+		Columns: []web.Column{{Text: names[0], Sort: "name", Share: 6}, {Text: names[1], Sort: "born", Whole: true, Share: 4}, {Text: names[2], Share: 2}, {Text: names[3], Whole: true, Share: 3}, {Text: names[4], Share: 6}},
 		Empty:   web.Empty{Text: web.Text(ctx, "patients.find.nobody", t.Name), Help: web.Text(ctx, "patients.find.nobody-help")}}
 }
 

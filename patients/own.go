@@ -5,14 +5,12 @@ import (
 	"net/http"
 
 	"github.com/openspine/openspine/access"
-	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/account"
-	"github.com/openspine/openspine/web/format"
 )
 
 // ownChart is one organisation's record of whoever is signed in as a patient, with what they may see of it.
@@ -26,14 +24,6 @@ type ownChart struct {
 type meView struct {
 	Page   web.Page
 	Charts []*chart
-	Table  web.Table
-	Groups []meGroup
-}
-
-// meGroup is who looked on one organisation's record.
-type meGroup struct {
-	Tenant catalogue.Tenant
-	Table  web.Table
 }
 
 // own finds a patient's own records. The national one says what their NHS number is; an organisation's record with that
@@ -135,73 +125,13 @@ func (f *face) ownAllergies(charts []*chart) web.Allergies {
 	return a
 }
 
-// meSeen says to a patient who has looked at their records, and why.
-func (f *face) meSeen(w http.ResponseWriter, r *http.Request, p access.Principal) error {
-	ctx := r.Context()
-	own, err := f.own(ctx, p)
-	if err != nil {
-		return err
-	}
-	v := meView{Page: web.Page{Title: web.Text(ctx, "patients.me.seen-title"), Back: link(web.Text(ctx, "patients.nav.me"), "/me")}}
-	var shown []access.Grant
-	for _, o := range own {
-		g, err := f.grantOwn(ctx, o.as, o.tenant.Code, access.Search, access.TypeAccount)
-		if err != nil {
-			return err
-		}
-		shown = append(shown, g)
-		state, err := web.ReadTableState(r)
-		if err != nil {
-			return err
-		}
-		page, err := f.k.Audit.Search(ctx, audit.Query{Tenant: o.tenant.Code, Chart: o.chart, Limit: 200})
-		if err != nil {
-			return err
-		}
-		v.Groups = append(v.Groups, meGroup{Tenant: o.tenant, Table: f.plainTable(ctx, state, o, page, p)})
-	}
-	if err := f.k.Gate.Account(ctx, shown, nil); err != nil {
-		return err
-	}
-	return web.Render(w, r, http.StatusOK, meSeenPage(v))
-}
-
-// plainTable lists who looked in words for the person whom it is about.
-func (f *face) plainTable(ctx context.Context, state web.TableState, o ownChart, page audit.Page, me access.Principal) web.Table {
-	t := web.Table{ID: "seen-" + o.tenant.Code.String(), Caption: web.Text(ctx, "patients.me.seen-caption", o.tenant.Name), State: state,
-		Columns: []web.Column{{Text: web.Text(ctx, "patients.me.when"), Whole: true}, {Text: web.Text(ctx, "patients.me.who")}, {Text: web.Text(ctx, "patients.me.did")}, {Text: web.Text(ctx, "patients.me.why")}},
-		Empty:   web.Empty{Text: web.Text(ctx, "patients.me.seen-empty"), Help: web.Text(ctx, "patients.me.seen-empty-help")}}
-	for _, l := range account.Lines(page.Entries) {
-		if l.Actor == "service/seed" {
-			continue
-		}
-		who := l.ActorName
-		if l.Actor == me.ID {
-			who = web.Text(ctx, "patients.me.you")
-		} else if org := f.k.Organisation(ctx, l.Organisation); org != "" {
-			who += ", " + org
-		}
-		did := account.Action(ctx, l.Action)
-		if l.Outcome != audit.OutcomeOK {
-			did += " (" + account.Outcome(ctx, l.Outcome) + ")"
-		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(l.At)), web.Cell(who), web.Cell(did), web.Cell(account.Basis(ctx, l))}})
-	}
-	return t
-}
-
-func (f *face) meObject(w http.ResponseWriter, r *http.Request, p access.Principal) error {
-	ctx := r.Context()
-	return web.Render(w, r, http.StatusOK, meObjectPage(web.Page{Title: web.Text(ctx, "patients.me.object-title"), Back: link(web.Text(ctx, "patients.me.seen-title"), "/me/seen")}))
-}
-
 // plain is a section of a patient's own record.
 func (c *chart) plain(ctx context.Context, key string) web.Table {
 	t := web.Table{ID: "own-" + c.person.tenant.Code.String() + "-" + key, Caption: web.Text(ctx, "patients.section."+key), RowHeader: true,
-		Columns: []web.Column{{Text: web.Text(ctx, "patients.column.what")}, {Text: web.Text(ctx, "patients.column.detail")}, {Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.by")}}}
+		Columns: []web.Column{{Text: web.Text(ctx, "patients.column.what"), Share: 4}, {Text: web.Text(ctx, "patients.column.detail"), Share: 3}, {Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.by")}}}
 	for _, e := range c.of(key) {
 		if !e.Wrong {
-			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(e.Title), web.ShowCell(quiet(e.Detail)), web.Cell(e.When.Date()), web.Cell(e.By)}})
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(e.Title), web.NoteCell(e.Detail), web.Cell(e.When.Date()), web.Cell(e.By)}})
 		}
 	}
 	return t

@@ -55,6 +55,7 @@ func Service(k catalogue.Kernel) catalogue.Service {
 			catalogue.ForRole("GET /me", f.me, access.Patient),
 			catalogue.ForRole("GET /me/seen", f.meSeen, access.Patient),
 			catalogue.ForRole("GET /me/object", f.meObject, access.Patient),
+			catalogue.ForRole("POST /me/object", f.meAsk, access.Patient),
 		},
 		Links: []catalogue.Link{
 			{Key: "patients.nav.home", Path: "/"},

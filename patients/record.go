@@ -84,10 +84,10 @@ func (c *chart) section(ctx context.Context, key string) (sectionView, bool) {
 // table lists entries of one section.
 func (c *chart) table(ctx context.Context, key string, list []entry) web.Table {
 	t := web.Table{ID: "section-" + key, Caption: web.Text(ctx, "patients.record.newest"), RowHeader: true,
-		Columns: []web.Column{{Text: web.Text(ctx, "patients.column.what")}, {Text: web.Text(ctx, "patients.column.detail")}, {Text: web.Text(ctx, "patients.column.when"), Whole: true}, {Text: web.Text(ctx, "patients.column.status")}, {Text: web.Text(ctx, "patients.column.by")}},
+		Columns: []web.Column{{Text: web.Text(ctx, "patients.column.what"), Share: 6}, {Text: web.Text(ctx, "patients.column.detail"), Share: 5, Whole: key == "immunisations"}, {Text: web.Text(ctx, "patients.column.when"), Whole: true, Share: 3}, {Text: web.Text(ctx, "patients.column.status"), Share: 2}, {Text: web.Text(ctx, "patients.column.by"), Share: 4}},
 		Empty:   web.Empty{Text: web.Text(ctx, "patients.empty."+key), Help: web.Text(ctx, "patients.empty-help")}}
 	for _, e := range list {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.Title, e.URL()), web.ShowCell(quiet(e.Detail)), web.Cell(e.When.String()), web.ShowCell(statusTag(e)), web.Cell(e.By)}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.Title, e.URL()), web.NoteCell(e.Detail), web.Cell(e.When.String()), web.ShowCell(statusTag(e)), web.Cell(e.By)}})
 	}
 	return t
 }
@@ -185,7 +185,7 @@ func (c *chart) timelineTable(ctx context.Context, state web.TableState, list []
 	t := web.Table{ID: "timeline", State: state, Caption: web.Text(ctx, "patients.timeline.caption", c.person.display(ctx)), Count: web.Count(ctx, "patients.timeline.count", len(list)),
 		CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: web.Text(ctx, "patients.timeline.empty"), Help: web.Text(ctx, "patients.empty-help")}}
 	for i, name := range c.csvHeader(ctx) {
-		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0, Sort: map[int]string{0: "when", 2: "what"}[i]})
+		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 0, Sort: map[int]string{0: "when", 2: "what"}[i], Share: []int{3, 4, 6, 5, 2, 4}[i]})
 	}
 	from := 0
 	if n, err := strconv.Atoi(state.After()); err == nil && n > 0 && n < len(list) {
@@ -193,7 +193,7 @@ func (c *chart) timelineTable(ctx context.Context, state web.TableState, list []
 	}
 	to := min(from+timelinePage, len(list))
 	for _, e := range list[from:to] {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(e.When.String()), web.Cell(web.Text(ctx, "patients.section."+e.Section)), web.LinkCell(e.Title, e.URL()), web.ShowCell(quiet(e.Detail)), web.ShowCell(statusTag(e)), web.Cell(e.By)}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(e.When.String()), web.Cell(web.Text(ctx, "patients.section."+e.Section)), web.LinkCell(e.Title, e.URL()), web.NoteCell(e.Detail), web.ShowCell(statusTag(e)), web.Cell(e.By)}})
 	}
 	if to < len(list) {
 		t.NextCursor = fmt.Sprint(to)

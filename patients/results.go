@@ -108,7 +108,7 @@ func (f *face) trend(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		if len(e.Measured) > 0 {
 			rng = e.Measured[0].Range
 		}
-		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.When.String(), e.URL()), web.Cell(e.Detail), web.ShowCell(quiet(rng)), web.ShowCell(flagTag(e)), web.Cell(e.By)}})
+		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.When.String(), e.URL()), web.Cell(e.Detail), web.NoteCell(rng), web.ShowCell(flagTag(e)), web.Cell(e.By)}})
 	}
 	v.Chart = plot(ctx, v.Name, list)
 	return web.Render(w, r, http.StatusOK, trendPage(v))
@@ -215,10 +215,10 @@ func sortEntries(list []entry, state web.TableState) {
 func testTable(ctx context.Context, tests []testView) web.Table {
 	t := web.Table{ID: "tests", RowHeader: true, Caption: web.Text(ctx, "patients.trend.newest")}
 	for i, k := range []string{"test", "value", "range", "flag", "when", "trend"} {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "patients.column."+k), Whole: i == 2 || i == 4})
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "patients.column."+k), Whole: i == 2 || i == 4, Share: []int{6, 3, 3, 2, 3, 3}[i]})
 	}
 	for _, v := range tests {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(v.Name, v.Entry.URL()), web.Cell(v.Value), web.ShowCell(quiet(v.Range)), web.ShowCell(flagTag(v.Entry)), web.Cell(v.When), web.ShowCell(trendWord(v))}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(v.Name, v.Entry.URL()), web.Cell(v.Value), web.NoteCell(v.Range), web.ShowCell(flagTag(v.Entry)), web.Cell(v.When), web.ShowCell(trendWord(v))}})
 	}
 	return t
 }

@@ -5,7 +5,9 @@
 //	glass broken, or relationship claimed ──► alert: waiting ──► reviewed: justified
 //	                                                        └──► reviewed: needs action ──► (reviewed again)
 //
-// A review can be changed; the account keeps each. Nobody reviews what they did themselves.
+//	a person asks about a look ──► question: waiting ──► taken on by an officer ──► answered ──► the person reads it
+//
+// A review and an answer can be changed; the account keeps each. Nobody reviews what they did themselves.
 package privacy
 
 import (
@@ -32,17 +34,21 @@ func Service(k catalogue.Kernel) catalogue.Service {
 	o := &office{k}
 	watchers := []access.Role{access.PrivacyOfficer, access.Auditor}
 	checkers := []access.Role{access.Auditor, access.Administrator}
-	return catalogue.Service{Name: "privacy", Summary: "Review broken glass and claimed relationships; search the account and check its seal.",
+	return catalogue.Service{Name: "privacy", Summary: "Review broken glass and claimed relationships; answer what people ask about who looked; search the account and check its seal.",
 		Pages: []catalogue.Route{
 			catalogue.ForRole("GET /alerts", o.alerts, access.PrivacyOfficer),
 			catalogue.ForRole("GET /alerts/{alert}", o.alert, access.PrivacyOfficer),
 			catalogue.ForRole("POST /alerts/{alert}", o.review, access.PrivacyOfficer),
+			catalogue.ForRole("GET /questions", o.questions, access.PrivacyOfficer),
+			catalogue.ForRole("GET /questions/{question}", o.question, access.PrivacyOfficer),
+			catalogue.ForRole("POST /questions/{question}", o.answer, access.PrivacyOfficer),
 			catalogue.ForRole("GET /account", o.search, watchers...),
 			catalogue.ForRole("GET /account/seal", o.seal, checkers...),
 			catalogue.ForRole("POST /account/seal", o.verify, checkers...),
 		},
 		Links: []catalogue.Link{
 			{Key: "privacy.nav.alerts", Path: "/alerts", Roles: []access.Role{access.PrivacyOfficer}},
+			{Key: "privacy.nav.questions", Path: "/questions", Roles: []access.Role{access.PrivacyOfficer}},
 			{Key: "privacy.nav.account", Path: "/account", Roles: watchers},
 			{Key: "privacy.nav.seal", Path: "/account/seal", Roles: checkers},
 		}}
@@ -70,24 +76,24 @@ func (o *office) alerts(w http.ResponseWriter, r *http.Request, p access.Princip
 		return err
 	}
 	shows := state.Filter("show")
-	page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Waiting: shows != "all", After: state.After(), Limit: 50})
+	page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Waiting: shows != "all", After: state.After(), Before: state.Before(), Limit: 50})
 	if err != nil {
 		return err
 	}
 	if r.URL.Query().Get("format") == "csv" {
 		return o.alertsCSV(w, r, p, shows)
 	}
-	v := listView{Waiting: page.Waiting, Shows: shows, Table: web.Table{ID: "alerts", State: state, Caption: web.Text(ctx, "privacy.alerts.caption"), NextCursor: page.Next, CSVURL: state.With("format", "csv"),
+	v := listView{Waiting: page.Waiting, Shows: shows, Table: web.Table{ID: "alerts", State: state, Caption: web.Text(ctx, "privacy.alerts.caption"), NextCursor: page.Next, PreviousCursor: page.Previous, CSVURL: state.With("format", "csv"),
 		Count: web.Count(ctx, "privacy.alerts.waiting", page.Waiting), Empty: web.Empty{Text: web.Text(ctx, "privacy.alerts.empty"), Help: web.Text(ctx, "privacy.alerts.empty-help")}}}
 	if v.Shows == "" {
 		v.Shows = "waiting"
 	}
-	for i, name := range alertHeader(ctx) {
-		v.Table.Columns = append(v.Table.Columns, web.Column{Text: name, Whole: i == 0 || i == 1 || i == 5})
+	for i, k := range []string{"when", "who", "person", "reason", "review"} {
+		v.Table.Columns = append(v.Table.Columns, web.Column{Text: web.Text(ctx, "privacy.column."+k), Whole: i == 0 || i == 2, Share: []int{3, 4, 3, 7, 3}[i]})
 	}
 	for _, a := range page.Alerts {
-		cells := []web.TableCell{web.LinkCell(format.DateTime(a.At), "/alerts/"+a.ID), web.Cell(o.age(ctx, a.At)), web.Cell(kindText(ctx, a)), web.Cell(a.ActorName + ", " + strings.ToLower(web.RoleName(ctx, string(a.Role)))),
-			web.Cell(o.k.Organisation(ctx, a.Organisation)), web.Cell(subject(a.Chart)), web.Cell(a.Reason), web.ShowCell(reviewTag(a))}
+		cells := []web.TableCell{web.ShowCell(whenLink("/alerts/"+a.ID, format.DateTime(a.At), o.age(ctx, a.At))), web.ShowCell(web.Lines(a.ActorName, web.RoleName(ctx, string(a.Role))+", "+o.k.Organisation(ctx, a.Organisation))),
+			web.Cell(subject(a.Chart)), web.ShowCell(web.Lines(a.Reason, kindText(ctx, a))), web.ShowCell(reviewTag(a))}
 		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: cells})
 	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), alertsPage(v))
@@ -126,14 +132,7 @@ func (o *office) alertsCSV(w http.ResponseWriter, r *http.Request, p access.Prin
 
 // age is how long ago something happened, in the unit that matters.
 func (o *office) age(ctx context.Context, at time.Time) string {
-	switch d := o.k.Clock.Now().Sub(at); {
-	case d < time.Hour:
-		return web.Count(ctx, "privacy.age.minutes", max(0, int(d/time.Minute)))
-	case d < 48*time.Hour:
-		return web.Count(ctx, "privacy.age.hours", int(d/time.Hour))
-	default:
-		return web.Count(ctx, "privacy.age.days", int(d/(24*time.Hour)))
-	}
+	return web.Ago(ctx, o.k.Clock.Now(), at)
 }
 
 func kindText(ctx context.Context, a access.Alert) string {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/csv"
 	"iter"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/a-h/templ"
@@ -44,6 +46,9 @@ type Column struct {
 	Sort    string
 	Numeric bool // stands to the right
 	Whole   bool // dates and numbers that must not be broken over two lines
+	// Share is how much of the width the column gets beside the others, 1 to 6; tables one above the other line up when their columns
+	// have the same shares. 0 in all columns lets the browser decide.
+	Share int
 }
 
 // TableRow is one line. SimilarName marks a person whose name could be taken for another's in the same list.
@@ -56,6 +61,7 @@ type TableRow struct {
 type TableCell struct {
 	text, url string
 	component templ.Component
+	none      bool
 }
 
 // Cell is text; an empty text is shown as not recorded.
@@ -63,6 +69,14 @@ func Cell(text string) TableCell { return TableCell{text: text} }
 
 // LinkCell is text that leads somewhere.
 func LinkCell(text, url string) TableCell { return TableCell{text: text, url: url} }
+
+// NoteCell is text that need not be there; where it is not, the place stays empty.
+func NoteCell(text string) TableCell {
+	if text == "" {
+		return TableCell{none: true}
+	}
+	return Cell(text)
+}
 
 // ShowCell is any component, such as a Tag.
 func ShowCell(c templ.Component) TableCell { return TableCell{component: c} }
@@ -72,6 +86,18 @@ type Empty struct {
 	Text string // what would be here
 	Help string // how to make it appear
 	Link Link
+}
+
+// Ago is how long it is from at to now, in the unit that matters.
+func Ago(ctx context.Context, now, at time.Time) string {
+	switch d := now.Sub(at); {
+	case d < time.Hour:
+		return Count(ctx, "web.ago.minutes", max(0, int(d/time.Minute)))
+	case d < 48*time.Hour:
+		return Count(ctx, "web.ago.hours", int(d/time.Hour))
+	default:
+		return Count(ctx, "web.ago.days", int(d/(24*time.Hour)))
+	}
 }
 
 // The names under which a list's state stands in the URL.
@@ -280,6 +306,23 @@ func (t Table) sortable() bool {
 		}
 	}
 	return false
+}
+
+// shared reports whether the columns share the width as they say.
+func (t Table) shared() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Share > 0 })
+}
+
+// share is the class that gives a column its part of the width, in twentieths.
+func (t Table) share(c Column) string {
+	if !t.shared() {
+		return ""
+	}
+	all := 0
+	for _, o := range t.Columns {
+		all += max(1, o.Share)
+	}
+	return "os-share-" + itoa(max(1, min(20, (max(1, c.Share)*20+all/2)/all)))
 }
 
 func (t Table) column(i int) Column {

@@ -70,7 +70,7 @@ func Action(ctx context.Context, action string) string {
 func (l Line) Touched(ctx context.Context) string {
 	var parts []string
 	for _, d := range l.What {
-		if l.Action == "break-glass" || l.Action == "claim-relationship" {
+		if l.Action == "break-glass" || l.Action == "claim-relationship" || l.Action == "skip" {
 			parts = append(parts, web.Text(ctx, "account.reason", d))
 			continue
 		}
@@ -311,7 +311,7 @@ func (v View) CSV(w http.ResponseWriter, r *http.Request, name string, q audit.Q
 // Actions are what can be chosen in a filter.
 func Actions(ctx context.Context) []web.Option {
 	options := []web.Option{{Text: web.Text(ctx, "account.filter.any")}}
-	for _, a := range []string{"read", "search", "history", "create", "update", "delete", "export", "break-glass", "claim-relationship", "sign-in", "sign-out"} {
+	for _, a := range []string{"read", "search", "history", "create", "update", "delete", "export", "break-glass", "claim-relationship", "retry", "skip", "sign-in", "sign-out"} {
 		options = append(options, web.Option{Value: a, Text: Action(ctx, a)})
 	}
 	return options
