@@ -50,7 +50,7 @@ type Query struct {
 	Chart        string
 	Charts       []Chart // any of these; instead of Chart
 	Actor        string
-	Not          string // an actor whose entries are left out
+	Not          []string // actors whose entries are left out
 	Organisation ident.ODSCode
 	Action       string
 	Actions      []string // any of these

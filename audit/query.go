@@ -195,8 +195,8 @@ func (l *Log) where(q Query) (*where, error) {
 	if q.Actor != "" {
 		w.and(`EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.actor = ?)`, q.Actor)
 	}
-	if q.Not != "" {
-		w.and(`NOT EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.actor = ?)`, q.Not)
+	for _, actor := range q.Not {
+		w.and(`NOT EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.actor = ?)`, actor)
 	}
 	if !q.Organisation.IsZero() {
 		w.and(`EXISTS (SELECT 1 FROM audit_actor x WHERE x.lane = e.lane AND x.id = e.actor AND x.organisation = ?)`, q.Organisation.String())

@@ -19,11 +19,16 @@ func everyPage(t *testing.T, w *world) [][2]string {
 	trend := gp.link(chart + "/results/[^\"]+")
 	w.signedIn(t, "gp").get("/o/X26/break-glass").send("/o/X26/break-glass", "number", w.number(t, "restricted"), "reason", "Brought in unconscious after a fall")
 	alert := w.signedIn(t, "privacy").get("/alerts?show=all").link("/alerts/[^\"?]+")
+	patient := w.signedIn(t, "patient")
+	gp.get(w.chart(t, "patient", "Z99801"))
+	ask := patient.get("/me/seen").link("/me/object[^\"]+")
+	question := asked(t, w)
 	return [][2]string{
+		{"patient", "/"}, {"patient", ask}, {"privacy", "/questions?show=all"}, {"privacy", question}, {"admin", "/"}, {"admin", "/parked"}, {"stranger", "/"}, {"gp", "/account"}, {"", "/nowhere"},
 		{"", "/sign-in"}, {"gp", "/"}, {"gp", "/o/Z99801/find"}, {"gp", "/o/Z99801/find?family=smith"}, {"gp", "/o/Z99801/find?number=1234567890"}, {"gp", "/o/X26/find?number=9990000042"},
 		{"gp", chart}, {"gp", chart + "/timeline"}, {"gp", trend}, {"gp", chart + "/seen"}, {"gp", chart + "/record/Patient/" + person}, {"gp", condition}, {"gp", condition + "/wrong"},
 		{"gp", chart + "/correct"}, {"stranger", national}, {"stranger", national + "/claim"}, {"gp", "/o/X26/break-glass?number=9990000042"}, {"clerk", chart},
-		{"patient", "/me"}, {"patient", "/me/seen"}, {"patient", "/me/object"}, {"privacy", "/alerts?show=all"}, {"privacy", alert}, {"privacy", "/account"}, {"auditor", "/account/seal"}, {"gp", "/developer"},
+		{"patient", "/me"}, {"patient", "/me/seen"}, {"privacy", "/alerts?show=all"}, {"privacy", alert}, {"privacy", "/account"}, {"auditor", "/account/seal"}, {"gp", "/developer"},
 	}
 }
 

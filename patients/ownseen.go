@@ -17,6 +17,7 @@ type ownSeenView struct {
 	Page    web.Page
 	Done    bool
 	Filters account.Filters
+	Who     string // everybody, or "" for everybody else
 	At      string // the organisation whose record is meant; "" for all
 	Places  []web.Option
 	Table   web.Table
@@ -39,7 +40,10 @@ func (f *face) meSeen(w http.ResponseWriter, r *http.Request, p access.Principal
 	}
 	v := ownSeenView{Page: web.Page{Title: web.Text(ctx, "patients.me.seen-title"), Back: link(web.Text(ctx, "patients.nav.me"), "/me")}, Filters: filters, At: state.Filter("at"),
 		Done: r.URL.Query().Get("done") == "asked", Places: []web.Option{{Text: web.Text(ctx, "patients.me.everywhere")}}}
-	q := audit.Query{From: filters.Query.From, Not: "service/seed", After: state.After(), Before: state.Before(), Limit: ownSeenPage}
+	q := audit.Query{From: filters.Query.From, Not: []string{"service/seed", p.ID}, After: state.After(), Before: state.Before(), Limit: ownSeenPage}
+	if v.Who = state.Filter("who"); v.Who == "everybody" {
+		q.Not = q.Not[:1]
+	}
 	var shown []access.Grant
 	for _, o := range own {
 		g, err := f.grantOwn(ctx, o.as, o.tenant.Code, access.Search, access.TypeAccount)

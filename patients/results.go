@@ -108,7 +108,7 @@ func (f *face) trend(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		if len(e.Measured) > 0 {
 			rng = e.Measured[0].Range
 		}
-		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.When.String(), e.URL()), web.Cell(e.Detail), web.NoteCell(rng), web.ShowCell(flagTag(e)), web.Cell(e.By)}})
+		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(e.When.String(), e.URL()), web.Cell(e.Detail), web.NoteCell(rng), flagCell(e), web.Cell(e.By)}})
 	}
 	v.Chart = plot(ctx, v.Name, list)
 	return web.Render(w, r, http.StatusOK, trendPage(v))
@@ -211,6 +211,14 @@ func sortEntries(list []entry, state web.TableState) {
 	})
 }
 
+// flagCell is a result's flag; one that was given none has an empty place.
+func flagCell(e entry) web.TableCell {
+	if e.Flag == "" && !e.Wrong {
+		return web.NoteCell("")
+	}
+	return web.ShowCell(flagTag(e))
+}
+
 // testTable lists tests with their newest results.
 func testTable(ctx context.Context, tests []testView) web.Table {
 	t := web.Table{ID: "tests", RowHeader: true, Caption: web.Text(ctx, "patients.trend.newest")}
@@ -218,7 +226,7 @@ func testTable(ctx context.Context, tests []testView) web.Table {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "patients.column."+k), Whole: i == 2 || i == 4, Share: []int{6, 3, 3, 2, 3, 3}[i]})
 	}
 	for _, v := range tests {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(v.Name, v.Entry.URL()), web.Cell(v.Value), web.NoteCell(v.Range), web.ShowCell(flagTag(v.Entry)), web.Cell(v.When), web.ShowCell(trendWord(v))}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(v.Name, v.Entry.URL()), web.Cell(v.Value), web.NoteCell(v.Range), flagCell(v.Entry), web.Cell(v.When), web.ShowCell(trendWord(v))}})
 	}
 	return t
 }

@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/ident"
 )
 
 func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
@@ -159,9 +162,82 @@ func TestAPatientSeesTheirRecordAndWhoLooked(t *testing.T) {
 	w.signedIn(t, "gp").get(w.chart(t, "patient", "Z99801"))
 	patient := w.signedIn(t, "patient")
 	patient.get("/me").sees(200, "LLEWELYN, Ffion Haf (Ms)", "At Larch Street Surgery", "Asthma", "It is your own record")
-	patient.get("/me/seen").sees(200, "Dr Amara Whitfield, Larch Street Surgery", "the patient is registered with their practice", "You")
+	patient.get("/me/seen").sees(200, "Dr Amara Whitfield Larch Street Surgery", "the patient is registered with their practice").seesNot("asking who looked at their own record")
+	patient.get("/me/seen?who=everybody").sees(200, "You", "asking who looked at their own record")
+	patient.get("/me/seen?at=RZZ02").sees(404)
 	patient.get("/find").sees(403)
 	patient.get(w.chart(t, "correct", "X26")).sees(404)
+}
+
+// asked is the page on which a privacy officer answers what the patient asked about the newest look that was not asked about yet.
+func asked(t testing.TB, w *world) string {
+	w.signedIn(t, "gp").get(w.chart(t, "patient", "Z99801"))
+	patient := w.signedIn(t, "patient").get("/me/seen")
+	ask := patient.link("/me/object[^\"]+")
+	patient.get(ask).sees(200, "Dr Amara Whitfield", "You have a right to know why").send("/me/object", "reason", "Why?").sees(422, "Write your question, in 10 to 500 characters")
+	patient.get(ask).send("/me/object", "reason", "I was not at the surgery that day").sees(200, "Your question is sent", "I was not at the surgery that day", "Waiting")
+	return w.signedIn(t, "privacy").get("/questions").sees(200, "I was not at the surgery that day").link("/questions/[^\"?]+")
+}
+
+func TestAPatientAsksAboutALookAndReadsTheAnswer(t *testing.T) {
+	w := given(t)
+	question := asked(t, w)
+	officer := w.signedIn(t, "privacy").get("/questions")
+	officer.sees(200, "Nobody yet", "Dr Amara Whitfield", "0 minutes")
+	officer.get(question).sees(200, "What the account says around it", "Look into it myself").send(question, "do", "take").sees(200, "You are looking into this question", "Mrs Petra Lindqvist")
+	officer.get(question).send(question, "outcome", "", "note", "No").sees(422, "Choose whether it was right to look", "Write an answer")
+	officer.send(question, "outcome", "in-order", "note", "She read a letter that came for you").sees(200, "Your answer is sent", "It was right to look")
+	officer.get("/questions?show=all&format=csv")
+	if !strings.Contains(officer.body, "She read a letter that came for you") {
+		t.Errorf("the export lacks the answer:\n%s", officer.body)
+	}
+	w.signedIn(t, "patient").get("/me/seen").sees(200, "What you asked", "Answered", "It was right to look.", "She read a letter that came for you Mrs Petra Lindqvist")
+	w.signedIn(t, "gp").get("/questions").sees(403)
+	w.signedIn(t, "gp").get("/me/seen").sees(403)
+}
+
+func TestNobodyAsksAboutAnothersRecord(t *testing.T) {
+	w := given(t)
+	w.signedIn(t, "gp").get(w.chart(t, "correct", "Z99801"))
+	page, err := w.n.Kernel().Audit.Search(t.Context(), audit.Query{Tenant: ident.MustODSCode("Z99801"), Chart: w.chart(t, "correct", "Z99801")[len("/o/Z99801/patients/"):], Actor: "gp"})
+	if err != nil || len(page.Entries) == 0 {
+		t.Fatal(err)
+	}
+	w.signedIn(t, "patient").get("/me/object?entry=" + page.Entries[0].ID()).sees(404)
+}
+
+func TestWhoWatchesPagesBothWaysAndByPeriod(t *testing.T) {
+	w := given(t)
+	auditor := w.signedIn(t, "auditor").get("/account?tenant=X26&action=create")
+	auditor.sees(200, "entries", "Next").seesNot("Previous")
+	first := auditor.body
+	next := auditor.link("/account[^\"]+after=[^\"]+")
+	auditor.get(next).sees(200, "Previous").get(auditor.link("/account[^\"]+before=[^\"]+"))
+	if rows := regexp.MustCompile(`(?s)<tbody.*</tbody>`); rows.FindString(auditor.body) != rows.FindString(first) {
+		t.Error("the first page is another when one comes back to it")
+	}
+	auditor.get("/account?tenant=X26&action=create&period=today").sees(200, "entries")
+	auditor.get("/account?tenant=X26&action=create&from-day=1&from-month=1&from-year=2020&to-day=2&to-month=1&to-year=2020").sees(200, "No entry matches")
+}
+
+func TestWhatIsSealedIsCountedAndNotShown(t *testing.T) {
+	w := given(t)
+	chart := w.chart(t, "particle", "Z99801")
+	gp := w.signedIn(t, "gp").get(chart).sees(200, "back pain").seesNot("sealed")
+	path := gp.link(chart + "/record/Condition/[^\"]+")
+	w.seal(t, "Z99801", "Condition", path[strings.LastIndex(path, "/")+1:])
+	gp.get(chart).sees(200, "1 entry is sealed", "Break the glass")
+	gp.get(path).sees(404)
+	glass := gp.get(chart).link("/o/Z99801/break-glass[^\"]+")
+	gp.get(glass).send("/o/Z99801/break-glass", "reason", "Cannot feel his legs since today").sees(200, "The record is open")
+	gp.get(chart).sees(200).seesNot("is sealed")
+	gp.get(path).sees(200)
+	w.signedIn(t, "clerk").get(chart).sees(200).seesNot("is sealed")
+}
+
+func TestOrganisationsHaveNames(t *testing.T) {
+	w := given(t)
+	w.signedIn(t, "stranger").get("/").sees(200, "Far Meadow Practice").seesNot("Z99890")
 }
 
 func TestListsAreExported(t *testing.T) {

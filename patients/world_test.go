@@ -17,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/record"
@@ -119,6 +122,39 @@ func (w *world) chart(t testing.TB, key, tenant string) string {
 	}
 	t.Fatalf("no tenant %s", tenant)
 	return ""
+}
+
+// seal marks an entry as sealed by the person's choice.
+func (w *world) seal(t testing.TB, tenant, typ, id string) {
+	t.Helper()
+	ctx, k := context.Background(), w.n.Kernel()
+	ref := record.Ref{Tenant: ident.MustODSCode(tenant), Type: typ, ID: id}
+	place, err := k.Records.Locate(ctx, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := k.Gate.Decide(ctx, access.Service("test", ref.Tenant), access.Read, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := k.Records.Read(ctx, g, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := fhir.Parse([]byte(strings.Replace(string(v.Resource.JSON()), "{", `{"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},`, 1)))
+	if v.Resource.Get("meta").Exists() {
+		t.Fatal("the entry has a meta of its own")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := w.n.Loader("test", ref.Tenant, nil)
+	if err := l.Add(ctx, sealed); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) number(t testing.TB, key string) string {
