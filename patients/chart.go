@@ -231,7 +231,7 @@ func (f *face) countSealed(ctx context.Context, scope access.Scope, c *chart, sh
 		return err
 	}
 	place.Type, place.Label = access.TypeSealed, 0
-	allowed, err := f.k.Gate.Allows(ctx, c.viewer, access.Read, place)
+	allowed, err := f.k.Gate.Would(ctx, c.viewer, access.Read, place)
 	if err != nil || !allowed {
 		return err
 	}

@@ -47,6 +47,9 @@ type Config struct {
 	// OTLP is the URL of an OpenTelemetry collector; empty means no traces.
 	OTLP string `koanf:"otlp"`
 
+	// Limits bound what requests may take; what is zero has its default.
+	Limits Limits `koanf:"-"`
+
 	// Open lets API calls without a token act as a demonstration clinician. Loopback only.
 	Open bool `koanf:"-"`
 	// Demo turns on one-click sign-in and the banner that says people are made up.
@@ -55,7 +58,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"addr", "base-url", "data", "database", "definitions", "metrics-addr", "name", "national", "otlp", "policies",
+	return []string{"addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies",
 		"tenants", "tls-addr", "tls-cert", "tls-key"}
 }
 
@@ -95,13 +98,18 @@ func ReadConfig(path string) (Config, error) {
 	if err := unknownTenantKeys(path, k.Get("tenants")); err != nil {
 		return c, err
 	}
+	limits, err := readLimits(path, k.Get("limits"))
+	if err != nil {
+		return c, err
+	}
+	c.Limits = limits
 	if k.Exists("tenants") {
 		c.Tenants = nil
 	}
 	if err := k.Unmarshal("", &c); err != nil {
 		return c, fault.Wrap(err, fault.Invalid, "%s: %v", path, err)
 	}
-	_, err := c.tenants()
+	_, err = c.tenants()
 	return c, err
 }
 

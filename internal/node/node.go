@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants,
-		limits: o.Limits.withDefaults(), vfs: o.VFS, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}
