@@ -118,14 +118,14 @@ func findCharts(tx *store.Tx, keys []chartKey) (map[chartKey]int64, error) {
 	return found, nil
 }
 
-// selectCharts[n] finds n charts at once, and insertCharts[n] writes them.
+// selectCharts[n] finds n charts at once, each by a step into the index (which SQLite does for a join, and not for a list of rows
+// after IN), and insertCharts[n] writes them.
 var selectCharts, insertCharts = func() (find, insert [entriesAtOnce + 1]string) {
 	for n := 1; n <= entriesAtOnce; n *= 2 {
-		find[n] = `SELECT lane, tenant, chart, id FROM audit_chart WHERE (lane, tenant, chart) IN (VALUES (CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT))` +
-			strings.Repeat(", (?, ?, ?)", n-1) + `)`
+		find[n] = `SELECT c.lane, c.tenant, c.chart, c.id FROM (VALUES (CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT))` +
+			strings.Repeat(", (?, ?, ?)", n-1) + `) AS k CROSS JOIN audit_chart c WHERE c.lane = k.column1 AND c.tenant = k.column2 AND c.chart = k.column3`
 		insert[n] = `INSERT INTO audit_chart (lane, id, tenant, chart) VALUES ` + tuples(n, 4)
 	}
-	find[1] = `SELECT lane, tenant, chart, id FROM audit_chart WHERE lane = ? AND tenant = ? AND chart = ?`
 	return find, insert
 }()
 
