@@ -237,9 +237,8 @@ func (r *Records) occupied(tx *store.Tx, d *Draft) error {
 	if d.ref.Type != "Patient" {
 		return nil
 	}
-	var one int64
-	err := tx.QueryRow(`SELECT 1 FROM record_resource WHERE lane = ? AND chart = ? AND tenant = ? LIMIT 1`,
-		int64(r.idLane(d.ref)), d.ref.ID, d.ref.Tenant.String()).Scan(&one)
+	lane, one := int64(r.idLane(d.ref)), int64(0)
+	err := tx.QueryRow(`SELECT 1 FROM record_resource WHERE `+inChart+` LIMIT 1`, lane, lane, d.ref.ID, d.ref.Tenant.String()).Scan(&one)
 	d.occupied = err == nil
 	if fault.Is(err, fault.NotFound) {
 		return nil

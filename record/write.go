@@ -421,8 +421,8 @@ func relabel(tx *store.Tx, patient *row) error {
 	if patient.label&access.Restricted == 0 {
 		set = `label & ~1`
 	}
-	return tx.Queue(`UPDATE record_resource SET label = `+set+` WHERE lane = ? AND chart = ? AND tenant = ? AND rid <> ?`,
-		patient.lane, patient.chart, patient.tenant, patient.rid)
+	return tx.Queue(`UPDATE record_resource SET label = `+set+` WHERE `+inChart+` AND rid <> ?`,
+		patient.lane, patient.lane, patient.chart, patient.tenant, patient.rid)
 }
 
 // count keeps how many resources of the kind there are in the lane.
