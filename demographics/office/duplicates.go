@@ -147,14 +147,7 @@ func percent(p float64) string {
 
 // age is how long ago something was found, in the unit that matters.
 func (o *office) age(ctx context.Context, at time.Time) string {
-	switch d := o.k.Clock.Now().Sub(at); {
-	case d < time.Hour:
-		return web.Count(ctx, "privacy.age.minutes", max(0, int(d/time.Minute)))
-	case d < 48*time.Hour:
-		return web.Count(ctx, "privacy.age.hours", int(d/time.Hour))
-	default:
-		return web.Count(ctx, "privacy.age.days", int(d/(24*time.Hour)))
-	}
+	return web.Ago(ctx, o.k.Clock.Now(), at)
 }
 
 func (o *office) lastText(ctx context.Context) (string, error) {
