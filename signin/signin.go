@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -63,6 +64,9 @@ func (d *Door) Services() []catalogue.Service {
 		pages = append(pages, d.mockRoutes()...)
 	}
 	return []catalogue.Service{{Name: "signin", Summary: "Sign in and out, with a passkey; choose a role; my devices and sessions.", Schema: credential.Schema(), Pages: pages,
+		Jobs: []catalogue.Job{{Name: "leavers", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
+			return d.k.Gate.EndLeavers(ctx, access.Service("signin", d.k.National))
+		}}},
 		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage}}}, d.tokens.Service()}
 }
 

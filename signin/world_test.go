@@ -37,7 +37,7 @@ const (
 
 // house is a running node with its people.
 type house struct {
-	t     *testing.T
+	t     testing.TB
 	node  *node.Node
 	clock *clock.Fake
 	url   string
@@ -49,7 +49,7 @@ type houseOption func(*node.Config)
 func live(c *node.Config) { c.Demo = false }
 
 // open starts a node on loopback; its clock is the test's when it is given one.
-func open(t *testing.T, at *clock.Fake, options ...houseOption) *house {
+func open(t testing.TB, at *clock.Fake, options ...houseOption) *house {
 	t.Helper()
 	cfg := node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "A99901", Name: "Riverside Surgery", Kind: "practice"}}}
@@ -163,7 +163,7 @@ type reply struct {
 	body   string
 }
 
-func (r reply) json(t *testing.T) map[string]any {
+func (r reply) json(t testing.TB) map[string]any {
 	t.Helper()
 	m := map[string]any{}
 	if err := json.Unmarshal([]byte(r.body), &m); err != nil {
@@ -226,7 +226,7 @@ func (h *house) signIn(c *http.Client, user string) {
 }
 
 // location is where a redirect leads, and its query.
-func (r reply) location(t *testing.T) (string, url.Values) {
+func (r reply) location(t testing.TB) (string, url.Values) {
 	t.Helper()
 	u, err := url.Parse(r.header.Get("Location"))
 	if err != nil || r.header.Get("Location") == "" {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/fault"
@@ -25,8 +24,21 @@ const (
 	backupKept     = "kept"
 )
 
-// kept are the small files: which country a demonstration is, and the key of the node's tokens.
-func kept() []string { return []string{countryFile, "issuer.pem"} }
+// kept are the small files of a data folder: which country a demonstration is, and the keys of the node's tokens.
+func kept(data string) []string {
+	names := []string{countryFile}
+	keys, _ := filepath.Glob(filepath.Join(data, "issuer*.pem")) // the pattern is a good one
+	for _, k := range keys {
+		names = append(names, filepath.Base(k))
+	}
+	return names
+}
+
+// mayKeep reports whether a small file of that name belongs in a backup.
+func mayKeep(name string) bool {
+	key, _ := filepath.Match("issuer*.pem", name) // the pattern is a good one
+	return name == countryFile || key
+}
 
 // where says which node's data a command is about.
 type where struct {
@@ -110,7 +122,7 @@ func writeTar(path string, database *os.File, data string) (err error) {
 	if err := addFolder(t, filepath.Join(data, backupAccount)); err != nil {
 		return err
 	}
-	for _, name := range kept() {
+	for _, name := range kept(data) {
 		if err := addNamed(t, backupKept+"/"+name, filepath.Join(data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -244,7 +256,7 @@ func placeOf(name, data string) (string, error) {
 	if rel, ok := strings.CutPrefix(name, backupAccount+"/"); ok && filepath.IsLocal(rel) {
 		return filepath.Join(data, backupAccount, filepath.FromSlash(rel)), nil
 	}
-	if rel, ok := strings.CutPrefix(name, backupKept+"/"); ok && slices.Contains(kept(), rel) {
+	if rel, ok := strings.CutPrefix(name, backupKept+"/"); ok && mayKeep(rel) {
 		return filepath.Join(data, rel), nil
 	}
 	return "", fault.New(fault.Unprocessable, "the backup holds %q, which no backup does", name)
