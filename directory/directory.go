@@ -60,6 +60,8 @@ func (d *Directory) Service() catalogue.Service {
 		Schema:    Schema(),
 		Keeps:     append(d.keepers(), d.moreKeepers()...),
 		Published: []catalogue.Published{d.odt(), d.sds()},
+		Pages:     d.pages(),
+		Links:     d.links(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/BurntSushi/toml"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 )
@@ -138,7 +139,9 @@ func (k *Country) places(tenant ident.ODSCode) []Item {
 		if tenant != National && o.Code != tenant {
 			continue
 		}
-		add("Organization", o.Code.String(), o.write)
+		if tenant != National {
+			add("Organization", o.Code.String(), o.write)
+		}
 		for _, place := range o.places {
 			add("Location", o.placeID(tenant, place.ID), func(w *writer) {
 				w.text("status", "active")
@@ -154,6 +157,12 @@ func (k *Country) places(tenant ident.ODSCode) []Item {
 		}
 		add("Practitioner", s.ID, s.writePractitioner)
 		add("PractitionerRole", s.ID+"-1", func(w *writer) { s.writeRole(w, k.staff.Job[s.Job]) })
+	}
+	if tenant == National {
+		for _, item := range k.registered {
+			item.Resource = slices.Clone(item.Resource)
+			items = append(items, item)
+		}
 	}
 	return items
 }
@@ -223,5 +232,21 @@ func (s staffMember) writeRole(w *writer, code string) {
 	w.raw("active", "true")
 	w.reference("practitioner", "Practitioner", s.ID, s.Prefix+" "+s.Given+" "+s.Family)
 	w.reference("organization", "Organization", s.At, "")
-	w.concepts("code", ident.SystemSNOMED, code, s.Job)
+	national, isNational := jobRoles[s.Job]
+	w.array("code", func() {
+		w.item(func() {
+			w.array("coding", func() {
+				if isNational {
+					w.coding(directory.SystemJobRole, "", national, directory.JobRoleName(national))
+				}
+				w.coding(ident.SystemSNOMED, "", code, s.Job)
+			})
+		})
+	})
+}
+
+// jobRoles are the national role-based access codes of the country's jobs.
+var jobRoles = map[string]string{
+	"general practitioner": "S0010:G0020:R0260", "consultant": "S8000:G8000:R8000", "surgeon": "S8000:G8000:R8000", "practice nurse": "S8000:G8000:R8001",
+	"pharmacist": "S8000:G8000:R8003", "clerical worker": "S8001:G8002:R8008",
 }

@@ -45,16 +45,17 @@ type Config struct {
 
 // Country is a made-up country. It is immutable and safe for concurrent use.
 type Country struct {
-	config   Config
-	today    Day
-	stride   int // distance between the NHS numbers of neighbours after the first block
-	words    *vocabulary
-	cast     []castMember
-	staff    staffList
-	clinic   *clinic
-	publics  []publishedPerson
-	practice uint64 // a person is on the practice's list when the low 16 bits of their draw are below this
-	hospital uint64 // likewise for a chart at a hospital
+	config     Config
+	today      Day
+	stride     int // distance between the NHS numbers of neighbours after the first block
+	words      *vocabulary
+	cast       []castMember
+	staff      staffList
+	clinic     *clinic
+	publics    []publishedPerson
+	practice   uint64 // a person is on the practice's list when the low 16 bits of their draw are below this
+	hospital   uint64 // likewise for a chart at a hospital
+	registered []Item // what the national directory holds beside people
 }
 
 // Item is one resource, ready to be stored under the tenant.
@@ -104,6 +105,9 @@ func New(c Config) (*Country, error) {
 		return nil, err
 	}
 	if k.clinic, err = loadClinic(); err != nil {
+		return nil, err
+	}
+	if k.registered, err = k.register(); err != nil {
 		return nil, err
 	}
 	return k, nil

@@ -17,8 +17,9 @@ import (
 
 // directoryCommand keeps the directory of organisations.
 type directoryCommand struct {
-	Import directoryImport `cmd:"" help:"Import one of the ODS files (epraccur.csv and others of its shape) and show what changed."`
-	Key    directoryKey    `cmd:"" help:"Give an application a key for the published directory APIs, or end its keys."`
+	Import    directoryImport    `cmd:"" help:"Import one of the ODS files (epraccur.csv and others of its shape) and show what changed."`
+	Postcodes directoryPostcodes `cmd:"" help:"Load a postcode file (ONS Postcode Directory, or any with postcode, latitude and longitude) for finer distances."`
+	Key       directoryKey       `cmd:"" help:"Give an application a key for the published directory APIs, or end its keys."`
 }
 
 // directoryData says where the node is, for commands about its directory.
@@ -116,6 +117,27 @@ func (c *directoryImport) show(s *session, plan *directory.Plan) {
 			fmt.Fprintf(s.stdout, "%-8s and %d more; --all lists them\n", kind, n-10)
 		}
 	}
+}
+
+type directoryPostcodes struct {
+	directoryData
+	File string `arg:"" help:"A CSV file with a header line." type:"path"`
+}
+
+// Run keeps the middle of each outward code, in the place of what was loaded before.
+func (c *directoryPostcodes) Run(s *session) error {
+	f, err := os.Open(c.File)
+	if err != nil {
+		return fault.Wrap(err, fault.NotFound, "cannot read %s: %v", c.File, err)
+	}
+	defer f.Close()
+	return c.with(s, func(_ *node.Node, d *directory.Directory) error {
+		outwards, skipped, err := d.LoadPostcodes(s.ctx, f)
+		if err == nil {
+			fmt.Fprintf(s.stdout, "%d outward codes, %d lines without a place\n", outwards, skipped)
+		}
+		return err
+	})
 }
 
 type directoryKey struct {

@@ -3,12 +3,14 @@
 package simtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"html"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -175,6 +177,15 @@ func (r *Reader) Cookie() string {
 
 func (r *Reader) do(method, path string, body io.Reader) *Reader {
 	r.t.Helper()
+	kind := ""
+	if body != nil {
+		kind = "application/x-www-form-urlencoded"
+	}
+	return r.send(method, path, kind, body)
+}
+
+func (r *Reader) send(method, path, kind string, body io.Reader) *Reader {
+	r.t.Helper()
 	if !strings.HasPrefix(path, "http") {
 		path = r.w.URL + path
 	}
@@ -183,8 +194,8 @@ func (r *Reader) do(method, path string, body io.Reader) *Reader {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Accept", "text/html")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
@@ -215,6 +226,31 @@ var (
 	tagRE   = regexp.MustCompile(`(?s)<(script|style|head)\b.*?</(script|style|head)>|<[^>]+>`)
 	attrRE  = regexp.MustCompile(`([a-z-]+)="([^"]*)"`)
 )
+
+// PostFile posts form with a file under field, as a browser does.
+func (r *Reader) PostFile(path string, form url.Values, field, name string, content []byte) *Reader {
+	r.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for k, list := range form {
+		for _, v := range list {
+			if k == field {
+				continue
+			}
+			if err := w.WriteField(k, v); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+	part, err := w.CreateFormFile(field, name)
+	if err == nil {
+		_, err = part.Write(content)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.send(http.MethodPost, path, w.FormDataContentType(), &body)
+}
 
 // Form is what the page's first form would send as it stands, the sign-out apart.
 func (r *Reader) Form() url.Values {

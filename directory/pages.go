@@ -1,0 +1,268 @@
+package directory
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+)
+
+const (
+	findPath = "/directory"
+	findID   = "organisations"
+	findPage = 20
+	findCSV  = 20_000
+	mostRows = 50 // of each list on an organisation's page
+)
+
+// pages are the directory's own.
+func (d *Directory) pages() []catalogue.Route {
+	return []catalogue.Route{
+		catalogue.ForRole("GET "+findPath, d.findPage),
+		catalogue.ForRole("GET "+findPath+"/{code}", d.organisationPage),
+		catalogue.ForRole("GET "+findPath+"/services/{id}", d.servicePage),
+		catalogue.ForRole("GET "+findPath+"/import", d.askImport, access.Administrator),
+		catalogue.ForRole("POST "+findPath+"/import", d.previewImport, access.Administrator),
+		catalogue.ForRole("GET "+findPath+"/import/{id}", d.showImport, access.Administrator),
+		catalogue.ForRole("POST "+findPath+"/import/{id}", d.confirmImport, access.Administrator),
+	}
+}
+
+func (d *Directory) links() []catalogue.Link {
+	staff := []access.Role{access.Clinician, access.Clerk, access.Pharmacist, access.Administrator}
+	return []catalogue.Link{{Key: "directory.nav.find", Path: findPath, Roles: staff},
+		{Key: "directory.nav.import", Path: findPath + "/import", Roles: []access.Role{access.Administrator}}}
+}
+
+func orgURL(code string) string { return findPath + "/" + code }
+
+// findPage finds organisations as somebody types.
+func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	ctx := r.Context()
+	state, err := web.ReadTableState(r, "name")
+	if err != nil {
+		return err
+	}
+	q := Query{Text: state.Filter("q"), Role: state.Filter("role"), Postcode: state.Filter("postcode"), Closed: state.Filter("closed") == "yes", Limit: findPage}
+	if q.Offset, err = strconv.Atoi(state.After()); state.After() != "" && (err != nil || q.Offset < 0) {
+		return fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
+	}
+	if r.URL.Query().Get("format") == "csv" {
+		q.Limit, q.Offset = findCSV, 0
+	}
+	results, err := d.Search(ctx, q)
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("format") == "csv" {
+		return web.CSV(w, "organisations", columnNames(ctx, "code", "name", "role", "town", "postcode", "opened", "closed", "state"), func(yield func([]string, error) bool) {
+			for _, f := range results.Found {
+				if !yield([]string{f.Code.String(), f.Name, roleText(f.Role), f.Town, f.Postcode, dayText(f.Opened), dayText(f.Closed), web.Text(ctx, "directory.state."+string(f.State))}, nil) {
+					return
+				}
+			}
+		})
+	}
+	view := findView{Query: q, Roles: roleOptions(ctx), Table: web.Table{ID: findID, State: state, RowHeader: true, Caption: web.Text(ctx, "directory.find.caption"),
+		Count: web.Count(ctx, "directory.find.count", results.Total), CSVURL: state.With("format", "csv"),
+		Empty: web.Empty{Text: web.Text(ctx, "directory.find.none"), Help: web.Text(ctx, "directory.find.none-help")}}}
+	for _, name := range columnNames(ctx, "name", "code", "role", "town", "postcode", "state") {
+		view.Table.Columns = append(view.Table.Columns, web.Column{Text: name})
+	}
+	for _, f := range results.Found {
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(f.Name, orgURL(f.Code.String())), web.Cell(f.Code.String()), web.Cell(roleText(f.Role)),
+			web.Cell(f.Town), web.Cell(f.Postcode), web.ShowCell(stateTag(ctx, f.State))}})
+	}
+	if end := q.Offset + len(results.Found); end < results.Total {
+		view.Table.NextCursor = strconv.Itoa(end)
+	}
+	return web.RenderPart(w, r, findID, web.DataTable(view.Table), findPageView(view))
+}
+
+// findView is what the search page shows.
+type findView struct {
+	Query Query
+	Roles []web.Option
+	Table web.Table
+}
+
+func columnNames(ctx context.Context, keys ...string) []string {
+	var names []string
+	for _, k := range keys {
+		names = append(names, web.Text(ctx, "directory.column."+k))
+	}
+	return names
+}
+
+// roleOptions are the roles that most organisations hold, with any first.
+func roleOptions(ctx context.Context) []web.Option {
+	list := []web.Option{{Value: "", Text: web.Text(ctx, "directory.find.any-role")}}
+	for _, c := range []string{"RO76", "RO177", "RO182", "RO197", "RO198", "RO96", "RO80", "RO82", "RO87", "RO98", "RO110", "RO172", "RO181"} {
+		list = append(list, web.Option{Value: c, Text: roleText(c)})
+	}
+	return list
+}
+
+// roleText is a role in words, or its code where it has none.
+func roleText(c string) string {
+	if name := RoleName(c); name != "" {
+		return sentence(name)
+	}
+	return c
+}
+
+// sentence is a text in capitals as it is read: the first letter alone is a capital, and GP, NHS and their like stay.
+func sentence(s string) string {
+	words := strings.Fields(strings.ToLower(s))
+	for i, w := range words {
+		switch bare := strings.Trim(w, "(),-"); {
+		case slices.Contains([]string{"gp", "nhs", "pct", "dmu", "lsp", "la", "dha", "csa", "h/c", "sarc", "covid", "icb", "ppa"}, bare):
+			words[i] = strings.ToUpper(w)
+		case i == 0:
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// organisationView is what an organisation's page shows.
+type organisationView struct {
+	Organisation Organisation
+	Roles        web.Table
+	Relations    web.Table
+	Sites        web.Table
+	Services     web.Table
+	People       web.Table
+	Systems      web.Table
+	Successors   []web.Link
+	Predecessors []web.Link
+}
+
+// organisationPage is everything that the directory knows of one organisation.
+func (d *Directory) organisationPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	ctx := r.Context()
+	code, err := ident.ParseODSCode(r.PathValue("code"))
+	if err != nil {
+		return fault.Wrap(err, fault.NotFound, "There is no such organisation in the directory.")
+	}
+	if code.String() != r.PathValue("code") {
+		return web.SeeOther(w, r, orgURL(code.String()))
+	}
+	state, err := web.ReadTableState(r, "name")
+	if err != nil {
+		return err
+	}
+	reads, err := d.reads(ctx, "Organization", "HealthcareService", "Practitioner", "Endpoint", "Device")
+	if err != nil {
+		return err
+	}
+	b := pageBuilder{ctx: ctx, state: state, reads: reads, code: code.String()}
+	if err := d.k.DB.Read(ctx, b.read); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return fault.New(fault.NotFound, "There is no organisation %s in the directory.", code)
+		}
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, organisationPageView(b.view))
+}
+
+// servicePage is one healthcare service: what it is for, whom it takes, and how to reach it.
+func (d *Directory) servicePage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	ctx := r.Context()
+	reads, err := d.reads(ctx, "HealthcareService", "Location", "Organization")
+	if err != nil {
+		return err
+	}
+	var view serviceView
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		v, err := reads.version(tx, "HealthcareService", r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		view = serviceOf(v.Resource)
+		view.Provider = nameOf(tx, view.ProviderCode)
+		for l := range v.Resource.Get("location").Items() {
+			text := l.Get("display").String()
+			if id := strings.TrimPrefix(l.Get("reference").String(), "Location/"); text == "" && id != "" {
+				if at, err := reads.version(tx, "Location", id); err == nil {
+					text = at.Resource.Get("name").String()
+				}
+			}
+			if text != "" {
+				view.Places = append(view.Places, text)
+			}
+		}
+		return nil
+	})
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.NotFound, "There is no such service in the directory.")
+	}
+	if err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, servicePageView(view))
+}
+
+// nameOf is an organisation's name, or its code where the directory does not know it.
+func nameOf(tx *store.Tx, code string) string {
+	var name string
+	if tx.QueryRow(`SELECT name FROM directory_organisation WHERE code = ?`, code).Scan(&name) != nil {
+		return code
+	}
+	return name
+}
+
+// serviceView is what a service's page shows.
+type serviceView struct {
+	Name, Provider, ProviderCode, Phone, Comment, Criteria, Wait string
+	Specialties, Kinds, Places, Languages, Eligibility           []string
+	Active                                                       bool
+}
+
+// Extensions of our own for what a clinic type needs and R4's HealthcareService has no place for.
+const extensionWait = "https://openspine.example/fhir/StructureDefinition/indicative-wait"
+
+// serviceOf reads a HealthcareService.
+func serviceOf(res *fhir.Resource) serviceView {
+	v := serviceView{Name: res.Get("name").String(), ProviderCode: partyCode(res.Get("providedBy")), Active: isActive(res.Get("active")),
+		Phone: res.Get("telecom.0.value").String(), Comment: res.Get("comment").String(), Criteria: res.Get("extraDetails").String()}
+	texts := func(name string) (list []string) {
+		for c := range res.Get(name).Items() {
+			list = append(list, conceptText(c))
+		}
+		return list
+	}
+	v.Specialties, v.Kinds, v.Languages = texts("specialty"), texts("type"), texts("communication")
+	for e := range res.Get("eligibility").Items() {
+		text := conceptText(e.Get("code"))
+		if c := e.Get("comment").String(); c != "" {
+			text = strings.TrimPrefix(text+": "+c, ": ")
+		}
+		v.Eligibility = append(v.Eligibility, text)
+	}
+	for e := range res.Get("extension").Items() {
+		if e.Get("url").String() == extensionWait {
+			v.Wait = e.Get("valueDuration.value").String()
+		}
+	}
+	return v
+}
+
+// conceptText is a CodeableConcept in words.
+func conceptText(c fhir.Node) string {
+	for _, path := range []string{"text", "coding.0.display", "coding.0.code"} {
+		if s := c.Get(path).String(); s != "" {
+			return s
+		}
+	}
+	return ""
+}
