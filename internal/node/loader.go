@@ -28,6 +28,7 @@ type Loader struct {
 	// Refused is told of each resource that the rules or the record do not take, and the load goes on; nil ends it there.
 	Refused func(res *fhir.Resource, err error)
 	waiting []*fhir.Resource
+	loaded  int        // resources handed over since the planner was told
 	commit  chan error // the outcome of the batch that is being committed; nil when there is none
 }
 
@@ -43,11 +44,15 @@ func (w *Loader) Tenant() ident.ODSCode { return w.tenant }
 // Add takes one resource, and hands over a batch when it is full.
 func (w *Loader) Add(ctx context.Context, res *fhir.Resource) error {
 	w.waiting = append(w.waiting, res)
+	w.loaded++
 	if len(w.waiting) < LoadBatch {
 		return nil
 	}
 	return w.hand(ctx)
 }
+
+// muchLoaded is after how many resources the database's planner is told what the tables now hold.
+const muchLoaded = 5 * LoadBatch
 
 // Flush writes what is waiting and returns when all of it is durable.
 func (w *Loader) Flush(ctx context.Context) error {
@@ -59,7 +64,11 @@ func (w *Loader) Flush(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.settled()
+	if err := w.settled(); err != nil || w.loaded < muchLoaded {
+		return err
+	}
+	w.loaded = 0
+	return w.n.Kernel().DB.Analyze(ctx)
 }
 
 // settled waits for the batch that is being committed.
