@@ -49,22 +49,52 @@ const Base = "/personal-demographics/FHIR/R4"
 
 // register is the national register over one node's record.
 type register struct {
-	k catalogue.Kernel
+	k         catalogue.Kernel
+	numbers   *ledger // nil when no number can be given out here, for the reason noNumbers
+	noNumbers error
+}
+
+// Options say where the register keeps what lies outside the database.
+type Options struct {
+	// Data is the node's data folder, for the ledger of NHS numbers.
+	Data string
+	// Demo lets the node give out numbers of the range that is reserved for tests; no other range is known to it.
+	Demo bool
+	// Restored says that the database was restored from a backup: then a ledger must be there, or numbers might be given out again.
+	Restored bool
 }
 
 // Service is the national register over the kernel.
-func Service(k catalogue.Kernel) catalogue.Service {
+func Service(k catalogue.Kernel, o Options) catalogue.Service {
 	s := &register{k: k}
+	s.numbers, s.noNumbers = openNumbers(o)
 	return catalogue.Service{
 		Name: "demographics", Summary: "Who a person is: the national register and its published API.",
 		Published: []catalogue.Published{{Base: Base, Face: face{}, Routes: []catalogue.Route{
 			catalogue.OnBody("GET "+Base+"/Patient", s.published(s.search), access.Clinician, access.Clerk, access.Pharmacist, access.SystemClient),
+			catalogue.OnBody("POST "+Base+"/Patient", s.published(s.create), access.Clinician, access.Clerk, access.Pharmacist),
+			catalogue.OnBody("POST "+Base+"/Patient/$process-birth-details", s.published(s.birth), access.Clinician, access.Clerk, access.Pharmacist),
 			catalogue.OnBody("GET "+Base+"/Patient/{id}", s.published(s.read)),
 			catalogue.OnBody("PATCH "+Base+"/Patient/{id}", s.published(s.patch)),
 		}}},
 		Schema: schema(),
 		Keeps:  []record.Keeper{s.keeper()},
 	}
+}
+
+// openNumbers opens the ledger from which people get their numbers, or says why nobody gets one here.
+func openNumbers(o Options) (*ledger, error) {
+	if !o.Demo {
+		return nil, fault.New(fault.Unavailable, "No range of NHS numbers has been assigned to this node.")
+	}
+	l, begun, err := openLedger(o.Data, ident.TestRange)
+	if err != nil {
+		return nil, err
+	}
+	if o.Restored && !begun {
+		return nil, fault.New(fault.Unavailable, "The ledger of NHS numbers was not restored with the database: copy it from the old data folder, or say what was given out last (openspine numbers).")
+	}
+	return l, nil
 }
 
 // call is one request of the published API.

@@ -19,6 +19,8 @@ type query struct {
 	born, died                 days
 	postcode                   pattern
 	practice, email, telephone string
+	// dwelling is a postcode of which whoever is found must have one, if any is known of them; it does not count.
+	dwelling string
 }
 
 // days is a range of dates, both ends included.

@@ -12,6 +12,9 @@ import (
 
 // matching is whether a person answers the question, and how well.
 func (q *query) matching(f *features) (score float64, ok bool) {
+	if q.dwelling != "" && len(f.postcodes) > 0 && !slices.ContainsFunc(f.postcodes, func(p pastText) bool { return squeezed(p.text) == q.dwelling }) {
+		return 0, false
+	}
 	if !q.born.holds(f.born) || q.gender != 0 && q.gender != f.gender || !q.reached(f) {
 		return 0, false
 	}

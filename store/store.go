@@ -162,6 +162,18 @@ func (db *DB) Engine() string { return db.eng.name() }
 // to send again what the lost time held.
 func (db *DB) Incarnation() string { return db.incarnation }
 
+// Restored reports whether the database was ever restored from a backup.
+func (db *DB) Restored(ctx context.Context) (bool, error) {
+	restored := false
+	err := db.Read(ctx, func(tx *Tx) error {
+		var n int64
+		err := tx.QueryRow(`SELECT count(*) FROM store_meta WHERE name = 'restored from'`).Scan(&n)
+		restored = n > 0
+		return err
+	})
+	return restored, err
+}
+
 // Lanes is how many lanes the database has.
 func (db *DB) Lanes() int { return int(db.lanes) }
 

@@ -39,6 +39,7 @@ type commands struct {
 	Directory directoryCommand `cmd:"" help:"Keep the directory of organisations: import the ODS files."`
 	Backup    backupCommand    `cmd:"" help:"Copy a node's data to a file while it runs."`
 	Restore   restoreCommand   `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
+	Numbers   numbersCommand   `cmd:"" help:"After a restore without the ledger of NHS numbers: say which were given out, so that none is given out twice."`
 	Audit     auditCommand     `cmd:"" help:"Prove that the account of who saw and did what has not been touched."`
 	Bench     benchCommand     `cmd:"" help:"Measure a node, this one or any FHIR server by its URL."`
 	Version   versionCommand   `cmd:"" help:"Print which build this is."`

@@ -56,6 +56,7 @@ type Node struct {
 	names    names
 	vfs      string
 	more     func(catalogue.Kernel) []catalogue.Service
+	restored bool // the database was restored from a backup
 
 	low     atomic.Bool // the disk is nearly full
 	space   func() (int64, error)

@@ -38,7 +38,7 @@ func (n *Node) list() []catalogue.Service {
 		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
-		demographics.Service(n.kernel),
+		demographics.Service(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored}),
 		office.Service(n.kernel),
 		n.health(),
 	)
@@ -67,6 +67,9 @@ func (n *Node) assemble(ctx context.Context) error {
 	n.apiFace, n.pageFace = fhirapi.Face{}, pages{}
 	n.door = signin.New(n.kernel, n.cfg.Demo)
 	n.kernel.Services = func() []catalogue.Service { return n.services }
+	if n.restored, err = n.kernel.DB.Restored(ctx); err != nil {
+		return err
+	}
 	n.services = n.list()
 	if n.more != nil {
 		n.services = append(n.services, n.more(n.kernel)...)
