@@ -45,7 +45,7 @@ func TestPublishedExamples(t *testing.T) {
 	count := map[string][2]int{}
 	var operations []string
 	reads, searches := publishedWorld(t), searchWorld(t, dir)
-	all := slices.Concat(readExamples(t, dir), searchExamples(), createExamples(t))
+	all := slices.Concat(readExamples(t, dir), searchExamples(), createExamples(t), relatedExamples(t, dir))
 	var lines strings.Builder
 	for _, e := range all {
 		w := reads

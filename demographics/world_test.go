@@ -33,6 +33,7 @@ type world struct {
 	node *node.Node
 	url  string
 	cfg  node.Config
+	time *clock.Fake
 }
 
 func newWorld(t testing.TB, database string) *world {
@@ -41,7 +42,8 @@ func newWorld(t testing.TB, database string) *world {
 	url := "http://" + srv.Listener.Addr().String()
 	cfg := node.Config{Name: "test", Data: t.TempDir(), National: "X26", Database: database, BaseURL: url, Demo: true, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "RZ901", Name: "A hospital", Kind: "hospital"}}}
-	n, err := node.Open(context.Background(), cfg, node.Options{Clock: clock.NewFake(today)})
+	now := clock.NewFake(today)
+	n, err := node.Open(context.Background(), cfg, node.Options{Clock: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func newWorld(t testing.TB, database string) *world {
 			t.Errorf("closing: %v", err)
 		}
 	})
-	return &world{t: t, node: n, url: url + demographics.Base, cfg: cfg}
+	return &world{t: t, node: n, url: url + demographics.Base, cfg: cfg, time: now}
 }
 
 // each runs a test on every engine there is.
@@ -78,6 +80,7 @@ func (w *world) load(docs ...[]byte) {
 	if err := l.Flush(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	w.time.Advance(time.Millisecond) // what is written is older than who asks
 }
 
 // caller is somebody with a token.
@@ -145,6 +148,7 @@ func (c *caller) do(method, path, body string, headers ...string) *answer {
 		c.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer resp.Body.Close()
+	c.time.Advance(time.Millisecond)
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		c.t.Fatal(err)
