@@ -92,13 +92,14 @@ func (f features) rows(lane store.Lane, person string) (names []nameRow, keys []
 	return names, slices.Compact(keys)
 }
 
-// keep writes what the people of a transaction are found by, many rows at once.
+// keep writes what the people of a transaction are found by, and what happened to them, many rows at once.
 func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
-	var people [][]any
+	var people, events [][]any
 	var names []nameRow
 	var keys []keyRow
 	for _, k := range kept {
 		v := k.Version
+		events = append(events, happened(k)...)
 		var was features
 		if k.Before != nil || v.Ver > 1 {
 			var err error
@@ -134,7 +135,10 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 	for i, k := range keys {
 		keyArgs[i] = []any{int64(k.lane), k.hash, k.person}
 	}
-	return insert(tx, `INSERT INTO demographics_key (lane, hash, person) VALUES `, keyArgs)
+	if err := insert(tx, `INSERT INTO demographics_key (lane, hash, person) VALUES `, keyArgs); err != nil {
+		return err
+	}
+	return insert(tx, `INSERT INTO demographics_event (lane, seq, kind, person, ver, at) VALUES `, events)
 }
 
 // forget takes away the rows of a person who is written again, and gives back what they were found by. What stood there

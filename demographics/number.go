@@ -15,7 +15,7 @@ import (
 )
 
 // An NHS number is never issued twice, also after the database was restored from an old backup: numbers are reserved in a ledger that
-// lies beside the database and in no backup, forced to the disk before the first of them is used (docs/decisions/0010).
+// lies beside the database and in no backup, forced to the disk before the first of them is used (docs/decisions/0008).
 
 // ledgerFile is the ledger's name in the node's data folder.
 const ledgerFile = "nhs-numbers.ledger"

@@ -1,0 +1,86 @@
+package demographics
+
+import (
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
+)
+
+// The kinds of event, as the national notification service names them (multicast notification service, signal schemas). A birth is a
+// record change too: the service names no kind for it.
+const (
+	RecordChange      = "pds-record-change-2"
+	ChangeOfGP        = "pds-change-of-gp-2"
+	DeathNotification = "pds-death-notification-2"
+)
+
+// Event is one thing that happened to a person. It names them and says nothing else of them: whoever is told may ask.
+type Event struct {
+	Lane    store.Lane
+	Seq     int64 // with Lane and Kind, which event; ascending in a lane
+	Kind    string
+	Person  string // NHS number
+	Version int64  // of the record, after it
+	At      time.Time
+}
+
+// Events are those of a lane after a place in it, oldest first, at most limit: what is sent to subscribers from.
+func Events(tx *store.Tx, lane store.Lane, after int64, limit int) ([]Event, error) {
+	rows, err := tx.Query(`SELECT seq, kind, person, ver, at FROM demographics_event WHERE lane = ? AND seq > ? ORDER BY seq, kind LIMIT ?`, int64(lane), after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Event
+	for rows.Next() {
+		e := Event{Lane: lane}
+		if err := rows.Scan(&e.Seq, &e.Kind, &e.Person, &e.Version, &e.At); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// happened are the rows for what a version tells. What the node itself loads (a seed, an import) is no event: nobody's life changed.
+func happened(k record.Kept) (rows [][]any) {
+	v := k.Version
+	if k.Before == nil && strings.HasPrefix(v.Actor, "service/") {
+		return nil
+	}
+	for _, kind := range kindsOf(k.Before, v.Resource) {
+		rows = append(rows, []any{int64(v.Lane), v.Seq, kind, v.ID, v.Ver, v.At.UnixMicro()})
+	}
+	return rows
+}
+
+// kindsOf are the kinds of event that make one version of another; either may be nil.
+func kindsOf(before, after *fhir.Resource) []string {
+	kinds := []string{RecordChange}
+	if after == nil {
+		return kinds
+	}
+	practice := func(r *fhir.Resource) string { return r.Get("generalPractitioner.0.identifier.value").String() }
+	death := func(r *fhir.Resource) string {
+		for e := range r.Get("extension").Items() {
+			if e.Field("url").String() == deathURL {
+				return e.Get("extension.0.valueCodeableConcept.coding.0.code").String()
+			}
+		}
+		return ""
+	}
+	wasPractice, wasDeath := "", ""
+	if before != nil {
+		wasPractice, wasDeath = practice(before), death(before)
+	}
+	if now := practice(after); now != wasPractice {
+		kinds = append(kinds, ChangeOfGP)
+	}
+	if now := death(after); now != wasDeath && now != "" {
+		kinds = append(kinds, DeathNotification)
+	}
+	return kinds
+}

@@ -1,0 +1,37 @@
+package demographics_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/openspine/openspine/demographics"
+	"github.com/openspine/openspine/store"
+)
+
+func TestWhatHappensToAPersonIsAnEvent(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.load(person("9990000018", "Marsh", "Ada", "1980-01-02")) // a load is none
+		c := w.worker()
+		c.patch("9990000018", `{"op":"add","path":"/generalPractitioner/-","value":{"type":"Organization","identifier":{"value":"A20047"}}}`).want(200)
+		c.patch("9990000018", `{"op":"add","path":"/extension/-","value":`+deathNotice("1")+`},{"op":"add","path":"/deceasedDateTime","value":"2026-01-10"}`).want(200)
+		c.patch("9990000018", `{"op":"replace","path":"/gender","value":"other"}`).want(400)
+		db := w.node.Kernel().DB
+		lane := db.LaneOf(national.String(), "9990000018")
+		var got []string
+		if err := db.Read(t.Context(), func(tx *store.Tx) error {
+			got = nil
+			list, err := demographics.Events(tx, lane, 0, 10)
+			for _, e := range list {
+				got = append(got, fmt.Sprint(e.Kind, " ", e.Version))
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"pds-change-of-gp-2 2", "pds-record-change-2 2", "pds-death-notification-2 3", "pds-record-change-2 3"}
+		if !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+	})
+}
