@@ -153,12 +153,7 @@ func jaro(a, b []rune) float64 {
 	}
 	window := max(max(len(a), len(b))/2-1, 0)
 	var roomA, roomB [64]bool
-	inA, inB := roomA[:0], roomB[:0]
-	if len(a) <= len(roomA) && len(b) <= len(roomB) {
-		inA, inB = roomA[:len(a)], roomB[:len(b)]
-	} else {
-		inA, inB = make([]bool, len(a)), make([]bool, len(b))
-	}
+	inA, inB := append(roomA[:0], make([]bool, len(a))...), append(roomB[:0], make([]bool, len(b))...)
 	matched := 0
 	for i := range a {
 		for j := max(0, i-window); j < min(len(b), i+window+1); j++ {
