@@ -90,8 +90,9 @@ func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (
 }
 
 // inChart is the condition that a row of record_resource is in a chart: lane, lane again, chart, tenant. So written, SQLite's planner goes
-// by the index of charts (which leaves out what is in none, hence the <>); else it walks the whole lane.
-const inChart = `lane = ? AND rid IN (SELECT rid FROM record_resource WHERE lane = ? AND chart = ? AND chart <> '') AND tenant = ?`
+// by the index of charts (which leaves out what is in none, hence the <>), else it walks the whole lane; and without the CAST it would
+// plan anew for each chart, to see whether the index holds it.
+const inChart = `lane = ? AND rid IN (SELECT rid FROM record_resource WHERE lane = ? AND chart = CAST(? AS TEXT) AND chart <> '') AND tenant = ?`
 
 // Sealed is how many entries of g's chart are sealed by the person's choice, whatever they are: a number, and nothing of what they say.
 // g is a grant to see access.TypeSealed there.
