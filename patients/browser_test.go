@@ -7,21 +7,22 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/web/webtest"
 )
 
 // everyPage is each page as somebody who may see it opens it.
-func everyPage(t *testing.T, w *world) [][2]string {
-	chart, national := w.chart(t, "correct", "Z99801"), w.chart(t, "correct", "X26")
+func everyPage(t *testing.T, w *simtest.World) [][2]string {
+	chart, national := w.Chart(t, "correct", "Z99801"), w.Chart(t, "correct", "X26")
 	person := chart[strings.LastIndex(chart, "/")+1:]
-	gp := w.signedIn(t, "gp")
-	condition := gp.get(chart).link(chart + "/record/Condition/[^\"]+")
-	trend := gp.link(chart + "/results/[^\"]+")
-	w.signedIn(t, "gp").get("/o/X26/break-glass").send("/o/X26/break-glass", "number", w.number(t, "restricted"), "reason", "Brought in unconscious after a fall")
-	alert := w.signedIn(t, "privacy").get("/alerts?show=all").link("/alerts/[^\"?]+")
-	patient := w.signedIn(t, "patient")
-	gp.get(w.chart(t, "patient", "Z99801"))
-	ask := patient.get("/me/seen").link("/me/object[^\"]+")
+	gp := w.SignedIn(t, "gp")
+	condition := gp.Get(chart).Link(chart + "/record/Condition/[^\"]+")
+	trend := gp.Link(chart + "/results/[^\"]+")
+	w.SignedIn(t, "gp").Get("/o/X26/break-glass").Send("/o/X26/break-glass", "number", w.Number(t, "restricted"), "reason", "Brought in unconscious after a fall")
+	alert := w.SignedIn(t, "privacy").Get("/alerts?show=all").Link("/alerts/[^\"?]+")
+	patient := w.SignedIn(t, "patient")
+	gp.Get(w.Chart(t, "patient", "Z99801"))
+	ask := patient.Get("/me/seen").Link("/me/object[^\"]+")
 	question := asked(t, w)
 	return [][2]string{
 		{"patient", "/"}, {"patient", ask}, {"privacy", "/questions?show=all"}, {"privacy", question}, {"admin", "/"}, {"admin", "/parked"}, {"stranger", "/"}, {"gp", "/account"}, {"", "/nowhere"},
@@ -39,7 +40,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	for _, page := range everyPage(t, w) {
 		user, path := page[0], page[1]
 		if user != "" && cookies[user] == "" {
-			cookies[user] = w.signedIn(t, user).cookie()
+			cookies[user] = w.SignedIn(t, user).Cookie()
 		}
 		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-").Replace(user+path), "-")
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +52,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 				if width == "phone" {
 					options = append(options, webtest.Phone())
 				}
-				p := b.Open(t, w.url+path, options...)
+				p := b.Open(t, w.URL+path, options...)
 				if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
 					p.Screenshot(name + "-" + width + ".png")
 				}
@@ -69,14 +70,14 @@ func TestTheTourIsWalked(t *testing.T) {
 	t.Run("without scripts", func(t *testing.T) { walkTour(t, w, b, "accents", "Zoe", webtest.NoScript()) })
 }
 
-func walkTour(t *testing.T, w *world, b *webtest.Browser, key, given string, options ...webtest.Option) {
-	chart := w.chart(t, key, "Z99801")
-	p := b.Open(t, w.url+"/sign-in", options...)
+func walkTour(t *testing.T, w *simtest.World, b *webtest.Browser, key, given string, options ...webtest.Option) {
+	chart := w.Chart(t, key, "Z99801")
+	p := b.Open(t, w.URL+"/sign-in", options...)
 	p.Submit(`input[value="gp"] ~ button`)
 	p.Sees("Larch Street Surgery", "Find a patient")
 
-	p.Go(w.url + "/find")
-	p.Type("#number", w.number(t, key))
+	p.Go(w.URL + "/find")
+	p.Type("#number", w.Number(t, key))
 	if len(options) > 0 {
 		p.Submit(".os-filter button") // a page of its own without scripts
 	} else {
@@ -99,10 +100,10 @@ func walkTour(t *testing.T, w *world, b *webtest.Browser, key, given string, opt
 	p.Type("#reason", "Put back for the next visitor")
 	p.Submit("main form button")
 	p.Sees("is undone", "Version 3")
-	p.Go(w.url + chart + "/seen")
+	p.Go(w.URL + chart + "/seen")
 	p.Sees("Dr Amara Whitfield", "Changed")
 
-	p.Go(w.url + "/o/X26/break-glass?number=9990000042")
+	p.Go(w.URL + "/o/X26/break-glass?number=9990000042")
 	p.Type("#reason", "Brought in unconscious by ambulance")
 	p.Submit("main form button")
 	p.Sees("The record is open")
@@ -113,10 +114,10 @@ func walkTour(t *testing.T, w *world, b *webtest.Browser, key, given string, opt
 // TestTheKeyboardAloneSuffices finds a person, opens the record and corrects it without a mouse.
 func TestTheKeyboardAloneSuffices(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "twin-1", "Z99801")
-	p := webtest.Open(t, w.url+"/o/Z99801/find", webtest.Cookie("openspine", w.signedIn(t, "gp").cookie()))
+	chart := w.Chart(t, "twin-1", "Z99801")
+	p := webtest.Open(t, w.URL+"/o/Z99801/find", webtest.Cookie("openspine", w.SignedIn(t, "gp").Cookie()))
 	reach(t, p, "#number")
-	p.Press(strings.ReplaceAll(w.number(t, "twin-1"), " ", "") + kb.Enter)
+	p.Press(strings.ReplaceAll(w.Number(t, "twin-1"), " ", "") + kb.Enter)
 	p.Wait(`document.querySelector("#people table") !== null`)
 	reach(t, p, "#people a[href$='"+chart+"']")
 	p.PressThrough(kb.Enter)

@@ -7,76 +7,77 @@ import (
 
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/sim/simtest"
 )
 
 func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "twins-mother", "Z99801")
-	gp := w.signedIn(t, "gp")
-	gp.get("/find?number="+strings.ReplaceAll(w.number(t, "twins-mother"), " ", "+")).sees(200, "OKAFOR, Ngozi (Dr)", "1 person")
+	chart := w.Chart(t, "twins-mother", "Z99801")
+	gp := w.SignedIn(t, "gp")
+	gp.Get("/find?number="+strings.ReplaceAll(w.Number(t, "twins-mother"), " ", "+")).Sees(200, "OKAFOR, Ngozi (Dr)", "1 person")
 
-	gp.get(gp.link(chart)).sees(200, "Patient record", "Larch Street Surgery keeps")
-	gp.get(chart+"/correct").send(chart+"/correct", "family", "", "born-day", "31", "born-month", "2", "reason", "").
-		sees(422, "Enter the family name", "Enter a date of birth that exists", "Say why, in 5 to 500 characters")
-	gp.get(chart+"/correct").send(chart+"/correct", "given", "Ngozi Ada", "reason", "She gave her second name").
-		sees(200, "Check the correction", "Name: given 2", "Nothing", "Ada")
-	gp.send(chart+"/correct").sees(200, "is corrected", "OKAFOR, Ngozi Ada (Dr)", "Version 2", "Reason: She gave her second name", "Dr Amara Whitfield")
+	gp.Get(gp.Link(chart)).Sees(200, "Patient record", "Larch Street Surgery keeps")
+	gp.Get(chart+"/correct").Send(chart+"/correct", "family", "", "born-day", "31", "born-month", "2", "reason", "").
+		Sees(422, "Enter the family name", "Enter a date of birth that exists", "Say why, in 5 to 500 characters")
+	gp.Get(chart+"/correct").Send(chart+"/correct", "given", "Ngozi Ada", "reason", "She gave her second name").
+		Sees(200, "Check the correction", "Name: given 2", "Nothing", "Ada")
+	gp.Send(chart+"/correct").Sees(200, "is corrected", "OKAFOR, Ngozi Ada (Dr)", "Version 2", "Reason: She gave her second name", "Dr Amara Whitfield")
 
 	entry := chart + "/record/Patient/" + chart[strings.LastIndex(chart, "/")+1:]
-	gp.get(entry+"/undo").sees(200, "What will be put back", "Ada").send(entry+"/undo", "reason", "no").sees(422, "Say why")
-	gp.send(entry+"/undo", "reason", "She withdrew it").sees(200, "is undone", "Version 3", "Reason: She withdrew it")
-	gp.get(chart).seesNot("Ngozi Ada")
+	gp.Get(entry+"/undo").Sees(200, "What will be put back", "Ada").Send(entry+"/undo", "reason", "no").Sees(422, "Say why")
+	gp.Send(entry+"/undo", "reason", "She withdrew it").Sees(200, "is undone", "Version 3", "Reason: She withdrew it")
+	gp.Get(chart).SeesNot("Ngozi Ada")
 
-	gp.get(chart+"/seen").sees(200, "Changed", "Read", "the patient is registered with their practice")
+	gp.Get(chart+"/seen").Sees(200, "Changed", "Read", "the patient is registered with their practice")
 }
 
 func TestACorrectionPassesTheRuleOfTheServiceThatOwnsIt(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "fada", "Z99801")
-	gp := w.signedIn(t, "gp").get(chart + "/correct")
-	gp.send(chart+"/correct", "given", "Nemo", "reason", "He likes it better").sees(200, "Check the correction")
-	gp.send(chart+"/correct").sees(422, "Nobody may be called Nemo.")
-	gp.get(chart).sees(200).seesNot("Nemo")
+	chart := w.Chart(t, "fada", "Z99801")
+	gp := w.SignedIn(t, "gp").Get(chart + "/correct")
+	gp.Send(chart+"/correct", "given", "Nemo", "reason", "He likes it better").Sees(200, "Check the correction")
+	gp.Send(chart+"/correct").Sees(422, "Nobody may be called Nemo.")
+	gp.Get(chart).Sees(200).SeesNot("Nemo")
 }
 
 func TestTwoWhoCorrectAtOnceAreToldAndNothingTypedIsLost(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "moved", "Z99801")
-	one, two := w.signedIn(t, "gp"), w.signedIn(t, "clerk")
-	one.get(chart + "/correct")
-	two.get(chart+"/correct").send(chart+"/correct", "mobile", "07700 900111", "reason", "New phone").send(chart+"/correct").sees(200, "is corrected")
+	chart := w.Chart(t, "moved", "Z99801")
+	one, two := w.SignedIn(t, "gp"), w.SignedIn(t, "clerk")
+	one.Get(chart + "/correct")
+	two.Get(chart+"/correct").Send(chart+"/correct", "mobile", "07700 900111", "reason", "New phone").Send(chart+"/correct").Sees(200, "is corrected")
 
-	one.send(chart+"/correct", "postcode", "FN2 8LS", "reason", "Moved again").
-		sees(409, "Somebody else changed this record while you typed", "The record now says", "07700 900111", "Moved again")
-	one.send(chart+"/correct", "mobile", "07700 900111").sees(200, "Check the correction", "FN2 8LS").send(chart+"/correct").sees(200, "is corrected", "FN2 8LS", "07700 900111")
+	one.Send(chart+"/correct", "postcode", "FN2 8LS", "reason", "Moved again").
+		Sees(409, "Somebody else changed this record while you typed", "The record now says", "07700 900111", "Moved again")
+	one.Send(chart+"/correct", "mobile", "07700 900111").Sees(200, "Check the correction", "FN2 8LS").Send(chart+"/correct").Sees(200, "is corrected", "FN2 8LS", "07700 900111")
 }
 
 func TestATabOnAnotherPatientCannotCross(t *testing.T) {
 	w := given(t)
-	one, other := w.chart(t, "long-name", "Z99801"), w.chart(t, "particle", "Z99801")
-	gp := w.signedIn(t, "gp").get(one + "/correct")
-	gp.send(other+"/correct", "reason", "In the wrong tab").sees(409)
-	stranger := w.signedIn(t, "hospital")
-	form := gp.get(one + "/correct").form()
-	stranger.post(one+"/correct", form).seesNot("Check the correction")
-	if stranger.status != 403 {
-		t.Errorf("a form of another sign-in answers %d, not 403", stranger.status)
+	one, other := w.Chart(t, "long-name", "Z99801"), w.Chart(t, "particle", "Z99801")
+	gp := w.SignedIn(t, "gp").Get(one + "/correct")
+	gp.Send(other+"/correct", "reason", "In the wrong tab").Sees(409)
+	stranger := w.SignedIn(t, "hospital")
+	form := gp.Get(one + "/correct").Form()
+	stranger.Post(one+"/correct", form).SeesNot("Check the correction")
+	if stranger.Status != 403 {
+		t.Errorf("a form of another sign-in answers %d, not 403", stranger.Status)
 	}
 }
 
 func TestAWrongEntryIsStruckOutAndStandsAgain(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "spouse", "Z99801")
-	gp := w.signedIn(t, "gp").get(chart)
-	gp.sees(200, "Allergies: ")
-	entry := gp.link(chart + "/record/AllergyIntolerance/[^\"]+")
-	gp.get(entry+"/wrong").sees(200, "It stays in the record, struck out").send(entry+"/wrong", "reason", "Belongs to another patient").sees(200, "is marked as entered in error", "Belongs to another patient")
-	gp.get(chart).sees(200, "Entered in error", "Allergies not recorded")
-	gp.get(entry+"/undo").send(entry+"/undo", "reason", "It was right after all").sees(200, "is undone")
-	gp.get(chart).sees(200, "Allergies: ").seesNot("Entered in error")
+	chart := w.Chart(t, "spouse", "Z99801")
+	gp := w.SignedIn(t, "gp").Get(chart)
+	gp.Sees(200, "Allergies: ")
+	entry := gp.Link(chart + "/record/AllergyIntolerance/[^\"]+")
+	gp.Get(entry+"/wrong").Sees(200, "It stays in the record, struck out").Send(entry+"/wrong", "reason", "Belongs to another patient").Sees(200, "is marked as entered in error", "Belongs to another patient")
+	gp.Get(chart).Sees(200, "Entered in error", "Allergies not recorded")
+	gp.Get(entry+"/undo").Send(entry+"/undo", "reason", "It was right after all").Sees(200, "is undone")
+	gp.Get(chart).Sees(200, "Allergies: ").SeesNot("Entered in error")
 
-	clerk := w.signedIn(t, "clerk")
-	there, absent := bare(clerk.get(entry).sees(403)), bare(clerk.get(entry+"0"))
+	clerk := w.SignedIn(t, "clerk")
+	there, absent := bare(clerk.Get(entry).Sees(403)), bare(clerk.Get(entry+"0"))
 	if there != absent {
 		t.Errorf("a clerk can tell what is there from what is not:\n%s\n%s", there, absent)
 	}
@@ -84,188 +85,188 @@ func TestAWrongEntryIsStruckOutAndStandsAgain(t *testing.T) {
 
 func TestWhoeverIsNotToKnowLearnsNothing(t *testing.T) {
 	w := given(t)
-	national := w.chart(t, "correct", "X26")
-	stranger := w.signedIn(t, "stranger")
+	national := w.Chart(t, "correct", "X26")
+	stranger := w.SignedIn(t, "stranger")
 	for _, page := range []string{"/timeline", "/seen", "/record/Patient/9990000026", "/results/75367002", "/correct"} {
-		there := bare(stranger.get(national + page))
-		absent := bare(stranger.get("/o/X26/patients/9990009999" + page))
-		if stranger.status != 404 || there != absent {
-			t.Errorf("%s answers %d; there: %s\nabsent: %s", page, stranger.status, there, absent)
+		there := bare(stranger.Get(national + page))
+		absent := bare(stranger.Get("/o/X26/patients/9990009999" + page))
+		if stranger.Status != 404 || there != absent {
+			t.Errorf("%s answers %d; there: %s\nabsent: %s", page, stranger.Status, there, absent)
 		}
 	}
-	stranger.get("/find?number=9990000026").sees(200, "HARTLEY")
-	stranger.get(national).sees(200, "You have no reason on record").seesNot("Diabetes")
+	stranger.Get("/find?number=9990000026").Sees(200, "HARTLEY")
+	stranger.Get(national).Sees(200, "You have no reason on record").SeesNot("Diabetes")
 
-	restricted := bare(stranger.get(w.chart(t, "restricted", "X26")))
-	if absent := bare(stranger.get("/o/X26/patients/9990009999")); stranger.status != 404 || restricted != absent {
+	restricted := bare(stranger.Get(w.Chart(t, "restricted", "X26")))
+	if absent := bare(stranger.Get("/o/X26/patients/9990009999")); stranger.Status != 404 || restricted != absent {
 		t.Errorf("a restricted person can be told from nobody:\n%s\n%s", restricted, absent)
 	}
-	clerk := w.signedIn(t, "clerk")
-	if there, absent := bare(clerk.get(w.chart(t, "restricted", "X26")+"/seen")), bare(clerk.get("/o/X26/patients/9990009999/seen")); there != absent {
+	clerk := w.SignedIn(t, "clerk")
+	if there, absent := bare(clerk.Get(w.Chart(t, "restricted", "X26")+"/seen")), bare(clerk.Get("/o/X26/patients/9990009999/seen")); there != absent {
 		t.Errorf("a clerk can tell by who looked that there is a restricted person:\n%s\n%s", there, absent)
 	}
 	for _, search := range []string{"number=9990000042", "family=marsh&given=helena"} {
-		stranger.get("/find?" + search).seesNot("MARSH, Helena")
+		stranger.Get("/find?" + search).SeesNot("MARSH, Helena")
 	}
 }
 
 // bare is a problem page without the request's own number.
-func bare(r *reader) string {
-	text, _, _ := strings.Cut(r.text(), "If you ask for help")
+func bare(r *simtest.Reader) string {
+	text, _, _ := strings.Cut(r.Text(), "If you ask for help")
 	return text
 }
 
 func TestTheGlassIsBrokenAndReviewed(t *testing.T) {
 	w := given(t)
-	doctor := w.signedIn(t, "hospital-east")
-	doctor.get("/o/X26/find?number=9990000042").sees(200, "Nobody found", "break the glass")
-	glass := doctor.link("/o/X26/break-glass[^\"]+")
-	doctor.get(glass).sees(200, "30 minutes", "privacy officer").send("/o/X26/break-glass", "reason", "short").sees(422, "Say why")
-	doctor.get(glass).send("/o/X26/break-glass", "reason", "Collapsed in the street, no history").sees(200, "The record is open", "privacy officer has been told")
-	doctor.get(doctor.link("/o/X26/patients/[^\"]+")).sees(200, "MARSH, Helena (Ms)", "Restricted record", "You broke the glass")
-	doctor.get("/o/X26/break-glass?number=9990009990").send("/o/X26/break-glass", "reason", "Collapsed in the street, no history").sees(422)
+	doctor := w.SignedIn(t, "hospital-east")
+	doctor.Get("/o/X26/find?number=9990000042").Sees(200, "Nobody found", "break the glass")
+	glass := doctor.Link("/o/X26/break-glass[^\"]+")
+	doctor.Get(glass).Sees(200, "30 minutes", "privacy officer").Send("/o/X26/break-glass", "reason", "short").Sees(422, "Say why")
+	doctor.Get(glass).Send("/o/X26/break-glass", "reason", "Collapsed in the street, no history").Sees(200, "The record is open", "privacy officer has been told")
+	doctor.Get(doctor.Link("/o/X26/patients/[^\"]+")).Sees(200, "MARSH, Helena (Ms)", "Restricted record", "You broke the glass")
+	doctor.Get("/o/X26/break-glass?number=9990009990").Send("/o/X26/break-glass", "reason", "Collapsed in the street, no history").Sees(422)
 
-	officer := w.signedIn(t, "privacy").get("/alerts")
-	officer.sees(200, "Collapsed in the street", "Dr Hamish Colquhoun", "Waiting")
-	alert := officer.link("/alerts/[^\"?]+")
-	officer.get(alert).send(alert, "outcome", "").sees(422, "Choose whether", "Write a note")
-	officer.send(alert, "outcome", "needs-action", "note", "Ask the ward who was there").sees(200, "Your review is saved", "Needs action", "Ask the ward who was there")
-	officer.get("/account?person=9990000042").sees(200, "Broke the glass", "Reason given: Collapsed in the street")
-	w.signedIn(t, "auditor").get("/account/seal").send("/account/seal").sees(200, "The account is as it was written", "Entries checked")
+	officer := w.SignedIn(t, "privacy").Get("/alerts")
+	officer.Sees(200, "Collapsed in the street", "Dr Hamish Colquhoun", "Waiting")
+	alert := officer.Link("/alerts/[^\"?]+")
+	officer.Get(alert).Send(alert, "outcome", "").Sees(422, "Choose whether", "Write a note")
+	officer.Send(alert, "outcome", "needs-action", "note", "Ask the ward who was there").Sees(200, "Your review is saved", "Needs action", "Ask the ward who was there")
+	officer.Get("/account?person=9990000042").Sees(200, "Broke the glass", "Reason given: Collapsed in the street")
+	w.SignedIn(t, "auditor").Get("/account/seal").Send("/account/seal").Sees(200, "The account is as it was written", "Entries checked")
 }
 
 func TestAStrangerWhoLooksAfterSomebodySaysSo(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "dead", "X26")
-	doctor := w.signedIn(t, "hospital-east").get(chart)
-	doctor.sees(200, "I look after this person").get(chart+"/claim").sees(200, "24 hours")
-	doctor.send(chart+"/claim", "reason", "Referred by telephone today").sees(200, "is open to you for 24 hours", "Patient record", "Died")
+	chart := w.Chart(t, "dead", "X26")
+	doctor := w.SignedIn(t, "hospital-east").Get(chart)
+	doctor.Sees(200, "I look after this person").Get(chart+"/claim").Sees(200, "24 hours")
+	doctor.Send(chart+"/claim", "reason", "Referred by telephone today").Sees(200, "is open to you for 24 hours", "Patient record", "Died")
 }
 
 func TestAClaimAtThePracticeReachesAPrivacyOfficer(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "namesake-1", "Z99801")
-	gp := w.signedIn(t, "gp").get(chart + "/correct")
-	gp.send(chart+"/claim", "reason", "Back from another practice today").sees(200, "is open to you for 24 hours")
+	chart := w.Chart(t, "namesake-1", "Z99801")
+	gp := w.SignedIn(t, "gp").Get(chart + "/correct")
+	gp.Send(chart+"/claim", "reason", "Back from another practice today").Sees(200, "is open to you for 24 hours")
 
-	officer := w.signedIn(t, "privacy").get("/alerts")
-	officer.sees(200, "Back from another practice today", "Dr Amara Whitfield", "Larch Street Surgery")
-	page := officer.body[:strings.Index(officer.body, "Back from another practice today")]
+	officer := w.SignedIn(t, "privacy").Get("/alerts")
+	officer.Sees(200, "Back from another practice today", "Dr Amara Whitfield", "Larch Street Surgery")
+	page := officer.Body[:strings.Index(officer.Body, "Back from another practice today")]
 	alert := regexp.MustCompile(`/alerts/[^"?]+`).FindAllString(page, -1)
 	at := alert[len(alert)-1]
-	officer.get(at).sees(200, "Larch Street Surgery").send(at, "outcome", "justified", "note", "On the list of new patients").sees(200, "Your review is saved")
-	officer.get("/account?tenant=Z99801&person="+chart[strings.LastIndex(chart, "/")+1:]).sees(200, "Reason given: Back from another practice today")
+	officer.Get(at).Sees(200, "Larch Street Surgery").Send(at, "outcome", "justified", "note", "On the list of new patients").Sees(200, "Your review is saved")
+	officer.Get("/account?tenant=Z99801&person="+chart[strings.LastIndex(chart, "/")+1:]).Sees(200, "Reason given: Back from another practice today")
 }
 
 func TestAPatientSeesTheirRecordAndWhoLooked(t *testing.T) {
 	w := given(t)
-	w.signedIn(t, "gp").get(w.chart(t, "patient", "Z99801"))
-	patient := w.signedIn(t, "patient")
-	patient.get("/me").sees(200, "LLEWELYN, Ffion Haf (Ms)", "At Larch Street Surgery", "Asthma", "It is your own record")
-	patient.get("/me/seen").sees(200, "Dr Amara Whitfield Larch Street Surgery", "the patient is registered with their practice").seesNot("asking who looked at their own record")
-	patient.get("/me/seen?who=everybody").sees(200, "You", "asking who looked at their own record")
-	patient.get("/me/seen?at=RZZ02").sees(404)
-	patient.get("/find").sees(403)
-	patient.get(w.chart(t, "correct", "X26")).sees(404)
+	w.SignedIn(t, "gp").Get(w.Chart(t, "patient", "Z99801"))
+	patient := w.SignedIn(t, "patient")
+	patient.Get("/me").Sees(200, "LLEWELYN, Ffion Haf (Ms)", "At Larch Street Surgery", "Asthma", "It is your own record")
+	patient.Get("/me/seen").Sees(200, "Dr Amara Whitfield Larch Street Surgery", "the patient is registered with their practice").SeesNot("asking who looked at their own record")
+	patient.Get("/me/seen?who=everybody").Sees(200, "You", "asking who looked at their own record")
+	patient.Get("/me/seen?at=RZZ02").Sees(404)
+	patient.Get("/find").Sees(403)
+	patient.Get(w.Chart(t, "correct", "X26")).Sees(404)
 }
 
 // asked is the page on which a privacy officer answers what the patient asked about the newest look that was not asked about yet.
-func asked(t testing.TB, w *world) string {
-	w.signedIn(t, "gp").get(w.chart(t, "patient", "Z99801"))
-	patient := w.signedIn(t, "patient").get("/me/seen")
-	ask := patient.link("/me/object[^\"]+")
-	patient.get(ask).sees(200, "Dr Amara Whitfield", "You have a right to know why").send("/me/object", "reason", "Why?").sees(422, "Write your question, in 10 to 500 characters")
-	patient.get(ask).send("/me/object", "reason", "I was not at the surgery that day").sees(200, "Your question is sent", "I was not at the surgery that day", "Waiting")
-	return w.signedIn(t, "privacy").get("/questions").sees(200, "I was not at the surgery that day").link("/questions/[^\"?]+")
+func asked(t testing.TB, w *simtest.World) string {
+	w.SignedIn(t, "gp").Get(w.Chart(t, "patient", "Z99801"))
+	patient := w.SignedIn(t, "patient").Get("/me/seen")
+	ask := patient.Link("/me/object[^\"]+")
+	patient.Get(ask).Sees(200, "Dr Amara Whitfield", "You have a right to know why").Send("/me/object", "reason", "Why?").Sees(422, "Write your question, in 10 to 500 characters")
+	patient.Get(ask).Send("/me/object", "reason", "I was not at the surgery that day").Sees(200, "Your question is sent", "I was not at the surgery that day", "Waiting")
+	return w.SignedIn(t, "privacy").Get("/questions").Sees(200, "I was not at the surgery that day").Link("/questions/[^\"?]+")
 }
 
 func TestAPatientAsksAboutALookAndReadsTheAnswer(t *testing.T) {
 	w := given(t)
 	question := asked(t, w)
-	officer := w.signedIn(t, "privacy").get("/questions")
-	officer.sees(200, "Nobody yet", "Dr Amara Whitfield", "0 minutes")
-	officer.get(question).sees(200, "What the account says around it", "Look into it myself").send(question, "do", "take").sees(200, "You are looking into this question", "Mrs Petra Lindqvist")
-	officer.get(question).send(question, "outcome", "", "note", "No").sees(422, "Choose whether it was right to look", "Write an answer")
-	officer.send(question, "outcome", "in-order", "note", "She read a letter that came for you").sees(200, "Your answer is sent", "It was right to look")
-	officer.get("/questions?show=all&format=csv")
-	if !strings.Contains(officer.body, "She read a letter that came for you") {
-		t.Errorf("the export lacks the answer:\n%s", officer.body)
+	officer := w.SignedIn(t, "privacy").Get("/questions")
+	officer.Sees(200, "Nobody yet", "Dr Amara Whitfield", "0 minutes")
+	officer.Get(question).Sees(200, "What the account says around it", "Look into it myself").Send(question, "do", "take").Sees(200, "You are looking into this question", "Mrs Petra Lindqvist")
+	officer.Get(question).Send(question, "outcome", "", "note", "No").Sees(422, "Choose whether it was right to look", "Write an answer")
+	officer.Send(question, "outcome", "in-order", "note", "She read a letter that came for you").Sees(200, "Your answer is sent", "It was right to look")
+	officer.Get("/questions?show=all&format=csv")
+	if !strings.Contains(officer.Body, "She read a letter that came for you") {
+		t.Errorf("the export lacks the answer:\n%s", officer.Body)
 	}
-	w.signedIn(t, "patient").get("/me/seen").sees(200, "What you asked", "Answered", "It was right to look.", "She read a letter that came for you Mrs Petra Lindqvist")
-	w.signedIn(t, "gp").get("/questions").sees(403)
-	w.signedIn(t, "gp").get("/me/seen").sees(403)
+	w.SignedIn(t, "patient").Get("/me/seen").Sees(200, "What you asked", "Answered", "It was right to look.", "She read a letter that came for you Mrs Petra Lindqvist")
+	w.SignedIn(t, "gp").Get("/questions").Sees(403)
+	w.SignedIn(t, "gp").Get("/me/seen").Sees(403)
 }
 
 func TestNobodyAsksAboutAnothersRecord(t *testing.T) {
 	w := given(t)
-	w.signedIn(t, "gp").get(w.chart(t, "correct", "Z99801"))
-	page, err := w.n.Kernel().Audit.Search(t.Context(), audit.Query{Tenant: ident.MustODSCode("Z99801"), Chart: w.chart(t, "correct", "Z99801")[len("/o/Z99801/patients/"):], Actor: "gp"})
+	w.SignedIn(t, "gp").Get(w.Chart(t, "correct", "Z99801"))
+	page, err := w.Node.Kernel().Audit.Search(t.Context(), audit.Query{Tenant: ident.MustODSCode("Z99801"), Chart: w.Chart(t, "correct", "Z99801")[len("/o/Z99801/patients/"):], Actor: "gp"})
 	if err != nil || len(page.Entries) == 0 {
 		t.Fatal(err)
 	}
-	w.signedIn(t, "patient").get("/me/object?entry=" + page.Entries[0].ID()).sees(404)
+	w.SignedIn(t, "patient").Get("/me/object?entry=" + page.Entries[0].ID()).Sees(404)
 }
 
 func TestWhoWatchesPagesBothWaysAndByPeriod(t *testing.T) {
 	w := given(t)
-	auditor := w.signedIn(t, "auditor").get("/account?tenant=X26&action=create")
-	auditor.sees(200, "entries", "Next").seesNot("Previous")
-	first := auditor.body
-	next := auditor.link("/account[^\"]+after=[^\"]+")
-	auditor.get(next).sees(200, "Previous").get(auditor.link("/account[^\"]+before=[^\"]+"))
-	if rows := regexp.MustCompile(`(?s)<tbody.*</tbody>`); rows.FindString(auditor.body) != rows.FindString(first) {
+	auditor := w.SignedIn(t, "auditor").Get("/account?tenant=X26&action=create")
+	auditor.Sees(200, "entries", "Next").SeesNot("Previous")
+	first := auditor.Body
+	next := auditor.Link("/account[^\"]+after=[^\"]+")
+	auditor.Get(next).Sees(200, "Previous").Get(auditor.Link("/account[^\"]+before=[^\"]+"))
+	if rows := regexp.MustCompile(`(?s)<tbody.*</tbody>`); rows.FindString(auditor.Body) != rows.FindString(first) {
 		t.Error("the first page is another when one comes back to it")
 	}
-	auditor.get("/account?tenant=X26&action=create&period=today").sees(200, "entries")
-	auditor.get("/account?tenant=X26&action=create&from-day=1&from-month=1&from-year=2020&to-day=2&to-month=1&to-year=2020").sees(200, "No entry matches")
+	auditor.Get("/account?tenant=X26&action=create&period=today").Sees(200, "entries")
+	auditor.Get("/account?tenant=X26&action=create&from-day=1&from-month=1&from-year=2020&to-day=2&to-month=1&to-year=2020").Sees(200, "No entry matches")
 }
 
 func TestWhatIsSealedIsCountedAndNotShown(t *testing.T) {
 	w := given(t)
-	chart := w.chart(t, "particle", "Z99801")
-	gp := w.signedIn(t, "gp").get(chart).sees(200, "back pain").seesNot("sealed")
-	path := gp.link(chart + "/record/Condition/[^\"]+")
-	w.seal(t, "Z99801", "Condition", path[strings.LastIndex(path, "/")+1:])
-	gp.get(chart).sees(200, "1 entry is sealed", "Break the glass")
-	gp.get(path).sees(404)
-	glass := gp.get(chart).link("/o/Z99801/break-glass[^\"]+")
-	gp.get(glass).send("/o/Z99801/break-glass", "reason", "Cannot feel his legs since today").sees(200, "The record is open")
-	gp.get(chart).sees(200).seesNot("is sealed")
-	gp.get(path).sees(200)
-	w.signedIn(t, "clerk").get(chart).sees(200).seesNot("is sealed")
+	chart := w.Chart(t, "particle", "Z99801")
+	gp := w.SignedIn(t, "gp").Get(chart).Sees(200, "back pain").SeesNot("sealed")
+	path := gp.Link(chart + "/record/Condition/[^\"]+")
+	seal(t, w, "Z99801", "Condition", path[strings.LastIndex(path, "/")+1:])
+	gp.Get(chart).Sees(200, "1 entry is sealed", "Break the glass")
+	gp.Get(path).Sees(404)
+	glass := gp.Get(chart).Link("/o/Z99801/break-glass[^\"]+")
+	gp.Get(glass).Send("/o/Z99801/break-glass", "reason", "Cannot feel his legs since today").Sees(200, "The record is open")
+	gp.Get(chart).Sees(200).SeesNot("is sealed")
+	gp.Get(path).Sees(200)
+	w.SignedIn(t, "clerk").Get(chart).Sees(200).SeesNot("is sealed")
 }
 
 func TestOrganisationsHaveNames(t *testing.T) {
 	w := given(t)
-	w.signedIn(t, "stranger").get("/").sees(200, "Far Meadow Practice").seesNot("Z99890")
+	w.SignedIn(t, "stranger").Get("/").Sees(200, "Far Meadow Practice").SeesNot("Z99890")
 }
 
 func TestListsAreExported(t *testing.T) {
 	w := given(t)
-	gp := w.signedIn(t, "gp")
-	chart := w.chart(t, "correct", "Z99801")
+	gp := w.SignedIn(t, "gp")
+	chart := w.Chart(t, "correct", "Z99801")
 	for path, want := range map[string]string{
 		"/o/Z99801/find?family=smith&format=csv":        "\"SMITH, John (Mr)\"",
 		chart + "/timeline?section=problems&format=csv": "Diabetes mellitus type 2",
 		chart + "/seen?format=csv":                      "Larch Street Surgery",
 	} {
-		gp.get(path)
-		if gp.status != 200 || !strings.HasPrefix(gp.header.Get("Content-Type"), "text/csv") || !strings.Contains(gp.body, want) {
-			t.Errorf("%s answers %d %s:\n%.500s", path, gp.status, gp.header.Get("Content-Type"), gp.body)
+		gp.Get(path)
+		if gp.Status != 200 || !strings.HasPrefix(gp.Header.Get("Content-Type"), "text/csv") || !strings.Contains(gp.Body, want) {
+			t.Errorf("%s answers %d %s:\n%.500s", path, gp.Status, gp.Header.Get("Content-Type"), gp.Body)
 		}
 	}
 }
 
 func TestADeveloperGetsATokenThatWorks(t *testing.T) {
 	w := given(t)
-	gp := w.signedIn(t, "gp").get("/developer")
-	gp.sees(200, w.url+"/o/Z99801/FHIR/R4").send("/developer/token").sees(200, "is not shown again", "TOKEN='")
-	_, token, _ := strings.Cut(gp.text(), "TOKEN='")
+	gp := w.SignedIn(t, "gp").Get("/developer")
+	gp.Sees(200, w.URL+"/o/Z99801/FHIR/R4").Send("/developer/token").Sees(200, "is not shown again", "TOKEN='")
+	_, token, _ := strings.Cut(gp.Text(), "TOKEN='")
 	token, _, _ = strings.Cut(token, "'")
-	if status := w.call(t, "/o/Z99801/FHIR/R4/Patient?family=smith&_count=1", token); status != 200 {
+	if status := w.Call(t, "/o/Z99801/FHIR/R4/Patient?family=smith&_count=1", token); status != 200 {
 		t.Errorf("the token from the page is answered with %d", status)
 	}
-	if status := w.call(t, "/o/Z99801/FHIR/R4/Patient?family=smith&_count=1", token+"x"); status != 401 {
+	if status := w.Call(t, "/o/Z99801/FHIR/R4/Patient?family=smith&_count=1", token+"x"); status != 401 {
 		t.Errorf("a changed token is answered with %d", status)
 	}
 }
