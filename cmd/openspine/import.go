@@ -5,13 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -117,49 +115,56 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 	if c.Strict && len(refused) > 0 {
 		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", len(refused), len(refused)+len(items))
 	}
-	read := len(items) + len(refused)
 	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.chart, b.chart) })
-	journal := newJournal(c.Data, tenant, items)
-	done, err := journal.read()
+	name := loadName(tenant, items)
+	before, err := n.Kernel().Records.LoadOf(s.ctx, name)
 	if err != nil {
 		return err
 	}
-	if done > 0 {
-		fmt.Fprintf(s.stderr, "going on after %d that were imported before\n", done)
+	if before.Done > 0 {
+		fmt.Fprintf(s.stderr, "going on after %d that an import before this one looked at, of which it refused %d\n", before.Done, before.Refused)
 	}
 	start := time.Now()
-	progress := bar(s.stderr, len(items)-done, "importing")
-	w := n.Loader("import", tenant, func(count int) error {
-		done += count
-		return errors.Join(journal.write(done), progress.Add(count))
-	})
-	from := map[*fhir.Resource]item{}
-	w.Refused = func(res *fhir.Resource, err error) {
-		r := refusal{from[res].file, from[res].line, err}
-		refused = append(refused, r)
-		fmt.Fprintln(s.stderr, "refused", r)
-	}
-	rest := items[done:]
-	for _, it := range rest {
-		from[it.res] = it
-	}
-	for _, it := range rest {
-		if err := s.ctx.Err(); err != nil {
-			return fault.Wrap(err, fault.Unavailable, "stopped before the end; run the same command to go on")
-		}
-		if err := w.Add(s.ctx, it.res); err != nil {
-			return err
-		}
-	}
-	if err := w.Flush(s.ctx); err != nil {
+	late, err := c.write(s, n.Loader("import", tenant, nil), name, items[before.Done:])
+	if err != nil {
 		return err
 	}
 	rules := ""
 	if len(faulty) > 0 {
 		rules = fmt.Sprintf(" (%d of them break a rule of FHIR R4)", len(faulty))
 	}
-	fmt.Fprintf(s.stdout, "imported %d%s, refused %d, in %.1f s\n", read-len(refused), rules, len(refused), time.Since(start).Seconds())
-	return journal.remove()
+	left := len(refused) + before.Refused + late
+	fmt.Fprintf(s.stdout, "imported %d%s, refused %d, in %.1f s\n", len(items)+len(refused)-left, rules, left, time.Since(start).Seconds())
+	if err := n.Kernel().Records.EndLoad(s.ctx, name); err != nil {
+		return err
+	}
+	if left > 0 {
+		return fault.New(fault.Unprocessable, "%d of %d were refused, each with its reason above; the others are imported", left, len(items)+len(refused))
+	}
+	return nil
+}
+
+// write writes items in their order and lists what the record refuses; it says how many those are.
+func (c *importCommand) write(s *session, w *node.Loader, name string, items []item) (refused int, err error) {
+	progress := bar(s.stderr, len(items), "importing")
+	from := map[*fhir.Resource]item{}
+	for _, it := range items {
+		from[it.res] = it
+	}
+	w.Name, w.Wrote = name, func(count int) error { return progress.Add(count) }
+	w.Refused = func(res *fhir.Resource, err error) {
+		refused++
+		fmt.Fprintln(s.stderr, "refused", refusal{from[res].file, from[res].line, err})
+	}
+	for _, it := range items {
+		if err := s.ctx.Err(); err != nil {
+			return refused, fault.Wrap(err, fault.Unavailable, "stopped before the end; run the same command to go on")
+		}
+		if err := w.Add(s.ctx, it.res); err != nil {
+			return refused, err
+		}
+	}
+	return refused, w.Flush(s.ctx)
 }
 
 // read reads every file and keeps what is FHIR R4; the rest is refused. What breaks an invariant alone is kept and listed in
@@ -213,43 +218,14 @@ func (c *importCommand) sound(ctx context.Context, res *fhir.Resource, defs *def
 	return broken, fault.WithIssues(fault.Unprocessable, "It does not keep to FHIR R4:", validate.Errors(issues)...)
 }
 
-// journal remembers how far an import came, so that it can go on.
-type journal struct{ path string }
-
-func newJournal(dir string, tenant ident.ODSCode, items []item) journal {
+// loadName names an import by what it holds, so that the same one is known again.
+func loadName(tenant ident.ODSCode, items []item) string {
 	h := sha256.New()
 	io.WriteString(h, tenant.String())
 	for _, it := range items {
 		h.Write(it.res.JSON())
 	}
-	return journal{filepath.Join(dir, "import-"+hex.EncodeToString(h.Sum(nil)[:8])+".json")}
-}
-
-func (j journal) read() (int, error) {
-	text, err := os.ReadFile(j.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	var done int
-	return done, json.Unmarshal(text, &done)
-}
-
-func (j journal) write(done int) error {
-	temp := j.path + ".new"
-	if err := os.WriteFile(temp, []byte(strconv.Itoa(done)), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, j.path)
-}
-
-func (j journal) remove() error {
-	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return "import/" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // bar shows progress on a terminal, and in a log a line every ten seconds; total below zero means that it is not known.

@@ -23,10 +23,12 @@ type Loader struct {
 	n      *Node
 	as     string
 	tenant ident.ODSCode
-	// wrote is told after each commit; nil is fine.
-	wrote func(count int) error
+	// Wrote is told after each commit; nil is fine.
+	Wrote func(count int) error
 	// Refused is told of each resource that the rules or the record do not take, and the load goes on; nil ends it there.
 	Refused func(res *fhir.Resource, err error)
+	// Name, if set, is that of a load that can be cut off: how far it came is kept with each commit (record.Load), for whoever goes on.
+	Name    string
 	waiting []*fhir.Resource
 	loaded  int        // resources handed over since the planner was told
 	commit  chan error // the outcome of the batch that is being committed; nil when there is none
@@ -35,7 +37,7 @@ type Loader struct {
 // Loader makes a loader for one tenant, which acts as a part of the node with that name. wrote is told how many resources
 // each commit wrote; nil is fine.
 func (n *Node) Loader(as string, tenant ident.ODSCode, wrote func(count int) error) *Loader {
-	return &Loader{n: n, as: as, tenant: tenant, wrote: wrote}
+	return &Loader{n: n, as: as, tenant: tenant, Wrote: wrote}
 }
 
 // Tenant is whose records the loader writes.
@@ -141,10 +143,10 @@ func (w *Loader) write(ctx context.Context, list []*fhir.Resource, drafts []*rec
 }
 
 func (w *Loader) tell(count int) error {
-	if w.wrote == nil {
+	if w.Wrote == nil {
 		return nil
 	}
-	return w.wrote(count)
+	return w.Wrote(count)
 }
 
 // singly writes a batch that failed with why one resource at a time, so that one that is refused holds up none of the others.
@@ -165,6 +167,9 @@ func (w *Loader) singly(ctx context.Context, list []*fhir.Resource, why error) e
 		}
 		if err != nil {
 			w.Refused(res, err)
+			if err := w.passOver(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return w.tell(len(list))
@@ -191,7 +196,18 @@ func (w *Loader) apply(ctx context.Context, drafts []*record.Draft) error {
 		return err
 	}
 	return k.Gate.Act(ctx, grants, record.LanesOf(drafts...), func(tx *store.Tx) error {
-		_, _, err := k.Records.ApplyAll(tx, drafts, grants...)
-		return err
+		if _, _, err := k.Records.ApplyAll(tx, drafts, grants...); err != nil || w.Name == "" {
+			return err
+		}
+		return k.Records.Loaded(tx, w.Name, record.Load{Done: len(drafts)})
 	})
+}
+
+// passOver counts a resource that was refused.
+func (w *Loader) passOver(ctx context.Context) error {
+	if w.Name == "" {
+		return nil
+	}
+	k := w.n.Kernel()
+	return k.DB.Write(ctx, nil, func(tx *store.Tx) error { return k.Records.Loaded(tx, w.Name, record.Load{Done: 1, Refused: 1}) })
 }
