@@ -21,6 +21,7 @@
 package demographics
 
 import (
+	"context"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -82,7 +83,24 @@ func Service(k catalogue.Kernel, o Options) catalogue.Service {
 		}}},
 		Schema: schema(),
 		Keeps:  []record.Keeper{s.keeper()},
+		Owns:   []catalogue.Owned{{Type: "Patient", Tenant: k.National, Check: oneNumber}},
 	}
+}
+
+// oneNumber refuses a record, however it is written, that carries the NHS number of somebody else: a record stands under its own.
+func oneNumber(_ context.Context, d *record.Draft) error {
+	if d.Resource() == nil {
+		return nil
+	}
+	if _, err := ident.ParseNHSNumber(d.Ref().ID); err != nil {
+		return nil // it is not one of the register's
+	}
+	for id := range d.Resource().Get("identifier").Items() {
+		if id.Field("system").String() == ident.SystemNHSNumber && id.Field("value").String() != d.Ref().ID {
+			return fault.New(fault.Unprocessable, "The NHS number in the record is not the one under which it stands.")
+		}
+	}
+	return nil
 }
 
 // openNumbers opens the ledger from which people get their numbers, or says why nobody gets one here.

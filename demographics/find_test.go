@@ -47,6 +47,7 @@ func TestWhoIsFound(t *testing.T) {
 			person("9990000069", "Knight", "Philip", "1990-01-02"),
 			person("9990000077", "Hidden", "Heather", "1970-07-07", home("LS9 9ZZ"), gp, restricted),
 			person("9990000085", "Before", "Bea", "1960-06-06", home("AA1 1AA")),
+			person("9990000093", "Trần", "Đức", "1992-05-06"),
 		)
 		w.load(person("9990000085", "After", "Bea", "1960-06-06", home("BB2 2BB")))
 		c := w.worker()
@@ -88,6 +89,9 @@ func TestWhoIsFound(t *testing.T) {
 			{"", []string{"family", "O'Reilly-Hughes", "birthdate", "eq1980-02-29", "given", "sian", "_exact-match", "true"}},
 			{"9990000026", []string{"family", "SMITH", "birthdate", "eq1981-03-01", "_exact-match", "true"}},
 			{"", []string{"family", "Smith", "birthdate", "1981-03-01", "gender", "male"}},
+			{"9990000093", []string{"family", "Trần", "birthdate", "1992-05-06"}},
+			{"9990000093", []string{"family", "tran", "given", "duc", "birthdate", "1992-05-06"}},
+			{"9990000018", []string{"family", "O'*", "birthdate", "1980-02-29"}},
 		} {
 			if got := strings.Join(c.get(query(q.pairs...)).found(), " "); got != q.want {
 				t.Errorf("%v finds %q, want %q", q.pairs, got, q.want)

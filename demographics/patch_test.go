@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/demographics"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/spectest"
 )
 
@@ -244,4 +246,21 @@ func TestPatientsAmendTheirOwnRecordAndLittleOfIt(t *testing.T) {
 	}
 	own.get("/Patient/9990000026").refused(403, "ACCESS_DENIED", "")
 	own.do("PATCH", "/Patient/9990000026", `{"patches":[{"op":"replace","path":"/telecom/0","value":{"id":"T2"}}]}`, "If-Match", `W/"1"`, "Content-Type", "application/json-patch+json").refused(403, "ACCESS_DENIED", "")
+}
+
+// No door lets one person's record carry another's number.
+func TestAPersonNeverCarriesTheNumberOfAnother(t *testing.T) {
+	w := newWorld(t, "")
+	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02"))
+	p := staff(access.SystemClient, "loader")
+	p.Tenants, p.Scopes = []ident.ODSCode{national}, []string{"system/*.*"}
+	generic := *w
+	generic.url = strings.TrimSuffix(w.url, demographics.Base) + "/FHIR/R4"
+	c := generic.as(p)
+	crossed := strings.Replace(string(person("9990000018", "Marsh", "Ada", "1980-01-02")), `"value":"9990000018"`, `"value":"9990000026"`, 1)
+	c.do("PUT", "/Patient/9990000018", crossed, "Content-Type", "application/fhir+json").want(422)
+	c.do("PUT", "/Patient/9990000018", string(person("9990000018", "Marsh", "Eve", "1980-01-02")), "Content-Type", "application/fhir+json").want(200)
+	if got := w.worker().get(query("family", "Marsh", "given", "Eve", "birthdate", "1980-01-02")).found(); len(got) != 1 {
+		t.Errorf("what was written as FHIR is found: %v", got)
+	}
 }

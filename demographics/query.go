@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -268,7 +269,7 @@ func (q *query) name(field string, values []string) (pattern, error) {
 	}
 	text := strings.TrimSpace(values[0])
 	bare := strings.ReplaceAll(text, "*", "")
-	if bare == "" || utf8.RuneCountInString(text) > nameLength || !nameable(bare) || plain(bare) == "" {
+	if bare == "" || utf8.RuneCountInString(text) > nameLength || !searchable(bare) || plain(bare) == "" {
 		return pattern{}, invalidIn(field, values[0])
 	}
 	return q.stars(field, text, plain)
@@ -292,10 +293,21 @@ func (q *query) stars(field, text string, fold func(string) string) (pattern, er
 	switch {
 	case p.wild() && q.fuzzy:
 		return p, unsearchable("Wildcards cannot be used in a fuzzy search")
-	case p.wild() && utf8.RuneCountInString(p.parts[0]) < 2:
+	case p.wild() && (strings.IndexByte(text, '*') < 2 || utf8.RuneCountInString(text[:strings.IndexByte(text, '*')]) < 2 || p.parts[0] == ""):
 		return p, invalidIn(field, text)
 	}
 	return p, nil
+}
+
+// searchable reports whether a text is one that a name can be: of the letters that the published service takes, and of others of the
+// Latin script, for people are known here whose names it does not take.
+func searchable(text string) bool {
+	for _, r := range text {
+		if !nameable(string(r)) && r != '’' && !unicode.Is(unicode.Latin, r) && !unicode.Is(unicode.Mn, r) {
+			return false
+		}
+	}
+	return true
 }
 
 // nameable reports whether a text is of the characters that names may hold (paths/patient-patch, "Name").
