@@ -145,7 +145,8 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 	if err := web.CheckForm(r, ""); err != nil {
 		return err
 	}
-	f, ctx, done := r.PostForm, r.Context(), ""
+	f, ctx := r.PostForm, r.Context()
+	var done string
 	var err error
 	switch {
 	case f.Has("session"):

@@ -334,7 +334,7 @@ func TestKeysFollowOneAnother(t *testing.T) {
 		return len(keys)
 	}
 	kid := func(token string) string {
-		parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+		parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 		if err != nil {
 			t.Fatal(err)
 		}

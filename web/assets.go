@@ -180,4 +180,3 @@ func accepts(header, coding string) bool {
 	}
 	return false
 }
-

@@ -36,6 +36,9 @@ type commands struct {
 	Demo      demoCommand      `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
 	Serve     serveCommand     `cmd:"" help:"Run a node as its configuration file says."`
 	Import    importCommand    `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
+	User      userCommand      `cmd:"" help:"Say who can sign in, in which roles, and until when."`
+	Client    clientCommand    `cmd:"" help:"Say which programs may ask for tokens."`
+	Key       keyCommand       `cmd:"" help:"Change the keys that tokens are signed with."`
 	Directory directoryCommand `cmd:"" help:"Keep the directory of organisations: import the ODS files."`
 	Backup    backupCommand    `cmd:"" help:"Copy a node's data to a file while it runs."`
 	Restore   restoreCommand   `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`

@@ -171,7 +171,7 @@ func (s *Server) proves(ctx context.Context, c Client, a assertion) error {
 		if err != nil {
 			continue
 		}
-		signed, err := jose.ParseSigned(a.signed, []jose.SignatureAlgorithm{jose.RS512})
+		signed, err := jose.ParseSignedCompact(a.signed, []jose.SignatureAlgorithm{jose.RS512})
 		if err != nil {
 			return bad("Malformed JWT in client_assertion")
 		}

@@ -106,7 +106,7 @@ func (Face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(failure.status)
-	json.NewEncoder(w).Encode(body) // the answer is buffered: it does not fail
+	_ = json.NewEncoder(w).Encode(body) // the answer is buffered: it does not fail
 }
 
 // answer sends JSON.
