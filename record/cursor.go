@@ -1,10 +1,14 @@
 package record
 
 import (
-	"crypto/hmac"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/store"
@@ -35,13 +39,21 @@ type cursor struct {
 	Total   *int64     `json:"n,omitempty"`
 }
 
-// sealCursor makes the text; bound names the question (tenant, type, query, who asks).
+// sealCursor makes the text; bound names the question (tenant, type, query, who asks). It is enciphered, and of a length that tells
+// nothing: where in a lane something stands says how much is before it that the caller may not know of.
 func (r *Records) sealCursor(c cursor, bound string) string {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return "" // a struct of numbers and strings always marshals
 	}
-	return base64.RawURLEncoding.EncodeToString(append(r.mac(body, bound), body...))
+	for len(body)%cursorStep != 0 {
+		body = append(body, ' ')
+	}
+	nonce := make([]byte, r.cursors.NonceSize(), r.cursors.NonceSize()+len(body)+r.cursors.Overhead())
+	if _, err := io.ReadFull(rand.Reader, nonce); err != nil {
+		return "" // crypto/rand does not fail: it would end the program
+	}
+	return base64.RawURLEncoding.EncodeToString(r.cursors.Seal(nonce, nonce, body, []byte(bound)))
 }
 
 // openCursor reads the text back; "" is the first page. Errors: fault.Invalid for a cursor that this node did not make,
@@ -51,22 +63,32 @@ func (r *Records) openCursor(text, bound string) (cursor, error) {
 	if text == "" {
 		return c, nil
 	}
+	none := fault.New(fault.Invalid, "This is not a page of this search. Start the search again.")
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(sealed) < macLen || !hmac.Equal(sealed[:macLen], r.mac(sealed[macLen:], bound)) {
-		return c, fault.New(fault.Invalid, "This is not a page of this search. Start the search again.")
+	size := r.cursors.NonceSize()
+	if err != nil || len(sealed) < size {
+		return c, none
 	}
-	if err := json.Unmarshal(sealed[macLen:], &c); err != nil {
-		return c, fault.New(fault.Invalid, "This is not a page of this search. Start the search again.")
+	body, err := r.cursors.Open(nil, sealed[:size], sealed[size:], []byte(bound))
+	if err != nil || json.Unmarshal(body, &c) != nil {
+		return cursor{}, none
 	}
 	return c, nil
 }
 
-const macLen = 16
+// cursorStep is what the length of a cursor is rounded up to, in bytes.
+const cursorStep = 256
 
-func (r *Records) mac(body []byte, bound string) []byte {
-	h := hmac.New(sha256.New, r.key)
-	_, _ = h.Write([]byte(bound)) // a hash never fails
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write(body)
-	return h.Sum(nil)[:macLen]
+// cipherOf is what cursors are sealed with: AES-256 in GCM, under a key that follows from the node's own secret.
+func cipherOf(secret []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, secret, nil, "openspine cursor", 32)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "the key of cursors cannot be made")
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "the key of cursors cannot be used")
+	}
+	sealing, err := cipher.NewGCM(block)
+	return sealing, fault.Wrap(err, fault.Internal, "the cipher of cursors cannot be used")
 }

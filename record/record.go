@@ -19,6 +19,7 @@ package record
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"embed"
 	"io"
@@ -135,17 +136,17 @@ type Options struct {
 
 // Records is the record of all tenants of one node. It is safe for concurrent use.
 type Records struct {
-	db     *store.DB
-	clock  clock.Clock
-	rand   io.Reader
-	bodies *bodies
-	words  *words
-	index  *indexer
-	limits Limits
-	key    []byte   // authenticates cursors
-	actors sync.Map // number → word, as read
-	wakers wakers
-	sizes  sizes
+	db      *store.DB
+	clock   clock.Clock
+	rand    io.Reader
+	bodies  *bodies
+	words   *words
+	index   *indexer
+	limits  Limits
+	cursors cipher.AEAD
+	actors  sync.Map // number → word, as read
+	wakers  wakers
+	sizes   sizes
 
 	keepers []Keeper
 }
@@ -174,7 +175,11 @@ func Open(ctx context.Context, o Options) (*Records, error) {
 		return nil, err
 	}
 	r.index = newIndexer(r.words, o.Definitions, o.Profile)
-	if r.key, err = r.words.secret(ctx, "cursor-key", o.Rand); err != nil {
+	secret, err := r.words.secret(ctx, "cursor-key", o.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if r.cursors, err = cipherOf(secret); err != nil {
 		return nil, err
 	}
 	return r, nil
