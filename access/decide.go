@@ -55,6 +55,12 @@ func (f facts) withEveryReason() facts {
 	return f
 }
 
+// ofNobody is f as if the place were in nobody's chart and spoke of nobody.
+func (f facts) ofNobody() facts {
+	f.flags &^= fFiled | fRestricted | fSealed | fUnfiled
+	return f
+}
+
 // refusal words a denial. Where the principal may know that the place exists, or would be refused for anybody's chart,
 // it is Forbidden; otherwise it is NotFound in the same words as for what is not there. What is not there is decided as if
 // it were in no chart, so it comes to the same.
@@ -69,6 +75,9 @@ func (r *rules) refusal(f facts) error {
 	}
 	if (f.has(fFiled) || f.action != Create) && r.decide(f.withEveryReason()).allowed {
 		return NotHere()
+	}
+	if f.action.Sees() && ClassOf(f.typ) != classShared && r.decide(f.ofNobody()).allowed {
+		return NotHere() // as they are told who ask for one that is not there, and may see those that are in nobody's chart
 	}
 	if !f.has(fScoped) {
 		return fault.New(fault.Forbidden, "Your token was not granted this.")
