@@ -142,7 +142,7 @@ func (a *api) mayBe(r *http.Request, ask catalogue.Asker, c check, issues []faul
 	if err != nil {
 		return nil, err
 	}
-	change := record.Change{Verb: record.Create, Ref: ref(r), Resource: res, May: mayChange(ask)}
+	change := record.Change{Verb: record.Create, Ref: ref(r), Resource: res, May: mayChange(ask), Would: a.would(ask)}
 	if change.Ref.ID = ""; c.mode == "update" {
 		change.Verb, change.Ref = record.Put, ref(r)
 	}

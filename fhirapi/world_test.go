@@ -38,6 +38,7 @@ type setting struct {
 	database string   // a PostgreSQL URL; SQLite when empty
 	tenants  []string // beside the national one and the hospital
 	packages []string // of further definitions
+	options  node.Options
 }
 
 func newWorld(t testing.TB, s setting) *world {
@@ -49,7 +50,7 @@ func newWorld(t testing.TB, s setting) *world {
 	for _, code := range s.tenants {
 		cfg.Tenants = append(cfg.Tenants, node.TenantConfig{Code: code, Name: "Another " + code, Kind: "practice"})
 	}
-	n, err := node.Open(context.Background(), cfg, node.Options{})
+	n, err := node.Open(context.Background(), cfg, s.options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,6 +56,7 @@ type Node struct {
 	feed     *record.Feed
 	names    names
 	vfs      string
+	rand     io.Reader
 	more     func(catalogue.Kernel) []catalogue.Service
 	restored bool // the database was restored from a backup
 
@@ -84,6 +86,8 @@ type Options struct {
 	Services func(catalogue.Kernel) []catalogue.Service
 	// VFS is a virtual file system of SQLite under the database (store/storefault); empty means the machine's own.
 	VFS string
+	// Rand is where ids of resources and the key of cursors come from; crypto/rand by default.
+	Rand io.Reader
 	// Space is how many bytes are free for the node's data, and Reserve below how many changes are refused so that reading, which
 	// must be accounted for, can go on; by default the data folder's file system and 128 MB.
 	Space   func() (int64, error)
@@ -103,7 +107,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants,
-		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}
@@ -158,7 +162,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	records, err := record.Open(ctx, record.Options{DB: db, Clock: n.clock})
+	records, err := record.Open(ctx, record.Options{DB: db, Clock: n.clock, Rand: n.rand})
 	if err != nil {
 		return err
 	}
