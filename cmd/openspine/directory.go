@@ -26,11 +26,13 @@ type directoryCommand struct {
 type directoryData struct {
 	Data   string `default:"openspine-data" help:"The node's data folder. The node must not be running." type:"path"`
 	Config string `help:"The node's configuration file, instead of --data." type:"path"`
+
+	Database string `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, when the node's database is not in the data folder."`
 }
 
 // with opens the node and hands over its directory.
 func (c directoryData) with(s *session, fn func(n *node.Node, d *directory.Directory) error) error {
-	n, _, err := (&importCommand{Data: c.Data, Config: c.Config}).open(s)
+	n, _, err := (&importCommand{Data: c.Data, Config: c.Config, Database: c.Database}).open(s)
 	if err != nil {
 		return err
 	}

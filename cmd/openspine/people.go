@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -24,6 +25,8 @@ import (
 type stopped struct {
 	Config string `help:"The node's configuration; without it, a demonstration's data folder is meant." type:"path"`
 	Data   string `default:"openspine-data" help:"The data folder of a demonstration." type:"path"`
+
+	Database string `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, when the node's database is not in the data folder."`
 }
 
 // with opens the node for a command and closes it again.
@@ -34,9 +37,10 @@ func (c stopped) with(s *session, do func(ctx context.Context, n *node.Node, by 
 		if cfg, err = node.ReadConfig(c.Config); err != nil {
 			return err
 		}
-	} else if err := (where{Data: c.Data}).there(); err != nil {
+	} else if err := (where{Data: c.Data}).there(); err != nil && c.Database == "" {
 		return err
 	}
+	cfg.Database = cmp.Or(c.Database, cfg.Database)
 	n, err := node.Open(s.ctx, cfg, node.Options{})
 	if err != nil {
 		return err

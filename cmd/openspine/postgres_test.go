@@ -98,7 +98,10 @@ func seedPostgres(t *testing.T) {
 }
 
 func restoreCountry(data, url string) error {
-	return tool(url, "restore", "--data", data, postgresCountry.file)
+	if err := tool(url, "restore", "--data", data, postgresCountry.file); err != nil {
+		return err
+	}
+	return tool(url, "numbers", "--data", data) // none was given out since
 }
 
 // tool runs openspine on a database.
