@@ -23,7 +23,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 					p.Screenshot("office-" + name + "-" + width + ".png")
 				}
 				p.Healthy()
-				if width == "desk" {
+				if width == "desk" && strings.HasSuffix(path, "merge") {
 					p.Walk()
 				}
 			}

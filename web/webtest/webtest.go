@@ -43,6 +43,9 @@ type Page struct {
 	ctx     context.Context
 	host    string
 	profile cdp.BrowserContextID
+	// noScript: the page's scripts do not run. A promise does not come true there either, so axe is run with scripts allowed for its while;
+	// those of the page, which were passed over, stay so.
+	noScript bool
 
 	mu       sync.Mutex
 	requests []string
@@ -132,7 +135,7 @@ func (b *Browser) Open(t testing.TB, address string, options ...Option) *Page {
 		t.Fatal(err)
 	}
 	ctx, profile := b.window(t)
-	p := &Page{t: t, ctx: ctx, host: u.Host, profile: profile, bytes: map[network.RequestID]float64{}}
+	p := &Page{t: t, ctx: ctx, host: u.Host, profile: profile, noScript: s.noScript, bytes: map[network.RequestID]float64{}}
 	p.listen()
 	actions := []chromedp.Action{
 		network.Enable(), log.Enable(),
@@ -372,6 +375,10 @@ func (p *Page) Axe() {
 		}
 		p.t.Logf("axe-core is not here (make web brings it); accessibility was not checked")
 		return
+	}
+	if p.noScript {
+		p.Do(emulation.SetScriptExecutionDisabled(false))
+		defer p.Do(emulation.SetScriptExecutionDisabled(true))
 	}
 	var report string
 	p.Do(chromedp.Evaluate(string(source), nil))
