@@ -980,7 +980,7 @@ func actButton(name, value, text, about string) templ.Component {
 			templ_7745c5c3_Var53 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = web.ButtonForm(web.Form{Action: "/sign-in/sessions", Submit: text, PersonName: ""}, name, value).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = web.ButtonForm(web.Form{Action: "/sign-in/sessions", Submit: text, PersonName: about}, name, value).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -67,7 +67,7 @@ func (d *Door) Services() []catalogue.Service {
 		Jobs: []catalogue.Job{{Name: "leavers", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
 			return d.k.Gate.EndLeavers(ctx, access.Service("signin", d.k.National))
 		}}},
-		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage}}}, d.tokens.Service()}
+		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage, Last: true}}}, d.tokens.Service()}
 }
 
 func (d *Door) show(w http.ResponseWriter, r *http.Request) error {

@@ -70,7 +70,7 @@ func (p *Person) ChartAt(tenant ident.ODSCode) string {
 
 // Stop is one stop of the tour: who to be, whom to find, and what is worth doing there.
 type Stop struct {
-	// Do is find, correct, look (who looked), break-glass, stranger, namesakes or self.
+	// Do is find, correct, look (who looked), break-glass, stranger, double (one person under two numbers), namesakes or self.
 	Do   string
 	User User
 	// Person is whom the stop is about, and Chart their Patient's id in Tenant.
@@ -82,7 +82,7 @@ type Stop struct {
 }
 
 // Tour is the two-minute tour: a clinician finds and corrects a person, tells two namesakes apart, breaks glass for a
-// restricted person; a stranger sees nothing; the patient and the privacy officer see who looked.
+// restricted person; a stranger sees nothing; the records office finds one person under two numbers; the patient and the privacy officer see who looked.
 func (k *Country) Tour() ([]Stop, error) {
 	users := map[string]User{}
 	for _, u := range k.Users() {
@@ -90,7 +90,7 @@ func (k *Country) Tour() ([]Stop, error) {
 	}
 	plan := []struct{ do, user, whom string }{
 		{"find", "gp", "correct"}, {"correct", "gp", "correct"}, {"namesakes", "gp", "namesake-1"}, {"break-glass", "gp", "restricted"},
-		{"stranger", "stranger", "correct"}, {"self", "patient", "patient"}, {"look", "privacy", "restricted"},
+		{"stranger", "stranger", "correct"}, {"double", "records", "double-1"}, {"self", "patient", "patient"}, {"look", "privacy", "restricted"},
 	}
 	var tour []Stop
 	for _, s := range plan {

@@ -178,6 +178,8 @@ func describe(stop sim.Stop) string {
 		return "Find " + whom + ": nobody, for the record is restricted. Look in the records of the spine, and break the glass with a reason."
 	case "stranger":
 		return "Sign in as " + who + ", who looks after nobody here, and find " + whom + ": the record stays shut until they say why they look after the person."
+	case "double":
+		return "Sign in as " + who + " of the records office, open Duplicates, and compare " + whom + " with the other number that looks like the same person: merge them, and part them again."
 	case "self":
 		return "Sign in as " + who + ", a patient, and see who looked at your record, and why."
 	case "look":

@@ -65,13 +65,21 @@ func isLoopback(host string) bool {
 // viewer is what the shell of each page says about who is looking.
 func (n *Node) viewer(ctx context.Context, p access.Principal, path string) web.Viewer {
 	v := web.Viewer{Name: p.Name, Role: web.RoleName(ctx, string(p.Role)), Organisation: n.organisation(ctx, p.Organisation), Session: p.SessionID, SignOutURL: "/sign-out"}
+	var last []web.Link
 	for _, s := range n.services {
 		for _, l := range s.Links {
-			if len(l.Roles) == 0 || slices.Contains(l.Roles, p.Role) {
-				v.Nav = append(v.Nav, web.Link{Text: web.Text(ctx, l.Key), URL: l.Path, Current: l.Path == path})
+			if len(l.Roles) > 0 && !slices.Contains(l.Roles, p.Role) {
+				continue
+			}
+			link := web.Link{Text: web.Text(ctx, l.Key), URL: l.Path, Current: l.Path == path}
+			if l.Last {
+				last = append(last, link)
+			} else {
+				v.Nav = append(v.Nav, link)
 			}
 		}
 	}
+	v.Nav = append(v.Nav, last...)
 	return v
 }
 
