@@ -76,6 +76,7 @@ func rules() []rule {
 		{"domain", "two realms: nothing of one opens anything of the other", "TestRealmsAreApart", ""},
 		{"domain", "people agree to programs that are not part of the service, and can take it back", "TestAPersonAgreesFirst", ""},
 		{"domain", "no passwords: passkeys, recovery codes, one-time links", "TestPasskeysInABrowser", ""},
+		{"domain", "a one-time link is spent in the commit that keeps the passkey; of a hundred at once, one gets it", "TestALinkIsSpentWithThePasskey", ""},
 		{"domain", "guessing locks the user and the address", "TestGuessingLocks", ""},
 		{"domain", "a role is chosen by whoever has several; a role that ends, ends its sessions and tokens", "TestARoleIsChosenByWhoeverHasSeveral", ""},
 		{"domain", "sign-in by external OpenID providers", "", "not built yet"},

@@ -120,18 +120,13 @@ func (d *Door) enterRecover(w http.ResponseWriter, r *http.Request) error {
 	return d.admit(w, r, user, "recovery code", "", to)
 }
 
-// enrolling is whose a link is.
-func (d *Door) enrolling(r *http.Request, code string, use bool) (access.User, error) {
-	user, err := d.credentials.Link(r.Context(), code, addressOf(r), use)
-	if err != nil {
-		return access.User{}, err
-	}
-	return d.k.Gate.UserByID(r.Context(), user)
-}
-
 func (d *Door) showEnrol(w http.ResponseWriter, r *http.Request) error {
 	code := r.URL.Query().Get("code")
-	u, err := d.enrolling(r, code, false)
+	user, err := d.credentials.Link(r.Context(), code, addressOf(r))
+	if err != nil {
+		return err
+	}
+	u, err := d.k.Gate.UserByID(r.Context(), user)
 	if err != nil {
 		return err
 	}
@@ -158,18 +153,12 @@ func hostOf(hostport string) string {
 	return hostport
 }
 
+// enrol keeps somebody's first passkey; until it does, the link stays good.
 func (d *Door) enrol(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return err
 	}
-	u, err := d.enrolling(r, r.PostForm.Get("code"), true)
-	if err != nil {
-		return err
-	}
-	if err := d.credentials.FinishPasskey(r.Context(), u.Principal, u, r.PostForm.Get("seal"), r.PostForm.Get("credential"), deviceOf(r)); err != nil {
-		return err
-	}
-	return d.enrolled(w, r, u)
+	return d.enrolled(w, r, credential.Offer{Seal: r.PostForm.Get("seal"), Answer: r.PostForm.Get("credential"), Name: deviceOf(r)})
 }
 
 // enrolCodes is for somebody whose browser has no passkeys: ten codes, each for one sign-in.
@@ -177,16 +166,12 @@ func (d *Door) enrolCodes(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return err
 	}
-	u, err := d.enrolling(r, r.PostForm.Get("code"), true)
-	if err != nil {
-		return err
-	}
-	return d.enrolled(w, r, u)
+	return d.enrolled(w, r, credential.Offer{})
 }
 
-// enrolled signs somebody in for the first time and shows them their recovery codes.
-func (d *Door) enrolled(w http.ResponseWriter, r *http.Request, u access.User) error {
-	codes, err := d.credentials.NewRecovery(r.Context(), u.Principal, u.ID)
+// enrolled uses the link up, signs somebody in for the first time and shows them their recovery codes.
+func (d *Door) enrolled(w http.ResponseWriter, r *http.Request, o credential.Offer) error {
+	u, codes, err := d.credentials.Enrol(r.Context(), r.PostForm.Get("code"), addressOf(r), o)
 	if err != nil {
 		return err
 	}

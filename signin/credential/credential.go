@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base32"
-	"encoding/base64"
 	"encoding/json"
 	"io/fs"
 	"strings"
@@ -125,6 +124,15 @@ func (c *Keeper) RemovePasskey(ctx context.Context, by access.Principal, user st
 
 // NewRecovery gives a user ten recovery codes in the place of those that they had. They are shown once.
 func (c *Keeper) NewRecovery(ctx context.Context, by access.Principal, user string) ([]string, error) {
+	codes, err := newCodes()
+	if err != nil {
+		return nil, err
+	}
+	err = c.k.DB.Write(ctx, []store.Lane{c.userLane(user), c.k.Gate.DeedLane(by)}, func(tx *store.Tx) error { return c.keepCodes(ctx, tx, by, user, codes) })
+	return codes, err
+}
+
+func newCodes() ([]string, error) {
 	codes := make([]string, RecoveryCodes)
 	for i := range codes {
 		raw, err := random(10)
@@ -134,19 +142,21 @@ func (c *Keeper) NewRecovery(ctx context.Context, by access.Principal, user stri
 		text := strings.ToLower(base32.StdEncoding.EncodeToString(raw))
 		codes[i] = text[:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:]
 	}
-	lane := c.userLane(user)
-	err := c.k.DB.Write(ctx, []store.Lane{lane, c.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM credential_recovery WHERE lane = ? AND user_id = ?`, int64(lane), user); err != nil {
+	return codes, nil
+}
+
+// keepCodes puts recovery codes in the place of a user's, in a Write that holds the user's lane and that of the deed.
+func (c *Keeper) keepCodes(ctx context.Context, tx *store.Tx, by access.Principal, user string, codes []string) error {
+	lane := int64(c.userLane(user))
+	if _, err := tx.Exec(`DELETE FROM credential_recovery WHERE lane = ? AND user_id = ?`, lane, user); err != nil {
+		return err
+	}
+	for _, code := range codes {
+		if _, err := tx.Exec(`INSERT INTO credential_recovery (lane, user_id, hash, made, used) VALUES (?, ?, ?, ?, 0)`, lane, user, hashOf("recovery", plain(code)), tx.At().UnixMicro()); err != nil {
 			return err
 		}
-		for _, code := range codes {
-			if _, err := tx.Exec(`INSERT INTO credential_recovery (lane, user_id, hash, made, used) VALUES (?, ?, ?, ?, 0)`, int64(lane), user, hashOf("recovery", plain(code)), tx.At().UnixMicro()); err != nil {
-				return err
-			}
-		}
-		return c.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "recovery codes made", Detail: "user " + user})
-	})
-	return codes, err
+	}
+	return c.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "recovery codes made", Detail: "user " + user})
 }
 
 // plain is a code as it is kept, however it was typed.
@@ -188,57 +198,4 @@ func (c *Keeper) Recover(ctx context.Context, user, code, address string) error 
 		return c.failed(ctx, wrong(), keys...)
 	}
 	return c.succeeded(ctx, userKey(user))
-}
-
-// NewLink is a code with which a user can make their first passkey, once, within LinkFor.
-func (c *Keeper) NewLink(ctx context.Context, by access.Principal, user string) (string, error) {
-	if _, err := c.k.Gate.UserByID(ctx, user); err != nil {
-		return "", err
-	}
-	raw, err := random(24)
-	if err != nil {
-		return "", err
-	}
-	code := base64.RawURLEncoding.EncodeToString(raw)
-	hash := hashOf("link", code)
-	lane := c.k.DB.LaneOf("", "link/"+string(hash))
-	err = c.k.DB.Write(ctx, []store.Lane{lane, c.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM credential_link WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`INSERT INTO credential_link (lane, hash, user_id, until, used) VALUES (?, ?, ?, ?, 0)`, int64(lane), hash, user, tx.At().Add(LinkFor).UnixMicro()); err != nil {
-			return err
-		}
-		return c.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "link made", Detail: "user " + user})
-	})
-	return code, err
-}
-
-// Link is whose a link is. use uses it up. Errors: fault.NotFound when it was used or is too old; fault.TooMany for an address that has
-// tried too many.
-func (c *Keeper) Link(ctx context.Context, code, address string, use bool) (user string, err error) {
-	if err := c.open(ctx, addressKey(address)); err != nil {
-		return "", err
-	}
-	gone := fault.New(fault.NotFound, "This link has been used or is too old. Ask whoever gave it to you for another.")
-	hash := hashOf("link", code)
-	lane := c.k.DB.LaneOf("", "link/"+string(hash))
-	look := func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT user_id FROM credential_link WHERE lane = ? AND hash = ? AND used = 0 AND until > ?`, int64(lane), hash, tx.At().UnixMicro()).Scan(&user)
-	}
-	if !use {
-		err = c.k.DB.Read(ctx, look)
-	} else {
-		err = c.k.DB.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-			if err := look(tx); err != nil {
-				return err
-			}
-			_, err := tx.Exec(`UPDATE credential_link SET used = ? WHERE lane = ? AND hash = ?`, tx.At().UnixMicro(), int64(lane), hash)
-			return err
-		})
-	}
-	if fault.Is(err, fault.NotFound) {
-		return "", c.failed(ctx, gone, addressKey(address))
-	}
-	return user, err
 }

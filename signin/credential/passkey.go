@@ -88,19 +88,34 @@ func (c *Keeper) seal(purpose string, s sealed) (string, error) {
 	return c.k.Issuer.Sign(access.TypeID, s)
 }
 
-// unseal gives a ceremony's state back, once.
-func (c *Keeper) unseal(ctx context.Context, purpose, seal string) (sealed, error) {
+// opened is a ceremony's state as its page gives it back.
+func (c *Keeper) opened(purpose, seal string) (sealed, error) {
 	var s sealed
-	stale := fault.New(fault.Invalid, "The page was open for too long, or it was sent twice. Open it again.")
 	if err := c.k.Issuer.Open(access.TypeID, seal, &s); err != nil || s.Issuer != c.k.Issuer.Name()+"/passkey" || s.Subject != purpose || s.Expiry == nil || !c.k.Clock.Now().Before(s.Expiry.Time()) {
-		return s, stale
+		return s, stale()
 	}
-	err := c.k.Gate.UseOnce(ctx, "ceremony", s.ID, s.Expiry.Time())
+	return s, nil
+}
+
+func stale() error {
+	return fault.New(fault.Invalid, "The page was open for too long, or it was sent twice. Open it again.")
+}
+
+// unseal is opened, once.
+func (c *Keeper) unseal(ctx context.Context, purpose, seal string) (sealed, error) {
+	s, err := c.opened(purpose, seal)
+	if err != nil {
+		return s, err
+	}
+	err = c.k.Gate.UseOnce(ctx, useCeremony, s.ID, s.Expiry.Time())
 	if fault.Is(err, fault.Conflict) {
-		return s, stale
+		return s, stale()
 	}
 	return s, err
 }
+
+// useCeremony is the kind under which a ceremony is used up.
+const useCeremony = "ceremony"
 
 // What a ceremony is for.
 const (
@@ -159,47 +174,81 @@ func (c *Keeper) handleLane(handle []byte) store.Lane {
 	return c.k.DB.LaneOf("", "handle/"+string(handle))
 }
 
-// FinishPasskey keeps the passkey that the browser made for u. Errors: fault.Invalid when it is none for this page.
-func (c *Keeper) FinishPasskey(ctx context.Context, by access.Principal, u access.User, seal, answer, name string) error {
-	s, err := c.unseal(ctx, toRegister, seal)
-	if err != nil {
-		return err
+// made is a passkey that a browser made for a user, checked and not kept yet.
+type made struct {
+	user, name, body string
+	id, handle       []byte
+	ceremony         sealed
+}
+
+// checkMade checks the passkey that the browser made for u. Errors: fault.Invalid when it is none for this page.
+func (c *Keeper) checkMade(ctx context.Context, u access.User, seal, answer, name string) (made, error) {
+	m := made{user: u.ID, name: name}
+	var err error
+	if m.ceremony, err = c.opened(toRegister, seal); err != nil {
+		return m, err
 	}
 	w, err := c.library()
 	if err != nil {
-		return err
+		return m, err
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(answer))
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "The passkey could not be read. Try again.")
+		return m, fault.Wrap(err, fault.Invalid, "The passkey could not be read. Try again.")
 	}
-	if s.User != u.ID {
-		return fault.New(fault.Invalid, "The passkey was asked for by somebody else. Open the page again.")
+	if m.ceremony.User != u.ID {
+		return m, fault.New(fault.Invalid, "The passkey was asked for by somebody else. Open the page again.")
 	}
 	h, err := c.holderOf(ctx, u)
 	if err != nil {
-		return err
+		return m, err
 	}
-	h.handle = s.Handle
-	key, err := w.CreateCredential(h, s.Session, parsed)
+	h.handle, m.handle = m.ceremony.Handle, m.ceremony.Handle
+	key, err := w.CreateCredential(h, m.ceremony.Session, parsed)
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "The passkey could not be checked. Try again.")
+		return m, fault.Wrap(err, fault.Invalid, "The passkey could not be checked. Try again.")
 	}
 	body, err := json.Marshal(key)
-	if err != nil {
-		return fault.Wrap(err, fault.Internal, "keeping a passkey")
+	m.id, m.body = key.ID, string(body)
+	return m, fault.Wrap(err, fault.Internal, "keeping a passkey")
+}
+
+// lanes are those that keep needs.
+func (c *Keeper) lanes(m made, by access.Principal) []store.Lane {
+	return []store.Lane{c.userLane(m.user), c.handleLane(m.handle), c.k.Gate.DeedLane(by), c.k.Gate.UseLane(useCeremony, m.ceremony.ID)}
+}
+
+// keep writes a passkey and uses its ceremony up, in a Write that holds lanes.
+func (c *Keeper) keep(ctx context.Context, tx *store.Tx, m made, by access.Principal) error {
+	err := c.k.Gate.UseIn(tx, useCeremony, m.ceremony.ID, m.ceremony.Expiry.Time())
+	if fault.Is(err, fault.Conflict) {
+		return stale()
 	}
-	lane, handles := c.userLane(u.ID), c.handleLane(h.handle)
-	return c.k.DB.Write(ctx, []store.Lane{lane, handles, c.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO credential_handle (lane, handle, user_id) VALUES (?, ?, ?) ON CONFLICT (lane, handle) DO NOTHING`, int64(handles), h.handle, u.ID); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`INSERT INTO credential_passkey (lane, user_id, id, body, name, made, used) VALUES (?, ?, ?, ?, ?, ?, 0)`,
-			int64(lane), u.ID, key.ID, string(body), name, tx.At().UnixMicro()); err != nil {
-			return err
-		}
-		return c.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "passkey made", Detail: "user " + u.ID})
-	})
+	if err != nil {
+		return err
+	}
+	lane, handles := int64(c.userLane(m.user)), int64(c.handleLane(m.handle))
+	if _, err := tx.Exec(`INSERT INTO credential_handle (lane, handle, user_id) VALUES (?, ?, ?) ON CONFLICT (lane, handle) DO NOTHING`, handles, m.handle, m.user); err != nil {
+		return err
+	}
+	n, err := tx.Exec(`INSERT INTO credential_passkey (lane, user_id, id, body, name, made, used) VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (lane, user_id, id) DO NOTHING`,
+		lane, m.user, m.id, m.body, m.name, tx.At().UnixMicro())
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.New(fault.Invalid, "This passkey is known here already: sign in with it.")
+	}
+	return c.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "passkey made", Detail: "user " + m.user})
+}
+
+// FinishPasskey keeps the passkey that the browser made for u. Errors: fault.Invalid when it is none for this page.
+func (c *Keeper) FinishPasskey(ctx context.Context, by access.Principal, u access.User, seal, answer, name string) error {
+	m, err := c.checkMade(ctx, u, seal, answer, name)
+	if err != nil {
+		return err
+	}
+	return c.k.DB.Write(ctx, c.lanes(m, by), func(tx *store.Tx) error { return c.keep(ctx, tx, m, by) })
 }
 
 // BeginEntry is what a page needs so that somebody can show a passkey; who they are, the passkey says.
