@@ -158,7 +158,7 @@ func (s *scope) byBond(c Columns, set bondSet) clause {
 // bound is "the principal has a relationship with the chart, of one of these strengths if any are given".
 func (s *scope) bound(c Columns, strengths ...int) clause {
 	q := clause{"EXISTS (SELECT 1 FROM access_relation ar WHERE ar.lane = " + c.Lane + " AND ar.tenant = ? AND ar.chart = " + c.Chart +
-		" AND ar.subject IN (?, ?) AND ar.until > ?", []any{s.tenant.String(), "user:" + s.principal.ID, "org:" + s.principal.Organisation.String(), s.now}}
+		" AND ar.subject IN (?, ?) AND ar.until" + unindexed + " > ?", []any{s.tenant.String(), "user:" + s.principal.ID, "org:" + s.principal.Organisation.String(), s.now}}
 	switch len(strengths) {
 	case 1:
 		q.text += " AND ar.strength = ?"
