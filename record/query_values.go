@@ -57,11 +57,27 @@ var modifiers = map[form][]string{
 	formReference: {"identifier"},
 }
 
+// mayBeMissing says whether :missing can be asked of the parameter: of what a resource may or may not say, by a value of its own.
+func (c *cond) mayBeMissing() bool {
+	return c.form != formComposite && c.form != formID && c.form != formUpdated && c.form != formText
+}
+
+func (c *cond) knownModifiers() string {
+	known := slices.Clone(modifiers[c.form])
+	if c.mayBeMissing() {
+		known = append(known, "missing")
+	}
+	if len(known) == 0 {
+		return "it knows none"
+	}
+	return "it knows " + strings.Join(known, ", ")
+}
+
 func (p *parser) modifier(c *cond) error {
 	switch {
 	case c.modifier == "":
 		return nil
-	case c.modifier == "missing" && c.form != formComposite && c.form != formID && c.form != formUpdated && c.form != formText:
+	case c.modifier == "missing" && c.mayBeMissing():
 		c.form = formMissing
 		return nil
 	case c.form == formReference && p.defs.IsResource(c.modifier):
@@ -70,8 +86,7 @@ func (p *parser) modifier(c *cond) error {
 		}
 		return nil
 	case !slices.Contains(modifiers[c.form], c.modifier):
-		known := append([]string{"missing"}, modifiers[c.form]...)
-		return fault.New(fault.Invalid, "%s: there is no such modifier for a %s parameter; there are: %s.", c.name(), c.param.Type, strings.Join(known, ", "))
+		return fault.New(fault.Invalid, "%s: there is no such modifier for %s; %s.", c.name(), c.code, c.knownModifiers())
 	}
 	switch c.modifier {
 	case "in", "not-in":
@@ -91,6 +106,9 @@ func (p *parser) valueSet(c *cond, url string) (*definition.ValueSet, error) {
 	if set == nil {
 		return nil, fault.New(fault.Invalid, "%s: the value set %s is not known here.", c.name(), url)
 	}
+	if !set.Known() {
+		return nil, fault.New(fault.Invalid, "%s: the value set %s takes codes from a code system that is not held here, so which codes are in it cannot be told.", c.name(), url)
+	}
 	return set, nil
 }
 
@@ -101,6 +119,12 @@ func (p *parser) hierarchy(c *cond) error {
 		cs := p.defs.CodeSystem(v.system)
 		if v.system == "" || cs == nil {
 			return fault.New(fault.Invalid, "%s: the code system %q is not known here; write system|code.", c.name(), v.system)
+		}
+		switch {
+		case !cs.Complete():
+			return fault.New(fault.Invalid, "%s: what is above and below a code of %s cannot be told, for that code system is not held here.", c.name(), v.system)
+		case !cs.Has(v.code):
+			return fault.New(fault.Invalid, "%s: there is no code %q in %s.", c.name(), v.code, v.system)
 		}
 		codes := cs.Below(v.code)
 		if c.modifier == "above" {

@@ -134,6 +134,12 @@ func TestWhatIsNotUnderstoodIsRefusedByName(t *testing.T) {
 			"Observation?subject.nmae=x": "nmae", "Patient?_sort=photo": "photo", "Patient?_count=-1": "_count", "Patient?_has:Observation=x": "_has",
 			"Patient?_include=Patient:name": "name", "Patient?organization:Patient=1": "organization", "Patient?gender:in=http://nowhere": "nowhere",
 			"?_type=Patient,Nobody": "Nobody", "Patient?_cursor=zzzz": "page",
+			"Condition?code:below=http://snomed.info/sct|73211009":                                          "snomed.info",
+			"Condition?clinical-status:above=http://terminology.hl7.org/CodeSystem/condition-clinical|well": "well",
+			"Condition?code:in=http://hl7.org/fhir/ValueSet/condition-code":                                 "condition-code",
+			"Condition?code:not-in=http://hl7.org/fhir/ValueSet/condition-code":                             "condition-code",
+			"Observation?code-value-quantity:exact=a$1":                                                     "knows none",
+			"Patient?name:below=x": "exact, contains, missing",
 		} {
 			_, err := w.find(query)
 			isKind(t, err, fault.Invalid)
