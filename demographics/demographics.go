@@ -65,10 +65,19 @@ type Options struct {
 	Restored bool
 }
 
-// Service is the national register over the kernel.
-func Service(k catalogue.Kernel, o Options) catalogue.Service {
+// Register is the national register of one node: its service, and its desks (Register.Desk).
+type Register struct{ s *register }
+
+// New is the national register over the kernel.
+func New(k catalogue.Kernel, o Options) *Register {
 	s := &register{k: k}
 	s.numbers, s.noNumbers = openNumbers(o)
+	return &Register{s}
+}
+
+// Service is the register as the node runs it.
+func (r *Register) Service() catalogue.Service {
+	s, k := r.s, r.s.k
 	return catalogue.Service{
 		Name: "demographics", Summary: "Who a person is: the national register and its published API.",
 		Published: []catalogue.Published{{Base: Base, Face: face{}, Routes: []catalogue.Route{
@@ -124,6 +133,28 @@ type call struct {
 	r    *http.Request
 	ask  catalogue.Asker
 	mode mode
+	// why is the reason of a change, where one was given; also is done in the same commit.
+	why  string
+	also func(tx *store.Tx) error
+}
+
+// reason is why a record is amended.
+func (c *call) reason() string {
+	if c.why != "" {
+		return c.why
+	}
+	return "amended through the national register"
+}
+
+// modeOf is how somebody uses the register.
+func modeOf(p access.Principal) mode {
+	switch p.Role {
+	case access.SystemClient:
+		return restrictedMode
+	case access.Patient:
+		return patientMode
+	}
+	return workerMode
 }
 
 // mode is how the published API is being used (specification, "Access modes").
@@ -141,13 +172,7 @@ func (s *register) published(h func(c *call) error) func(http.ResponseWriter, *h
 		if catalogue.TenantOf(r) != s.k.National {
 			return fault.New(fault.NotFound, "The national register is at %s of the national node.", Base)
 		}
-		c := &call{w: w, r: r, ask: ask, mode: workerMode}
-		switch ask.Principal.Role {
-		case access.SystemClient:
-			c.mode = restrictedMode
-		case access.Patient:
-			c.mode = patientMode
-		}
+		c := &call{w: w, r: r, ask: ask, mode: modeOf(ask.Principal)}
 		if err := c.headers(); err != nil {
 			return err
 		}

@@ -92,6 +92,7 @@ type problem struct {
 	status      int
 	display     string
 	diagnostics string
+	field       string // where in the record or the question, as name/0/family or birthdate; empty for no one place
 }
 
 // Error is for the log: it names the code and nothing that was sent.
@@ -103,12 +104,20 @@ func refuse(c code, diagnostics string, args ...any) error {
 	if len(args) > 0 {
 		diagnostics = fmt.Sprintf(diagnostics, args...)
 	}
-	return fault.Wrap(&problem{c, s.status, s.display, diagnostics}, s.kind, "%s", s.display)
+	return fault.Wrap(&problem{code: c, status: s.status, display: s.display, diagnostics: diagnostics}, s.kind, "%s", s.display)
+}
+
+// in is a refusal that says where the fault lies.
+func in(field string, err error) error {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		p.field = field
+	}
+	return err
 }
 
 // refuseAs is refuse with another status or display than the code's usual ones, where the specification says so.
 func refuseAs(c code, status int, display, diagnostics string) error {
-	return fault.Wrap(&problem{c, status, display, diagnostics}, sayings[c].kind, "%s", display)
+	return fault.Wrap(&problem{code: c, status: status, display: display, diagnostics: diagnostics}, sayings[c].kind, "%s", display)
 }
 
 // problemOf is how the published API words err. What has no code of its own is worded by its kind.
@@ -118,17 +127,17 @@ func problemOf(err error) problem {
 		return *p
 	}
 	as := func(c code, diagnostics string) problem {
-		return problem{c, sayings[c].status, sayings[c].display, diagnostics}
+		return problem{code: c, status: sayings[c].status, display: sayings[c].display, diagnostics: diagnostics}
 	}
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated:
-		return problem{accessDenied, 401, "Access Denied - Unauthorised", fault.MessageOf(err)}
+		return problem{code: accessDenied, status: 401, display: "Access Denied - Unauthorised", diagnostics: fault.MessageOf(err)}
 	case fault.Forbidden:
 		return as(accessDenied, "Your access token has insufficient permissions. "+fault.MessageOf(err))
 	case fault.NotFound, fault.Gone:
 		return as(resourceNotFound, "")
 	case fault.MethodNotAllowed:
-		return problem{invalidMethod, 405, sayings[invalidMethod].display, fault.MessageOf(err)}
+		return problem{code: invalidMethod, status: 405, display: sayings[invalidMethod].display, diagnostics: fault.MessageOf(err)}
 	case fault.Conflict, fault.PreconditionFailed:
 		return as(versionMismatch, "")
 	case fault.Unprocessable:
@@ -142,7 +151,7 @@ func problemOf(err error) problem {
 	case fault.TooCostly:
 		return as(tooManyMatches, "")
 	case fault.Internal:
-		return problem{unableToCall, 500, sayings[unableToCall].display, fault.MessageOf(err)}
+		return problem{code: unableToCall, status: 500, display: sayings[unableToCall].display, diagnostics: fault.MessageOf(err)}
 	default:
 		p := as(validationError, fault.MessageOf(err))
 		p.status = fault.KindOf(err).HTTPStatus()

@@ -98,7 +98,7 @@ func (s *register) amend(c *call, f found, version int64, request once, edits []
 	defer cancel()
 	rules := rules{mode: c.mode, now: s.k.Clock.Now().UTC(), request: request.request}
 	var before *fhir.Resource
-	change := record.Change{Verb: record.Patch, Ref: f.version.Ref, IfMatch: version, Reason: "amended through the national register",
+	change := record.Change{Verb: record.Patch, Ref: f.version.Ref, IfMatch: version, Reason: c.reason(),
 		Patch: func(current *fhir.Resource) (*fhir.Resource, error) {
 			before = current
 			return rules.apply(current, edits)
@@ -151,6 +151,11 @@ func (s *register) commit(ctx context.Context, c *call, draft *record.Draft, req
 	err = s.k.Gate.Act(ctx, grants, append(draft.Lanes(), request.lane), func(tx *store.Tx) error {
 		if out, err = s.k.Records.Apply(tx, draft, grants...); err != nil {
 			return err
+		}
+		if c.also != nil {
+			if err := c.also(tx); err != nil {
+				return err
+			}
 		}
 		return request.note(tx, out.Version.Chart, out.Version.Ver)
 	})
@@ -244,7 +249,7 @@ func parseEdit(at string, p any) (edit, error) {
 }
 
 func missing(field string) error {
-	return refuse(missingValue, "%s", "Missing value - '"+shown(field)+"'")
+	return in(field, refuse(missingValue, "%s", "Missing value - '"+shown(field)+"'"))
 }
 
 func invalidPatch(why string) error {

@@ -13,6 +13,7 @@ import (
 // query is a search as it was asked (specification, paths/patient-search).
 type query struct {
 	fuzzy, exact, history      bool
+	explained                  bool // each match says why it is one
 	most                       int
 	family                     pattern
 	given                      []pattern
@@ -90,7 +91,7 @@ func unsearchable(why string) error {
 }
 
 func invalidIn(field, value string) error {
-	return refuse(invalidValue, "%s", "Invalid value - '"+shown(value)+"' in field '"+field+"'")
+	return in(field, refuse(invalidValue, "%s", "Invalid value - '"+shown(value)+"' in field '"+field+"'"))
 }
 
 // parseQuery reads the parameters of a search, in the order in which the published service finds fault with them.

@@ -247,7 +247,7 @@ func fromList(at, value string, list, legacy []string) error {
 	case value == "":
 		return missing(at)
 	case slices.Contains(legacy, value):
-		return refuse(unsupportedValue, "%s", "Unsupported value - '"+value+"' in field '"+at+"'")
+		return in(at, refuse(unsupportedValue, "%s", "Unsupported value - '"+value+"' in field '"+at+"'"))
 	case !slices.Contains(list, value):
 		return invalidIn(at, value)
 	}
@@ -328,7 +328,7 @@ func nameText(at string, v any) error {
 	}
 	for _, c := range text {
 		if c > 383 {
-			return refuse(unsupportedCharacters, "%s", "Unsupported characters in field '"+at+"'")
+			return in(at, refuse(unsupportedCharacters, "%s", "Unsupported characters in field '"+at+"'"))
 		}
 	}
 	if !nameable(text) {
@@ -408,7 +408,7 @@ func (r rules) address(at string, item, _ object) error {
 	}
 	list = slices.DeleteFunc(list, func(v any) bool { s, ok := v.(string); return ok && strings.TrimSpace(s) == "" })
 	if len(list) > 5 {
-		return refuse(tooManyValues, "%s", "Too many values submitted - "+shown(written(list))+" in field '"+at+"/line'")
+		return in(at+"/line", refuse(tooManyValues, "%s", "Too many values submitted - "+shown(written(list))+" in field '"+at+"/line'"))
 	}
 	if len(list) == 0 && item["extension"] == nil && !strings.HasPrefix(textIn(item, "postalCode"), "ZZ99") {
 		return missing(at + "/line")
@@ -427,7 +427,7 @@ func (r rules) address(at string, item, _ object) error {
 	from, _ := time.Parse(time.DateOnly, textIn(p, "start")) // period has looked at both
 	to, _ := time.Parse(time.DateOnly, textIn(p, "end"))
 	if to.Sub(from) > time.Duration(most)*24*time.Hour {
-		return refuse(invalidUpdate, "%s", "Invalid update with error - "+at+" lasts longer than "+strconv.Itoa(most)+" days")
+		return in(at+"/period/end", refuse(invalidUpdate, "%s", "Invalid update with error - "+at+" lasts longer than "+strconv.Itoa(most)+" days"))
 	}
 	if textIn(item, "use") == "temp" {
 		return fromList(at+"/text", textIn(item, "text"), temporaryPlaces, nil)

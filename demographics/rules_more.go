@@ -258,7 +258,7 @@ func language(at string, item object) error {
 	case code == "":
 		return missing(at + "/extension/0/valueCodeableConcept/coding/0/code")
 	case code == "en":
-		return refuse(unsupportedValue, "%s", "Unsupported value - 'en' in field '"+at+"'")
+		return in(at, refuse(unsupportedValue, "%s", "Unsupported value - 'en' in field '"+at+"'"))
 	case !languagePattern.MatchString(code):
 		return invalidIn(at, code)
 	}
@@ -309,13 +309,13 @@ func (r rules) holdLife(before, after object) error {
 			return invalidIn("birthDate", written(after["birthDate"]))
 		}
 		if born > r.now.Format(time.DateOnly) {
-			return refuse(invalidUpdate, "Invalid update with error - the birth date is in the future")
+			return in("birthDate", refuse(invalidUpdate, "Invalid update with error - the birth date is in the future"))
 		}
 	}
 	formal := codeOf(parts(byURL(before)[deathURL])["deathNotificationStatus"]) == "2"
 	if !reflect.DeepEqual(before["deceasedDateTime"], after["deceasedDateTime"]) {
 		if formal {
-			return forbidden("the date of death cannot be replaced after a formal death notification")
+			return in("deceasedDateTime", forbidden("the date of death cannot be replaced after a formal death notification"))
 		}
 		if isDate(died) {
 			died += "T00:00:00+00:00"
@@ -326,14 +326,14 @@ func (r rules) holdLife(before, after object) error {
 			return invalidIn("deceasedDateTime", written(after["deceasedDateTime"]))
 		}
 		if at.After(r.now) {
-			return refuse(invalidUpdate, "Invalid update with error - the date of death is in the future")
+			return in("deceasedDateTime", refuse(invalidUpdate, "Invalid update with error - the date of death is in the future"))
 		}
 	}
 	known := byURL(after)[deathURL] != nil
 	changed := !reflect.DeepEqual(before["deceasedDateTime"], after["deceasedDateTime"]) || !reflect.DeepEqual(byURL(before)[deathURL], byURL(after)[deathURL]) ||
 		!reflect.DeepEqual(before["birthDate"], after["birthDate"])
 	if changed && (known != (died != "") || died != "" && born != "" && died[:10] < born) {
-		return refuse(deathInconsistent, "Insert Birth - Death Status Inconsistent")
+		return in("deceasedDateTime", refuse(deathInconsistent, "Insert Birth - Death Status Inconsistent"))
 	}
 	return nil
 }

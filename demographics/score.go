@@ -79,20 +79,31 @@ func (q *query) postalScore(f *features) (best float64, lives bool) {
 // names gender and postcode as well finds people there by one of the two names alone: a published answer to Mat Smythe has Sam
 // Smith of the same postcode.
 func (q *query) nameScore(f *features, lives bool) (best float64, ok bool) {
+	_, _, best, ok = q.bestName(f, lives)
+	return best, ok
+}
+
+// bestName is the name by which the person matches best, and whether in the wrong order.
+func (q *query) bestName(f *features, lives bool) (name *nameFeature, crossed bool, best float64, ok bool) {
 	one := q.fuzzy && q.gender != 0 && q.postcode.asked() && lives
+	take := func(n *nameFeature, score float64, inWrongOrder bool) {
+		if !ok || score > best {
+			name, crossed, best, ok = n, inWrongOrder, score, true
+		}
+	}
 	for i := range f.names {
 		n := &f.names[i]
 		if n.past && !q.history {
 			continue
 		}
 		if q.matchesName(n, one) {
-			best, ok = max(best, q.likeness(n.family, n.given)), true
+			take(n, q.likeness(n.family, n.given), false)
 		}
 		if q.fuzzy && len(n.given) > 0 && q.matchesCrossed(n) {
-			best, ok = max(best, transposed*q.likeness(n.given[0], append([]string{n.family}, n.given[1:]...))), true
+			take(n, transposed*q.likeness(n.given[0], append([]string{n.family}, n.given[1:]...)), true)
 		}
 	}
-	return best, ok
+	return name, crossed, best, ok
 }
 
 // transposed is what a family name in the place of a given name costs.

@@ -17,6 +17,9 @@ import (
 type match struct {
 	person string
 	score  float64
+	// reasons say what the score is made of, where the search explains itself; by is the superseded number that was found.
+	reasons []Reason
+	by      string
 }
 
 // search: search for a patient (specification, paths/patient-search). Whoever is shown is on the account as found.
@@ -107,7 +110,7 @@ func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]ma
 
 // survivors puts the surviving record in the place of a superseded one, each person once.
 func (s *register) survivors(ctx context.Context, matches []match) ([]match, error) {
-	best := map[string]float64{}
+	best := map[string]match{}
 	var order []string
 	for _, m := range matches {
 		to, err := s.k.Records.Survivor(ctx, s.k.National, m.person)
@@ -120,14 +123,20 @@ func (s *register) survivors(ctx context.Context, matches []match) ([]match, err
 			}
 			m.score = -m.score
 		}
-		if _, known := best[to]; !known {
+		was, known := best[to]
+		if !known {
 			order = append(order, to)
 		}
-		best[to] = max(best[to], m.score)
+		if to != m.person {
+			m.person, m.by = to, m.person
+		}
+		if !known || m.score > was.score {
+			best[to] = m
+		}
 	}
 	out := make([]match, len(order))
 	for i, person := range order {
-		out[i] = match{person, best[person]}
+		out[i] = best[person]
 	}
 	return out, nil
 }
@@ -261,7 +270,11 @@ func (f *finder) look(from string, args ...any) error {
 		if hidden {
 			score = -score
 		}
-		if f.matches = append(f.matches, match{person, score}); len(f.matches) > 4*mostMatches {
+		found := match{person: person, score: score}
+		if f.q.explained {
+			found.reasons = f.q.explain(&features)
+		}
+		if f.matches = append(f.matches, found); len(f.matches) > 4*mostMatches {
 			return refuse(tooManyMatches, "")
 		}
 	}

@@ -38,7 +38,7 @@ func (n *Node) list() []catalogue.Service {
 		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
-		demographics.Service(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored}),
+		demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored}).Service(),
 		office.Service(n.kernel),
 		n.health(),
 	)
