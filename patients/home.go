@@ -130,7 +130,7 @@ func (f *face) serviceTable(ctx context.Context) web.Table {
 	t := web.Table{ID: "services", Caption: web.Text(ctx, "patients.home.services"), RowHeader: true,
 		Columns: []web.Column{{Text: web.Text(ctx, "patients.home.service"), Share: 3}, {Text: web.Text(ctx, "patients.home.what"), Share: 6}, {Text: web.Text(ctx, "patients.home.routes"), Numeric: true, Share: 2}, {Text: web.Text(ctx, "patients.home.watches"), Numeric: true, Share: 2}, {Text: web.Text(ctx, "patients.home.jobs"), Numeric: true, Share: 2}}}
 	for _, s := range f.k.Services() {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(s.Name), web.Cell(s.Summary), numberCell(ctx, int64(len(s.API)+len(s.Pages))), numberCell(ctx, int64(len(s.Watches))), numberCell(ctx, int64(len(s.Jobs)))}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(s.Name), web.Cell(s.Summary), numberCell(ctx, int64(len(s.Routes()))), numberCell(ctx, int64(len(s.Watches))), numberCell(ctx, int64(len(s.Jobs)))}})
 	}
 	return t
 }
