@@ -18,13 +18,7 @@ import (
 var schemaFS embed.FS
 
 // Schema is what access keeps in the database.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFS, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "access", FS: sub}
-}
+func Schema() store.Schema { return store.Embedded("access", schemaFS, "schema") }
 
 // Options say how the gate is kept. DB and Audit are required.
 type Options struct {

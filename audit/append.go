@@ -3,7 +3,6 @@ package audit
 import (
 	"embed"
 	"encoding/hex"
-	"io/fs"
 	"math/bits"
 	"strings"
 
@@ -14,13 +13,7 @@ import (
 var schemaFS embed.FS
 
 // Schema is what audit keeps in the database.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFS, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "audit", FS: sub}
-}
+func Schema() store.Schema { return store.Embedded("audit", schemaFS, "schema") }
 
 // Placed is an entry and the lane that it goes to.
 type Placed struct {

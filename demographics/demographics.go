@@ -23,7 +23,6 @@ package demographics
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net/http"
 
 	"github.com/openspine/openspine/access"
@@ -37,13 +36,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-func schema() store.Schema {
-	files, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "demographics", FS: files}
-}
+func schema() store.Schema { return store.Embedded("demographics", schemaFiles, "schema") }
 
 // Base is where the published API is served, on the national node.
 const Base = "/personal-demographics/FHIR/R4"

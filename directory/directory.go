@@ -21,7 +21,6 @@ package directory
 import (
 	"context"
 	"embed"
-	"io/fs"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -36,13 +35,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the directory's tables, for store.DB.Migrate.
-func Schema() store.Schema {
-	files, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "directory", FS: files}
-}
+func Schema() store.Schema { return store.Embedded("directory", schemaFiles, "schema") }
 
 // Directory answers for the organisations of one node's national tenant. It is safe for concurrent use.
 type Directory struct {

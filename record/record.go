@@ -23,7 +23,6 @@ import (
 	"crypto/rand"
 	"embed"
 	"io"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -40,13 +39,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the record's tables, for store.DB.Migrate.
-func Schema() store.Schema {
-	files, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "record", FS: files}
-}
+func Schema() store.Schema { return store.Embedded("record", schemaFiles, "schema") }
 
 // Ref names a resource: a tenant's "Type/ID".
 type Ref struct {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"embed"
 	"encoding/hex"
 	"io/fs"
 	"regexp"
@@ -17,6 +18,16 @@ import (
 type Schema struct {
 	Service string
 	FS      fs.FS
+}
+
+// Embedded is the schema of a service that carries its migrations in the folder dir of files (//go:embed schema/*.sql). It
+// panics when dir is not a folder's name: the program was built wrong.
+func Embedded(service string, files embed.FS, dir string) Schema {
+	sub, err := fs.Sub(files, dir)
+	if err != nil {
+		panic(err)
+	}
+	return Schema{Service: service, FS: sub}
 }
 
 type migration struct {

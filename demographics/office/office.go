@@ -17,7 +17,6 @@ package office
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -41,13 +40,9 @@ type office struct {
 // Service is the records office over the kernel.
 func Service(k catalogue.Kernel) catalogue.Service {
 	o := &office{k: k, running: make(chan struct{}, 1)}
-	files, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
 	return catalogue.Service{
 		Name: "office", Summary: "The records office: one person under two numbers, and two under one.",
-		Schema:  store.Schema{Service: "office", FS: files},
+		Schema:  store.Embedded("office", schemaFiles, "schema"),
 		Pages:   o.pages(),
 		Watches: []record.Watch{{Name: "office", Types: []string{"Patient"}, Lanes: o.watchLanes, Handle: o.changed}},
 		Jobs:    []catalogue.Job{{Name: "duplicates", Every: time.Hour, Run: o.nightly}},

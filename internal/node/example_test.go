@@ -36,14 +36,10 @@ type recall struct{ k catalogue.Kernel }
 
 func recallService(k catalogue.Kernel) catalogue.Service {
 	s := &recall{k}
-	files, err := fs.Sub(recallFiles, "testdata/recall")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
 	return catalogue.Service{
 		Name:    "recall",
 		Summary: "Call people back whose pulse is too fast.",
-		Schema:  store.Schema{Service: "recall", FS: files},
+		Schema:  store.Embedded("recall", recallFiles, "testdata/recall"),
 		API: []catalogue.Route{
 			catalogue.OnPerson("GET /recall/{person}", access.Read, s.show, access.Clinician),
 		},

@@ -14,7 +14,6 @@ import (
 	"embed"
 	"encoding/base32"
 	"encoding/json"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -30,13 +29,7 @@ import (
 var schemaFS embed.FS
 
 // Schema is what this package keeps in the database.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFS, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "credential", FS: sub}
-}
+func Schema() store.Schema { return store.Embedded("credential", schemaFS, "schema") }
 
 // How long a link can be used, and how many recovery codes there are.
 const (

@@ -19,7 +19,6 @@ package oauth
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -32,13 +31,7 @@ import (
 var schemaFS embed.FS
 
 // Schema is what this package keeps in the database.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFS, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Service: "oauth", FS: sub}
-}
+func Schema() store.Schema { return store.Embedded("oauth", schemaFS, "schema") }
 
 // How long things last. Access and refresh tokens as NHS England publishes them.
 const (
