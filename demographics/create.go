@@ -190,6 +190,9 @@ func (s *register) alone(ctx context.Context, scope access.Scope, like *query) e
 }
 
 func (s *register) aloneIn(tx *store.Tx, scope access.Scope, like *query) error {
+	if err := s.whole(); err != nil {
+		return err
+	}
 	f := finder{s: s, tx: tx, scope: scope, q: like, seen: map[string]bool{}}
 	if err := f.candidates(); err != nil {
 		return refuse(multipleMatches, "Unable to create new patient. Multiple matches found for supplied demographic data.")

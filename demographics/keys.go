@@ -15,7 +15,7 @@ import (
 
 // keeper keeps what people are found by in step with their records.
 func (s *register) keeper() record.Keeper {
-	return record.Keeper{Name: "demographics", Type: "Patient", Tenant: s.k.National,
+	return record.Keeper{Name: "demographics", Edition: 1, Type: "Patient", Tenant: s.k.National, Past: true,
 		Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return featuresOf(res), nil },
 		Keep:  s.keep,
 	}
@@ -99,9 +99,11 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 	var keys []keyRow
 	for _, k := range kept {
 		v := k.Version
-		events = append(events, happened(k)...)
+		if !k.Again {
+			events = append(events, happened(k)...)
+		}
 		var was features
-		if k.Before != nil || v.Ver > 1 {
+		if k.Before != nil || v.Ver > 1 || k.Again {
 			var err error
 			if was, err = s.forget(tx, v.Lane, v.ID); err != nil {
 				return err
@@ -114,7 +116,10 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 		if !ok {
 			return fault.New(fault.Internal, "nothing was made ready of a person")
 		}
-		f := now.remembering(was)
+		f := now
+		if !k.Again || v.Ver > 1 { // else everything begins anew with the first version
+			f = now.remembering(was)
+		}
 		people = append(people, []any{int64(v.Lane), v.ID, invalidated(v.Resource), int64(v.Label() & access.Restricted), f.pack()})
 		n, ks := f.rows(v.Lane, v.ID)
 		names, keys = append(names, n...), append(keys, ks...)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -80,9 +81,20 @@ func (s *register) bundle(entries []any, more ...any) fhir.Value {
 	return fhir.Obj(append(pairs, "entry", fhir.Arr(entries...))...)
 }
 
+// whole refuses to look for anybody while what people are found by is being written anew: somebody who is there would be missed.
+func (s *register) whole() error {
+	if err := s.k.Records.Whole("demographics"); err != nil {
+		return refuse(serviceUnavailable, "%s", fault.MessageOf(err))
+	}
+	return nil
+}
+
 // find is everybody who answers the question, best first. Errors: TOO_MANY_MATCHES when there are more than the question allows,
 // or when too many would have to be looked at.
 func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]match, error) {
+	if err := s.whole(); err != nil {
+		return nil, err
+	}
 	var matches []match
 	err := s.k.DB.Read(ctx, func(tx *store.Tx) error {
 		matches = nil

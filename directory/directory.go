@@ -64,8 +64,17 @@ type reader struct {
 	grants map[string]access.Grant
 }
 
-// reads asks for grants to read types of the national tenant.
+// reads asks for grants to read types of the national tenant, for what looks in this package's tables first. Error:
+// fault.Unavailable while those are being written anew.
 func (d *Directory) reads(ctx context.Context, types ...string) (reader, error) {
+	if err := d.k.Records.Whole("directory"); err != nil {
+		return reader{}, err
+	}
+	return d.readsByID(ctx, types...)
+}
+
+// readsByID asks for grants to read resources whose ids are known.
+func (d *Directory) readsByID(ctx context.Context, types ...string) (reader, error) {
 	acts := make([]access.Act, len(types))
 	for i, t := range types {
 		acts[i] = access.Act{Action: access.Read, Place: access.Place{Tenant: d.k.National, Type: t}}
@@ -101,7 +110,7 @@ func (r reader) organisation(tx *store.Tx, code string) (Organisation, error) {
 
 // Organisation is one organisation or site by its ODS code, closed ones included. Error: fault.NotFound.
 func (d *Directory) Organisation(ctx context.Context, code ident.ODSCode) (o Organisation, err error) {
-	r, err := d.reads(ctx, "Organization")
+	r, err := d.readsByID(ctx, "Organization")
 	if err != nil {
 		return o, err
 	}

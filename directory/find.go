@@ -47,8 +47,11 @@ const mostTyped = 8
 
 // Search finds organisations as somebody types: by code, by the beginning of any words of the name, by role and by postcode. An open one
 // comes before a closed one, and one whose name begins with what was typed before one that has it further on.
-// Error: fault.Invalid for more than eight words.
+// Errors: fault.Invalid for more than eight words; fault.Unavailable while the directory's tables are being written anew.
 func (d *Directory) Search(ctx context.Context, q Query) (out Results, err error) {
+	if err := d.k.Records.Whole("directory"); err != nil {
+		return out, err
+	}
 	if q.Limit == 0 {
 		q.Limit = 20
 	}

@@ -16,8 +16,8 @@ import (
 // keepers keep this package's tables in step with the national record.
 func (d *Directory) keepers() []record.Keeper {
 	return []record.Keeper{
-		{Name: "directory organisations", Type: "Organization", Tenant: d.k.National, Ready: readyOrganisation, Keep: keepOrganisations},
-		{Name: "directory relationships", Type: "OrganizationAffiliation", Tenant: d.k.National, Ready: readyRelation, Keep: keepRelations},
+		{Name: "directory organisations", Edition: 1, Type: "Organization", Tenant: d.k.National, Ready: readyOrganisation, Keep: keepOrganisations},
+		{Name: "directory relationships", Edition: 1, Type: "OrganizationAffiliation", Tenant: d.k.National, Ready: readyRelation, Keep: keepRelations},
 	}
 }
 
@@ -72,7 +72,7 @@ func keepOrganisations(tx *store.Tx, kept []record.Kept) error {
 	areas := rows{insert: `INSERT INTO directory_area (lane, code, kind, area)`, width: 4}
 	successions := rows{insert: `INSERT INTO directory_succession (lane, code, successor, at)`, width: 4}
 	for _, k := range kept {
-		if k.Before != nil {
+		if k.Before != nil || k.Again {
 			for _, table := range []string{"organisation", "word", "role", "succession", "area"} {
 				if _, err := tx.Exec(`DELETE FROM directory_`+table+` WHERE lane = ? AND code = ?`, int64(k.Version.Lane), k.Version.ID); err != nil {
 					return err
@@ -80,8 +80,10 @@ func keepOrganisations(tx *store.Tx, kept []record.Kept) error {
 			}
 		}
 		o, ok := k.Made.(*Organisation)
-		if err := noteDeletions(tx, k, o); err != nil {
-			return err
+		if !k.Again {
+			if err := noteDeletions(tx, k, o); err != nil {
+				return err
+			}
 		}
 		if !ok {
 			continue
@@ -134,15 +136,17 @@ func (o Organisation) parts() string {
 func keepRelations(tx *store.Tx, kept []record.Kept) error {
 	list := rows{insert: `INSERT INTO directory_relation (lane, id, kind, source, target, active, opened, closed)`, width: 8}
 	for _, k := range kept {
-		if k.Before != nil {
+		if k.Before != nil || k.Again {
 			if _, err := tx.Exec(`DELETE FROM directory_relation WHERE lane = ? AND id = ?`, int64(k.Version.Lane), k.Version.ID); err != nil {
 				return err
 			}
+		}
+		if k.Before != nil {
 			if err := noteDeletion(tx, k, k.Version.Deleted, deletedRelation, k.Version.ID, ""); err != nil {
 				return err
 			}
 		}
-		if k.Before == nil && k.Version.Ver > 1 {
+		if k.Before == nil && k.Version.Ver > 1 && !k.Again {
 			if err := noteDeletion(tx, k, false, deletedRelation, k.Version.ID, ""); err != nil {
 				return err
 			}

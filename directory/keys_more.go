@@ -22,12 +22,12 @@ const (
 
 // simple is a keeper whose rows of one table are made of a resource alone.
 func (d *Directory) simple(typ, insert string, width int, table string, make func(res *fhir.Resource) [][]any) record.Keeper {
-	return record.Keeper{Name: "directory " + table, Type: typ, Tenant: d.k.National,
+	return record.Keeper{Name: "directory " + table, Edition: 1, Type: typ, Tenant: d.k.National,
 		Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return make(res), nil },
 		Keep: func(tx *store.Tx, kept []record.Kept) error {
 			list := rows{insert: insert, width: width}
 			for _, k := range kept {
-				if k.Before != nil {
+				if k.Before != nil || k.Again {
 					if _, err := tx.Exec(`DELETE FROM `+table+` WHERE lane = ? AND id = ?`, int64(k.Version.Lane), k.Version.ID); err != nil {
 						return err
 					}

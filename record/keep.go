@@ -9,8 +9,11 @@ import (
 // Keeper keeps a registry's own tables in step with the resources of one type in one tenant: whoever writes them (a page, FHIR, a
 // published API, an importer), the keeper writes in the same transaction, so that what a registry finds is what the record says.
 type Keeper struct {
-	// Name is for messages about failures.
+	// Name is the service's, and a word more where it has several keepers. It is kept for ever.
 	Name string
+	// Edition is raised whenever what the keeper makes of a resource changes: all that was written before is then handed to it again
+	// (see Rekeep). Rows that the new program cannot read any more are taken away by a migration that comes with it.
+	Edition int
 	// Type and Tenant say which resources; the zero Tenant is every tenant.
 	Type   string
 	Tenant ident.ODSCode
@@ -20,6 +23,9 @@ type Keeper struct {
 	// Keep writes for versions that the transaction writes, in their order; it holds their lanes. It must set, not add: the
 	// transaction may run again. An error undoes the whole transaction.
 	Keep func(tx *store.Tx, kept []Kept) error
+	// Past asks for the versions before the current one, oldest first, when resources are handed over again: for a keeper that
+	// remembers what was so once.
+	Past bool
 }
 
 // Kept is one version that is written, and what stood there before it.
@@ -30,6 +36,9 @@ type Kept struct {
 	Before *fhir.Resource
 	// Made is what Keeper.Ready made of the version; nil for one that voids.
 	Made any
+	// Again says that the version was written earlier and is handed over once more: the keeper writes its rows, in the place of
+	// what rows there may be, and nothing has happened.
+	Again bool
 }
 
 // Keep puts keepers before every write from now on. It is called while the node is put together, before anything is written.
@@ -46,7 +55,7 @@ func (r *Records) ready(d *Draft) error {
 	d.keeping = nil
 	for i := range r.keepers {
 		k := &r.keepers[i]
-		if k.Type != d.ref.Type || !k.Tenant.IsZero() && k.Tenant != d.ref.Tenant {
+		if !k.keeps(d.ref) {
 			continue
 		}
 		kept := keeping{keeper: k}

@@ -24,6 +24,7 @@ import (
 	"embed"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -142,6 +143,7 @@ type Records struct {
 	sizes   sizes
 
 	keepers []Keeper
+	behind  atomic.Pointer[behind] // nil once all keepers are whole
 }
 
 // Open reads what the record has interned. The schema must have been migrated.

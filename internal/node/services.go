@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
@@ -104,6 +107,10 @@ func (n *Node) prepareServices(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := n.kernel.Records.Behind(ctx); err != nil {
+		return err
+	}
+	n.runners = append(n.runners, runner{"keepers", n.rekeep})
 	if len(watches) == 0 {
 		return nil
 	}
@@ -115,6 +122,40 @@ func (n *Node) prepareServices(ctx context.Context) error {
 	n.runners = append(n.runners, runner{"feed", feed.Run})
 	return nil
 }
+
+// rekeep brings the services' tables up to date with what was written before they were there, or in an older edition. The services'
+// searches say so until it is done. A failure is tried again.
+func (n *Node) rekeep(ctx context.Context) error {
+	if len(n.kernel.Records.Late().Names) == 0 {
+		return nil
+	}
+	told := n.clock.Now()
+	n.log.Info("writing anew what is searched", "keepers", n.kernel.Records.Late().Names, "records", n.kernel.Records.Late().Total)
+	for {
+		err := n.kernel.Records.Rekeep(ctx, func(p record.Progress) {
+			if now := n.clock.Now(); now.Sub(told) >= rekeepTold {
+				told = now
+				n.log.Info("writing anew what is searched", "done", p.Done, "records", p.Total)
+			}
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			n.log.Info("what is searched is whole")
+			return nil
+		}
+		n.log.Error("what is searched could not be written anew; it will be tried again", "cause", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.clock.After(rekeepAgain):
+		}
+	}
+}
+
+// How often the log says how far it is, and when what failed is tried again.
+const rekeepTold, rekeepAgain = 10 * time.Second, 30 * time.Second
 
 // audience is what a token must be for to be taken here: one per node.
 func (n *Node) audience() string { return "openspine:" + n.cfg.Name }
@@ -143,6 +184,9 @@ func (n *Node) health() catalogue.Service {
 				return tx.QueryRow(`SELECT 1`).Scan(&one)
 			}); err != nil {
 				return fault.Wrap(err, fault.Unavailable, "not ready: the database does not answer")
+			}
+			if late := n.kernel.Records.Late(); len(late.Names) > 0 {
+				return text(w, fmt.Sprintf("ready\nwriting anew what is searched by %s: %d of %d", strings.Join(late.Names, ", "), late.Done, late.Total))
 			}
 			return text(w, "ready")
 		}),
