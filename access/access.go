@@ -162,15 +162,9 @@ type Place struct {
 	// Founding says that the chart itself begins with this act: a person being registered, and what the same
 	// transaction files under them.
 	Founding bool
-}
-
-// AsSecret is where a record that is not there is taken to be when somebody asks to change it: in the chart of a hidden person, so
-// that who may not know of such a person is answered alike. What is there, and what is about nobody, stays as it is.
-func (pl Place) AsSecret() Place {
-	if !pl.Exists && ClassOf(pl.Type) != classShared && (pl.Chart == "" || pl.Type == "Patient") {
-		pl.Chart, pl.Label = pl.ID, pl.Label|Restricted
-	}
-	return pl
+	// Secret says that there is nobody, or nothing, of that name: decided as in the chart of somebody hidden, so that whoever may not know of
+	// such a person is answered alike.
+	Secret bool
 }
 
 type ctxKey int

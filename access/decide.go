@@ -23,6 +23,10 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 	here := pl.Tenant.IsZero() || home || slices.Contains(p.Tenants, pl.Tenant) ||
 		(pl.Tenant == nation && p.Role != SystemClient)
 	label := pl.Label | b.label
+	secret := pl.Secret && p.AuthMethod != "open" // a demonstration for programs on this machine, in which made-up people may be written about early
+	if secret {
+		label |= Restricted
+	}
 	for _, x := range []struct {
 		holds bool
 		flag  trait
@@ -32,7 +36,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
 		{pl.Founding, fFounding}, {scoped(p, a, pl), fScoped},
 		{pl.Reveals != "", fReveals}, {pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
-		{pl.Chart != "", fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
+		{pl.Chart != "" || secret, fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {
 		if x.holds {
 			f.flags |= x.flag

@@ -91,7 +91,8 @@ func TestNothingIsFiledWithASecret(t *testing.T) {
 	}
 	stranger.do("POST", "", bundle("transaction", entry("POST", "Observation", observation("new", "secret", "1")))).wants(404)
 	w.relate(hospital, "secret", "stranger")
-	stranger.do("PUT", "Observation/new", observation("new", "secret", "1")).wants(201)
+	made := stranger.post(observation("new", "secret", "1"))
+	stranger.do("PUT", made, strings.Replace(observation("new", "secret", "2"), `"new"`, `"`+strings.TrimPrefix(made, "Observation/")+`"`, 1)).wants(200)
 }
 
 // A resource cannot be kept out of a person's chart, and from under their restriction, by naming the person with this interface's

@@ -29,9 +29,6 @@ func interfere(t *testing.T, database [2]string, strangers []access.Principal) {
 			before, failures := tw.asked, 0
 			for _, p := range strangers {
 				for _, q := range group.requests {
-					if files(p, q) {
-						continue
-					}
 					if !tw.same(p, q) {
 						if failures++; failures > 40 {
 							t.Fatal("too many")
@@ -43,12 +40,6 @@ func interfere(t *testing.T, database [2]string, strangers []access.Principal) {
 			tw.power(group.requests, group.told)
 		})
 	}
-}
-
-// files reports whether somebody who may file in charts without a relationship (a clerk of the keeper's, a system of another organisation) names
-// her by her id: they are told 404 where for an id that nobody has they would be told 201 (docs/decisions/0007-unfiled-records.md, Cost).
-func files(p access.Principal, q request) bool {
-	return strings.Contains(q.body, `"Patient/hid`) && (p.Role == access.Clerk || p.Role == access.SystemClient)
 }
 
 func (tw *twins) in(t testing.TB) {
@@ -192,10 +183,7 @@ func writes() []request {
 		add("DELETE", typ+"?_id="+id, "")
 		add("PATCH", typ+"?_id="+id, patch, "Content-Type", jsonPatch)
 		add("POST", typ, ofType(typ, ""), "If-None-Exist", "_id="+id)
-		// An id that is taken by something secret answers PUT with 404 where a free one answers 201: docs/decisions/0007-unfiled-records.md, Cost.
-		if typ == "Patient" {
-			list = append(list, choosing(typ, id, body)...)
-		}
+		list = append(list, choosing(typ, id, body)...)
 	}
 	for i, about := range herNames() {
 		text := note("", about, "")

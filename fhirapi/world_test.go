@@ -200,6 +200,16 @@ func (c *caller) get(path string, headers ...string) *answer {
 }
 
 // put stores a resource given as JSON and expects that to work; it returns the version.
+// post makes a resource whose id the server gives, and returns its address, Type/id.
+func (c *caller) post(json string) string {
+	c.t.Helper()
+	res, err := fhir.Parse([]byte(json))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return res.Type() + "/" + c.do("POST", res.Type(), json).wants(201).text("id")
+}
+
 func (c *caller) put(json string) *answer {
 	c.t.Helper()
 	res, err := fhir.Parse([]byte(json))

@@ -73,20 +73,25 @@ func ownLabel(typ string) access.Label {
 
 // chartLabel is what hides the whole chart: the label of its Patient, as it stands in tx.
 func (r *Records) chartLabel(tx *store.Tx, tenant ident.ODSCode, chart string) (access.Label, error) {
+	label, _, err := r.registered(tx, tenant, chart)
+	return label, err
+}
+
+// registered is chartLabel, and whether there is, or was, a Patient of that id at all.
+func (r *Records) registered(tx *store.Tx, tenant ident.ODSCode, chart string) (label access.Label, known bool, err error) {
 	if chart == "" {
-		return 0, nil
+		return 0, false, nil
 	}
 	kind, ok, err := r.words.kindIn(tx, tenant.String(), "Patient")
 	if err != nil || !ok {
-		return 0, err
+		return 0, false, err
 	}
-	var label access.Label
 	err = tx.QueryRow(`SELECT label FROM record_resource WHERE lane = ? AND kind = ? AND id = ?`,
 		r.db.LaneOf(tenant.String(), chart), kind, chart).Scan(&label)
 	if fault.Is(err, fault.NotFound) {
-		return 0, nil
+		return 0, false, nil
 	}
-	return label & access.Restricted, err
+	return label & access.Restricted, err == nil, err
 }
 
 // inChart is the condition that a row of record_resource is in a chart: lane, lane again, chart, tenant. So written, SQLite's planner goes

@@ -64,6 +64,7 @@ type Draft struct {
 	chart  string       // of the new content
 	label  access.Label // that the new content says of itself
 	hidden access.Label // what hides the chart that it comes into
+	nobody bool         // the content names a Patient who is not here
 	about  about        // whom the new content speaks of
 	leads  []lead       // where that leads
 	astray bool         // to nobody in particular: it is unfiled
@@ -249,25 +250,27 @@ func (r *Records) occupied(tx *store.Tx, d *Draft) error {
 // may asks for leave to change what stands there; and, so that the refusal is the same, what does not.
 func (d *Draft) may() error {
 	c := d.change
-	if c.May == nil || d.was == nil && !d.choosesPerson() && (c.Criteria != nil || c.Verb == Create || c.Verb == Put && c.IfMatch == 0) {
+	if c.May == nil || d.was == nil && (access.Shared(d.ref.Type) || !d.choosesID() && (c.Criteria != nil || c.Verb == Create)) {
 		return nil
 	}
-	act := access.Act{Action: access.Update, Place: access.Place{Tenant: d.ref.Tenant, Type: d.ref.Type, ID: d.ref.ID}.AsSecret()}
+	act := access.Act{Action: access.Update, Place: access.Place{Tenant: d.ref.Tenant, Type: d.ref.Type, ID: d.ref.ID, Secret: true}}
 	if d.was != nil {
 		act.Place = d.was.place()
-	} else if act.Place.Chart == "" {
-		return nil // about nobody: no secret
 	}
 	if c.Verb == Delete {
 		act.Action = access.Delete
 	}
-	return c.May(act)
+	err := c.May(act)
+	if c.Verb == Put && fault.Is(err, fault.NotFound) {
+		return fault.Wrap(err, fault.NotFound, "There is no such record, or it is not one that you may know of. A new one is made with POST, and given its id here.")
+	}
+	return err
 }
 
-// choosesPerson reports whether the caller gave a new Patient the id. Ids of people are guessed as NHS numbers are: made here for whoever
-// may not know of everybody, they would tell which are taken by somebody hidden.
-func (d *Draft) choosesPerson() bool {
-	return d.ref.Type == "Patient" && d.change.Verb == Put && d.change.Resource.ID() == d.ref.ID
+// choosesID reports whether the caller gave a new resource its id. Ids of people are guessed as NHS numbers are, and others as they are
+// counted: made here for whoever may not know of everybody, they would tell which are taken by something secret.
+func (d *Draft) choosesID() bool {
+	return d.change.Verb == Put && d.change.Resource.ID() == d.ref.ID
 }
 
 // preconditions are checked early for a clear answer, and again when the draft is applied.
@@ -369,7 +372,7 @@ func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) er
 // plan says which Grants and which lanes the draft needs.
 func (r *Records) plan(d *Draft) {
 	tenant := d.ref.Tenant
-	place := access.Place{Tenant: tenant, Chart: d.chart, Type: d.ref.Type, ID: d.ref.ID, Label: d.label | d.hidden, Founding: d.Founds()}
+	place := access.Place{Tenant: tenant, Chart: d.chart, Type: d.ref.Type, ID: d.ref.ID, Label: d.label | d.hidden, Founding: d.Founds(), Secret: d.nobody}
 	lanes := []store.Lane{r.homeLane(tenant, d.chart, d.ref.Type, d.ref.ID), r.idLane(d.ref)}
 	switch {
 	case d.nothing && d.was == nil:

@@ -353,7 +353,7 @@ func carries(res *fhir.Resource, number string) bool {
 // examine reads whom the draft's new content speaks of, and what hides the chart that it comes into: nothing is filed there by whoever
 // may not know of the person.
 func (r *Records) examine(tx *store.Tx, d *Draft, res *fhir.Resource) (err error) {
-	d.about, d.leads, d.hidden = aboutOf(res, d.ref.ID), nil, 0
+	d.about, d.leads, d.hidden, d.nobody = aboutOf(res, d.ref.ID), nil, 0, false
 	if d.ref.Type == "Patient" {
 		return nil
 	}
@@ -363,7 +363,9 @@ func (r *Records) examine(tx *store.Tx, d *Draft, res *fhir.Resource) (err error
 		}
 	}
 	if len(d.about.patients) == 1 {
-		d.hidden, err = r.chartLabel(tx, d.ref.Tenant, d.about.patients[0])
+		known := false
+		d.hidden, known, err = r.registered(tx, d.ref.Tenant, d.about.patients[0])
+		d.nobody = !known
 	}
 	return err
 }
@@ -395,7 +397,7 @@ func (d *Draft) file(ctx context.Context) error {
 	if len(charts) == 1 && !d.astray {
 		d.chart = charts[0]
 	} else {
-		d.hidden = 0
+		d.hidden, d.nobody = 0, false
 	}
 	return nil
 }

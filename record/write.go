@@ -340,7 +340,11 @@ func (r *Records) put(tx *store.Tx, d *Draft, was, next *row, by author) error {
 	} else if err := r.putAgain(tx, d, was, next); err != nil {
 		return err
 	}
-	if d.ref.Type == "Patient" && was != nil && (was.label^next.label)&access.Restricted != 0 {
+	var before access.Label // what was filed before the person was registered is not hidden yet
+	if was != nil {
+		before = was.label
+	}
+	if d.ref.Type == "Patient" && (before^next.label)&access.Restricted != 0 {
 		if err := d.pile.flush(tx); err != nil {
 			return err
 		}
