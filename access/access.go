@@ -137,6 +137,7 @@ type Principal struct {
 
 	Client    string // the program that acts for them, as its client id; "" for a page of this node
 	Assurance string // how sure the sign-in was: AAL2 or AAL3 for professionals, P5 or P9 for patients; "" when not known
+	Proofing  string // how well it was checked who a professional is, as a provider elsewhere says: IAL1 to IAL3; "" when not known
 	Profile   string // the role profile id (NHSD-Session-URID) in which a professional acts; "" for the first
 	Confined  string // the chart that the token's patient/ scopes are about; "" for none
 }

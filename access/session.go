@@ -37,6 +37,7 @@ type Entry struct {
 	Profile   string // the role that was chosen; "" for the first
 	Method    string // "demo", "one-time link", "passkey" …
 	Assurance string // AAL2, AAL3, P5, P9; "" when nobody vouches for more than the method itself
+	Proofing  string // IAL1 to IAL3, when a provider elsewhere says so
 	Device    string // in words, for the user's own list of sessions
 	// Before is the secret of the session that the browser had before, which ends: an id that was known before signing in must not
 	// be signed in after.
@@ -75,7 +76,7 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 		if err != nil {
 			return err
 		}
-		s = Session{secret, asSession(p, secret, e.Assurance), e.Method, tx.At()}
+		s = Session{secret, asSession(p, secret, e.Assurance, e.Proofing), e.Method, tx.At()}
 		if ended, err = g.endSession(tx, e.Before); err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 		if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND since < ?`, int64(lane), at-SessionMax.Microseconds()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Device); err != nil {
+		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, proofing, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Proofing, e.Device); err != nil {
 			return err
 		}
 		return g.appendSignIn(tx, p, actionSignIn, e.Method, requestOf(ctx))
@@ -103,8 +104,8 @@ func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request s
 	return err
 }
 
-func asSession(p Principal, secret, assurance string) Principal {
-	p.AuthMethod, p.Assurance = "session", assurance
+func asSession(p Principal, secret, assurance, proofing string) Principal {
+	p.AuthMethod, p.Assurance, p.Proofing = "session", assurance, proofing
 	p.SessionID = sessionID(secret)
 	return p
 }
@@ -136,9 +137,9 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 	var stale bool
 	err := g.db.Read(ctx, func(tx *store.Tx) error {
 		var since, seen int64
-		var userID, profile, assurance string
-		err := tx.QueryRow(`SELECT user_id, method, since, seen, profile, assurance FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).
-			Scan(&userID, &s.Method, &since, &seen, &profile, &assurance)
+		var userID, profile, assurance, proofing string
+		err := tx.QueryRow(`SELECT user_id, method, since, seen, profile, assurance, proofing FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).
+			Scan(&userID, &s.Method, &since, &seen, &profile, &assurance, &proofing)
 		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
@@ -154,7 +155,7 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
-		s = Session{secret, asSession(p, secret, assurance), s.Method, time.UnixMicro(since).UTC()}
+		s = Session{secret, asSession(p, secret, assurance, proofing), s.Method, time.UnixMicro(since).UTC()}
 		return err
 	})
 	if err != nil || !stale {

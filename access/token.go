@@ -129,6 +129,7 @@ type claims struct {
 	Realm     string `json:"realm,omitempty"`
 	Client    string `json:"client_id,omitempty"` // RFC 9068 section 2.2
 	Assurance string `json:"acr,omitempty"`
+	Proofing  string `json:"ial,omitempty"`
 	Profile   string `json:"nhsd_session_urid,omitempty"`
 	Confined  string `json:"launch_patient,omitempty"`
 }
@@ -297,7 +298,7 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 		k.from = c.NotBefore.Time().Add(-tokenSkew)
 	}
 	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID,
-		Client: c.Client, Assurance: c.Assurance, Profile: c.Profile, Confined: c.Confined}
+		Client: c.Client, Assurance: c.Assurance, Proofing: c.Proofing, Profile: c.Profile, Confined: c.Confined}
 	if c.Session != "" {
 		p.SessionID, k.sid = c.Session, v.idOf(c.Issuer, c.Session)
 	}

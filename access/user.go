@@ -109,6 +109,25 @@ func (g *Gate) UserByID(ctx context.Context, id string) (User, error) {
 	return u, err
 }
 
+// UserOfPerson is the user who may see a chart as their own. Errors: fault.NotFound for nobody; fault.Conflict when several say that
+// it is theirs.
+func (g *Gate) UserOfPerson(ctx context.Context, chart string) (User, error) {
+	var list []User
+	err := g.db.Read(ctx, func(tx *store.Tx) (err error) {
+		list, err = readUsers(tx, `person = ? AND person <> '' AND role = 'patient' AND ended = 0 ORDER BY id LIMIT 2`, chart)
+		return err
+	})
+	switch {
+	case err != nil:
+		return User{}, err
+	case len(list) == 0:
+		return User{}, fault.New(fault.NotFound, "There is no such user.")
+	case len(list) > 1:
+		return User{}, fault.New(fault.Conflict, "Several accounts say that they are this person's.")
+	}
+	return list[0], nil
+}
+
 // DemoUsers lists those as whom anyone may sign in with one click, by organisation, role and name. A node that is not a
 // demo has none.
 func (g *Gate) DemoUsers(ctx context.Context) ([]User, error) {

@@ -209,7 +209,7 @@ func (d *Door) takeRole(w http.ResponseWriter, r *http.Request, p access.Princip
 	if session == nil {
 		return fault.New(fault.Unauthenticated, "You are not signed in any more.")
 	}
-	s, err := d.k.Gate.SignInAs(r.Context(), access.Entry{User: p.ID, Profile: r.PostForm.Get("role"), Method: session.Method, Assurance: p.Assurance, Device: deviceOf(r), Before: session.Secret})
+	s, err := d.k.Gate.SignInAs(r.Context(), access.Entry{User: p.ID, Profile: r.PostForm.Get("role"), Method: session.Method, Assurance: p.Assurance, Proofing: p.Proofing, Device: deviceOf(r), Before: session.Secret})
 	if err != nil {
 		return err
 	}

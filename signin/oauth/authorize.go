@@ -230,7 +230,7 @@ func (s *Server) Grant(ctx context.Context, r Request, session access.Session) (
 	if err != nil {
 		return "", err
 	}
-	g := Grant{Client: r.Client.ID, User: p.ID, Profile: p.Profile, Scopes: forRealm(r.Scopes, r.Realm()), Assurance: p.Assurance, Method: session.Method, SignedIn: session.Since,
+	g := Grant{Client: r.Client.ID, User: p.ID, Profile: p.Profile, Scopes: forRealm(r.Scopes, r.Realm()), Assurance: p.Assurance, Proofing: p.Proofing, Method: session.Method, SignedIn: session.Since,
 		Edition: p.Edition, Chart: chart, Nonce: r.Nonce}
 	code, err := s.begin(ctx, p, r, g)
 	if err != nil {

@@ -19,6 +19,7 @@ type Grant struct {
 	Profile          string // the role that they chose; "" for the first
 	Scopes           []string
 	Assurance        string
+	Proofing         string
 	Method           string // how they signed in
 	SignedIn         time.Time
 	Edition          int64
@@ -64,9 +65,9 @@ func (s *Server) begin(ctx context.Context, p access.Principal, req Request, g G
 	lane := s.grantLane(g.ID)
 	err = s.k.DB.Write(ctx, []store.Lane{lane, s.k.Gate.DeedLane(p)}, func(tx *store.Tx) error {
 		at := tx.At()
-		if _, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, method, signed_in, edition, chart, nonce, since, until, ended, why)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`,
-			int64(lane), g.ID, g.Client, g.User, g.Profile, strings.Join(g.Scopes, " "), g.Assurance, g.Method, g.SignedIn.UnixMicro(), g.Edition, g.Chart, g.Nonce,
+		if _, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`,
+			int64(lane), g.ID, g.Client, g.User, g.Profile, strings.Join(g.Scopes, " "), g.Assurance, g.Proofing, g.Method, g.SignedIn.UnixMicro(), g.Edition, g.Chart, g.Nonce,
 			at.UnixMicro(), at.Add(GrantFor).UnixMicro()); err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (s *Server) readGrant(tx *store.Tx, id string) (Grant, error) {
 }
 
 func readGrants(tx *store.Tx, cond string, args ...any) ([]Grant, error) {
-	rows, err := tx.Query(`SELECT id, client, user_id, profile, scope, assurance, method, signed_in, edition, chart, nonce, since, until, ended, why FROM oauth_grant WHERE `+cond, args...)
+	rows, err := tx.Query(`SELECT id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why FROM oauth_grant WHERE `+cond, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func readGrants(tx *store.Tx, cond string, args ...any) ([]Grant, error) {
 		var g Grant
 		var scope string
 		var signedIn, since, until, ended int64
-		if err := rows.Scan(&g.ID, &g.Client, &g.User, &g.Profile, &scope, &g.Assurance, &g.Method, &signedIn, &g.Edition, &g.Chart, &g.Nonce, &since, &until, &ended, &g.Why); err != nil {
+		if err := rows.Scan(&g.ID, &g.Client, &g.User, &g.Profile, &scope, &g.Assurance, &g.Proofing, &g.Method, &signedIn, &g.Edition, &g.Chart, &g.Nonce, &since, &until, &ended, &g.Why); err != nil {
 			return nil, err
 		}
 		g.Scopes = strings.Fields(scope)

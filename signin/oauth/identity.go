@@ -31,6 +31,12 @@ func (s *Server) person(ctx context.Context, g Grant, p access.Principal) (map[s
 		return m, nil
 	}
 	m["uid"], m["nhsid_useruid"] = p.ID, p.ID
+	if level, ok := strings.CutPrefix(g.Assurance, "AAL"); ok {
+		m["authentication_assurance_level"] = level
+	}
+	if level, ok := strings.CutPrefix(g.Proofing, "IAL"); ok {
+		m["id_assurance_level"] = level
+	}
 	if slices.Contains(g.Scopes, "selectedrole") || slices.Contains(g.Scopes, "nationalrbacaccess") {
 		m["selected_roleid"] = p.Profile
 	}

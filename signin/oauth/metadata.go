@@ -31,7 +31,7 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) error {
 		"revocation_endpoint_auth_methods_supported":       []string{"client_secret_post", "client_secret_basic", "private_key_jwt", "none"},
 		"introspection_endpoint_auth_methods_supported":    []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"acr_values_supported":                             []string{"AAL2", "AAL3", "P5", "P9"},
-		"claims_supported":                                 []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "name", "fhirUser", "nhsid_useruid", "nhsid_nrbac_roles", "selected_roleid", "nhs_number", "identity_proofing_level", "vot"},
+		"claims_supported":                                 []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "id_assurance_level", "authentication_assurance_level", "name", "fhirUser", "nhsid_useruid", "nhsid_nrbac_roles", "selected_roleid", "nhs_number", "identity_proofing_level", "vot"},
 		"authorization_response_iss_parameter_supported":   true,
 		"request_parameter_supported":                      false,
 		"request_uri_parameter_supported":                  false,

@@ -304,7 +304,7 @@ func (s *Server) issue(ctx context.Context, c Client, g Grant, scopes []string, 
 		}
 		return tokens{}, refuse(http.StatusBadRequest, invalidGrant, "the person's rights have changed or ended; they have to sign in again")
 	}
-	p.AuthMethod, p.SessionID, p.Client, p.Assurance = "grant", g.ID, c.ID, g.Assurance
+	p.AuthMethod, p.SessionID, p.Client, p.Assurance, p.Proofing = "grant", g.ID, c.ID, g.Assurance, g.Proofing
 	p.Scopes, p.Confined = resources(scopes), g.Chart
 	refresh, err := secretOf(g.ID)
 	if err != nil {
