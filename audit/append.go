@@ -42,6 +42,7 @@ func (l *Log) AppendAll(tx *store.Tx, entries []Placed) ([]int64, error) {
 		return nil, err
 	}
 	seqs := make([]int64, len(entries))
+	given := known{actors: map[actorKey]int64{}, acts: map[actKey]int64{}}
 	for from := 0; from < len(entries); {
 		n := chunk(len(entries) - from)
 		args := make([]any, 0, entryWidth*n)
@@ -49,7 +50,7 @@ func (l *Log) AppendAll(tx *store.Tx, entries []Placed) ([]int64, error) {
 			p := &entries[i]
 			last[p.Lane]++
 			seqs[i] = last[p.Lane]
-			if args, err = l.appendArgs(tx, args, p, seqs[i], charts[i]); err != nil {
+			if args, err = l.appendArgs(tx, args, given, p, seqs[i], charts[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -106,12 +107,12 @@ var lastOfLanes = func() (sql [entriesAtOnce + 1]string) {
 	return sql
 }()
 
-func (l *Log) appendArgs(tx *store.Tx, args []any, p *Placed, seq, chart int64) ([]any, error) {
-	actor, err := l.names.actor(tx, p.Lane, &p.Entry)
+func (l *Log) appendArgs(tx *store.Tx, args []any, given known, p *Placed, seq, chart int64) ([]any, error) {
+	actor, err := l.names.actor(tx, given, p.Lane, &p.Entry)
 	if err != nil {
 		return nil, err
 	}
-	act, err := l.names.act(tx, p.Lane, &p.Entry)
+	act, err := l.names.act(tx, given, p.Lane, &p.Entry)
 	if err != nil {
 		return nil, err
 	}

@@ -161,30 +161,50 @@ func giveCharts(tx *store.Tx, keys []chartKey, given map[chartKey]int64) error {
 	return nil
 }
 
-func (n *names) actor(tx *store.Tx, lane store.Lane, e *Entry) (int64, error) {
+// known are the numbers that one call has found or given already, in its own transaction.
+type known struct {
+	actors map[actorKey]int64
+	acts   map[actKey]int64
+}
+
+func (n *names) actor(tx *store.Tx, given known, lane store.Lane, e *Entry) (int64, error) {
 	k := actorKey{lane, e.Actor, e.Organisation.String(), e.Role, e.ActorName}
+	if id, ok := given.actors[k]; ok {
+		return id, nil
+	}
 	n.mu.RLock()
 	id, ok := n.actors[k]
 	n.mu.RUnlock()
 	if ok {
 		return id, nil
 	}
-	return n.give(tx, k, findActor, `INSERT INTO audit_actor (lane, id, actor, organisation, role, name)
+	id, err := n.give(tx, k, findActor, `INSERT INTO audit_actor (lane, id, actor, organisation, role, name)
 		SELECT ?, 1 + coalesce((SELECT max(id) FROM audit_actor WHERE lane = ?), 0), ?, ?, ?, ? RETURNING id`,
 		int64(lane), k.actor, k.organisation, k.role, k.name)
+	if err == nil {
+		given.actors[k] = id
+	}
+	return id, err
 }
 
-func (n *names) act(tx *store.Tx, lane store.Lane, e *Entry) (int64, error) {
+func (n *names) act(tx *store.Tx, given known, lane store.Lane, e *Entry) (int64, error) {
 	k := actKey{lane, e.Action, e.Purpose, e.Basis, e.Outcome}
+	if id, ok := given.acts[k]; ok {
+		return id, nil
+	}
 	n.mu.RLock()
 	id, ok := n.acts[k]
 	n.mu.RUnlock()
 	if ok {
 		return id, nil
 	}
-	return n.give(tx, k, findAct, `INSERT INTO audit_act (lane, id, action, purpose, basis, outcome)
+	id, err := n.give(tx, k, findAct, `INSERT INTO audit_act (lane, id, action, purpose, basis, outcome)
 		SELECT ?, 1 + coalesce((SELECT max(id) FROM audit_act WHERE lane = ?), 0), ?, ?, ?, ? RETURNING id`,
 		int64(lane), k.action, k.purpose, k.basis, k.outcome)
+	if err == nil {
+		given.acts[k] = id
+	}
+	return id, err
 }
 
 const (
