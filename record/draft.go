@@ -85,6 +85,9 @@ type Draft struct {
 	pile    *pile          // where ApplyAll gathers index rows
 	before  *fhir.Resource // what stood there
 	keeping []keeping
+	sheaf   *sheaf // that of Together, and the draft's place in it
+	place   int
+	fresh   bool // nothing stands there, and nothing in the chart that it begins: see PrepareAll
 }
 
 // Ref is the resource that the draft will write; for a conditional create that found one, that one.
@@ -158,7 +161,11 @@ func Again(what string) error { return moved(what) }
 // Errors: fault.Invalid (ids, types), fault.NotFound and fault.Gone (nothing to patch), fault.PreconditionFailed
 // (IfMatch, IfAbsent, or criteria that match several).
 func (r *Records) Prepare(ctx context.Context, c Change) (*Draft, error) {
-	d := &Draft{change: c, ref: c.Ref}
+	return r.prepare(ctx, &Draft{change: c, ref: c.Ref})
+}
+
+func (r *Records) prepare(ctx context.Context, d *Draft) (*Draft, error) {
+	c := d.change
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
@@ -216,7 +223,7 @@ func (r *Records) expect(ctx context.Context, d *Draft) (current *Version, err e
 				return err
 			}
 		}
-		if d.ref.ID == "" || d.change.Verb == Create { // a new id: there is nothing
+		if d.ref.ID == "" || d.change.Verb == Create || d.fresh { // a new id: there is nothing
 			return nil
 		}
 		v, w, err := r.loadToChange(tx, d.ref)

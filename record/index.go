@@ -54,10 +54,12 @@ type indexer struct {
 	mu       sync.RWMutex
 	tables   map[int64]map[string]int64 // kind → parameter code → number
 	editions map[string]int64
+	sames    map[string]map[string]string // see same
 }
 
 func newIndexer(w *words, defs *definition.Set, p Profile) *indexer {
-	return &indexer{words: w, defs: defs, extract: search.For(defs), profile: p, tables: map[int64]map[string]int64{}, editions: map[string]int64{}}
+	return &indexer{words: w, defs: defs, extract: search.For(defs), profile: p, tables: map[int64]map[string]int64{}, editions: map[string]int64{},
+		sames: map[string]map[string]string{}}
 }
 
 func (x *indexer) isResource(typ string) bool { return x.defs.IsResource(typ) }
@@ -163,9 +165,14 @@ func (x *indexer) rowsBy(res *fhir.Resource, number func(codes []string) (map[st
 		return nil, err
 	}
 	typ := res.Type()
+	same := x.same(typ)
 	pending := make([]codedRow, 0, len(entries)+8)
 	for i := range entries {
-		if code := entries[i].Code; code != "_id" && code != "_lastUpdated" && x.indexed(typ, code) {
+		code := entries[i].Code
+		if code == "_id" || code == "_lastUpdated" || !x.indexed(typ, code) {
+			continue
+		}
+		if _, elsewhere := same[code]; !elsewhere {
 			pending = appendRows(pending, code, entries[i].Value)
 		}
 	}
@@ -223,8 +230,16 @@ func difference(was, now []idxRow) (gone, come []idxRow) {
 	return append(gone, was...), append(come, now...)
 }
 
-// rowsAtOnce is how many index rows one statement inserts at most.
-const rowsAtOnce = 16
+// One statement inserts as many rows as there are, up to rowsAtOnce; where there are more, manyAtOnce as long as there are so many.
+const rowsAtOnce, manyAtOnce = 16, 64
+
+// atOnce is how many of n rows the next statement inserts.
+func atOnce(n int) int {
+	if n >= manyAtOnce {
+		return manyAtOnce
+	}
+	return min(n, rowsAtOnce)
+}
 
 var insertHead = [...]string{
 	tableHash:   `INSERT INTO idx_hash (lane, param, hash, rid) VALUES `,
@@ -238,16 +253,18 @@ var insertOne = [...]string{
 }
 
 // insertSQL is built once for each table and number of rows.
-var insertSQL = func() (all [4][rowsAtOnce + 1]string) {
+var insertSQL = func() (all [4][manyAtOnce + 1]string) {
 	for t := range all {
-		for n := 1; n <= rowsAtOnce; n++ {
-			all[t][n] = insertHead[t] + strings.Repeat(insertOne[t]+", ", n-1) + insertOne[t] + ` ON CONFLICT DO NOTHING`
+		for n := range all[t] {
+			if n > 0 && n == atOnce(n) {
+				all[t][n] = insertHead[t] + strings.Repeat(insertOne[t]+", ", n-1) + insertOne[t] + ` ON CONFLICT DO NOTHING`
+			}
 		}
 	}
 	return all
 }()
 
-func (i *idxRow) appendArgs(args []any, lane store.Lane, rid int64) []any {
+func (i *idxRow) appendArgs(args []any, lane, rid any) []any {
 	switch i.table {
 	case tableHash:
 		return append(args, lane, i.param, i.a, rid)
@@ -263,6 +280,7 @@ func (i *idxRow) appendArgs(args []any, lane store.Lane, rid int64) []any {
 // addRows inserts sorted index rows of one resource.
 func addRows(tx *store.Tx, lane store.Lane, rid int64, rows []idxRow) error {
 	var args []any
+	l, r := any(int64(lane)), any(rid)
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && n < rowsAtOnce && rows[n].table == rows[0].table {
@@ -270,7 +288,7 @@ func addRows(tx *store.Tx, lane store.Lane, rid int64, rows []idxRow) error {
 		}
 		args = args[:0]
 		for i := range n {
-			args = rows[i].appendArgs(args, lane, rid)
+			args = rows[i].appendArgs(args, l, r)
 		}
 		if err := tx.Queue(insertSQL[rows[0].table][n], args...); err != nil {
 			return err

@@ -20,6 +20,9 @@ type pile struct {
 	actors              map[countKey]bool
 	kept                map[*Keeper][]Kept
 	labels              map[chartKey]access.Label // what hides the charts that were asked about
+	sheaf               *sheaf                    // rows that were made ready for all drafts, and where the drafts now stand
+	at                  []placedAt
+	standing            int // how many of them do
 }
 
 type chartKey struct {
@@ -87,8 +90,11 @@ func (p *pile) resource(tx *store.Tx, row ...any) error {
 const versionWidth, resourceWidth = 13, 13
 
 // insertVersions[n] and insertResources[n] write n rows at once.
-var insertVersions, insertResources = func() (versions, resources [rowsAtOnce + 1]string) {
-	for n := 1; n <= rowsAtOnce; n++ {
+var insertVersions, insertResources = func() (versions, resources [manyAtOnce + 1]string) {
+	for n := range versions {
+		if n == 0 || n != atOnce(n) {
+			continue
+		}
 		versions[n] = `INSERT INTO record_version (lane, seq, rid, prev, ver, kind, at, actor, entry, op, dict, body, reason) VALUES ` + tuples(n, versionWidth)
 		resources[n] = `INSERT INTO record_resource (lane, rid, kind, chart, tenant, id, seq, ver, at, op, label, edition, author) VALUES ` + tuples(n, resourceWidth)
 	}
@@ -102,14 +108,24 @@ func tuples(n, width int) string {
 }
 
 // insert writes rows whose arguments follow each other, as many at once as there are statements for.
-func insert(tx *store.Tx, sql *[rowsAtOnce + 1]string, width int, args []any) error {
+func insert(tx *store.Tx, sql *[manyAtOnce + 1]string, width int, args []any) error {
 	for len(args) > 0 {
-		n := min(len(args)/width, rowsAtOnce)
+		n := atOnce(len(args) / width)
 		if err := tx.QueueOr(createdMeanwhile, sql[n], args[:n*width]...); err != nil {
 			return err
 		}
 		args = args[n*width:]
 	}
+	return nil
+}
+
+// addNew takes the index rows of a new resource; those that were made ready in a sheaf are written from there.
+func (p *pile) addNew(tx *store.Tx, d *Draft, lane store.Lane, rid int64) error {
+	if p == nil || p.sheaf == nil || d.sheaf != p.sheaf {
+		return p.add(tx, lane, rid, d.rows)
+	}
+	p.at[d.place] = placedAt{lane, rid}
+	p.standing++
 	return nil
 }
 
@@ -156,6 +172,9 @@ func (p *pile) flush(tx *store.Tx) error {
 		return err
 	}
 	p.versions, p.resources = nil, nil // what is queued still refers to them
+	if err := p.flushSheaf(tx); err != nil {
+		return err
+	}
 	if err := p.flushRows(tx); err != nil {
 		return err
 	}
@@ -170,6 +189,42 @@ func (p *pile) flush(tx *store.Tx) error {
 		}
 	}
 	clear(p.counts)
+	return nil
+}
+
+// bound takes the sheaf of drafts that are about to be applied, if it is all theirs.
+func (p *pile) bound(drafts []*Draft) {
+	if len(drafts) == 0 || drafts[0].sheaf == nil {
+		return
+	}
+	s, n := drafts[0].sheaf, 0
+	for _, d := range drafts {
+		if d.sheaf == s && n < len(s.drafts) && s.drafts[n] == d {
+			n++
+		}
+	}
+	if n == len(s.drafts) {
+		p.sheaf, p.at = s, make([]placedAt, n)
+	}
+}
+
+// flushSheaf writes a sheaf when all its drafts are standing. When only some are, they go the way of the others.
+func (p *pile) flushSheaf(tx *store.Tx) error {
+	s := p.sheaf
+	if s == nil || p.standing == 0 {
+		return nil
+	}
+	p.sheaf = nil
+	if p.standing == len(s.drafts) {
+		return s.write(tx, p.at)
+	}
+	for i, d := range s.drafts {
+		if at := p.at[i]; at.rid != 0 {
+			if err := p.add(tx, at.lane, at.rid, d.rows); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -189,12 +244,13 @@ func (p *pile) flushRows(tx *store.Tx) error {
 	})
 	for rows := p.rows; len(rows) > 0; {
 		table, n := rows[0].row.table, 1
-		for n < len(rows) && n < rowsAtOnce && rows[n].row.table == table {
+		for n < len(rows) && n < manyAtOnce && rows[n].row.table == table {
 			n++
 		}
+		n = atOnce(n)
 		args := make([]any, 0, 6*n)
 		for i := range n {
-			args = rows[i].row.appendArgs(args, rows[i].lane, rows[i].rid)
+			args = rows[i].row.appendArgs(args, int64(rows[i].lane), rows[i].rid)
 		}
 		if err := tx.Queue(insertSQL[table][n], args...); err != nil {
 			return err

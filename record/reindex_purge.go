@@ -14,7 +14,11 @@ func (r *Records) purge(ctx context.Context) error {
 	old := r.words.with(spaceParam, func(word string) bool {
 		base, edition, _ := cutLast(word)
 		parts := strings.SplitN(base, "/", 3)
-		return len(parts) == 3 && edition != strconv.FormatInt(r.index.edition(parts[1]), 36)
+		if len(parts) != 3 {
+			return false
+		}
+		_, elsewhere := r.index.same(parts[1])[parts[2]]
+		return elsewhere || edition != strconv.FormatInt(r.index.edition(parts[1]), 36)
 	})
 	for num := range old {
 		if err := r.purgeParam(ctx, num); err != nil {

@@ -107,6 +107,9 @@ func (f *finder) part(table, key, where string, args ...any) part {
 
 // params are the numbers of a parameter: of this edition, and of older ones whose rows may not have been written again.
 func (f *finder) params(typ, code string) []int64 {
+	if other, ok := f.r.index.same(typ)[code]; ok {
+		code = other
+	}
 	return f.r.words.paramsOf(f.tenant.String() + "/" + typ + "/" + code)
 }
 

@@ -74,6 +74,7 @@ func (r *Records) ApplyAll(tx *store.Tx, drafts []*Draft, grants ...access.Grant
 	seen := make(map[Ref]bool, len(drafts))
 	out = make([]Outcome, 0, len(drafts))
 	heap, next := newPile(), 0
+	heap.bound(drafts)
 	for i, d := range drafts {
 		if d.matched == nil && d.ref.ID != "" {
 			if seen[d.ref] {
@@ -148,6 +149,9 @@ func (r *Records) reconsider(tx *store.Tx, d *Draft) (Outcome, bool, error) {
 func (r *Records) recheck(tx *store.Tx, d *Draft) (*row, error) {
 	if d.ref.ID == "" || d.change.Verb == Create { // a new id, which only an accident can have given twice: see putNew
 		return nil, nil
+	}
+	if d.brandNew() && (r.db.Lanes() == 1 || d.ref.Type == "Patient") { // there are no aliases
+		return nil, nil // if somebody has created it meanwhile, no second can be put down: see putNew
 	}
 	w, err := r.find(tx, d.ref)
 	if fault.Is(err, fault.NotFound) {
@@ -375,11 +379,11 @@ func (r *Records) putVersion(tx *store.Tx, d *Draft, next *row, prev int64, by a
 	if next.op != Voided {
 		body = d.packed
 	}
-	return d.pile.version(tx, next.lane, next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
+	return d.pile.version(tx, int64(next.lane), next.seq, next.rid, prev, next.ver, next.kind, next.at, num, by.entry, int64(op), d.dict, body, reason)
 }
 
 func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
-	err := d.pile.resource(tx, next.lane, next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
+	err := d.pile.resource(tx, int64(next.lane), next.rid, next.kind, next.chart, next.tenant, next.id, next.seq, next.ver, next.at, int64(next.op),
 		int64(next.label), next.edition, next.author)
 	if err != nil {
 		return err
@@ -394,7 +398,7 @@ func (r *Records) putNew(tx *store.Tx, d *Draft, next *row) error {
 			return err
 		}
 	}
-	return d.pile.add(tx, next.lane, next.rid, d.rows)
+	return d.pile.addNew(tx, d, next.lane, next.rid)
 }
 
 // createdMeanwhile words the failure to put a new resource down.
