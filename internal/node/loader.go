@@ -87,7 +87,7 @@ func (w *Loader) settled() error {
 func (w *Loader) hand(ctx context.Context) error {
 	list := w.waiting
 	w.waiting = nil
-	drafts, err := w.prepare(ctx, list)
+	b, err := w.prepare(ctx, list)
 	if err := w.settled(); err != nil {
 		return err
 	}
@@ -96,37 +96,55 @@ func (w *Loader) hand(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	w.commit = done
-	go func() { done <- w.write(ctx, list, drafts) }()
+	go func() { done <- w.write(ctx, list, b) }()
 	return nil
 }
 
 // prepare readies resources on every processor, each part over one snapshot.
-func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) ([]*record.Draft, error) {
+func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) (*batch, error) {
 	k := w.n.Kernel()
+	changes := make([]record.Change, len(list))
+	for i, res := range list {
+		changes[i] = record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res}
+	}
 	drafts := make([]*record.Draft, len(list))
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	parts := min(runtime.GOMAXPROCS(0), len(list))
 	for part := range parts {
 		group.Go(func() error {
-			return k.DB.View(ctx, func(ctx context.Context) error {
-				for i := part * len(list) / parts; i < (part+1)*len(list)/parts; i++ {
-					res := list[i]
-					d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
-					if err != nil {
-						return err
-					}
-					drafts[i] = d
-				}
-				return nil
-			})
+			from, to := part*len(list)/parts, (part+1)*len(list)/parts
+			some, err := k.Records.PrepareAll(within, changes[from:to])
+			copy(drafts[from:to], some)
+			return err
 		})
 	}
-	return drafts, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	record.Together(drafts...)
+	return w.decide(ctx, drafts)
+}
+
+// batch is drafts that are written in one commit, with leave to do so.
+type batch struct {
+	drafts []*record.Draft
+	grants []access.Grant
+	lanes  []store.Lane
+}
+
+// decide asks for leave to write drafts.
+func (w *Loader) decide(ctx context.Context, drafts []*record.Draft) (*batch, error) {
+	var acts []access.Act
+	for _, d := range drafts {
+		acts = append(acts, d.Acts()...)
+	}
+	grants, err := w.n.Kernel().Gate.DecideAll(ctx, access.Service(w.as, w.tenant), acts)
+	return &batch{drafts, grants, record.LanesOf(drafts...)}, err
 }
 
 // write commits a batch, all of it or none; what moved since it was prepared is prepared again.
-func (w *Loader) write(ctx context.Context, list []*fhir.Resource, drafts []*record.Draft) error {
-	err := w.apply(ctx, drafts)
+func (w *Loader) write(ctx context.Context, list []*fhir.Resource, b *batch) error {
+	err := w.apply(ctx, b)
 	if record.Moved(err) {
 		err = record.Retry(3, func() error {
 			again, err := w.prepare(ctx, list)
@@ -156,11 +174,11 @@ func (w *Loader) singly(ctx context.Context, list []*fhir.Resource, why error) e
 	}
 	for _, res := range list {
 		err := record.Retry(3, func() error {
-			drafts, err := w.prepare(ctx, []*fhir.Resource{res})
+			b, err := w.prepare(ctx, []*fhir.Resource{res})
 			if err != nil {
 				return err
 			}
-			return w.apply(ctx, drafts)
+			return w.apply(ctx, b)
 		})
 		if err != nil && !refusal(err) {
 			return err
@@ -184,22 +202,13 @@ func refusal(err error) bool {
 	return false
 }
 
-func (w *Loader) apply(ctx context.Context, drafts []*record.Draft) error {
+func (w *Loader) apply(ctx context.Context, b *batch) error {
 	k := w.n.Kernel()
-	record.FoundedBy(drafts...)
-	var acts []access.Act
-	for _, d := range drafts {
-		acts = append(acts, d.Acts()...)
-	}
-	grants, err := k.Gate.DecideAll(ctx, access.Service(w.as, w.tenant), acts)
-	if err != nil {
-		return err
-	}
-	return k.Gate.Act(ctx, grants, record.LanesOf(drafts...), func(tx *store.Tx) error {
-		if _, _, err := k.Records.ApplyAll(tx, drafts, grants...); err != nil || w.Name == "" {
+	return k.Gate.Act(ctx, b.grants, b.lanes, func(tx *store.Tx) error {
+		if _, _, err := k.Records.ApplyAll(tx, b.drafts, b.grants...); err != nil || w.Name == "" {
 			return err
 		}
-		return k.Records.Loaded(tx, w.Name, record.Load{Done: len(drafts)})
+		return k.Records.Loaded(tx, w.Name, record.Load{Done: len(b.drafts)})
 	})
 }
 
