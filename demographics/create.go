@@ -3,6 +3,7 @@ package demographics
 import (
 	"context"
 	"errors"
+	"github.com/openspine/openspine/demographics/match"
 	"io"
 	"mime"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -98,7 +100,7 @@ func (s *register) give(c *call, person object, request once) (record.Outcome, e
 	if err != nil {
 		return record.Outcome{}, err
 	}
-	like := likeThis(featuresOf(sample))
+	like := s.likeThis(sample)
 	if err := s.alone(ctx, scope, like); err != nil {
 		return record.Outcome{}, err
 	}
@@ -150,9 +152,9 @@ func (s *register) registerUnder(ctx context.Context, c *call, scope access.Scop
 	if err != nil {
 		return out, err
 	}
-	lanes := append(draft.Lanes(), request.lane, s.birthLane(like))
+	lanes := append(append(draft.Lanes(), request.lane), s.likeLanes(like)...)
 	err = s.k.Gate.Act(ctx, grants, lanes, func(tx *store.Tx) error {
-		if err := s.aloneIn(tx, scope, like); err != nil { // again, now that nobody born that day comes in between
+		if err := s.aloneIn(tx, scope, like); err != nil { // again, now that nobody born that day or living there comes in between
 			return err
 		}
 		if out, err = s.k.Records.Apply(tx, draft, grants...); err != nil {
@@ -163,23 +165,31 @@ func (s *register) registerUnder(ctx context.Context, c *call, scope access.Scop
 	return out, err
 }
 
-// birthLane is held by whoever registers somebody born on a day, so that of two who register the same person one sees the other.
-func (s *register) birthLane(like *query) store.Lane {
-	return s.k.DB.LaneOf(s.k.National.String(), "born/"+time.Unix(int64(like.born.lo)*86400, 0).UTC().Format(time.DateOnly))
+// likeLanes are held by whoever registers somebody born on a day and living at a postcode, so that of two who register the same
+// person one sees the other.
+func (s *register) likeLanes(like *query) []store.Lane {
+	national := s.k.National.String()
+	lanes := []store.Lane{s.k.DB.LaneOf(national, "born/"+time.Unix(int64(like.born.lo)*86400, 0).UTC().Format(time.DateOnly))}
+	if like.postcode.asked() {
+		lanes = append(lanes, s.k.DB.LaneOf(national, "lives/"+like.postcode.begin()))
+	}
+	return lanes
 }
 
-// likeThis is the question whether somebody like this is there: of the same birth date and gender, of names that sound so.
-func likeThis(f features) *query {
-	q := &query{fuzzy: true, history: true, most: mostMatches, gender: f.gender, born: days{f.born, f.born, true}}
+// likeThis is the question whether somebody like this is there: born that day, or living there.
+func (s *register) likeThis(sample *fhir.Resource) *query {
+	f := featuresOf(sample)
+	like := match.FromPatient(sample, s.k.Clock.Now().UTC().Format(time.DateOnly))
+	q := &query{fuzzy: true, history: true, most: mostMatches, born: days{f.born, f.born, true}, like: &like, model: match.Default()}
 	if len(f.names) > 0 {
 		n := f.names[0]
-		q.family = pattern{n.family, []string{plain(n.family)}}
-		if len(n.given) > 0 {
-			q.given = []pattern{{n.given[0], []string{plain(n.given[0])}}}
+		q.family = pattern{n.family, []string{match.Plain(n.family)}}
+		for _, g := range n.given[:min(1, len(n.given))] {
+			q.given = []pattern{{g, []string{match.Plain(g)}}}
 		}
 	}
 	if len(f.postcodes) > 0 {
-		q.dwelling = squeezed(f.postcodes[0].text)
+		q.postcode = pattern{f.postcodes[0].text, []string{squeezed(f.postcodes[0].text)}}
 	}
 	return q
 }

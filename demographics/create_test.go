@@ -92,6 +92,12 @@ func TestNobodyIsRegisteredTwice(t *testing.T) {
 		}
 		c.post("/Patient", newcomer("Smith", "Beth", "1990-02-03", "LS1 6AE")).want(201) // her twin
 		c.post("/Patient", newcomer("Smith", "Ann", "1990-02-03", "ZE1 0AA")).want(201)  // a namesake born that day, far away
+		for _, same := range [][3]string{{"Smith", "Annie", "1990-02-03"}, {"Smith", "Ann", "1990-03-02"}, {"Smith", "Ann", "1990-02-08"}} {
+			c.post("/Patient", newcomer(same[0], same[1], same[2], "LS1 6AE")).refused(200, "SINGLE_MATCH", "") // a short name, a slip in the date
+		}
+		c.post("/Patient", newcomer("Okoro", "Ngozi", "1992-02-03", "LS1 6AE")).want(201)
+		c.post("/Patient", newcomer("Ngozi", "Okoro", "1992-02-03", "LS1 6AE")).refused(200, "SINGLE_MATCH", "") // names changed about
+		c.post("/Patient", newcomer("Smith", "Ann", "1958-02-03", "LS1 6AE")).want(201)                          // her mother, of one name and birthday
 		if got := c.get(query("family", "Smi*", "birthdate", "1990-02-03", "_history", "true")).found(); len(got) < 2 {
 			t.Errorf("the registered are found: %v", got)
 		}

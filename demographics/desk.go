@@ -107,7 +107,7 @@ func (d Desk) Trace(values url.Values) ([]Traced, error) {
 	}
 	var list []Traced
 	for _, v := range versions {
-		i := slices.IndexFunc(matches, func(m match) bool { return m.person == v.ID })
+		i := slices.IndexFunc(matches, func(m hit) bool { return m.person == v.ID })
 		if i < 0 {
 			continue
 		}

@@ -2,6 +2,8 @@ package demographics
 
 import (
 	"slices"
+
+	"github.com/openspine/openspine/demographics/match"
 )
 
 // Agreement is how what was asked for compares with what the register has.
@@ -125,7 +127,7 @@ func (q *query) explainNames(n *nameFeature, crossed bool) []Reason {
 
 // kinship is how a name that was asked for is like one that the register has, in the place of all.
 func kinship(asked pattern, has string, all []string) (Agreement, string) {
-	a, b := asked.begin(), plain(has)
+	a, b := asked.begin(), match.Plain(has)
 	switch {
 	case asked.wild() && has != "" && asked.matches(b):
 		return Agrees, "wildcard"
@@ -133,15 +135,15 @@ func kinship(asked pattern, has string, all []string) (Agreement, string) {
 		return Agrees, ""
 	case has != "" && a == b:
 		return Nearly, "accent"
-	case slices.ContainsFunc(all, func(s string) bool { return s != has && plain(s) == a }):
+	case slices.ContainsFunc(all, func(s string) bool { return s != has && match.Plain(s) == a }):
 		return Nearly, "order"
 	case has == "":
 		return NotThere, ""
-	case len(a) >= 4 && len(b) >= 4 && oneSlip(a, b):
+	case len(a) >= 4 && len(b) >= 4 && match.OneSlip(a, b):
 		return Nearly, "slip"
-	case alike(a, b):
+	case match.Alike(a, b):
 		return Nearly, "sound"
-	case slices.ContainsFunc(all, func(s string) bool { return alike(a, plain(s)) }):
+	case slices.ContainsFunc(all, func(s string) bool { return match.Alike(a, match.Plain(s)) }):
 		return Nearly, "order"
 	}
 	return Differs, ""
@@ -150,7 +152,7 @@ func kinship(asked pattern, has string, all []string) (Agreement, string) {
 // explainPostcode compares the best of the person's postcodes, as postalScore does.
 func (q *query) explainPostcode(f *features) Reason {
 	r := Reason{Field: pPostcode, Asked: q.postcode.text, Agreement: NotThere, Counts: true}
-	asked := letters(q.postcode.text)
+	asked := match.Letters(q.postcode.text)
 	for _, p := range f.postcodes {
 		if p.past && !q.history {
 			continue
@@ -160,7 +162,7 @@ func (q *query) explainPostcode(f *features) Reason {
 		case same && !q.postcode.wild():
 			share = 1
 		case same || q.fuzzy:
-			share = jaroWinkler(asked, letters(p.text))
+			share = match.JaroWinkler(asked, match.Letters(p.text))
 		}
 		if r.Agreement != NotThere && share <= r.Share {
 			continue

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openspine/openspine/demographics/match"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
@@ -140,6 +141,37 @@ func (f features) remembering(was features) features {
 	f.phones = recall(f.phones, was.phones)
 	f.emails = recall(f.emails, was.emails)
 	return f
+}
+
+// compared is what the library for comparing people compares of f. First lines of addresses are not among it.
+func (f *features) compared() match.Person {
+	p := match.Person{Gender: f.gender, Birth: dateOf(f.born), Death: dateOf(f.died)}
+	if f.gender == 'u' {
+		p.Gender = 0
+	}
+	for _, n := range f.names {
+		if name := match.NameOf(n.family, n.given, n.past); name.Family != "" || name.Given != "" {
+			p.Names = append(p.Names, name)
+		}
+	}
+	for _, c := range f.postcodes {
+		p.Places = append(p.Places, match.Place{Postcode: match.Postcode(c.text), Former: c.past})
+	}
+	for system, list := range map[string][]pastText{"phone": f.phones, "email": f.emails} {
+		for _, t := range list {
+			if n := match.Number(system, t.text); n != "" && !t.past {
+				p.Numbers = append(p.Numbers, n)
+			}
+		}
+	}
+	return p
+}
+
+func dateOf(day int32) match.Date {
+	if day == noDay {
+		return 0
+	}
+	return match.ParseDate(time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly))
 }
 
 const featuresEdition = 1

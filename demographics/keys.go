@@ -2,6 +2,7 @@ package demographics
 
 import (
 	"cmp"
+	"github.com/openspine/openspine/demographics/match"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 // keeper keeps what people are found by in step with their records.
 func (s *register) keeper() record.Keeper {
-	return record.Keeper{Name: "demographics", Edition: 1, Type: "Patient", Tenant: s.k.National, Past: true,
+	return record.Keeper{Name: "demographics", Edition: 2, Type: "Patient", Tenant: s.k.National, Past: true,
 		Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return featuresOf(res), nil },
 		Keep:  s.keep,
 	}
@@ -71,8 +72,8 @@ func (f features) rows(lane store.Lane, person string) (names []nameRow, keys []
 		return nil, nil
 	}
 	for _, n := range f.names {
-		family := plain(n.family)
-		names = append(names, nameRow{lane, clipped(family), f.born, person, soundex(family)})
+		family := match.Plain(n.family)
+		names = append(names, nameRow{lane, clipped(family), f.born, person, match.Sound(family)})
 	}
 	for _, list := range []struct {
 		kind  string

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/openspine/openspine/demographics/match"
 )
 
 // query is a search as it was asked (specification, paths/patient-search).
@@ -21,8 +23,9 @@ type query struct {
 	born, died                 days
 	postcode                   pattern
 	practice, email, telephone string
-	// dwelling is a postcode of which whoever is found must have one, if any is known of them; it does not count.
-	dwelling string
+	// like is somebody new: whoever is found is so like them that they are taken for one person.
+	like  *match.Person
+	model *match.Model
 }
 
 // days is a range of dates, both ends included.
@@ -270,10 +273,10 @@ func (q *query) name(field string, values []string) (pattern, error) {
 	}
 	text := strings.TrimSpace(values[0])
 	bare := strings.ReplaceAll(text, "*", "")
-	if bare == "" || utf8.RuneCountInString(text) > nameLength || !searchable(bare) || plain(bare) == "" {
+	if bare == "" || utf8.RuneCountInString(text) > nameLength || !searchable(bare) || match.Plain(bare) == "" {
 		return pattern{}, invalidIn(field, values[0])
 	}
-	return q.stars(field, text, plain)
+	return q.stars(field, text, match.Plain)
 }
 
 func (q *query) postal(field, value string) (pattern, error) {

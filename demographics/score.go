@@ -3,6 +3,8 @@ package demographics
 import (
 	"math"
 	"slices"
+
+	"github.com/openspine/openspine/demographics/match"
 )
 
 // How a match is scored. Each criterion of the question counts the same: a name, a postcode with a wildcard by how alike the letters
@@ -12,8 +14,8 @@ import (
 
 // matching is whether a person answers the question, and how well.
 func (q *query) matching(f *features) (score float64, ok bool) {
-	if q.dwelling != "" && len(f.postcodes) > 0 && !slices.ContainsFunc(f.postcodes, func(p pastText) bool { return squeezed(p.text) == q.dwelling }) {
-		return 0, false
+	if q.like != nil {
+		return q.same(f)
 	}
 	if !q.born.holds(f.born) || q.gender != 0 && q.gender != f.gender || !q.reached(f) {
 		return 0, false
@@ -44,6 +46,22 @@ func (q *query) matching(f *features) (score float64, ok bool) {
 	return score, !q.exact || score == 1
 }
 
+// same is whether a person is taken for the one who is about to be registered: the weights of the library that also finds duplicates
+// say that they are probably one, of one birth date but for a slip, and not known to live elsewhere, for a large country has many of one
+// name and day. Nobody can overrule the answer, so it is a sure one; what is only possible goes to the records office.
+func (q *query) same(f *features) (score float64, ok bool) {
+	has := f.compared()
+	r := q.model.Score(q.like, &has)
+	if b := r.Pattern.Level(match.Birth); r.Probability < takenFrom || r.Veto != match.NoVeto || b != match.BirthSame && b != match.BirthSlip {
+		return 0, false
+	}
+	c := r.Pattern.Level(match.Contact)
+	return r.Probability, c != match.ContactDiffers && c != match.ContactArea
+}
+
+// takenFrom is the probability from which somebody new is taken for somebody who is there.
+const takenFrom = 0.95
+
 func (q *query) namesAsked() int { return len(q.given) + int(flag(q.family.asked())) }
 
 // reached reports whether the telephone number and mail address are the person's.
@@ -59,7 +77,7 @@ func (q *query) postalScore(f *features) (best float64, lives bool) {
 	if !q.postcode.asked() {
 		return 0, true
 	}
-	asked := letters(q.postcode.text)
+	asked := match.Letters(q.postcode.text)
 	for _, p := range f.postcodes {
 		if p.past && !q.history {
 			continue
@@ -69,7 +87,7 @@ func (q *query) postalScore(f *features) (best float64, lives bool) {
 			return 1, true
 		}
 		if same || q.fuzzy {
-			best = max(best, jaroWinkler(asked, letters(p.text)))
+			best = max(best, match.JaroWinkler(asked, match.Letters(p.text)))
 		}
 	}
 	return best, lives
@@ -127,33 +145,33 @@ func likeness(asked, has string) float64 {
 	if asked == has {
 		return 1
 	}
-	return jaroWinkler(letters(asked), letters(has))
+	return match.JaroWinkler(match.Letters(asked), match.Letters(has))
 }
 
 // matchesName reports whether a name is one that the question describes: to the letter, or, in a fuzzy search, to the ear; one
 // says that either the family name or the given names suffice.
 func (q *query) matchesName(n *nameFeature, one bool) bool {
 	if q.fuzzy {
-		family := q.family.asked() && alike(q.family.begin(), plain(n.family))
+		family := q.family.asked() && match.Alike(q.family.begin(), match.Plain(n.family))
 		given := len(q.given) > 0 && q.anyGiven(n.given)
 		if one {
 			return family || given
 		}
 		return (family || !q.family.asked()) && (given || len(q.given) == 0)
 	}
-	if q.family.asked() && !q.family.matches(plain(n.family)) {
+	if q.family.asked() && !q.family.matches(match.Plain(n.family)) {
 		return false
 	}
 	at := 0 // given names in the order in which they are recorded, some of which the question may leave out
 	for _, g := range q.given {
 		if g.wild() {
-			if at > 0 || len(n.given) == 0 || !g.matches(plain(n.given[0])) {
+			if at > 0 || len(n.given) == 0 || !g.matches(match.Plain(n.given[0])) {
 				return false
 			}
 			at = 1
 			continue
 		}
-		for at < len(n.given) && !g.matches(plain(n.given[at])) {
+		for at < len(n.given) && !g.matches(match.Plain(n.given[at])) {
 			at++
 		}
 		if at == len(n.given) {
@@ -167,7 +185,7 @@ func (q *query) matchesName(n *nameFeature, one bool) bool {
 // anyGiven reports whether each given name in the question is like one of these.
 func (q *query) anyGiven(given []string) bool {
 	for _, g := range q.given {
-		if !slices.ContainsFunc(given, func(has string) bool { return alike(g.begin(), plain(has)) }) {
+		if !slices.ContainsFunc(given, func(has string) bool { return match.Alike(g.begin(), match.Plain(has)) }) {
 			return false
 		}
 	}
@@ -179,6 +197,6 @@ func (q *query) matchesCrossed(n *nameFeature) bool {
 	if !q.family.asked() || len(q.given) == 0 {
 		return false
 	}
-	return alike(q.given[0].begin(), plain(n.family)) &&
-		slices.ContainsFunc(n.given, func(has string) bool { return alike(q.family.begin(), plain(has)) })
+	return match.Alike(q.given[0].begin(), match.Plain(n.family)) &&
+		slices.ContainsFunc(n.given, func(has string) bool { return match.Alike(q.family.begin(), match.Plain(has)) })
 }

@@ -3,6 +3,7 @@ package demographics
 import (
 	"cmp"
 	"context"
+	"github.com/openspine/openspine/demographics/match"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,8 +15,8 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// match is somebody whom a search found.
-type match struct {
+// hit is somebody whom a search found.
+type hit struct {
 	person string
 	score  float64
 	// reasons say what the score is made of, where the search explains itself; by is the superseded number that was found.
@@ -52,7 +53,7 @@ func (s *register) search(c *call) error {
 func (s *register) today() int32 { return int32(s.k.Clock.Now().Unix() / 86400) }
 
 // searchset is a Bundle of people, best first (schemas/PatientSearch.yaml).
-func (s *register) searchset(ctx context.Context, scope access.Scope, people []match) (fhir.Value, error) {
+func (s *register) searchset(ctx context.Context, scope access.Scope, people []hit) (fhir.Value, error) {
 	refs := make([]record.Ref, len(people))
 	for i, m := range people {
 		refs[i] = record.Ref{Tenant: s.k.National, Type: "Patient", ID: m.person}
@@ -91,11 +92,11 @@ func (s *register) whole() error {
 
 // find is everybody who answers the question, best first. Errors: TOO_MANY_MATCHES when there are more than the question allows,
 // or when too many would have to be looked at.
-func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]match, error) {
+func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]hit, error) {
 	if err := s.whole(); err != nil {
 		return nil, err
 	}
-	var matches []match
+	var matches []hit
 	err := s.k.DB.Read(ctx, func(tx *store.Tx) error {
 		matches = nil
 		f := finder{s: s, tx: tx, scope: scope, q: q, seen: map[string]bool{}}
@@ -114,15 +115,15 @@ func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]ma
 	if len(matches) > q.most {
 		return nil, refuse(tooManyMatches, "")
 	}
-	slices.SortFunc(matches, func(a, b match) int {
+	slices.SortFunc(matches, func(a, b hit) int {
 		return cmp.Or(-cmp.Compare(a.score, b.score), cmp.Compare(a.person, b.person))
 	})
 	return matches, nil
 }
 
 // survivors puts the surviving record in the place of a superseded one, each person once.
-func (s *register) survivors(ctx context.Context, matches []match) ([]match, error) {
-	best := map[string]match{}
+func (s *register) survivors(ctx context.Context, matches []hit) ([]hit, error) {
+	best := map[string]hit{}
 	var order []string
 	for _, m := range matches {
 		to, err := s.k.Records.Survivor(ctx, s.k.National, m.person)
@@ -146,7 +147,7 @@ func (s *register) survivors(ctx context.Context, matches []match) ([]match, err
 			best[to] = m
 		}
 	}
-	out := make([]match, len(order))
+	out := make([]hit, len(order))
 	for i, person := range order {
 		out[i] = best[person]
 	}
@@ -161,7 +162,7 @@ type finder struct {
 	q       *query
 	seen    map[string]bool
 	looked  int
-	matches []match
+	matches []hit
 }
 
 // Bounds of what one search looks at: people in all, and people born on one day before those are narrowed by sound.
@@ -216,7 +217,7 @@ func (f *finder) bySound(from, to int64) error {
 	sounds := map[string]bool{}
 	for _, p := range append([]pattern{f.q.family}, f.q.given...) {
 		if name := p.begin(); name != "" {
-			sounds[soundex(name)], sounds[soundex(spoken(name))] = true, true
+			sounds[match.Sound(name)] = true
 		}
 	}
 	delete(sounds, "")
@@ -268,7 +269,7 @@ func (f *finder) look(from string, args ...any) error {
 			continue
 		}
 		f.seen[person] = true
-		if label&access.Restricted != 0 && (f.q.postcode.asked() || f.q.practice != "") {
+		if label&access.Restricted != 0 && f.q.like == nil && (f.q.postcode.asked() || f.q.practice != "") {
 			continue // where they are must not be learnt by asking
 		}
 		features, err := unpackFeatures(packed)
@@ -282,7 +283,7 @@ func (f *finder) look(from string, args ...any) error {
 		if hidden {
 			score = -score
 		}
-		found := match{person: person, score: score}
+		found := hit{person: person, score: score}
 		if f.q.explained {
 			found.reasons = f.q.explain(&features)
 		}

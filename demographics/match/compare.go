@@ -1,10 +1,6 @@
 package match
 
-import (
-	"strings"
-
-	"github.com/xrash/smetrics"
-)
+import "strings"
 
 // Compare is how far two people agree, field by field. It is symmetric: Compare(a, b) == Compare(b, a).
 func Compare(a, b *Person) Pattern {
@@ -105,7 +101,7 @@ func near(a, b string) bool {
 	if len(a) < 3 || len(b) < 3 {
 		return false
 	}
-	alike := smetrics.JaroWinkler(a, b, 0.7, 4)
+	alike := JaroWinkler([]byte(a), []byte(b))
 	return alike >= 0.92 || alike >= 0.8 && Sound(a) == Sound(b)
 }
 

@@ -1,10 +1,6 @@
 package match
 
-import (
-	"strings"
-
-	"github.com/xrash/smetrics"
-)
+import "strings"
 
 // Sound is how a folded name sounds in English, as Soundex has it once spellings that are said alike are written alike: "smyth"
 // and "smith", "macdonald" and "mcdonald", "catherine" and "katherine" give the same. A name without a Latin letter is
@@ -26,7 +22,7 @@ func Sound(name string) string {
 			break
 		}
 	}
-	return smetrics.Soundex(silent.Replace(s))
+	return Soundex(silent.Replace(s))
 }
 
 // respelt are beginnings and how they are said.

@@ -63,7 +63,7 @@ func FromPatient(r *fhir.Resource, day string) Person {
 		p.addPlace(a, day)
 	}
 	for t := range r.Get("telecom").Items() {
-		if v := numberOf(t.Field("system").String(), t.Field("value").String()); v != "" && len(p.Numbers) < maxNumbers && !ended(t, day) {
+		if v := Number(t.Field("system").String(), t.Field("value").String()); v != "" && len(p.Numbers) < maxNumbers && !ended(t, day) {
 			p.Numbers = append(p.Numbers, v)
 		}
 	}
@@ -87,14 +87,23 @@ func ended(n fhir.Node, day string) bool {
 	return end != "" && day != "" && len(end) >= len("2006-01-02") && end[:10] < day
 }
 
+// NameOf is a name as it is compared, of one as it is written.
+func NameOf(family string, given []string, former bool) Name {
+	var list []string
+	for _, g := range given {
+		if folded := cut(search.Fold(g)); folded != "" && !placeholders[folded] {
+			list = append(list, strings.ReplaceAll(folded, " ", "-"))
+		}
+	}
+	return Name{Family: cut(bare(search.Fold(family))), Given: cut(strings.Join(list, " ")), Former: former}
+}
+
 func (p *Person) addName(n fhir.Node, day string) {
 	var given []string
 	for g := range n.Field("given").Items() {
-		if folded := cut(search.Fold(g.String())); folded != "" && !placeholders[folded] {
-			given = append(given, strings.ReplaceAll(folded, " ", "-"))
-		}
+		given = append(given, g.String())
 	}
-	name := Name{Family: cut(bare(search.Fold(n.Field("family").String()))), Given: cut(strings.Join(given, " ")), Former: ended(n, day)}
+	name := NameOf(n.Field("family").String(), given, ended(n, day))
 	if name.Family == "" && name.Given == "" || len(p.Names) == maxNames {
 		return
 	}
@@ -166,8 +175,8 @@ func Outward(postcode string) string {
 	return postcode[:len(postcode)-3]
 }
 
-// numberOf is a telephone number as its digits, with the United Kingdom's 44 or 0044 as 0, or an e-mail address in lower case.
-func numberOf(system, value string) string {
+// Number is a telephone number as its digits, with the United Kingdom's 44 or 0044 as 0, or an e-mail address in lower case.
+func Number(system, value string) string {
 	switch system {
 	case "email":
 		return cut(search.Fold(value))

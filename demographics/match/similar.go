@@ -1,4 +1,4 @@
-package demographics
+package match
 
 import (
 	"strings"
@@ -9,8 +9,8 @@ import (
 	"github.com/openspine/openspine/fhir/search"
 )
 
-// plain is a name as it is matched: without case, accents, spaces, apostrophes and hyphens.
-func plain(name string) string {
+// Plain is a name as it is matched: without case, accents, spaces, apostrophes and hyphens.
+func Plain(name string) string {
 	folded := search.Fold(name)
 	if strings.IndexFunc(folded, notLetter) < 0 {
 		return folded
@@ -25,9 +25,9 @@ func plain(name string) string {
 
 func notLetter(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-// soundex is the Soundex code of a plain name: its first letter and three digits for how the consonants after it sound, as the
+// Soundex is the Soundex code of a plain name: its first letter and three digits for how the consonants after it sound, as the
 // specification names it for homophones (Smith and Smythe are both S530). A name without Latin letters has none.
-func soundex(name string) string {
+func Soundex(name string) string {
 	code := [4]byte{'0', '0', '0', '0'}
 	n := 0
 	var last byte
@@ -54,45 +54,22 @@ func soundex(name string) string {
 	return string(code[:])
 }
 
-// spoken rewrites how English spells a sound to how it sounds at the beginning of a name, where Soundex keeps the letter: Knight
-// as night, Wright as right, Philip as filip, Catherine as katherine; and the gh before a t, which is not heard.
-func spoken(name string) string {
-	name = strings.ReplaceAll(name, "ght", "t")
-	for _, p := range [...][2]string{{"kn", "n"}, {"gn", "n"}, {"wr", "r"}, {"ph", "f"}, {"wh", "w"}, {"ps", "s"}, {"mac", "mc"}} {
-		if strings.HasPrefix(name, p[0]) {
-			return p[1] + name[len(p[0]):]
-		}
-	}
-	if len(name) > 1 && name[0] == 'c' {
-		if strings.IndexByte("eiy", name[1]) >= 0 {
-			return "s" + name[1:]
-		}
-		if name[1] != 'h' {
-			return "k" + name[1:]
-		}
-	}
-	return name
-}
-
-// alike reports whether two plain names are the same name to the ear, or but for a slip of the keyboard.
-func alike(a, b string) bool {
+// Alike reports whether two plain names are the same name to the ear, or but for a slip of the keyboard: what a fuzzy search finds.
+func Alike(a, b string) bool {
 	if a == b {
 		return a != ""
 	}
 	if len(a) < 2 || len(b) < 2 {
 		return false
 	}
-	if s := soundex(a); s != "" && s == soundex(b) {
+	if s := Soundex(a); s != "" && s == Soundex(b) || Sound(a) == Sound(b) {
 		return true
 	}
-	if x, y := spoken(a), spoken(b); (x != a || y != b) && soundex(x) == soundex(y) {
-		return true
-	}
-	return min(len(a), len(b)) >= 4 && oneSlip(a, b)
+	return min(len(a), len(b)) >= 4 && OneSlip(a, b)
 }
 
-// oneSlip reports whether one letter was changed, left out, added, or changed places with its neighbour.
-func oneSlip(x, y string) bool {
+// OneSlip reports whether one letter was changed, left out, added, or changed places with its neighbour.
+func OneSlip(x, y string) bool {
 	a, b := []rune(x), []rune(y)
 	if len(a) > len(b) {
 		a, b = b, a
@@ -113,9 +90,9 @@ func oneSlip(x, y string) bool {
 	return i < len(a) && string(a[i+1:]) == string(b[i+1:])
 }
 
-// letters is a name as it is scored: in capitals, each letter that carries an accent marked as such. An accent that is missing
+// Letters is a name as it is scored: in capitals, each letter that carries an accent marked as such. An accent that is missing
 // counts as a wrong letter, another accent on the same letter does not, as the published scores show.
-func letters(name string) []rune {
+func Letters(name string) []rune {
 	var out []rune
 	for _, r := range name {
 		if r < 0x80 {
@@ -136,9 +113,9 @@ func letters(name string) []rune {
 
 const accented = 1 << 24
 
-// jaroWinkler is how alike two texts are, from 0 to 1: Jaro's measure raised for a common beginning (prefix scale 0.1, at most
+// JaroWinkler is how alike two texts are, from 0 to 1: Jaro's measure raised for a common beginning (prefix scale 0.1, at most
 // four letters). Published scores follow from it.
-func jaroWinkler(a, b []rune) float64 {
+func JaroWinkler[L comparable](a, b []L) float64 {
 	j := jaro(a, b)
 	same := 0
 	for same < min(len(a), len(b), 4) && a[same] == b[same] {
@@ -147,7 +124,7 @@ func jaroWinkler(a, b []rune) float64 {
 	return j + float64(same)*0.1*(1-j)
 }
 
-func jaro(a, b []rune) float64 {
+func jaro[L comparable](a, b []L) float64 {
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}
