@@ -37,13 +37,14 @@ const (
 	Patient        Role = "patient"
 	PrivacyOfficer Role = "privacy-officer"
 	Auditor        Role = "auditor"
+	Registrar      Role = "registrar"
 	Administrator  Role = "administrator"
 	SystemClient   Role = "system-client"
 )
 
 // Roles lists every role, in the order in which the access table shows them.
 func Roles() []Role {
-	return []Role{Clinician, Clerk, Pharmacist, Patient, PrivacyOfficer, Auditor, Administrator, SystemClient}
+	return []Role{Clinician, Clerk, Pharmacist, Patient, PrivacyOfficer, Auditor, Registrar, Administrator, SystemClient}
 }
 
 // The realms: who vouches for whom. A token of one realm is nothing in the other.
@@ -205,7 +206,7 @@ func purposeOf(ctx context.Context, r Role) string {
 		return "PATRQT"
 	case PrivacyOfficer, Auditor:
 		return "HCOMPL"
-	case Administrator:
+	case Administrator, Registrar:
 		return "HSYSADMIN"
 	case SystemClient:
 		return "HOPERAT"

@@ -8,6 +8,9 @@ const (
 	TypeAccount   = "WhoLooked"   // who looked: the account of one chart, or of a tenant
 	TypeSeal      = "Seal"        // the transparency log and its verification
 	TypeNode      = "Node"        // what this node runs, its health, jobs and configuration
+	TypeUser      = "User"        // somebody who can sign in, with their roles and credentials, at the organisation where they work
+	TypeClient    = "Client"      // a program that may ask for tokens
+	TypeKey       = "SigningKey"  // the keys that tokens are signed with
 )
 
 // The classes of types, as the policies name them.
@@ -21,10 +24,11 @@ const (
 	classSealed   = "sealed"
 	classSeal     = "seal"
 	classNode     = "node"
+	classStaff    = "staff" // who can sign in, and as what
 )
 
 func classes() []string {
-	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSealed, classSeal, classNode}
+	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSealed, classSeal, classNode, classStaff}
 }
 
 // Shared reports whether a type is about nobody in particular, whatever it refers to.
@@ -39,7 +43,7 @@ func ClassOf(typ string) string {
 }
 
 var classByType = map[string]string{
-	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode,
+	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode, TypeClient: classNode, TypeKey: classNode, TypeUser: classStaff,
 	"AuditEvent": classAccount,
 
 	"Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,

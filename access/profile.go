@@ -22,6 +22,8 @@ type Profile struct {
 	Job          string    // the national RBAC job role code, for example R8000; "" when not known
 	Since        time.Time // zero: always
 	Until        time.Time // zero: no end
+	Review       time.Time // when it is to be looked at again; zero for never
+	over         bool      // it has ended
 }
 
 // profileID names a role of a user: the same role at the same place keeps its name.
@@ -57,15 +59,12 @@ func (g *Gate) Profiles(ctx context.Context, userID string) (User, []Profile, er
 }
 
 func (g *Gate) profilesIn(tx *store.Tx, userID string) (User, []Profile, error) {
-	list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0`, int64(g.userLane(userID)), userID)
+	list, err := g.presentIn(tx, userID)
 	if err != nil {
 		return User{}, nil, err
 	}
-	if len(list) == 0 {
-		return User{}, nil, fault.New(fault.NotFound, "There is no such user.")
-	}
 	all := []Profile{list[0].first()}
-	rows, err := tx.Query(`SELECT id, role, organisation, tenants, job, since, until FROM access_profile WHERE lane = ? AND user_id = ? AND since <= ? AND until > ? ORDER BY since, id`,
+	rows, err := tx.Query(`SELECT id, role, organisation, tenants, job, since, until, review FROM access_profile WHERE lane = ? AND user_id = ? AND since <= ? AND until > ? ORDER BY since, id`,
 		int64(g.userLane(userID)), userID, tx.At().UnixMicro(), tx.At().UnixMicro())
 	if err != nil {
 		return User{}, nil, err
@@ -84,11 +83,11 @@ func (g *Gate) profilesIn(tx *store.Tx, userID string) (User, []Profile, error) 
 func scanProfile(rows *store.Rows) (Profile, error) {
 	var p Profile
 	var organisation, tenants string
-	var since, until int64
-	if err := rows.Scan(&p.ID, (*string)(&p.Role), &organisation, &tenants, &p.Job, &since, &until); err != nil {
+	var since, until, review int64
+	if err := rows.Scan(&p.ID, (*string)(&p.Role), &organisation, &tenants, &p.Job, &since, &until, &review); err != nil {
 		return p, err
 	}
-	p.Since = time.UnixMicro(since).UTC()
+	p.Since, p.Review = time.UnixMicro(since).UTC(), known(review)
 	if until != forever {
 		p.Until = time.UnixMicro(until).UTC()
 	}
@@ -104,12 +103,9 @@ func scanProfile(rows *store.Rows) (Profile, error) {
 // role has ended.
 func (g *Gate) principalIn(tx *store.Tx, userID, profile string) (User, Principal, error) {
 	if profile == "" {
-		list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0`, int64(g.userLane(userID)), userID)
+		list, err := g.presentIn(tx, userID)
 		if err != nil {
 			return User{}, Principal{}, err
-		}
-		if len(list) == 0 {
-			return User{}, Principal{}, fault.New(fault.NotFound, "There is no such user.")
 		}
 		return list[0], list[0].In(list[0].first()), nil
 	}
@@ -125,6 +121,17 @@ func (g *Gate) principalIn(tx *store.Tx, userID, profile string) (User, Principa
 	return u, Principal{}, fault.New(fault.NotFound, "This role has ended.")
 }
 
+// presentIn is a user, one in the list, who may act now: they have begun, have not ended, and their last day has not passed.
+// Errors: fault.NotFound.
+func (g *Gate) presentIn(tx *store.Tx, userID string) ([]User, error) {
+	at := tx.At().UnixMicro()
+	list, err := readUsers(tx, `lane = ? AND id = ? AND ended = 0 AND joined <= ? AND (leaves = 0 OR leaves > ?)`, int64(g.userLane(userID)), userID, at, at)
+	if err == nil && len(list) == 0 {
+		return nil, noUser()
+	}
+	return list, err
+}
+
 // PrincipalOf is a user as they act in one of their roles now, the first when profile is empty.
 // Errors: fault.NotFound when the user or the role has ended.
 func (g *Gate) PrincipalOf(ctx context.Context, userID, profile string) (Principal, error) {
@@ -134,61 +141,4 @@ func (g *Gate) PrincipalOf(ctx context.Context, userID, profile string) (Princip
 		return err
 	})
 	return p, err
-}
-
-// PutProfile gives a user a further role, or changes one; tokens minted for the user so far end.
-// Errors: fault.Invalid for a role that no member of staff has, or without an organisation; fault.NotFound for an unknown user.
-func (g *Gate) PutProfile(ctx context.Context, userID string, p Profile) (Profile, error) {
-	if !p.Role.Known() || p.Role == Patient || p.Role == SystemClient || p.Organisation.IsZero() {
-		return p, fault.New(fault.Invalid, "A further role is one of staff, at an organisation.")
-	}
-	if p.ID == "" {
-		p.ID = profileID(userID, p.Role, p.Organisation)
-	}
-	var tenants []string
-	for _, t := range p.Tenants {
-		tenants = append(tenants, t.String())
-	}
-	lane := g.userLane(userID)
-	var c change
-	err := g.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) (err error) {
-		since := p.Since
-		if since.IsZero() {
-			since = tx.At()
-		}
-		if c, err = g.nextEdition(tx, userID, `edition = edition + 1`); err != nil {
-			return err
-		}
-		_, err = tx.Exec(`INSERT INTO access_profile (lane, user_id, id, role, organisation, tenants, job, since, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (lane, user_id, id) DO UPDATE SET role = excluded.role, organisation = excluded.organisation, tenants = excluded.tenants,
-			job = excluded.job, until = excluded.until`,
-			int64(lane), userID, p.ID, string(p.Role), p.Organisation.String(), strings.Join(tenants, " "), p.Job, since.UnixMicro(), micros(p.Until))
-		return err
-	})
-	if err == nil {
-		g.revoked.change(userID, c)
-	}
-	return p, err
-}
-
-// EndProfile takes a further role from a user: sessions in it end at their next request, and tokens minted for the user end.
-// Errors: fault.NotFound when the user does not have it.
-func (g *Gate) EndProfile(ctx context.Context, userID, id string) error {
-	lane := g.userLane(userID)
-	var c change
-	err := g.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) (err error) {
-		n, err := tx.Exec(`UPDATE access_profile SET until = ? WHERE lane = ? AND user_id = ? AND id = ? AND until > ?`, tx.At().UnixMicro(), int64(lane), userID, id, tx.At().UnixMicro())
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return fault.New(fault.NotFound, "The user does not have this role.")
-		}
-		c, err = g.nextEdition(tx, userID, `edition = edition + 1`)
-		return err
-	})
-	if err == nil {
-		g.revoked.change(userID, c)
-	}
-	return err
 }

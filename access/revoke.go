@@ -177,12 +177,12 @@ func (g *Gate) standing(ctx context.Context, k *knownToken) error {
 		return nil
 	}
 	return g.db.Read(ctx, func(tx *store.Tx) error {
-		var edition, ended int64
-		err := tx.QueryRow(`SELECT edition, ended FROM access_user WHERE lane = ? AND id = ?`, int64(g.userLane(k.user)), k.user).Scan(&edition, &ended)
+		var edition, ended, leaves int64
+		err := tx.QueryRow(`SELECT edition, ended, leaves FROM access_user WHERE lane = ? AND id = ?`, int64(g.userLane(k.user)), k.user).Scan(&edition, &ended, &leaves)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
-		if err == nil && (ended != 0 || k.edition != edition) {
+		if err == nil && (ended != 0 || k.edition != edition || leaves != 0 && leaves <= tx.At().UnixMicro()) {
 			return invalidToken("what its user may do has changed or ended")
 		}
 		return err
@@ -240,7 +240,7 @@ func (g *Gate) revokeIn(tx *store.Tx, id string, until time.Time) (int64, error)
 }
 
 // RevokeUser ends every token that was minted for a user of this node so far, as RevokeToken does; the user may sign in as before,
-// and sessions go on. EndUser, and PutUser when it changes what a user may do, do this by themselves.
+// and sessions go on. Leave, Suspend, and PutUser when it changes what a user may do, do this by themselves.
 // Errors: fault.NotFound when there is no such user.
 func (g *Gate) RevokeUser(ctx context.Context, by Principal, id string) error {
 	var c change
@@ -264,7 +264,7 @@ func (g *Gate) nextEdition(tx *store.Tx, id, set string, args ...any) (change, e
 	c := change{until: at + longestToken.Microseconds()}
 	err := tx.QueryRow(`UPDATE access_user SET `+set+`, changed = ? WHERE lane = ? AND id = ? RETURNING edition`, args...).Scan(&c.edition)
 	if fault.Is(err, fault.NotFound) {
-		return c, fault.New(fault.NotFound, "There is no such user.")
+		return c, noUser()
 	}
 	return c, err
 }

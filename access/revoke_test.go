@@ -72,14 +72,16 @@ func TestATokenEndsWithWhatItsUserMayDo(t *testing.T) {
 		ends   bool
 		then   access.Role // of a token that is minted afterwards
 	}{
-		"ended":             {func(k tokens, _ *testing.T) error { return k.gate.EndUser(context.Background(), "ann") }, true, ""},
+		"ended": {func(k tokens, _ *testing.T) error {
+			return k.gate.Leave(context.Background(), access.Service("test", spine), "ann", "test")
+		}, true, ""},
 		"another role":      {func(k tokens, t *testing.T) error { k.put(t, clerk); return nil }, true, access.Clerk},
 		"there and back":    {func(k tokens, t *testing.T) error { k.put(t, clerk); k.put(t, ann()); return nil }, true, access.Clinician},
 		"another employer":  {func(k tokens, t *testing.T) error { k.put(t, moved); return nil }, true, access.Clinician},
 		"another name":      {func(k tokens, t *testing.T) error { k.put(t, renamed); return nil }, false, access.Clinician},
 		"signed out of all": {func(k tokens, _ *testing.T) error { return k.gate.RevokeUser(context.Background(), ann(), "ann") }, true, access.Clinician},
 		"ended and restored": {func(k tokens, t *testing.T) error {
-			err := k.gate.EndUser(context.Background(), "ann")
+			err := k.gate.Leave(context.Background(), access.Service("test", spine), "ann", "test")
 			k.put(t, ann())
 			return err
 		}, true, access.Clinician},

@@ -62,7 +62,7 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 	}
 	secret := base64.RawURLEncoding.EncodeToString(raw)
 	lane, hash := g.sessionRow(secret)
-	lanes := []store.Lane{lane, g.accountLane(u.Principal, Place{})}
+	lanes := []store.Lane{lane, g.accountLane(u.Principal, Place{}), g.userLane(u.ID)}
 	if e.Before != "" {
 		lanes = append(lanes, g.sessionLanes(e.Before)...)
 	}
@@ -86,6 +86,9 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 		}
 		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, proofing, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Proofing, e.Device); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE access_user SET last_in = ? WHERE lane = ? AND id = ?`, at, int64(g.userLane(u.ID)), u.ID); err != nil {
 			return err
 		}
 		return g.appendSignIn(tx, p, actionSignIn, e.Method, requestOf(ctx))

@@ -100,7 +100,7 @@ func TestAUserWhoMayNoLongerSignIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.gate.EndUser(ctx, "ann"); err != nil {
+		if err := w.gate.Leave(ctx, access.Service("test", spine), "ann", "test"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.gate.SessionOf(ctx, s.Secret); !fault.Is(err, fault.Unauthenticated) {

@@ -70,26 +70,12 @@ func putUser(tx *store.Tx, lane store.Lane, u User) (change, error) {
 	c := change{until: at + longestToken.Microseconds()}
 	err := tx.QueryRow(`INSERT INTO access_user (lane, id, name, role, organisation, person, tenants, demo, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)
 		ON CONFLICT (lane, id) DO UPDATE SET name = excluded.name, role = excluded.role, organisation = excluded.organisation,
-		person = excluded.person, tenants = excluded.tenants, demo = excluded.demo, ended = 0,
+		person = excluded.person, tenants = excluded.tenants, demo = excluded.demo, ended = 0, suspended = 0,
 		edition = access_user.edition + CASE WHEN `+other+` THEN 1 ELSE 0 END,
 		changed = CASE WHEN `+other+` THEN CAST(? AS BIGINT) ELSE access_user.changed END
 		RETURNING edition`,
 		int64(lane), u.ID, u.Name, string(u.Role), u.Organisation.String(), u.Person, strings.Join(tenants, " "), u.Demo, at).Scan(&c.edition)
 	return c, err
-}
-
-// EndUser stops a user from signing in, and ends their sessions and tokens at their next request.
-func (g *Gate) EndUser(ctx context.Context, id string) error {
-	var c change
-	err := g.db.Write(ctx, []store.Lane{g.userLane(id)}, func(tx *store.Tx) (err error) {
-		c, err = g.nextEdition(tx, id, `edition = edition + 1, ended = ?`, tx.At().UnixMicro())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	g.revoked.change(id, c)
-	return nil
 }
 
 // UserByID is a user who may sign in. Errors: fault.NotFound.
@@ -101,7 +87,7 @@ func (g *Gate) UserByID(ctx context.Context, id string) (User, error) {
 			return err
 		}
 		if len(list) == 0 {
-			return fault.New(fault.NotFound, "There is no such user.")
+			return noUser()
 		}
 		u = list[0]
 		return nil

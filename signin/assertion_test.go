@@ -187,7 +187,7 @@ func TestASystemProvesItselfBySignedJWT(t *testing.T) {
 	if m := h.token(with(h.asserts(good()), "_access_token_expiry_ms", "100000")).json(t); m["expires_in"] != 100.0 {
 		t.Errorf("a shorter life was asked for: %v", m)
 	}
-	if err := h.tokens().EndClient(t.Context(), h.clerk(), "lab"); err != nil {
+	if err := h.tokens().EndClient(t.Context(), h.clerk(), "lab", "test", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.call(http.DefaultClient, "GET", "/FHIR/R4/Patient/"+ownNumber, nil, "Authorization: Bearer "+access); got.status != 401 {

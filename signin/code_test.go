@@ -221,7 +221,7 @@ func TestCodesGoToTheClientAlone(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"https://app.example/*", "https://app.example/a#b", "http://app.example/", "https://u:p@app.example/", "ftp://app.example/", "app:/x", "/callback", "https://app.example/a/../b", "https://app.example/%2E%2e/b", "javascript:alert(1)"} {
-		err := h.tokens().PutClient(t.Context(), h.clerk(), oauth.Client{ID: "x", Name: "x", Kind: oauth.Public, Realm: access.Patients, Redirects: []string{bad}})
+		err := h.tokens().PutClient(t.Context(), h.clerk(), oauth.Client{ID: "x", Name: "x", Kind: oauth.Public, Realm: access.Patients, Redirects: []string{bad}}, "test")
 		if err == nil {
 			t.Errorf("a client with the address %q is registered", bad)
 		}

@@ -47,7 +47,7 @@ func (d *Door) Prepare(ctx context.Context) error {
 			c.SetSecret(DemoSecret)
 		}
 		c.Organisation = ident.ODSCode{}
-		if err := d.tokens.PutClient(ctx, own, c); err != nil {
+		if err := d.tokens.PutClient(ctx, own, c, "a demonstration"); err != nil {
 			return err
 		}
 	}

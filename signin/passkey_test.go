@@ -143,7 +143,7 @@ func TestGuessingLocks(t *testing.T) {
 func TestARoleIsChosenByWhoeverHasSeveral(t *testing.T) {
 	h := open(t, nil)
 	gate := h.node.Kernel().Gate
-	second, err := gate.PutProfile(t.Context(), "clinician", access.Profile{Role: access.PrivacyOfficer, Organisation: practice, Job: "R0001"})
+	second, err := gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.PrivacyOfficer, Organisation: practice, Job: "R0001"}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestARoleIsChosenByWhoeverHasSeveral(t *testing.T) {
 	if who["selected_roleid"] != second.ID || len(roles) != 2 {
 		t.Errorf("what the program is told: %v", who)
 	}
-	if err := gate.EndProfile(t.Context(), "clinician", second.ID); err != nil {
+	if err := gate.EndRole(t.Context(), h.clerk(), "clinician", second.ID, "test"); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.call(c, "GET", "/alerts", nil, "Accept: application/json"); got.status != 401 {

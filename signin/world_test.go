@@ -148,7 +148,7 @@ func (h *house) relate(chart, user string) {
 // client registers a client.
 func (h *house) client(c oauth.Client) oauth.Client {
 	h.t.Helper()
-	if err := h.tokens().PutClient(h.t.Context(), access.Service("test", national), c); err != nil {
+	if err := h.tokens().PutClient(h.t.Context(), access.Service("test", national), c, "test"); err != nil {
 		h.t.Fatal(err)
 	}
 	return c

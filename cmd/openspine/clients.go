@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -14,17 +13,21 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/signin/admin"
 	"github.com/openspine/openspine/signin/oauth"
 )
 
 type clientCommand struct {
-	Add  clientAddCommand  `cmd:"" help:"Register a program that may ask for tokens, or change it; a confidential one without keys gets a secret, shown once."`
-	List clientListCommand `cmd:"" help:"List the programs that may ask for tokens."`
-	End  clientEndCommand  `cmd:"" help:"End a program's registration, and every token that it has."`
+	Add     clientAddCommand     `cmd:"" help:"Register a program that may ask for tokens, or change it; a confidential one without keys gets a secret, shown once."`
+	List    clientListCommand    `cmd:"" help:"List the programs that may ask for tokens."`
+	Rotate  clientRotateCommand  `cmd:"" help:"Give a program another secret, shown once; the one before opens nothing any more."`
+	Suspend clientSuspendCommand `cmd:"" help:"Stop a program at once, with every token that it has, until it is restored."`
+	Restore clientRestoreCommand `cmd:"" help:"Let a program ask for tokens again."`
+	End     clientEndCommand     `cmd:"" help:"End a program's registration, and every token that it has."`
 }
 
 type clientAddCommand struct {
-	stopped      `embed:""`
+	ofNode       `embed:""`
 	ID           string   `arg:"" help:"The client's id."`
 	Name         string   `required:"" help:"As the people who use it know it."`
 	Kind         string   `required:"" enum:"public,confidential,system" help:"public, confidential or system."`
@@ -53,9 +56,9 @@ func (c *clientAddCommand) Run(s *session) error {
 		}
 	}
 	if c.Keys != "" {
-		text, err := os.ReadFile(c.Keys)
+		text, err := s.read(c.Keys)
 		if err != nil {
-			return fault.Wrap(err, fault.NotFound, "cannot read %s: %v", c.Keys, err)
+			return err
 		}
 		client.Keys = &jose.JSONWebKeySet{}
 		if err := json.Unmarshal(text, client.Keys); err != nil {
@@ -69,7 +72,7 @@ func (c *clientAddCommand) Run(s *session) error {
 		}
 	}
 	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
-		if err := n.Door().Tokens().PutClient(ctx, by, client); err != nil {
+		if err := n.Door().Tokens().PutClient(ctx, by, client, c.Reason); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.stdout, "registered %s\n", client.ID)
@@ -81,8 +84,8 @@ func (c *clientAddCommand) Run(s *session) error {
 }
 
 type clientListCommand struct {
-	stopped `embed:""`
-	All     bool `help:"Those that ended as well."`
+	ofNode `embed:""`
+	All    bool `help:"Those that ended as well."`
 }
 
 // Run prints a table.
@@ -102,42 +105,84 @@ func (c *clientListCommand) Run(s *session) error {
 }
 
 type clientEndCommand struct {
-	stopped `embed:""`
-	ID      string `arg:"" help:"The client's id."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The client's id."`
 }
 
 // Run ends the client.
 func (c *clientEndCommand) Run(s *session) error {
 	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
-		return n.Door().Tokens().EndClient(ctx, by, c.ID)
+		return n.Door().Tokens().EndClient(ctx, by, c.ID, c.Reason, false)
+	})
+}
+
+type clientSuspendCommand struct {
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The client's id."`
+}
+
+// Run suspends the client.
+func (c *clientSuspendCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		return n.Door().Tokens().EndClient(ctx, by, c.ID, c.Reason, true)
+	})
+}
+
+type clientRestoreCommand struct {
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The client's id."`
+}
+
+// Run restores the client.
+func (c *clientRestoreCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		return n.Door().Tokens().RestoreClient(ctx, by, c.ID, c.Reason)
+	})
+}
+
+type clientRotateCommand struct {
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The client's id."`
+}
+
+// Run prints the new secret, once.
+func (c *clientRotateCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		secret, err := n.Door().Tokens().RotateSecret(ctx, by, c.ID, c.Reason)
+		if err == nil {
+			fmt.Fprintf(s.stdout, "secret %s\n", secret)
+		}
+		return err
 	})
 }
 
 type keyCommand struct {
 	List   keyListCommand   `cmd:"" help:"List the keys that the node's tokens are signed with."`
-	Rotate keyRotateCommand `cmd:"" help:"Begin a new key, while the node runs: it signs in ten minutes, and the old one is known until its tokens have expired."`
-	Retire keyRetireCommand `cmd:"" help:"Remove a key that others may have seen, while the node runs: its tokens end within seconds."`
+	Rotate keyRotateCommand `cmd:"" help:"Begin a new key: it signs in ten minutes, and the old one is known until its tokens have expired."`
+	Retire keyRetireCommand `cmd:"" help:"Remove a key that others may have seen: its tokens end within seconds."`
 }
 
 type keyListCommand struct {
-	where `embed:""`
+	ofNode `embed:""`
 }
 
 // Run prints a table.
 func (c *keyListCommand) Run(s *session) error {
-	keys, err := access.Keys(c.Data)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	for _, k := range keys {
-		state := "waits"
-		if k.Signs(now) {
-			state = "in use"
+	return c.with(s, func(_ context.Context, n *node.Node, _ access.Principal) error {
+		keys, err := access.Keys(n.Kernel().Issuer.Folder())
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(s.stdout, "%s  %s  signs from %s  known until %s\n", k.ID, state, moment(k.From, "the beginning"), moment(k.To, "it has a successor"))
-	}
-	return nil
+		now := time.Now()
+		for _, k := range keys {
+			state := "waits"
+			if k.Signs(now) {
+				state = "in use"
+			}
+			fmt.Fprintf(s.stdout, "%s  %s  signs from %s  known until %s\n", k.ID, state, moment(k.From, "the beginning"), moment(k.To, "it has a successor"))
+		}
+		return nil
+	})
 }
 
 func moment(t time.Time, never string) string {
@@ -148,27 +193,29 @@ func moment(t time.Time, never string) string {
 }
 
 type keyRotateCommand struct {
-	where `embed:""`
-	Now   bool `help:"It signs at once, for a key that was lost: those who remember the key set may refuse its first tokens."`
+	ofNode `embed:""`
+	Now    bool `help:"It signs at once, for a key that was lost: those who remember the key set may refuse its first tokens."`
 }
 
 // Run begins the new key.
 func (c *keyRotateCommand) Run(s *session) error {
-	lead := access.KeyLead
-	if c.Now {
-		lead = 0
-	}
-	k, err := access.RotateKeys(c.Data, time.Now(), lead)
-	if err == nil {
-		fmt.Fprintf(s.stdout, "%s signs from %s\n", k.ID, moment(k.From, ""))
-	}
-	return err
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		k, err := admin.RotateKey(ctx, n.Kernel(), by, c.Reason, c.Now)
+		if err == nil {
+			fmt.Fprintf(s.stdout, "%s signs from %s\n", k.ID, moment(k.From, ""))
+		}
+		return err
+	})
 }
 
 type keyRetireCommand struct {
-	where `embed:""`
-	ID    string `arg:"" help:"The key's id, as key list shows it."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The key's id, as key list shows it."`
 }
 
 // Run removes the key.
-func (c *keyRetireCommand) Run(*session) error { return access.RetireKey(c.Data, time.Now(), c.ID) }
+func (c *keyRetireCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		return admin.RetireKey(ctx, n.Kernel(), by, c.ID, c.Reason)
+	})
+}

@@ -77,7 +77,7 @@ func (c *demoCommand) open(s *session, k *sim.Country, was country) ([]*node.Nod
 	if c.Verbose {
 		level = slog.LevelInfo
 	}
-	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: clock.System(), Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
+	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: clock.System(), Commands: obey, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		return nil, err
 	}

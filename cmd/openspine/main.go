@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/node"
 )
 
 func main() {
@@ -33,12 +34,10 @@ const stopWithin = 9500 * time.Millisecond
 
 // commands are what openspine can be told to do.
 type commands struct {
-	Demo      demoCommand      `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
-	Serve     serveCommand     `cmd:"" help:"Run a node as its configuration file says."`
-	Import    importCommand    `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
-	User      userCommand      `cmd:"" help:"Say who can sign in, in which roles, and until when."`
-	Client    clientCommand    `cmd:"" help:"Say which programs may ask for tokens."`
-	Key       keyCommand       `cmd:"" help:"Change the keys that tokens are signed with."`
+	Demo      demoCommand   `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
+	Serve     serveCommand  `cmd:"" help:"Run a node as its configuration file says."`
+	Import    importCommand `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
+	forNode   `embed:""`
 	Directory directoryCommand `cmd:"" help:"Keep the directory of organisations: import the ODS files."`
 	Backup    backupCommand    `cmd:"" help:"Copy a node's data to a file while it runs."`
 	Restore   restoreCommand   `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
@@ -53,6 +52,11 @@ type session struct {
 	ctx    context.Context
 	stdout io.Writer
 	stderr io.Writer
+	args   []string   // the words of the command line
+	files  [][]byte   // what the command has read
+	node   *node.Node // the node that the command is about, once it is open
+	user   string     // who typed the command, as the machine calls them
+	remote bool       // the command came to a running node
 }
 
 // run parses the words of the command line and does what they say; it is the whole program, for tests as well.
@@ -89,7 +93,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		})
 	})
 	defer stopped()
-	if err := k.Run(&session{ctx: ctx, stdout: stdout, stderr: stderr}); err != nil {
+	if err := k.Run(&session{ctx: ctx, stdout: stdout, stderr: stderr, args: args}); err != nil {
 		fmt.Fprintln(stderr, "openspine:", explain(err))
 		return 1
 	}

@@ -1,14 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,54 +13,27 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
-	"github.com/openspine/openspine/sim"
+	"github.com/openspine/openspine/signin/admin"
 )
-
-// stopped says which node's users or clients a command is about. The node must not run meanwhile: it would remember what the
-// command changes.
-type stopped struct {
-	Config string `help:"The node's configuration; without it, a demonstration's data folder is meant." type:"path"`
-	Data   string `default:"openspine-data" help:"The data folder of a demonstration." type:"path"`
-
-	Database string `env:"OPENSPINE_DATABASE" help:"A PostgreSQL URL, when the node's database is not in the data folder."`
-}
-
-// with opens the node for a command and closes it again.
-func (c stopped) with(s *session, do func(ctx context.Context, n *node.Node, by access.Principal) error) error {
-	cfg := node.Config{Name: "openspine", Addr: "127.0.0.1:0", Data: c.Data, National: sim.National.String(), Tenants: []node.TenantConfig{{Code: sim.National.String(), Name: "National spine", Kind: "national"}}}
-	if c.Config != "" {
-		var err error
-		if cfg, err = node.ReadConfig(c.Config); err != nil {
-			return err
-		}
-	} else if err := (where{Data: c.Data}).there(); err != nil && c.Database == "" {
-		return err
-	}
-	cfg.Database = cmp.Or(c.Database, cfg.Database)
-	n, err := node.Open(s.ctx, cfg, node.Options{})
-	if err != nil {
-		return err
-	}
-	by := access.Service("command-line", n.Kernel().National)
-	return errors.Join(do(s.ctx, n, by), n.Close())
-}
 
 type userCommand struct {
 	Add     userAddCommand     `cmd:"" help:"Add somebody who can sign in, or change what is kept of them."`
-	Import  userImportCommand  `cmd:"" help:"Add and change many from a CSV file: id,name,role,organisation,job,patient,proofed,joins,leaves. Prints what became of each."`
+	Import  userImportCommand  `cmd:"" help:"Add and change many from a CSV file with a header: id,name,role,organisation,job,patient,proofed,joins,leaves,review. Prints what became of each that changed or was refused."`
 	List    userListCommand    `cmd:"" help:"List who can sign in."`
 	Link    userLinkCommand    `cmd:"" help:"Make a one-time link with which somebody makes their first passkey."`
 	Role    userRoleCommand    `cmd:"" help:"Give somebody a further role; they choose one at sign-in."`
 	Review  userReviewCommand  `cmd:"" help:"Say that somebody's access was looked at and is right."`
 	Signout userSignoutCommand `cmd:"" help:"Sign somebody out everywhere."`
-	End     userEndCommand     `cmd:"" help:"End a user: they sign in no more, and their sessions and tokens end."`
+	Suspend userSuspendCommand `cmd:"" help:"Stop a user at once, until they are restored."`
+	Restore userRestoreCommand `cmd:"" help:"Let a user in again who was suspended or ended."`
+	End     userEndCommand     `cmd:"" help:"End a user: they sign in no more, and their sessions, tokens, further roles and own relationships with patients end."`
 }
 
 type userAddCommand struct {
-	stopped      `embed:""`
+	ofNode       `embed:""`
 	ID           string `arg:"" help:"The user's id."`
 	Name         string `required:"" help:"Their full name."`
-	Role         string `required:"" help:"clinician, clerk, pharmacist, patient, privacy-officer, auditor or administrator."`
+	Role         string `required:"" help:"clinician, clerk, pharmacist, patient, privacy-officer, auditor, registrar or administrator."`
 	Organisation string `help:"The ODS code of where they work."`
 	Job          string `help:"The national job role code, for example R8000."`
 	Patient      string `help:"A patient's own NHS number."`
@@ -74,119 +43,97 @@ type userAddCommand struct {
 
 // Run adds or changes the user.
 func (c *userAddCommand) Run(s *session) error {
-	m, err := member([]string{c.ID, c.Name, c.Role, c.Organisation, c.Job, c.Patient, c.Proofed, "", c.Leaves})
-	if err != nil {
-		return err
-	}
-	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
-		added, err := n.Kernel().Gate.PutMember(ctx, by, m)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(s.stdout, "%s %s\n", map[bool]string{true: "added", false: "changed"}[added], m.ID)
-		return nil
-	})
-}
-
-// memberColumns are those of the file that Import reads.
-func memberColumns() []string {
-	return []string{"id", "name", "role", "organisation", "job", "patient", "proofed", "joins", "leaves"}
-}
-
-// member reads one row in the order of memberColumns.
-func member(row []string) (access.Member, error) {
-	var m access.Member
-	for i := range row {
-		row[i] = strings.TrimSpace(row[i])
-	}
-	m.ID, m.Name, m.Role, m.Job, m.Person, m.Proofed = row[0], row[1], access.Role(row[2]), row[4], row[5], row[6]
+	m := access.Member{User: access.User{Principal: access.Principal{ID: c.ID, Name: c.Name, Role: access.Role(c.Role), Person: c.Patient}, Job: c.Job, Proofed: c.Proofed}}
 	var err error
-	if row[3] != "" {
-		if m.Organisation, err = ident.ParseODSCode(row[3]); err != nil {
-			return m, err
-		}
-	}
-	for i, at := range []*time.Time{&m.Joined, &m.Leaves} {
-		if row[7+i] == "" {
-			continue
-		}
-		if *at, err = time.Parse(time.DateOnly, row[7+i]); err != nil {
-			return m, fault.New(fault.Invalid, "%q is no day; write it as 2027-03-31", row[7+i])
+	if c.Organisation != "" {
+		if m.Organisation, err = ident.ParseODSCode(c.Organisation); err != nil {
+			return err
 		}
 	}
 	if m.Role == access.Patient {
 		if _, err := ident.ParseNHSNumber(m.Person); err != nil {
-			return m, err
+			return err
 		}
 	}
-	return m, nil
+	if m.Leaves, err = admin.ReadDay(c.Leaves); err != nil {
+		return err
+	}
+	if !m.Leaves.IsZero() {
+		m.Leaves = admin.EndOf(m.Leaves)
+	}
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		o, err := n.Kernel().Gate.PutMember(ctx, by, m, c.Reason)
+		if err == nil {
+			fmt.Fprintf(s.stdout, "%s %s\n", cmp.Or(o.Act, "unchanged"), m.ID)
+		}
+		return err
+	})
 }
 
 type userImportCommand struct {
-	stopped `embed:""`
-	File    string `arg:"" help:"The CSV file, with a header." type:"path"`
+	ofNode `embed:""`
+	File   string `arg:"" help:"The CSV file, with a header." type:"path"`
+	DryRun bool   `help:"Say what would change, and change nothing."`
 }
 
 // Run takes each row by itself: one that is wrong is reported with its line and stops none of the others.
 func (c *userImportCommand) Run(s *session) error {
-	f, err := os.Open(c.File)
+	text, err := s.read(c.File)
 	if err != nil {
-		return fault.Wrap(err, fault.NotFound, "cannot read %s: %v", c.File, err)
+		return err
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.FieldsPerRecord = len(memberColumns())
-	header, err := r.Read()
-	if err != nil || !slices.Equal(header, memberColumns()) {
-		return fault.New(fault.Invalid, "%s must begin with the header %s", c.File, strings.Join(memberColumns(), ","))
+	rows, err := admin.ReadUsers(bytes.NewReader(text))
+	if err != nil {
+		return err
 	}
 	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		results, err := admin.Import(ctx, n.Kernel().Gate, by, rows, c.Reason, c.DryRun)
 		counts := map[string]int{}
-		for {
-			row, err := r.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			line, _ := r.FieldPos(0)
-			what := "refused"
-			var m access.Member
-			if err == nil {
-				m, err = member(row)
-			}
-			if err == nil {
-				var added bool
-				if added, err = n.Kernel().Gate.PutMember(ctx, by, m); err == nil {
-					what = map[bool]string{true: "added", false: "changed"}[added]
-				}
-			}
-			if counts[what]++; err != nil {
-				fmt.Fprintf(s.stdout, "line %d: refused: %s\n", line, explain(err))
+		for _, r := range results {
+			counts[r.What()]++
+			switch {
+			case r.Err != nil:
+				fmt.Fprintf(s.stdout, "line %d: refused: %s\n", r.Line, explain(r.Err))
+			case r.Outcome.Act != "":
+				fmt.Fprintf(s.stdout, "line %d: %s %s %s\n", r.Line, r.What(), r.Member.ID, strings.Join(r.Outcome.Fields, ", "))
 			}
 		}
-		fmt.Fprintf(s.stdout, "%d added, %d changed, %d refused\n", counts["added"], counts["changed"], counts["refused"])
-		if counts["refused"] > 0 {
+		if c.DryRun {
+			fmt.Fprint(s.stdout, "nothing was changed; it would be: ")
+		}
+		fmt.Fprintf(s.stdout, "%d added, %d changed, %d moved, %d unchanged, %d refused\n", counts["added"], counts["changed"], counts["moved"], counts["unchanged"], counts["refused"])
+		if err == nil && counts["refused"] > 0 {
 			return fault.New(fault.Invalid, "%d rows were refused", counts["refused"])
 		}
-		return nil
+		return err
 	})
 }
 
 type userListCommand struct {
-	stopped `embed:""`
-	Overdue bool `help:"Only those whose access should have been looked at again by now."`
+	ofNode  `embed:""`
+	Overdue bool   `help:"Only those whose access should have been looked at again by now."`
+	Show    string `enum:"active,suspended,ended,all,leaving,dormant,due,overdue" default:"active" help:"Whom: active, suspended, ended, all, leaving (within 30 days), dormant (no sign-in for 90 days), due or overdue for review."`
 }
 
 // Run prints a table.
 func (c *userListCommand) Run(s *session) error {
 	return c.with(s, func(ctx context.Context, n *node.Node, _ access.Principal) error {
-		list, err := n.Kernel().Gate.Members(ctx, c.Overdue)
+		q := access.MemberQuery{Show: c.Show, Limit: 10_000}
+		if c.Overdue {
+			q.Show, q.Sort = "overdue", "review"
+		}
+		page, err := n.Kernel().Gate.Members(ctx, q)
 		if err != nil {
 			return err
 		}
 		w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tROLE\tORGANISATION\tLEAVES\tREVIEW")
-		for _, m := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Role, m.Organisation, day(m.Leaves), day(m.Review))
+		fmt.Fprintln(w, "ID\tNAME\tROLE\tORGANISATION\tLEAVES\tREVIEW\tLAST IN")
+		for _, m := range page.List {
+			leaves := m.Leaves
+			if !leaves.IsZero() {
+				leaves = leaves.AddDate(0, 0, -1) // the last day
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Role, m.Organisation, day(leaves), day(m.Review), day(m.LastIn))
 		}
 		return w.Flush()
 	})
@@ -200,9 +147,9 @@ func day(t time.Time) string {
 }
 
 type userLinkCommand struct {
-	stopped `embed:""`
-	ID      string `arg:"" help:"The user's id."`
-	URL     string `required:"" help:"Where the node is reached, for example https://spine.example."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
+	URL    string `required:"" help:"Where the node is reached, for example https://spine.example."`
 }
 
 // Run prints the link, once.
@@ -217,11 +164,14 @@ func (c *userLinkCommand) Run(s *session) error {
 }
 
 type userRoleCommand struct {
-	stopped      `embed:""`
+	ofNode       `embed:""`
 	ID           string `arg:"" help:"The user's id."`
 	Role         string `required:"" help:"The role."`
 	Organisation string `required:"" help:"The ODS code of where they have it."`
 	Job          string `help:"The national job role code, for example R8000."`
+	From         string `help:"Their first day in it, as 2027-03-31; today when left out."`
+	Until        string `help:"Their last day in it."`
+	Review       string `help:"The day on which it is looked at again; in a year when left out."`
 }
 
 // Run gives the role and prints its profile id.
@@ -230,8 +180,17 @@ func (c *userRoleCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return c.with(s, func(ctx context.Context, n *node.Node, _ access.Principal) error {
-		p, err := n.Kernel().Gate.PutProfile(ctx, c.ID, access.Profile{Role: access.Role(c.Role), Organisation: organisation, Job: c.Job})
+	p := access.Profile{Role: access.Role(c.Role), Organisation: organisation, Job: c.Job}
+	for text, at := range map[*string]*time.Time{&c.From: &p.Since, &c.Until: &p.Until, &c.Review: &p.Review} {
+		if *at, err = admin.ReadDay(*text); err != nil {
+			return err
+		}
+	}
+	if !p.Until.IsZero() {
+		p.Until = admin.EndOf(p.Until)
+	}
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		p, err := n.Kernel().Gate.GiveRole(ctx, by, c.ID, p, c.Reason)
 		if err == nil {
 			fmt.Fprintf(s.stdout, "role profile %s\n", p.ID)
 		}
@@ -240,20 +199,21 @@ func (c *userRoleCommand) Run(s *session) error {
 }
 
 type userReviewCommand struct {
-	stopped `embed:""`
-	ID      string `arg:"" help:"The user's id."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
+	Role   string `help:"The profile id of a further role; their first when left out."`
 }
 
 // Run notes the review on the account.
 func (c *userReviewCommand) Run(s *session) error {
 	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
-		return n.Kernel().Gate.Reviewed(ctx, by, c.ID)
+		return n.Kernel().Gate.Reviewed(ctx, by, c.ID, c.Role, c.Reason, time.Time{})
 	})
 }
 
 type userSignoutCommand struct {
-	stopped `embed:""`
-	ID      string `arg:"" help:"The user's id."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
 }
 
 // Run ends every session and token of the user.
@@ -264,13 +224,37 @@ func (c *userSignoutCommand) Run(s *session) error {
 }
 
 type userEndCommand struct {
-	stopped `embed:""`
-	ID      string `arg:"" help:"The user's id."`
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
 }
 
 // Run ends the user.
 func (c *userEndCommand) Run(s *session) error {
 	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
-		return n.Kernel().Gate.Leave(ctx, by, c.ID)
+		return n.Kernel().Gate.Leave(ctx, by, c.ID, c.Reason)
+	})
+}
+
+type userSuspendCommand struct {
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
+}
+
+// Run suspends the user.
+func (c *userSuspendCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		return n.Kernel().Gate.Suspend(ctx, by, c.ID, c.Reason)
+	})
+}
+
+type userRestoreCommand struct {
+	ofNode `embed:""`
+	ID     string `arg:"" help:"The user's id."`
+}
+
+// Run restores the user.
+func (c *userRestoreCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		return n.Kernel().Gate.Restore(ctx, by, c.ID, c.Reason)
 	})
 }

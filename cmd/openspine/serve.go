@@ -27,7 +27,7 @@ func (c *serveCommand) Run(s *session) error {
 	if c.Quiet {
 		level = slog.LevelWarn
 	}
-	n, err := node.Open(s.ctx, cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
+	n, err := node.Open(s.ctx, cfg, node.Options{Commands: obey, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		return err
 	}

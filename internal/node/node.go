@@ -67,8 +67,9 @@ type Node struct {
 	stopping context.Context // ends when the node begins to stop: streams end with it
 	stop     context.CancelFunc
 
-	plain, secure, figures net.Listener
-	tls                    *tls.Config
+	plain, secure, figures, asked net.Listener
+	commands                      func(ctx context.Context, n *Node, c Command, out io.Writer) error
+	tls                           *tls.Config
 }
 
 // runner is work of the kernel's own that goes on while the node serves.
@@ -84,6 +85,8 @@ type Options struct {
 	Limits Limits
 	// Services are run beside the node's own list; nil means none.
 	Services func(catalogue.Kernel) []catalogue.Service
+	// Commands does what whoever holds the data folder asks while the node runs; nil means that nobody is listened to.
+	Commands func(ctx context.Context, n *Node, c Command, out io.Writer) error
 	// VFS is a virtual file system of SQLite under the database (store/storefault); empty means the machine's own.
 	VFS string
 	// Rand is where ids of resources and the key of cursors come from; crypto/rand by default.
@@ -107,7 +110,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants,
-		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}
@@ -221,12 +224,18 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.edge.ServeH
 func (n *Node) Close() error {
 	n.stop()
 	var errs []error
-	for _, l := range []net.Listener{n.plain, n.secure, n.figures} {
+	for _, l := range []net.Listener{n.plain, n.secure, n.figures, n.asked} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if n.asked != nil {
+		if err := os.Remove(filepath.Join(n.cfg.Data, socketFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		n.asked = nil
 	}
 	if n.kernel.Records != nil {
 		n.kernel.Records.Close()

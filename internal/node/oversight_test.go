@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/internal/node"
 )
@@ -58,7 +59,7 @@ func TestATokenEndsWithTheSessionOverHTTP(t *testing.T) {
 	}
 	r.call("GET", path, minted, "").want(t, 401)
 	r.call("GET", path, other, "").want(t, 200)
-	if err := gate.EndUser(ctx, "clinician"); err != nil {
+	if err := gate.Leave(ctx, access.Service("test", national), "clinician", "test"); err != nil {
 		t.Fatal(err)
 	}
 	r.call("GET", path, other, "").want(t, 401)

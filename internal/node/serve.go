@@ -39,7 +39,7 @@ func (n *Node) Listen() error {
 			return n.cfg.listenFault(err, "metrics-addr", n.cfg.MetricsAddr)
 		}
 	}
-	return nil
+	return n.listenForCommands()
 }
 
 // URL is where the node is reached.
@@ -103,6 +103,11 @@ func (n *Node) Serve(ctx context.Context, ready func()) error {
 	}
 	if n.figures != nil {
 		servers = append(servers, n.server(group, n.figures, n.operations(), nil))
+	}
+	if n.asked != nil {
+		s := n.server(group, n.asked, n.obey(), nil)
+		s.ReadTimeout, s.WriteTimeout = 0, 0 // a long list takes its time, and comes from this machine
+		servers = append(servers, s)
 	}
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()

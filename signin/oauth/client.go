@@ -47,7 +47,8 @@ type Client struct {
 	Keys         *jose.JSONWebKeySet `json:"keys,omitempty"`     // its public keys …
 	KeysURL      string              `json:"keys-url,omitempty"` // … or where they are
 	SecretHash   []byte              `json:"secret,omitempty"`
-	Trusted      bool                `json:"trusted,omitempty"` // part of the service: people are not asked whether they agree
+	Suspended    bool                `json:"suspended,omitempty"` // it has ended, and may be restored
+	Trusted      bool                `json:"trusted,omitempty"`   // part of the service: people are not asked whether they agree
 	LogoutURL    string              `json:"logout-url,omitempty"`
 	LaunchURL    string              `json:"launch-url,omitempty"`
 	Contact      string              `json:"contact,omitempty"`
@@ -202,58 +203,6 @@ func (c Client) holds(secret string) bool {
 func NewClientID() string { return uuid.NewString() }
 
 func (s *Server) clientLane(id string) store.Lane { return s.k.DB.LaneOf("", "client/"+id) }
-
-// PutClient registers a client, or changes one; by is on the account for it. Errors: fault.Invalid as Check.
-func (s *Server) PutClient(ctx context.Context, by access.Principal, c Client) error {
-	if err := c.Check(); err != nil {
-		return err
-	}
-	c.ODS, c.Further = c.Organisation.String(), nil
-	for _, t := range c.Tenants {
-		c.Further = append(c.Further, t.String())
-	}
-	body, err := json.Marshal(c)
-	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "The client cannot be kept as it is.")
-	}
-	lane := s.clientLane(c.ID)
-	return s.k.DB.Write(ctx, []store.Lane{lane, s.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO oauth_client (lane, id, name, realm, body, made, ended) VALUES (?, ?, ?, ?, ?, ?, 0)
-			ON CONFLICT (lane, id) DO UPDATE SET name = excluded.name, realm = excluded.realm, body = excluded.body,
-			made = CASE WHEN oauth_client.ended <> 0 THEN excluded.made ELSE oauth_client.made END, ended = 0`,
-			int64(lane), c.ID, c.Name, c.Realm, string(body), tx.At().UnixMicro())
-		if err != nil {
-			return err
-		}
-		return s.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActAdminister, Basis: "client", Detail: "registered or changed " + c.ID})
-	})
-}
-
-// EndClient stops a client from asking for tokens, and ends all that people allowed it. Errors: fault.NotFound.
-func (s *Server) EndClient(ctx context.Context, by access.Principal, id string) error {
-	c, err := s.Client(ctx, id)
-	if err != nil {
-		return err
-	}
-	lane := s.clientLane(id)
-	err = s.k.DB.Write(ctx, []store.Lane{lane, s.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE oauth_client SET ended = ? WHERE lane = ? AND id = ? AND ended = 0`, tx.At().UnixMicro(), int64(lane), id)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return fault.New(fault.NotFound, "There is no such client.")
-		}
-		return s.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActAdminister, Basis: "client", Detail: "ended " + id})
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.k.Gate.RevokeSession(ctx, by, c.session()); err != nil {
-		return err
-	}
-	return s.endGrants(ctx, by, "the client ended", `client = ?`, id)
-}
 
 // session is the sid of the tokens that a system gets for itself: they end with its registration.
 func (c Client) session() string {
