@@ -1,7 +1,6 @@
 package demographics
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -253,23 +252,5 @@ func Refused(err error) (code, field, diagnostics string, ok bool) {
 	return string(p.code), p.field, p.diagnostics, true
 }
 
-// OneOf is the person's record elsewhere: the id of the Patient with that number in a tenant's records, as far as the one at the desk may find
-// it; empty where there is none.
-func (d Desk) OneOf(ctx context.Context, tenant ident.ODSCode, n ident.NHSNumber) (string, error) {
-	scope, err := d.s.k.Gate.DecideSet(ctx, d.c.ask.Principal, access.Search, tenant, []string{"Patient"})
-	if fault.Is(err, fault.Forbidden) || fault.Is(err, fault.NotFound) {
-		return "", nil //nolint:nilerr // whoever may not look there finds nothing there
-	}
-	if err != nil {
-		return "", err
-	}
-	q, _, err := d.s.k.Records.ParseQuery("Patient", url.Values{"identifier": {ident.SystemNHSNumber + "|" + n.String()}, "_count": {"1"}}, false)
-	if err != nil {
-		return "", err
-	}
-	page, err := d.s.k.Records.Search(ctx, scope, q)
-	if err != nil || len(page.Matches) == 0 {
-		return "", err
-	}
-	return page.Matches[0].ID, nil
-}
+// DocumentOf is a Patient as it decodes from JSON.
+func DocumentOf(r *fhir.Resource) (Document, error) { return objectOf(r) }

@@ -40,6 +40,8 @@ type Allergies struct {
 	NoneKnownBy string
 	// Hidden says that they may not be shown to this viewer.
 	Hidden bool
+	// Elsewhere says that this page knows nothing of them: they stand in the record.
+	Elsewhere bool
 }
 
 // Name is the person as named in lists and sentences: "SMITH, John (Mr)".
@@ -79,6 +81,8 @@ func (p PersonBanner) allergyText(ctx context.Context) (text string, warning boo
 	switch {
 	case a.Hidden:
 		return Text(ctx, "web.banner.allergies-hidden"), false
+	case a.Elsewhere:
+		return Text(ctx, "web.banner.allergies-elsewhere"), false
 	case len(a.Known) > 0:
 		return Text(ctx, "web.banner.allergies", list(a.Known)), true
 	case a.NoneKnownOn.Known() && a.NoneKnownBy != "":

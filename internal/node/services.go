@@ -12,6 +12,7 @@ import (
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/demographics/office"
+	"github.com/openspine/openspine/demographics/trace"
 	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
@@ -33,15 +34,18 @@ func Schemas() []store.Schema {
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
+	register := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
+	organisations := directory.New(n.kernel, n.cfg.Demo)
 	return append(n.door.Services(),
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
-		directory.New(n.kernel, n.cfg.Demo).Service(),
+		organisations.Service(),
 		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
-		demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored}).Service(),
+		register.Service(),
+		trace.Service(n.kernel, register, pharmacies{organisations}),
 		office.Service(n.kernel),
 		n.health(),
 	)
