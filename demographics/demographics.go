@@ -84,7 +84,7 @@ func (r *Register) Service() catalogue.Service {
 			catalogue.OnBody("POST "+Base+"/Coverage", s.published(s.putCoverage), access.Patient),
 		}}},
 		Schema: schema(),
-		Keeps:  []record.Keeper{s.keeper()},
+		Keeps:  []record.Keeper{s.keeper(), s.aroundKeeper()},
 		Owns:   []catalogue.Owned{{Type: "Patient", Tenant: k.National, Check: oneNumber}},
 	}
 }

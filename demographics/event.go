@@ -15,6 +15,7 @@ const (
 	RecordChange      = "pds-record-change-2"
 	ChangeOfGP        = "pds-change-of-gp-2"
 	DeathNotification = "pds-death-notification-2"
+	NHSNumberChange   = "nhs-number-change-2" // superseded by another, no longer superseded, invalidated, or valid again
 )
 
 // Event is one thing that happened to a person. It names them and says nothing else of them: whoever is told may ask.
@@ -23,7 +24,7 @@ type Event struct {
 	Seq     int64 // with Lane and Kind, which event; ascending in a lane
 	Kind    string
 	Person  string // NHS number
-	Version int64  // of the record, after it
+	Version int64  // of the record, after it; 0 for what is no version of it, as when its number is superseded
 	At      time.Time
 }
 
@@ -57,6 +58,34 @@ func happened(k record.Kept) (rows [][]any) {
 	return rows
 }
 
+// NumberChanged notes that a number was superseded, or speaks for somebody again. It is called in the transaction that links or parts the
+// records, which holds the lane of the number's chart; tell whoever kept something under that number to ask again.
+func NumberChanged(tx *store.Tx, lane store.Lane, number string) error {
+	seq, err := tx.Seq(lane)
+	if err != nil {
+		return err
+	}
+	return insert(tx, insertEvents, [][]any{{int64(lane), seq, NHSNumberChange, number, int64(0), tx.At()}})
+}
+
+const insertEvents = `INSERT INTO demographics_event (lane, seq, kind, person, ver, at) VALUES `
+
+// aroundKeeper notes that the people around a person changed: their record is another, as the published service has it. It keeps no table
+// of its own.
+func (s *register) aroundKeeper() record.Keeper {
+	return record.Keeper{Name: "demographics related", Type: "RelatedPerson", Tenant: s.k.National,
+		Keep: func(tx *store.Tx, kept []record.Kept) error {
+			var events [][]any
+			for _, k := range kept {
+				v := k.Version
+				if v.Chart != "" && (k.Before != nil || !strings.HasPrefix(v.Actor, "service/")) {
+					events = append(events, []any{int64(v.Lane), v.Seq, RecordChange, v.Chart, int64(0), v.At})
+				}
+			}
+			return insert(tx, insertEvents, events)
+		}}
+}
+
 // kindsOf are the kinds of event that make one version of another; either may be nil.
 func kindsOf(before, after *fhir.Resource) []string {
 	kinds := []string{RecordChange}
@@ -78,6 +107,9 @@ func kindsOf(before, after *fhir.Resource) []string {
 	}
 	if now := practice(after); now != wasPractice {
 		kinds = append(kinds, ChangeOfGP)
+	}
+	if before != nil && invalidated(before) != invalidated(after) {
+		kinds = append(kinds, NHSNumberChange)
 	}
 	if now := death(after); now != wasDeath && now != "" {
 		kinds = append(kinds, DeathNotification)

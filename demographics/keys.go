@@ -144,7 +144,7 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 	if err := insert(tx, `INSERT INTO demographics_key (lane, hash, person) VALUES `, keyArgs); err != nil {
 		return err
 	}
-	return insert(tx, `INSERT INTO demographics_event (lane, seq, kind, person, ver, at) VALUES `, events)
+	return insert(tx, insertEvents, events)
 }
 
 // forget takes away the rows of a person who is written again, and gives back what they were found by. What stood there

@@ -12,7 +12,7 @@ type Keeper struct {
 	// Name is the service's, and a word more where it has several keepers. It is kept for ever.
 	Name string
 	// Edition is raised whenever what the keeper makes of a resource changes: all that was written before is then handed to it again
-	// (see Rekeep). Rows that the new program cannot read any more are taken away by a migration that comes with it.
+	// (see Rekeep). 0 is for a keeper without tables, which is handed nothing again. Rows that the new program cannot read any more are taken away by a migration that comes with it.
 	Edition int
 	// Type and Tenant say which resources; the zero Tenant is every tenant.
 	Type   string

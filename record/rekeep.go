@@ -62,7 +62,7 @@ func (r *Records) Behind(ctx context.Context) error {
 		}
 		for i := range r.keepers {
 			k := &r.keepers[i]
-			if marked[k.marker()] {
+			if k.Edition == 0 || marked[k.marker()] {
 				continue
 			}
 			var live int64

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store"
 )
 
 var shared = simtest.Share("office", nil)
@@ -60,9 +62,27 @@ func TestADuplicateIsFoundMergedAndParted(t *testing.T) {
 		}
 	}
 	isOne(one, two)
+	changes := func(want int) {
+		t.Helper()
+		db, got := w.Node.Kernel().DB, 0
+		if err := db.Read(t.Context(), func(tx *store.Tx) error {
+			got = 0
+			events, err := demographics.Events(tx, db.LaneOf(sim.National.String(), two), 0, 100)
+			for _, e := range events {
+				if e.Kind == demographics.NHSNumberChange && e.Person == two {
+					got++
+				}
+			}
+			return err
+		}); err != nil || got != want {
+			t.Errorf("%d changes of number were told, want %d (%v)", got, want, err)
+		}
+	}
+	changes(1)
 	clerk.Get(pair+"/part").Sees(200, "Part two records", "Each number answers for itself again").
 		Send(pair+"/part", "reason", "They are sisters, as both say").Sees(200, "The two numbers are two people again", "Tomos Griffith looks into it")
 	isOne(two)
+	changes(2)
 	clerk.Get(pair + "/part").Sees(409)
 	clerk.Get(pair).Send(pair, "act", "different", "reason", "They are sisters, as both say").Sees(200, "Recorded as two people")
 	compared(t, w).SeesNot("VAUGHAN")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/demographics/match"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/store"
@@ -164,7 +165,10 @@ func (o *office) merge(ctx context.Context, grants []access.Grant, at pair, surv
 		if err := decidedAlready(n, err); err != nil {
 			return err
 		}
-		return o.k.Records.Merge(tx, o.k.Gate, o.k.National, chart, survivor, reason, grants...)
+		if err := o.k.Records.Merge(tx, o.k.Gate, o.k.National, chart, survivor, reason, grants...); err != nil {
+			return err
+		}
+		return demographics.NumberChanged(tx, o.k.DB.LaneOf(o.k.National.String(), chart), chart)
 	})
 }
 
@@ -179,6 +183,9 @@ func (o *office) part(ctx context.Context, grants []access.Grant, at pair, by ac
 		if err := decidedAlready(n, err); err != nil {
 			return err
 		}
-		return o.k.Records.Unmerge(tx, o.k.Gate, o.k.National, chart, at.Survivor, reason, grants...)
+		if err := o.k.Records.Unmerge(tx, o.k.Gate, o.k.National, chart, at.Survivor, reason, grants...); err != nil {
+			return err
+		}
+		return demographics.NumberChanged(tx, o.k.DB.LaneOf(o.k.National.String(), chart), chart)
 	})
 }
