@@ -67,8 +67,14 @@ func (t seen) sql(s *scope, c Columns) clause {
 	}
 	other := s.byLabel(c, filed)
 	if t.person != "" {
-		isOwn := clause{c.Chart + " = ?", []any{t.person}}
-		notOwn := clause{c.Chart + " <> ?", []any{t.person}}
+		isOwn, notOwn := clause{c.Chart + " = ?", []any{t.person}}, clause{c.Chart + " <> ?", []any{t.person}}
+		if n := len(s.selves); n > 1 {
+			list, args := " IN (?"+strings.Repeat(", ?", n-1)+")", make([]any, n)
+			for i, chart := range s.selves {
+				args[i] = chart
+			}
+			isOwn, notOwn = clause{c.Chart + list, args}, clause{c.Chart + " NOT" + list, args}
+		}
 		other = anyOf(allOf(isOwn, s.byLabel(c, own)), allOf(notOwn, other))
 	}
 	return anyOf(

@@ -12,6 +12,7 @@ type bond struct {
 	related, direct, broken bool
 	kind                    string // of the strongest relationship
 	label                   Label  // what hides the whole chart
+	self                    bool   // it is another chart of the person whom the principal's patient/ scopes are about (see kin.go)
 }
 
 // lookFacts puts together what the rules may know about one place.
@@ -22,6 +23,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		p.Role == PrivacyOfficer && slices.Contains(p.Tenants, pl.Tenant) // one officer may be that of several organisations
 	here := pl.Tenant.IsZero() || home || slices.Contains(p.Tenants, pl.Tenant) ||
 		(pl.Tenant == nation && p.Role != SystemClient)
+	self := pl.Chart != "" && p.person() != "" && (pl.Chart == p.person() || b.self)
 	label := pl.Label | b.label
 	secret := pl.Secret && p.AuthMethod != "open" // a demonstration for programs on this machine, in which made-up people may be written about early
 	if secret {
@@ -32,9 +34,9 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		flag  trait
 	}{
 		{here, fHere}, {home, fHome}, {pl.Tenant == nation, fNational},
-		{p.Role == Patient && p.Person != "" && p.Person == pl.Chart, fOwn},
+		{p.Role == Patient && self, fOwn},
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
-		{pl.Founding, fFounding}, {scoped(p, a, pl), fScoped},
+		{pl.Founding, fFounding}, {scoped(p, a, pl, self), fScoped},
 		{pl.Reveals != "", fReveals}, {pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
 		{pl.Chart != "" || secret, fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {

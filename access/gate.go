@@ -160,7 +160,7 @@ func (g *Gate) decide(ctx context.Context, p Principal, a Action, place Place, b
 	bare.flags &^= fRelated | fDirect | fBreakGlass
 	needed := !g.rules.decide(bare).allowed
 	basis := v.basis
-	if needed {
+	if needed && b.kind != "" {
 		kind := b.kind
 		if b.broken && place.Label.Hidden() && !b.direct {
 			kind = KindBreakGlass
@@ -168,5 +168,5 @@ func (g *Gate) decide(ctx context.Context, p Principal, a Action, place Place, b
 		basis += ": " + kind
 	}
 	return Grant{&grant{principal: p, action: a, place: place, purpose: purpose, basis: basis,
-		request: requestOf(ctx), made: g.opt.Clock.Now(), needsBond: needed}}, nil
+		request: requestOf(ctx), made: g.opt.Clock.Now(), needsBond: needed || b.self}}, nil
 }

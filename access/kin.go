@@ -1,14 +1,18 @@
 package access
 
 import (
+	"context"
 	"strings"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
 
 // Charts that are found to be one person are kin: who has a relationship with one has it with the others, from the commit
 // that joins them to the commit that parts them, whenever it was made. What hides a chart stays with that chart.
+//
+// Whoever signs in as one of them is each of them, as is the person whom a token's patient/ scopes are about.
 //
 // Relationships with the others are rows of their own, so that a decision still asks about one chart: the kind of such a
 // row says which chart it is had through.
@@ -123,4 +127,52 @@ func (g *Gate) endKin(tx *store.Tx, tenant ident.ODSCode, chart string, r held) 
 	return tx.Queue(`UPDATE access_relation SET until = ? WHERE tenant = ? AND subject = ? AND kind = ? AND until > ?
 		AND (lane, chart) IN (SELECT k.other_lane, k.other FROM access_kin k WHERE k.lane = ? AND k.tenant = ? AND k.chart = ?)`,
 		tx.At().UnixMicro(), tenant.String(), r.subject, r.kind+through+chart, tx.At().UnixMicro(), int64(g.Lane(tenant, chart)), tenant.String(), chart)
+}
+
+// self reports whether chart is another chart of the person whom p is, or whom p's patient/ scopes are about.
+func (g *Gate) self(tx *store.Tx, p Principal, tenant ident.ODSCode, chart string) (bool, error) {
+	person := p.person()
+	if person == "" || person == chart {
+		return false, nil
+	}
+	one := 0
+	err := tx.QueryRow(`SELECT 1 FROM access_kin WHERE lane = ? AND tenant = ? AND chart = ? AND other = ?`,
+		int64(g.Lane(tenant, person)), tenant.String(), person, chart).Scan(&one)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// selves are all charts in a tenant of the person whom p is, or whom p's patient/ scopes are about, the one that p names first; nil when they
+// are about nobody.
+func (g *Gate) selves(tx *store.Tx, p Principal, tenant ident.ODSCode) ([]string, error) {
+	person := p.person()
+	if person == "" {
+		return nil, nil
+	}
+	rows, err := tx.Query(`SELECT other FROM access_kin WHERE lane = ? AND tenant = ? AND chart = ? ORDER BY other`,
+		int64(g.Lane(tenant, person)), tenant.String(), person)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	charts := []string{person}
+	for rows.Next() {
+		var other string
+		if err := rows.Scan(&other); err != nil {
+			return nil, err
+		}
+		charts = append(charts, other)
+	}
+	return charts, rows.Err()
+}
+
+// Selves are all charts in a tenant of a patient who is signed in, the one that their account names first.
+func (g *Gate) Selves(ctx context.Context, p Principal, tenant ident.ODSCode) (charts []string, err error) {
+	err = g.db.Read(ctx, func(tx *store.Tx) error {
+		charts, err = g.selves(tx, p, tenant)
+		return err
+	})
+	return charts, err
 }

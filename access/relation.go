@@ -110,9 +110,10 @@ func (g *Gate) bondFor(tx *store.Tx, p Principal, k chartOf, related bool) (bond
 	var b bond
 	err := tx.QueryRow(`SELECT label FROM access_restriction WHERE lane = ? AND tenant = ? AND chart = ?`,
 		int64(g.Lane(k.tenant, k.chart)), k.tenant.String(), k.chart).Scan(&b.label)
-	if fault.Is(err, fault.NotFound) {
-		err = nil
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return b, err
 	}
+	b.self, err = g.self(tx, p, k.tenant, k.chart)
 	return b, err
 }
 
@@ -143,7 +144,12 @@ func (g *Gate) bondIn(tx *store.Tx, p Principal, tenant ident.ODSCode, chart str
 		}
 		b.add(strength, kind)
 	}
-	return b, rows.Err()
+	if err := rows.Err(); err != nil {
+		return b, err
+	}
+	rows.Close()
+	b.self, err = g.self(tx, p, tenant, chart)
+	return b, err
 }
 
 func (b *bond) add(strength int64, kind string) {

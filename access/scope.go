@@ -22,7 +22,8 @@ type scope struct {
 	purpose   string
 	request   string
 	types     []string
-	everyone  bond // what the principal is to everybody in the tenant
+	everyone  bond     // what the principal is to everybody in the tenant
+	selves    []string // the charts of the person whom the principal is, or whom their patient/ scopes are about
 	now       int64
 
 	mu     sync.Mutex
@@ -42,6 +43,11 @@ func (g *Gate) DecideSet(ctx context.Context, p Principal, a Action, tenant iden
 	var err error
 	if s.everyone, err = g.bondOf(ctx, p, tenant, Everyone); err != nil {
 		return Scope{}, err
+	}
+	if p.person() != "" {
+		if s.selves, err = g.Selves(ctx, p, tenant); err != nil {
+			return Scope{}, err
+		}
 	}
 	for _, typ := range types {
 		if s.table(typ).empty() {
@@ -153,6 +159,7 @@ func (s Scope) Permits(tx *store.Tx, places ...Place) error {
 			if b, err = s.p.gate.bondIn(tx, s.p.principal, pl.Tenant, pl.Chart); err != nil {
 				return err
 			}
+			b.self = slices.Contains(s.p.selves, pl.Chart) // as of when the scope was given
 			bonds[pl.Chart] = b
 		}
 		if !s.p.gate.rules.decide(lookFacts(s.p.principal, s.p.action, pl, b, s.p.gate.opt.National, s.p.purpose)).allowed {

@@ -3,17 +3,17 @@ package access
 import "strings"
 
 // scoped reports whether a token's scopes cover an action at a place, by SMART App Launch: v1 `system/Patient.read`,
-// `user/*.*`, `patient/Observation.write`; v2 `system/Patient.rs`, `user/*.cruds`. A patient/ scope is about one person: a
-// patient's own chart, or the one that a professional opened the app for (Principal.Confined), and what is about nobody in
+// `user/*.*`, `patient/Observation.write`; v2 `system/Patient.rs`, `user/*.cruds`. A patient/ scope is about one person, in each of their
+// charts (self): the patient, or the one whom a professional opened the app for (Principal.Confined), and what is about nobody in
 // particular. A search parameter constraint after `?` (v2) is not understood here and grants nothing. No scopes at all (nil)
 // means that the principal is not limited by a token; an empty list grants nothing.
-func scoped(p Principal, a Action, pl Place) bool {
+func scoped(p Principal, a Action, pl Place, self bool) bool {
 	if p.Scopes == nil {
 		return true
 	}
 	for _, s := range p.Scopes {
 		context, rest, ok := strings.Cut(s, "/")
-		if !ok || context != "system" && context != "user" && (context != "patient" || !p.confinedTo(pl, a)) {
+		if !ok || context != "system" && context != "user" && (context != "patient" || !confined(a, pl, self)) {
 			continue
 		}
 		what, may, ok := strings.Cut(rest, ".")
@@ -32,12 +32,12 @@ func (p Principal) person() string {
 	return p.Confined
 }
 
-// confinedTo reports whether a place is within p's patient/ scopes.
-func (p Principal) confinedTo(pl Place, a Action) bool {
+// confined reports whether a place is within patient/ scopes; self says that it is in a chart of the person whom they are about.
+func confined(a Action, pl Place, self bool) bool {
 	if pl.Chart == "" {
 		return a.Sees() && ClassOf(pl.Type) == classShared
 	}
-	return pl.Chart == p.person()
+	return self
 }
 
 func scopeLetters(may string, a Action) bool {

@@ -239,11 +239,11 @@ func TestScopesOfTokens(t *testing.T) {
 		{"launch openid", Read, "Patient", false}, {"", Read, "Patient", false}, {"system/Patient.rs?x=y", Read, "Patient", false}, {"other/*.*", Read, "Patient", false},
 		{"system/Observation.write", Update, "Observation", true}, {"system/Observation.write", Read, "Observation", false},
 	} {
-		if got := scoped(Principal{Role: Patient, Person: "p", Scopes: append([]string{}, strings.Fields(c.scopes)...)}, c.action, Place{Chart: "p", Type: c.typ}); got != c.want {
+		if got := scoped(Principal{Role: Patient, Person: "p", Scopes: append([]string{}, strings.Fields(c.scopes)...)}, c.action, Place{Chart: "p", Type: c.typ}, true); got != c.want {
 			t.Errorf("%q %s %s: %v", c.scopes, c.action, c.typ, got)
 		}
 	}
-	if !scoped(Principal{}, Delete, Place{Type: "Patient"}) {
+	if !scoped(Principal{}, Delete, Place{Type: "Patient"}, false) {
 		t.Error("who has no token is not limited by one")
 	}
 }

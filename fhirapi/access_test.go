@@ -1,6 +1,7 @@
 package fhirapi_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,7 +16,10 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
 )
 
 // Without a token that holds nobody gets in, and the answer says why (RFC 6750 section 3).
@@ -293,5 +297,67 @@ func TestRolesAndTheAccount(t *testing.T) {
 		if strings.Contains(a.body, `"severity":"error"`) {
 			t.Errorf("%s\n%s", e.Field("resource").Raw(), a.body)
 		}
+	}
+}
+
+// A patient who was found under two numbers sees both charts and the account of both, until they are parted.
+func TestAPatientSeesTheirLinkedCharts(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		system := w.system().at(hospital)
+		for _, id := range []string{"ann", "nan"} {
+			system.put(patient(id, "Marsh"))
+			system.put(observation("of-"+id, id, "71"))
+		}
+		her := principal(access.Patient, "ann-herself", hospital)
+		her.Organisation, her.Person = ident.ODSCode{}, "ann"
+		c := w.as(her).at(hospital)
+		w.link("nan", "ann", w.node.Kernel().Records.Merge)
+		c.get("Patient/nan").wants(200)
+		c.get("Observation/of-nan").wants(200)
+		for _, query := range []string{"Observation", "Observation?patient=ann", "Observation?patient=nan", "Patient/ann/Observation"} {
+			if got := c.get(query).wants(200).ids("match"); len(got) != 2 {
+				t.Errorf("%s: %v", query, got)
+			}
+		}
+		everything := c.get("Patient/ann/$everything").wants(200).body
+		account := c.get("AuditEvent").wants(200).body
+		for _, want := range []string{"Patient/ann", "Patient/nan"} {
+			if !strings.Contains(everything, want) || !strings.Contains(account, want) {
+				t.Errorf("nothing of %s in $everything, or on the account", want)
+			}
+		}
+		w.link("nan", "ann", w.node.Kernel().Records.Unmerge)
+		c.get("Patient/nan").wants(404)
+		c.get("Observation/of-nan").wants(404)
+		if got := c.get("Observation").wants(200).ids("match"); len(got) != 1 {
+			t.Errorf("parted: %v", got)
+		}
+		if strings.Contains(c.get("AuditEvent").wants(200).body, "Patient/nan") {
+			t.Error("parted: the account of the other is shown")
+		}
+	})
+}
+
+// link merges or parts two charts.
+func (w *world) link(chart, survivor string, do func(tx *store.Tx, gate *access.Gate, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error) {
+	w.t.Helper()
+	ctx, k, tenant := context.Background(), w.node.Kernel(), ident.MustODSCode(hospital)
+	var acts []access.Act
+	for _, id := range []string{chart, survivor} {
+		place, err := k.Records.Locate(ctx, record.Ref{Tenant: tenant, Type: "Patient", ID: id})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		acts = append(acts, access.Act{Action: access.Update, Place: place})
+	}
+	grants, err := k.Gate.DecideAll(ctx, access.Service("test", tenant), acts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	err = k.Gate.Act(ctx, grants, k.Records.LinkLanes(tenant, chart, survivor), func(tx *store.Tx) error {
+		return do(tx, k.Gate, tenant, chart, survivor, "one person, registered twice", grants...)
+	})
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package fhirapi
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -43,21 +44,7 @@ func (a *api) auditSearch(w http.ResponseWriter, r *http.Request, ask catalogue.
 	if q.Limit < 1 && values.Has("_count") {
 		return fault.New(fault.Invalid, "_count is a number of entries, from 1.")
 	}
-	if q.Chart == "" && ask.Principal.Role == access.Patient {
-		q.Chart = ask.Principal.Person
-	}
-	place := access.Place{Tenant: q.Tenant, Chart: q.Chart, Type: "AuditEvent"}
-	if q.Chart != "" {
-		person, err := ask.Locate("Patient", q.Chart)
-		if err != nil {
-			return err
-		}
-		place.Label, place.Exists = person.Label, person.Exists
-	}
-	if _, err := ask.Grants(access.Act{Action: access.Search, Place: place}); err != nil {
-		if q.Chart == "" {
-			return fault.Wrap(err, fault.Forbidden, "You may not read the whole account; say whose with patient=.")
-		}
+	if err := a.accountOf(r.Context(), ask, &q); err != nil {
 		return err
 	}
 	page, err := a.k.Audit.Search(r.Context(), q)
@@ -73,6 +60,45 @@ func (a *api) auditSearch(w http.ResponseWriter, r *http.Request, ask catalogue.
 		links = append(links, fhir.Obj("relation", "next", "url", a.searchLink(r, values, page.Next)))
 	}
 	return a.send(w, r, http.StatusOK, fhir.Obj("resourceType", "Bundle", "type", "searchset", "link", fhir.Arr(links...), "entry", fhir.Arr(entries...)))
+}
+
+// accountOf asks for leave to read the account of whom q is about: a patient's own, in each of their charts, when it does not say.
+func (a *api) accountOf(ctx context.Context, ask catalogue.Asker, q *audit.Query) error {
+	charts := []string{q.Chart}
+	if q.Chart == "" && ask.Principal.Role == access.Patient {
+		own, err := a.k.Gate.Selves(ctx, ask.Principal, q.Tenant)
+		if err != nil {
+			return err
+		}
+		switch len(own) {
+		case 0:
+		case 1:
+			charts, q.Chart = own, own[0]
+		default:
+			charts = own
+			for _, chart := range own {
+				q.Charts = append(q.Charts, audit.Chart{Tenant: q.Tenant, Chart: chart})
+			}
+		}
+	}
+	acts := make([]access.Act, len(charts))
+	for i, chart := range charts {
+		acts[i] = access.Act{Action: access.Search, Place: access.Place{Tenant: q.Tenant, Chart: chart, Type: "AuditEvent"}}
+		if chart != "" {
+			person, err := ask.Locate("Patient", chart)
+			if err != nil {
+				return err
+			}
+			acts[i].Place.Label, acts[i].Place.Exists = person.Label, person.Exists
+		}
+	}
+	if _, err := ask.Grants(acts...); err != nil {
+		if charts[0] == "" {
+			return fault.Wrap(err, fault.Forbidden, "You may not read the whole account; say whose with patient=.")
+		}
+		return err
+	}
+	return nil
 }
 
 // auditRead is one entry of the account, which the node's locator has placed in the chart that it is about.

@@ -68,6 +68,7 @@ type chart struct {
 	sealed    int64           // entries that the person sealed and this reader does not see
 	elsewhere []web.Link
 	mayChange bool
+	other     bool // it is the reader's own, under another number than the one they sign in with
 }
 
 // open finds a person's record and asks for what this reader may see of it. With everything, what the chart holds is read too, and else the allergies alone.

@@ -46,12 +46,14 @@ func (f *face) meSeen(w http.ResponseWriter, r *http.Request, p access.Principal
 	}
 	var shown []access.Grant
 	for _, o := range own {
-		g, err := f.grantOwn(ctx, o.as, o.tenant.Code, access.Search, access.TypeAccount)
+		g, err := f.grantOwn(ctx, o, access.Search, access.TypeAccount)
 		if err != nil {
 			return err
 		}
 		shown = append(shown, g)
-		v.Places = append(v.Places, web.Option{Value: o.tenant.Code.String(), Text: o.tenant.Name})
+		if !o.other {
+			v.Places = append(v.Places, web.Option{Value: o.tenant.Code.String(), Text: o.tenant.Name})
+		}
 		if v.At == "" || v.At == o.tenant.Code.String() {
 			q.Charts = append(q.Charts, audit.Chart{Tenant: o.tenant.Code, Chart: o.chart})
 		}

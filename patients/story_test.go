@@ -1,13 +1,18 @@
 package patients_test
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store"
 )
 
 func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
@@ -269,4 +274,50 @@ func TestADeveloperGetsATokenThatWorks(t *testing.T) {
 	if status := w.Call(t, "/o/Z99801/FHIR/R4/Patient?family=smith&_count=1", token+"x"); status != 401 {
 		t.Errorf("a changed token is answered with %d", status)
 	}
+}
+
+// A person who was found under two numbers sees both records, and who looked at either, until they are parted again.
+func TestAPatientSeesTheRecordsUnderBothTheirNumbers(t *testing.T) {
+	w := given(t)
+	ctx, k := context.Background(), w.Node.Kernel()
+	chart := func(key string) string {
+		p, err := w.Country.Character(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.ChartAt(sim.National)
+	}
+	link := func(do func(tx *store.Tx, gate *access.Gate, tenant ident.ODSCode, chart, survivor, reason string, grants ...access.Grant) error) {
+		t.Helper()
+		var acts []access.Act
+		for _, id := range []string{chart("correct"), chart("patient")} {
+			place, err := k.Records.Locate(ctx, record.Ref{Tenant: sim.National, Type: "Patient", ID: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			acts = append(acts, access.Act{Action: access.Update, Place: place})
+		}
+		grants, err := k.Gate.DecideAll(ctx, access.Service("test", sim.National), acts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = k.Gate.Act(ctx, grants, k.Records.LinkLanes(sim.National, chart("correct"), chart("patient")), func(tx *store.Tx) error {
+			return do(tx, k.Gate, sim.National, chart("correct"), chart("patient"), "one person, registered twice", grants...)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.SignedIn(t, "gp").Get(w.Chart(t, "correct", "Z99801"))
+	patient := w.SignedIn(t, "patient")
+	under := "At Larch Street Surgery, under the number " + w.Number(t, "correct")
+	patient.Get("/me").Sees(200, "Asthma").SeesNot(under)
+	before := patient.Get("/me/seen").Body
+	link(k.Records.Merge)
+	patient.Get("/me").Sees(200, "LLEWELYN, Ffion Haf (Ms)", "At Larch Street Surgery", "Asthma", under)
+	if after := patient.Get("/me/seen").Sees(200).Body; strings.Count(after, "Larch Street Surgery") <= strings.Count(before, "Larch Street Surgery") {
+		t.Error("who looked at the other record is not shown")
+	}
+	link(k.Records.Unmerge)
+	patient.Get("/me").Sees(200, "Asthma").SeesNot(under)
 }

@@ -35,6 +35,9 @@ func (f *finder) hop(p *plan, pc *planned) error {
 		f.looked = looked
 		return nil // asked row by row
 	}
+	if err := f.addKin(refs); err != nil {
+		return err
+	}
 	pc.refs = refs
 	if pc.c.form == formHas {
 		return f.residents(p, pc)
@@ -100,11 +103,26 @@ func (f *finder) chained(pc *planned, s *subject) (bool, error) {
 		if !ok {
 			continue
 		}
-		if ok, err := f.fit(ref, conds); err != nil || ok {
+		if ok, err := f.fitPerson(ref, conds); err != nil || ok {
 			return ok, err
 		}
 	}
 	return false, nil
+}
+
+// fitPerson is fit for whom a reference names, in any of their charts.
+func (f *finder) fitPerson(ref search.Reference, conds []cond) (bool, error) {
+	ok, err := f.fit(ref, conds)
+	if err != nil || ok || ref.Type != "Patient" {
+		return ok, err
+	}
+	kin, err := f.kin(ref.ID)
+	for _, id := range kin {
+		if ok, err := f.fit(search.Reference{Type: ref.Type, ID: id}, conds); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, err
 }
 
 // fit reports whether the resource that ref names is visible and satisfies conds. Answers are kept for the search.
@@ -149,7 +167,17 @@ func (f *finder) referred(pc *planned, s *subject) (bool, error) {
 	if pc.refs != nil {
 		return pc.refs[self], nil
 	}
-	conds := append([]cond{{code: pc.c.via, form: formReference, values: []value{{refs: []string{self}}}}}, pc.c.inner[pc.c.target]...)
+	refs := []string{self}
+	if s.version.Type == "Patient" {
+		kin, err := f.kin(s.version.ID)
+		if err != nil {
+			return false, err
+		}
+		for _, id := range kin {
+			refs = append(refs, "Patient/"+id)
+		}
+	}
+	conds := append([]cond{{code: pc.c.via, form: formReference, values: []value{{refs: refs}}}}, pc.c.inner[pc.c.target]...)
 	p, none, err := f.plan(pc.c.target, conds, nil, 1)
 	if err != nil || none {
 		return false, err

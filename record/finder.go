@@ -22,6 +22,7 @@ type finder struct {
 	looked int       // resources whose bodies were read
 	until  time.Time // when it has taken too long
 	fits   map[fitKey]bool
+	kins   map[string][]string // chart → the other charts of the person
 }
 
 type fitKey struct {
@@ -30,7 +31,7 @@ type fitKey struct {
 }
 
 func (r *Records) finder(tx *store.Tx, s access.Scope) *finder {
-	return &finder{r: r, tx: tx, scope: s, tenant: s.Tenant(), at: r.clock.Now(), until: r.clock.Now().Add(r.limits.Time), fits: map[fitKey]bool{}}
+	return &finder{r: r, tx: tx, scope: s, tenant: s.Tenant(), at: r.clock.Now(), until: r.clock.Now().Add(r.limits.Time), fits: map[fitKey]bool{}, kins: map[string][]string{}}
 }
 
 // planned is a condition with how it is going to be found.

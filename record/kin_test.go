@@ -242,3 +242,98 @@ func (p *joined) check(rt *rapid.T) {
 		}
 	}
 }
+
+// Chains and _has take a person for one, whichever of their charts says what is asked for: found first (few), and asked row by row (when the
+// hop finds too many).
+func TestChainsAndHasFollowThePerson(t *testing.T) {
+	for name, limits := range map[string]record.Limits{"found first": {}, "row by row": {Set: 1}} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				w := over(t, db, record.Options{Limits: limits})
+				for id, family := range map[string]string{"a": "Marsh", "b": "Hill", "c": "Marsh", "d": "Dale"} {
+					w.put(`{"resourceType":"Patient","id":"%s","name":[{"family":"%s"}],"generalPractitioner":[{"reference":"Practitioner/of-%s"}]}`, id, family, id)
+					w.put(`{"resourceType":"Practitioner","id":"of-%s","name":[{"family":"Dr%s"}]}`, id, family)
+					w.put(`{"resourceType":"Observation","id":"o-%s","status":"final","code":{"text":"%s"},"subject":{"reference":"Patient/%s"}}`, id, family, id)
+					w.put(`{"resourceType":"DiagnosticReport","id":"r-%s","status":"final","code":{"text":"report"},"subject":{"reference":"Patient/%s"},"result":[{"reference":"Observation/o-%s"}]}`, id, id, id)
+				}
+				l := linker{w, t}
+				apart := map[string][]string{
+					"Observation?_id=o-a,o-b,o-d&patient.family=Marsh":              {"o-a"},
+					"Observation?_id=o-a,o-b,o-d&patient.family=Hill":               {"o-b"},
+					"Observation?_id=o-a,o-b&patient.general-practitioner.name=drh": {"o-b"},
+					"Patient?_id=a,b,d&_has:Observation:patient:_id=o-a":            {"a"},
+					"Patient?_id=a,b,d&_has:Observation:patient:code:text=Hill":     {"b"},
+					"DiagnosticReport?result.patient=a":                             {"r-a"},
+				}
+				if limits.Set == 0 {
+					apart["Observation?patient.family=Hill"] = []string{"o-b"}
+					apart["Patient?_has:Observation:patient:_id=o-b"] = []string{"b"}
+				}
+				joined := map[string][]string{}
+				for query, ids := range apart {
+					for _, id := range ids {
+						joined[query] = append(joined[query], strings.Replace(id, "b", "a", 1), strings.Replace(id, "a", "b", 1))
+					}
+					slices.Sort(joined[query])
+				}
+				is := func(when string, want map[string][]string) {
+					t.Helper()
+					for query, ids := range want {
+						if got := w.sees(query); !slices.Equal(got, ids) {
+							t.Errorf("%s: %s shows %v, want %v", when, query, got, ids)
+						}
+					}
+				}
+				is("apart", apart)
+				if err := l.merge("b", "a"); err != nil {
+					t.Fatal(err)
+				}
+				is("merged", joined)
+				if err := l.part("b", "a"); err != nil {
+					t.Fatal(err)
+				}
+				is("parted", apart)
+			}, audit.Schema(), access.Schema(), record.Schema())
+		})
+	}
+}
+
+// Whoever signs in as one of a person's charts sees all of them, and what stands in them, until they are parted; so does a program for the person
+// whom it was opened for.
+func TestAPatientSeesEachOfTheirCharts(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, id := range []string{"a", "b", "stranger"} {
+			w.put(`{"resourceType":"Patient","id":"%s"}`, id)
+			w.put(`{"resourceType":"Observation","id":"of-%s","status":"final","code":{"text":"pulse"},"subject":{"reference":"Patient/%s"}}`, id, id)
+		}
+		herself := w.as(access.Principal{ID: "her", Name: "Her", Role: access.Patient, Person: "a", Tenants: []ident.ODSCode{hospital}})
+		program := w.as(access.Principal{ID: "dr", Name: "Dr", Role: access.SystemClient, Organisation: hospital, Scopes: []string{"patient/*.rs"}, Confined: "a"})
+		l := linker{w, t}
+		is := func(when string, want ...string) {
+			t.Helper()
+			for _, who := range []*world{herself, program} {
+				if got := who.sees("Observation"); !slices.Equal(got, want) {
+					t.Errorf("%s: %s finds %v, want %v", when, who.who.ID, got, want)
+				}
+				for _, id := range []string{"a", "b", "stranger"} {
+					_, err := who.read(ref("Observation", "of-"+id))
+					if slices.Contains(want, "of-"+id) != (err == nil) {
+						t.Errorf("%s: %s reads of-%s: %v", when, who.who.ID, id, err)
+					}
+				}
+			}
+		}
+		is("before", "of-a")
+		if err := l.merge("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		is("merged", "of-a", "of-b")
+		if got := herself.sees("Observation?patient=b"); !slices.Equal(got, []string{"of-a", "of-b"}) {
+			t.Errorf("by the other number: %v", got)
+		}
+		if err := l.part("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		is("parted", "of-a")
+	})
+}
