@@ -3,9 +3,11 @@ package demographics_test
 import (
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,4 +90,46 @@ func BenchmarkPublished(b *testing.B) {
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 		})
 	}
+}
+
+// BenchmarkTrace traces a file: for each person of the sample a line as their papers have it and one with the names misspelt and the day
+// and month of birth changed about. It reports lines a second, the account written.
+func BenchmarkTrace(b *testing.B) {
+	w := newWorld(b, "")
+	k, err := sim.New(sim.Config{Seed: 1, People: *people, Now: today})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := w.node.Loader("bench", national, nil)
+	var file strings.Builder
+	file.WriteString("UNIQUE_REFERENCE,FAMILY_NAME,GIVEN_NAME,DATE_OF_BIRTH,POSTCODE\n")
+	lines := 0
+	for p := range k.Everyone() {
+		res, err := fhir.Parse(k.Patient(p))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Add(b.Context(), res); err != nil {
+			b.Fatal(err)
+		}
+		if p.Index%(*people/2000+1) == 0 {
+			born, name := p.Born.String(), p.Names[0]
+			fmt.Fprintf(&file, "%d,%s,%s,%s,%s\n%d,%se,%s,%s,%s\n", p.Index, name.Family, name.Given[0], born, p.Addresses[0].Postcode,
+				p.Index, name.Family, name.Given[0], born[:5]+born[8:]+"-"+born[5:7], p.Addresses[0].Postcode)
+			lines += 2
+		}
+	}
+	if err := l.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	w.time.Advance(time.Second)
+	register := demographics.New(w.node.Kernel(), demographics.Options{})
+	for b.Loop() {
+		sum, err := register.Trace(b.Context(), staff(access.Clerk, "bench"), strings.NewReader(file.String()), io.Discard, 0, nil)
+		if err != nil || sum.Lines != lines {
+			b.Fatal(sum, err)
+		}
+		b.Logf("%d lines: %v", sum.Lines, sum.By)
+	}
+	b.ReportMetric(float64(lines)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 }

@@ -178,9 +178,13 @@ func (s *register) likeLanes(like *query) []store.Lane {
 
 // likeThis is the question whether somebody like this is there: born that day, or living there.
 func (s *register) likeThis(sample *fhir.Resource) *query {
-	f := featuresOf(sample)
 	like := match.FromPatient(sample, s.k.Clock.Now().UTC().Format(time.DateOnly))
-	q := &query{fuzzy: true, history: true, most: mostMatches, born: days{f.born, f.born, true}, like: &like, model: match.Default()}
+	return likePerson(featuresOf(sample), &like)
+}
+
+// likePerson is likeThis of one who is described.
+func likePerson(f features, like *match.Person) *query {
+	q := &query{fuzzy: true, history: true, most: mostMatches, born: days{f.born, f.born, true}, like: like, model: match.Default()}
 	if len(f.names) > 0 {
 		n := f.names[0]
 		q.family = pattern{n.family, []string{match.Plain(n.family)}}

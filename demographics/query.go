@@ -26,6 +26,10 @@ type query struct {
 	// like is somebody new: whoever is found is so like them that they are taken for one person.
 	like  *match.Person
 	model *match.Model
+	// shown says that whoever asks is shown who is found, so that nothing may be learnt of where a restricted person is.
+	shown bool
+	// thatDay asks of whoever is taken for like that they were born within born.
+	thatDay bool
 }
 
 // days is a range of dates, both ends included.

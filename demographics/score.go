@@ -50,6 +50,9 @@ func (q *query) matching(f *features) (score float64, ok bool) {
 // say that they are probably one, of one birth date but for a slip, and not known to live elsewhere, for a large country has many of one
 // name and day. Nobody can overrule the answer, so it is a sure one; what is only possible goes to the records office.
 func (q *query) same(f *features) (score float64, ok bool) {
+	if q.thatDay && !q.born.holds(f.born) {
+		return 0, false
+	}
 	has := f.compared()
 	r := q.model.Score(q.like, &has)
 	if b := r.Pattern.Level(match.Birth); r.Probability < takenFrom || r.Veto != match.NoVeto || b != match.BirthSame && b != match.BirthSlip {
@@ -57,6 +60,21 @@ func (q *query) same(f *features) (score float64, ok bool) {
 	}
 	c := r.Pattern.Level(match.Contact)
 	return r.Probability, c != match.ContactDiffers && c != match.ContactArea
+}
+
+// explainLike says what speaks for somebody being the one who was described.
+func (q *query) explainLike(f *features) []match.Reason {
+	has := f.compared()
+	return q.model.Explain(q.like, &has)
+}
+
+// unlocated is q for a restricted person: where they live speaks neither for nor against them, and finds nobody by itself.
+func (q *query) unlocated() *query {
+	like := *q.like
+	like.Places, like.Numbers = nil, nil
+	other := *q
+	other.like, other.postcode, other.thatDay = &like, pattern{}, true
+	return &other
 }
 
 // takenFrom is the probability from which somebody new is taken for somebody who is there.

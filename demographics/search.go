@@ -22,6 +22,7 @@ type hit struct {
 	// reasons say what the score is made of, where the search explains itself; by is the superseded number that was found.
 	reasons []Reason
 	by      string
+	why     []match.Reason // of somebody who is taken for query.like
 }
 
 // search: search for a patient (specification, paths/patient-search). Whoever is shown is on the account as found.
@@ -276,7 +277,11 @@ func (f *finder) look(from string, args ...any) error {
 		if err != nil {
 			return err
 		}
-		score, ok := f.q.matching(&features)
+		q := f.q
+		if q.like != nil && label&access.Restricted != 0 && q.shown {
+			q = q.unlocated()
+		}
+		score, ok := q.matching(&features)
 		if !ok {
 			continue
 		}
@@ -284,12 +289,37 @@ func (f *finder) look(from string, args ...any) error {
 			score = -score
 		}
 		found := hit{person: person, score: score}
-		if f.q.explained {
-			found.reasons = f.q.explain(&features)
+		if q.explained {
+			found.reasons = q.explain(&features)
+		}
+		if q.like != nil {
+			found.why = q.explainLike(&features)
 		}
 		if f.matches = append(f.matches, found); len(f.matches) > 4*mostMatches {
 			return refuse(tooManyMatches, "")
 		}
 	}
 	return rows.Err()
+}
+
+// featuresIn are those of one person whom the scope shows; false when there is nobody, or nobody who is shown.
+func (s *register) featuresIn(ctx context.Context, scope access.Scope, person string) (f features, here bool, err error) {
+	lane := s.k.DB.LaneOf(s.k.National.String(), person)
+	cond, more := scope.Where(access.Columns{Lane: "p.lane", Chart: "p.person", Label: "p.label", Author: "''"}, "Patient")
+	err = s.k.DB.Read(ctx, func(tx *store.Tx) error {
+		f, here = features{}, false
+		var packed []byte
+		err := tx.QueryRow(`SELECT p.features FROM demographics_person p WHERE p.lane = ? AND p.person = ? AND p.hidden = 0 AND (`+cond+`)`,
+			append([]any{int64(lane), person}, more...)...).Scan(&packed)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		here = true
+		f, err = unpackFeatures(packed)
+		return err
+	})
+	return f, here, err
 }

@@ -38,6 +38,7 @@ type commands struct {
 	Serve     serveCommand  `cmd:"" help:"Run a node as its configuration file says."`
 	Import    importCommand `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
 	forNode   `embed:""`
+	Trace     traceCommand     `cmd:"" help:"Find the NHS numbers of everybody in a CSV file, with the reason of each."`
 	Directory directoryCommand `cmd:"" help:"Keep the directory of organisations: import the ODS files."`
 	Backup    backupCommand    `cmd:"" help:"Copy a node's data to a file while it runs."`
 	Restore   restoreCommand   `cmd:"" help:"Put a backup into an empty data folder, under a new incarnation."`
