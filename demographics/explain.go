@@ -28,6 +28,8 @@ type Reason struct {
 	// How says why two that are not the same are nearly so: accent, wildcard, sound, slip, order (another of the given names), crossed (family and
 	// given name changed about), range, or letters (alike in their letters alone). Empty for what agrees.
 	How string
+	// Past says that it was so formerly.
+	Past bool
 	// Share is from 0 to 1. Telephone and mail decide whether somebody is found and do not count.
 	Share  float64
 	Counts bool
@@ -100,6 +102,7 @@ func (q *query) explainNames(n *nameFeature, crossed bool) []Reason {
 			r.Share = weight * likeness(asked.text, has)
 		}
 		r.Agreement, r.How = kinship(asked, has, all)
+		r.Past = n.past
 		switch {
 		case crossed && has != "":
 			r.Agreement, r.How = Nearly, "crossed"

@@ -716,7 +716,7 @@ func pharmacyPage(v *pharmacyView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = web.SummaryList(web.Row{Key: web.Text(ctx, "trace.fact.pharmacy"), Value: chosen(v.Current)}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = web.SummaryList(web.Row{Key: web.Text(ctx, v.key("fact.pharmacy")), Value: chosen(v.Current)}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

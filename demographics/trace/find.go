@@ -357,6 +357,9 @@ func sentences(ctx context.Context, reasons []demographics.Reason) []reasonText 
 		if r.How != "" {
 			s.More = append(s.More, web.Text(ctx, "trace.how."+r.How))
 		}
+		if r.Past && r.Agreement != demographics.Formerly {
+			s.More = append(s.More, web.Text(ctx, "trace.how.past"))
+		}
 		s.Share = web.Text(ctx, "trace.decides")
 		if r.Counts {
 			s.Share = score(r.Share)
