@@ -9,22 +9,22 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// sealRow is a row of audit_seal.
+// sealRow is a row of audit_seal, or what stands for it in an archive, where the root is left to the leaf.
 type sealRow struct {
 	batch, first, last, leaf int64
 	root                     []byte
+	archived                 bool
 }
 
 // checkLane checks the seals of a lane against the log, its sealed rows against the leaves, and looks over what is not
 // sealed yet. used gets the leaves that belong to the database as it is.
 func (v *verifier) checkLane(ctx context.Context, lane store.Lane, used map[uint64]bool) error {
-	chain, err := v.chainOf(ctx, lane)
-	if err != nil {
+	p := laneCheck{verifier: v, lane: lane, seal: v.log.keys.sealer(lane), intruders: map[int64]bool{}}
+	if err := p.findChain(ctx, used); err != nil {
 		return err
 	}
 	v.report.Lanes++
-	p := laneCheck{verifier: v, lane: lane, seal: v.log.keys.sealer(lane), chain: chain}
-	for i, h := range chain {
+	for i, h := range p.chain {
 		used[h.index] = true
 		if err := p.batch(ctx, i); err != nil {
 			return err
@@ -33,23 +33,19 @@ func (v *verifier) checkLane(ctx context.Context, lane store.Lane, used map[uint
 	return p.rest(ctx)
 }
 
-// chainOf is the lane's batches in order: those that seal rows name, checked against the log, and those of this life of the
-// database that only the log still knows.
-func (v *verifier) chainOf(ctx context.Context, lane store.Lane) ([]head, error) {
-	var rows []sealRow
-	err := v.log.db.Read(ctx, func(tx *store.Tx) (err error) {
-		rows, err = readSeals(tx, lane)
-		return err
-	})
+// findChain finds the lane's batches in order: those that seal rows and archives name, checked against the log, and those of this
+// life of the database that only the log still knows.
+func (p *laneCheck) findChain(ctx context.Context, used map[uint64]bool) error {
+	rows, err := p.seals(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	byBatch := map[int64]head{} // the newest leaf of this life for each batch
 	elsewhere := map[int64]head{}
-	for _, h := range v.heads {
+	for _, h := range p.heads {
 		switch {
-		case h.bad || h.lane != lane:
-		case h.life == v.log.db.Incarnation():
+		case h.bad || h.lane != p.lane:
+		case h.life == p.log.db.Incarnation():
 			byBatch[h.batch] = h
 		default:
 			elsewhere[h.batch] = h
@@ -58,12 +54,12 @@ func (v *verifier) chainOf(ctx context.Context, lane store.Lane) ([]head, error)
 	chain := map[int64]head{}
 	last := int64(0)
 	for _, s := range rows {
-		if s.leaf >= 0 && uint64(s.leaf) >= v.size {
+		if s.leaf >= 0 && uint64(s.leaf) >= p.size {
 			break // sealed after the checkpoint that is checked here
 		}
-		h, ok := v.headFor(ctx, lane, s)
+		h, ok := p.headFor(ctx, p.lane, s)
 		if !ok {
-			v.report.find(Finding{Kind: SealBad, Lane: int32(lane), Batch: s.batch, What: "its seal row is not what the log holds"})
+			p.find(Finding{Kind: SealBad, Lane: int32(p.lane), Batch: s.batch, What: "its seal row is not what the log holds"})
 			if h, ok = byBatch[s.batch]; !ok {
 				if h, ok = elsewhere[s.batch]; !ok {
 					continue
@@ -73,27 +69,46 @@ func (v *verifier) chainOf(ctx context.Context, lane store.Lane) ([]head, error)
 		chain[s.batch] = h
 		last = max(last, s.batch)
 	}
+	p.missing(chain, byBatch, elsewhere, last, used)
+	for _, h := range chain {
+		p.chain = append(p.chain, h)
+	}
+	slices.SortFunc(p.chain, func(a, b head) int { return int(a.first - b.first) })
+	return nil
+}
+
+// missing puts into the chain what only the log still knows.
+func (p *laneCheck) missing(chain, byBatch, elsewhere map[int64]head, last int64, used map[uint64]bool) {
+	removed := func(batch int64) {
+		p.find(Finding{Kind: SealBad, Lane: int32(p.lane), Batch: batch, What: "its seal row was removed"})
+	}
 	for batch, h := range byBatch {
-		if _, ok := chain[batch]; !ok {
-			v.report.find(Finding{Kind: SealBad, Lane: int32(lane), Batch: batch, What: "its seal row was removed"})
-			chain[batch] = h
+		if _, ok := chain[batch]; ok {
+			continue
 		}
+		if p.excusedBatch(batch) {
+			used[h.index] = true
+			continue
+		}
+		removed(batch)
+		chain[batch] = h
 	}
 	for batch := int64(1); batch < last; batch++ {
 		if _, ok := chain[batch]; ok {
 			continue
 		}
-		v.report.find(Finding{Kind: SealBad, Lane: int32(lane), Batch: batch, What: "its seal row was removed"})
-		if h, ok := elsewhere[batch]; ok {
+		h, ok := elsewhere[batch]
+		if p.excusedBatch(batch) {
+			if ok {
+				used[h.index] = true
+			}
+			continue
+		}
+		removed(batch)
+		if ok {
 			chain[batch] = h
 		}
 	}
-	ordered := make([]head, 0, len(chain))
-	for _, h := range chain {
-		ordered = append(ordered, h)
-	}
-	slices.SortFunc(ordered, func(a, b head) int { return int(a.first - b.first) })
-	return ordered, nil
 }
 
 // headFor is the leaf that a seal row names, if row and leaf agree.
@@ -105,8 +120,8 @@ func (v *verifier) headFor(ctx context.Context, lane store.Lane, s sealRow) (hea
 	if h.bad || h.lane != lane || h.batch != s.batch || h.first != s.first || h.last != s.last {
 		return head{}, false
 	}
-	f, err := v.leafAt(ctx, h.index)
-	return h, err == nil && bytes.Equal(f.root, s.root)
+	f, err := v.leafCache.at(ctx, h.index)
+	return h, err == nil && (s.archived || bytes.Equal(f.root, s.root))
 }
 
 func readSeals(tx *store.Tx, lane store.Lane) ([]sealRow, error) {
@@ -115,6 +130,10 @@ func readSeals(tx *store.Tx, lane store.Lane) ([]sealRow, error) {
 		return nil, err
 	}
 	defer rows.Close()
+	return scanSeals(rows)
+}
+
+func scanSeals(rows *store.Rows) ([]sealRow, error) {
 	var list []sealRow
 	for rows.Next() {
 		var s sealRow
@@ -135,22 +154,19 @@ type laneCheck struct {
 	done  int64     // the last sequence looked at
 	at    time.Time // of the last row looked at
 	moved bool      // a row was inserted or removed, which explains why those after it have other numbers
+
+	pieces    []piece        // what archives hold of the lane
+	excused   []sealedBatch  // what cannot be looked at, because its archive cannot be read: batch to leaf, first to last
+	intruders map[int64]bool // rows of the database whose place is in an archive
 }
 
 type mark = [printSize]byte
 
-func (p *laneCheck) rows(ctx context.Context, first, last int64) (entries []Entry, err error) {
-	err = p.log.db.Read(ctx, func(tx *store.Tx) error {
-		entries, err = readRows(tx, p.lane, first, last)
-		return err
-	})
-	return entries, err
-}
-
 // batch compares the rows of chain[i] with its leaf. Rows between the batch before and this one are looked at too.
 func (p *laneCheck) batch(ctx context.Context, i int) error {
 	h := p.chain[i]
-	f, err := p.leafAt(ctx, h.index)
+	p.passOver()
+	f, err := p.leafCache.at(ctx, h.index)
 	if err != nil {
 		return err
 	}
@@ -164,6 +180,7 @@ func (p *laneCheck) batch(ctx context.Context, i int) error {
 	}
 	p.report.Batches++
 	p.report.Entries += h.last - h.first + 1
+	p.report.Archived += p.inArchives(h.first, h.last)
 	gap := p.done + 1
 	p.done = h.last
 	if p.intact(f, rows) && h.first == gap {
@@ -171,7 +188,7 @@ func (p *laneCheck) batch(ctx context.Context, i int) error {
 		return nil
 	}
 	for seq := gap; seq < h.first; seq++ {
-		p.report.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, What: "it was gone before its batch was sealed"})
+		p.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, What: "it was gone before its batch was sealed"})
 	}
 	if err := p.name(ctx, i, f, rows); err != nil {
 		return err
@@ -195,7 +212,7 @@ func (p *laneCheck) intact(f leaf, rows []Entry) bool {
 func (p *laneCheck) inOrder(batch int64, rows []Entry) {
 	for _, e := range rows {
 		if e.At.Before(p.at) {
-			p.report.find(Finding{Kind: BackDated, Lane: int32(p.lane), Row: true, Seq: e.Seq, Batch: batch, At: e.At, What: "its instant is before that of the entry before it, and was so when it was sealed"})
+			p.find(Finding{Kind: BackDated, Lane: int32(p.lane), Row: true, Seq: e.Seq, Batch: batch, At: e.At, What: "its instant is before that of the entry before it, and was so when it was sealed"})
 		}
 		p.at = maxTime(p.at, e.At)
 	}
@@ -229,12 +246,12 @@ func (p *laneCheck) name(ctx context.Context, i int, f leaf, rows []Entry) error
 			}
 		}
 		p.moved = p.moved || finding.Kind == Inserted
-		p.report.find(finding)
+		p.find(finding)
 	}
 	for seq := f.first; seq <= f.last; seq++ {
 		if !present[f.print(seq)] && !explained[seq] {
 			p.moved = true
-			p.report.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, Batch: f.batch, What: "it was sealed and is gone"})
+			p.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, Batch: f.batch, What: "it was sealed and is gone"})
 		}
 	}
 	if len(p.report.Findings) == before && !p.report.More && !p.moved {
@@ -242,7 +259,7 @@ func (p *laneCheck) name(ctx context.Context, i int, f leaf, rows []Entry) error
 		if p.sameMarks(f, bySeq) {
 			what = "its root is not that of its rows"
 		}
-		p.report.find(Finding{Kind: Changed, Lane: int32(p.lane), Batch: f.batch, What: what})
+		p.find(Finding{Kind: Changed, Lane: int32(p.lane), Batch: f.batch, What: what})
 	}
 	return nil
 }
@@ -262,7 +279,7 @@ func (p *laneCheck) neighbourhood(ctx context.Context, i int) (sealed map[mark]i
 	from, to := max(i-1, 0), min(i+1, len(p.chain)-1)
 	sealed, present = map[mark]int64{}, map[mark]bool{}
 	for _, h := range p.chain[from : to+1] {
-		f, err := p.leafAt(ctx, h.index)
+		f, err := p.leafCache.at(ctx, h.index)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -279,6 +296,7 @@ func (p *laneCheck) neighbourhood(ctx context.Context, i int) (sealed map[mark]i
 
 // rest looks over what is not sealed yet: a gap and an instant out of order can be seen even there.
 func (p *laneCheck) rest(ctx context.Context) error {
+	p.passOver()
 	from := p.done + 1
 	if len(p.chain) == 0 {
 		from = -1 << 62
@@ -291,13 +309,13 @@ func (p *laneCheck) rest(ctx context.Context) error {
 		for _, e := range rows {
 			switch {
 			case e.Seq < 1:
-				p.report.find(Finding{Kind: Inserted, Lane: int32(p.lane), Row: true, Seq: e.Seq, At: e.At, What: "sequences begin at 1"})
+				p.find(Finding{Kind: Inserted, Lane: int32(p.lane), Row: true, Seq: e.Seq, At: e.At, What: "sequences begin at 1"})
 				continue
 			case e.At.Before(p.at):
-				p.report.find(Finding{Kind: BackDated, Lane: int32(p.lane), Row: true, Seq: e.Seq, At: e.At, What: "its instant is before that of the entry before it; it is not sealed yet"})
+				p.find(Finding{Kind: BackDated, Lane: int32(p.lane), Row: true, Seq: e.Seq, At: e.At, What: "its instant is before that of the entry before it; it is not sealed yet"})
 			}
 			for seq := p.done + 1; seq < e.Seq && seq < p.done+maxFindings; seq++ {
-				p.report.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, What: "it is gone; it was not sealed yet"})
+				p.find(Finding{Kind: Removed, Lane: int32(p.lane), Row: true, Seq: seq, What: "it is gone; it was not sealed yet"})
 			}
 			p.done, p.at = e.Seq, maxTime(p.at, e.At)
 			p.report.Unsealed++

@@ -13,26 +13,12 @@ import (
 	"github.com/openspine/openspine/store/storetest"
 )
 
-func TestWhoLookedIsOneLinePerUserAndDay(t *testing.T) {
+func TestEachEntryIsReachedByItsID(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l, ctx := openLog(t, db), context.Background()
 		refused := look("9000000009", "bob")
 		refused.Outcome = audit.OutcomeRefused
-		change := look("9000000009", "ann")
-		change.Action = "update"
-		write(t, db, l, look("9000000009", "ann"), change, look("9000000009", "ann"), refused, look("9000000017", "eve"))
-		page, err := l.Looked(ctx, spine, "9000000009", 1, "")
-		if err != nil || len(page.Looks) != 1 || page.Looks[0].Actor != "bob" || page.Looks[0].Refused != 1 || page.Looks[0].Times != 0 || page.Next == "" {
-			t.Fatalf("first page: %+v %v", page, err)
-		}
-		page, err = l.Looked(ctx, spine, "9000000009", 1, page.Next)
-		if err != nil || len(page.Looks) != 1 || page.Next != "" {
-			t.Fatalf("second page: %+v %v", page, err)
-		}
-		k := page.Looks[0]
-		if k.Actor != "ann" || k.Times != 3 || len(k.Actions) != 2 || len(k.Purposes) != 1 || !k.Last.After(k.First) {
-			t.Errorf("ann's line: %+v", k)
-		}
+		write(t, db, l, look("9000000009", "ann"), look("9000000009", "ann"), look("9000000009", "ann"), refused, look("9000000017", "eve"))
 		n := 0
 		if err := l.Each(ctx, audit.Query{Tenant: spine, Limit: 2}, func(e audit.Entry) error { n++; return nil }); err != nil || n != 5 {
 			t.Errorf("exported %d %v", n, err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/transparency-dev/tessera"
 	"golang.org/x/mod/sumdb/note"
 
@@ -46,9 +47,15 @@ type Log struct {
 	seal sync.Mutex // held while sealing
 	open *opened    // the log, once something was sealed
 
-	mu    sync.Mutex
-	dirty map[store.Lane]bool
-	tails map[store.Lane]tail
+	archiving sync.Mutex // held while archiving
+	unzip     *zstd.Decoder
+	sizes     sizes
+	stepped   func(step string) error // nil but in tests of archiving
+
+	mu      sync.Mutex
+	dirty   map[store.Lane]bool
+	tails   map[store.Lane]tail
+	indexes map[string]*archiveFile // of archives, by digest
 }
 
 // tail is where the seals of a lane end.
@@ -81,7 +88,10 @@ func Open(db *store.DB, dir string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "the audit folder's keys cannot be read or made; check its owner and permissions")
 	}
-	l := &Log{db: db, dir: dir, opt: o, names: newNames(), keys: k, dirty: map[store.Lane]bool{}, tails: map[store.Lane]tail{}}
+	l := &Log{db: db, dir: dir, opt: o, names: newNames(), keys: k, dirty: map[store.Lane]bool{}, tails: map[store.Lane]tail{}, indexes: map[string]*archiveFile{}, sizes: usualSizes()}
+	if l.unzip, err = newArchiveDecoder(); err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "making the reader of archives")
+	}
 	if err := l.loadTails(); err != nil {
 		return nil, err
 	}
@@ -178,7 +188,10 @@ func writeFile(path string, b []byte, mode fs.FileMode) (err error) {
 	if err := errors.Join(werr, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // touch notes that a lane has entries to seal.

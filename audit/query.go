@@ -58,15 +58,7 @@ func readRows(tx *store.Tx, lane store.Lane, first, last int64) ([]Entry, error)
 		return nil, err
 	}
 	defer rows.Close()
-	var entries []Entry
-	for rows.Next() {
-		e, err := scanEntry(rows)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, rows.Err()
+	return scanEntries(rows)
 }
 
 // Search finds entries, newest first. Errors: fault.Invalid for a cursor that Search did not make, two cursors at once, a chart without
@@ -92,35 +84,49 @@ func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	if q.Before != "" {
 		order = strings.ReplaceAll(order, " DESC", "")
 	}
-	var page Page
+	var found []Entry
+	var archives []archiveRow
 	err = l.db.Read(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Query(`SELECT `+entryColumns+entryTables+w.sql()+order+` LIMIT ?`, append(slices.Clone(w.args), q.Limit+1)...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		page, err = readPage(rows, q)
+		if found, err = scanEntries(rows); err != nil {
+			return err
+		}
+		archives = nil
+		if len(found) <= q.Limit || q.Before != "" || !w.oneLane { // in one lane, what is archived is older than what is not
+			archives, err = readArchives(tx)
+		}
 		return err
 	})
-	return page, err
+	if err == nil && len(archives) > 0 {
+		found, err = l.finder(q, w).first(ctx, archives, found, q.Limit+1)
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	return pageOf(found, q), nil
 }
 
-// readPage puts rows into a page, newest first. Where the reader came from there is more, and elsewhere when there is a row too many.
-func readPage(rows *store.Rows, q Query) (page Page, err error) {
-	more := false
+func scanEntries(rows *store.Rows) (list []Entry, err error) {
 	for rows.Next() {
-		if len(page.Entries) == q.Limit {
-			more = true
-			continue
-		}
 		e, err := scanEntry(rows)
 		if err != nil {
-			return Page{}, err
+			return nil, err
 		}
-		page.Entries = append(page.Entries, e)
+		list = append(list, e)
 	}
-	if err := rows.Err(); err != nil || len(page.Entries) == 0 {
-		return page, err
+	return list, rows.Err()
+}
+
+// pageOf puts what was found into a page, newest first. Where the reader came from there is more, and elsewhere when there is one too many.
+func pageOf(found []Entry, q Query) (page Page) {
+	more := len(found) > q.Limit
+	page.Entries = found[:min(len(found), q.Limit)]
+	if len(page.Entries) == 0 {
+		return page
 	}
 	older, newer := more, q.After != ""
 	if q.Before != "" {
@@ -133,7 +139,7 @@ func readPage(rows *store.Rows, q Query) (page Page, err error) {
 	if newer {
 		page.Previous = cursor(page.Entries[0])
 	}
-	return page, nil
+	return page
 }
 
 // CountLimit is how far Count counts.
@@ -147,11 +153,21 @@ func (l *Log) Count(ctx context.Context, q Query) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	var archives []archiveRow
 	err = l.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM audit_entry e LEFT JOIN audit_act t ON t.lane = e.lane AND t.id = e.act `+w.sql()+` LIMIT ?) AS found`,
+		err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM audit_entry e LEFT JOIN audit_act t ON t.lane = e.lane AND t.id = e.act `+w.sql()+` LIMIT ?) AS found`,
 			append(slices.Clone(w.args), CountLimit)...).Scan(&n)
+		archives = nil
+		if err == nil && n < CountLimit {
+			archives, err = readArchives(tx)
+		}
+		return err
 	})
-	return n, err
+	if err != nil || len(archives) == 0 {
+		return n, err
+	}
+	old, err := l.finder(q, w).count(ctx, archives, CountLimit-n)
+	return n + old, err
 }
 
 type where struct {

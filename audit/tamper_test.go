@@ -88,9 +88,11 @@ var columns = map[string]string{
 	"audit_act":        "lane, id, action, purpose, basis, outcome",
 	"audit_seal":       "lane, batch, first_seq, last_seq, root, leaf",
 	"audit_checkpoint": "lane, day, size, note",
+	"audit_archive":    "lane, id, name, entries, size, first_at, last_at, digest, moved",
+	"audit_archived":   "lane, archive, first_seq, last_seq, first_batch, last_batch, entries, gone",
 }
 
-func copyAccount(t *testing.T, db *store.DB) copied {
+func copyAccount(t testing.TB, db *store.DB) copied {
 	t.Helper()
 	kept := copied{}
 	err := db.Read(context.Background(), func(tx *store.Tx) error {

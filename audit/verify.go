@@ -26,6 +26,7 @@ const (
 	BackDated = "back-dated" // a row claims an instant that its neighbours exclude
 	SealBad   = "seal"       // a seal row was changed or removed
 	LogBad    = "log"        // the log itself, or its signed checkpoint, does not hold together
+	FileBad   = "archive"    // a file of archived entries is missing or was changed
 )
 
 // maxFindings bounds a report; a database that was wholly rewritten needs no longer list.
@@ -38,6 +39,7 @@ type Finding struct {
 	Row   bool // it is about one row, Seq; otherwise about a batch, or about the log
 	Seq   int64
 	Batch int64     // 0 for a row that is not sealed
+	File  string    // the archive that it is about, or that holds the row; "" for the database
 	At    time.Time // as the row now says; zero when it is gone
 	What  string    // in words, without any person's identifier
 }
@@ -50,6 +52,11 @@ func (f Finding) String() string {
 		where = fmt.Sprintf("entry %d of lane %d", f.Seq, f.Lane)
 	case f.Batch != 0:
 		where = fmt.Sprintf("batch %d of lane %d", f.Batch, f.Lane)
+	case f.File != "":
+		return fmt.Sprintf("%s: %s: %s", f.Kind, f.File, f.What)
+	}
+	if f.File != "" {
+		where += " (" + f.File + ")"
 	}
 	return fmt.Sprintf("%s: %s: %s", f.Kind, where, f.What)
 }
@@ -59,7 +66,10 @@ type Report struct {
 	Lanes, Batches, Entries int64 // that are sealed and were checked
 	Unsealed                int64 // entries that wait for their seal
 	LogSize                 int64
-	Lost                    int64 // sealed batches of a life of the database that a restore from a backup ended
+	Archived                int64    // of Entries, those that are in archives
+	Archives                int64    // files
+	Strays                  []string // files beside the archives that none of them is: left over, or put there by somebody; they are not read
+	Lost                    int64    // sealed batches of a life of the database that a restore from a backup ended
 	Findings                []Finding
 	More                    bool // there are more findings than are listed
 }
@@ -76,6 +86,12 @@ func (r Report) String() string {
 		b.WriteString("THE ACCOUNT WAS TAMPERED WITH.\n")
 	}
 	fmt.Fprintf(&b, "%d entries in %d batches of %d lanes checked against a log of %d leaves; %d not sealed yet.\n", r.Entries, r.Batches, r.Lanes, r.LogSize, r.Unsealed)
+	if r.Archives > 0 {
+		fmt.Fprintf(&b, "%d of the entries are in %d archives, the others in the database.\n", r.Archived, r.Archives)
+	}
+	if len(r.Strays) > 0 {
+		fmt.Fprintf(&b, "Not read, for they are none of the account's archives: %s.\n", strings.Join(r.Strays, ", "))
+	}
 	if r.Lost > 0 {
 		fmt.Fprintf(&b, "%d sealed batches were lost when a backup was restored.\n", r.Lost)
 	}
@@ -100,13 +116,9 @@ func (r *Report) find(f Finding) {
 type verifier struct {
 	log    *Log
 	report Report
-	files  client.FileFetcher
-	size   uint64
+	leafCache
 	heads  []head // of every leaf in the log, by index
-	bundle struct {
-		index   uint64
-		entries [][]byte
-	}
+	blocks blockCache
 }
 
 // head is a leaf without its hashes.
@@ -124,20 +136,25 @@ type head struct {
 // and counts what is not sealed yet, where only gaps and back-dating can be seen. It reads only; a node may run meanwhile.
 // An error means that it could not be checked, not that it is wrong.
 func (l *Log) Verify(ctx context.Context) (Report, error) {
-	v := &verifier{log: l, files: client.FileFetcher{Root: l.logDir()}}
-	v.bundle.index = ^uint64(0)
+	v := &verifier{log: l, leafCache: l.emptyLeafCache(), blocks: blockCache{log: l}}
+	defer v.blocks.close()
 	if err := v.checkLog(ctx); err != nil {
+		return v.report, err
+	}
+	if err := v.checkArchives(ctx); err != nil {
 		return v.report, err
 	}
 	var lanes []store.Lane
 	err := l.db.Read(ctx, func(tx *store.Tx) error {
-		inRows, err := lanesOf(tx, "audit_entry")
-		if err != nil {
-			return err
+		lanes = nil
+		for _, table := range []string{"audit_entry", "audit_seal", "audit_archived"} {
+			some, err := lanesOf(tx, table)
+			if err != nil {
+				return err
+			}
+			lanes = append(lanes, some...)
 		}
-		inSeals, err := lanesOf(tx, "audit_seal")
-		lanes = append(inRows, inSeals...)
-		return err
+		return nil
 	})
 	if err != nil {
 		return v.report, err
@@ -262,16 +279,47 @@ func (v *verifier) keptCheckpoints(ctx context.Context) ([]log.Checkpoint, error
 	return kept, err
 }
 
-// leafAt reads a leaf; the bundle that holds it is kept, since neighbours are asked for next.
-func (v *verifier) leafAt(ctx context.Context, index uint64) (leaf, error) {
-	if v.bundle.index != index/256 {
-		b, err := client.GetEntryBundle(ctx, v.files.ReadEntryBundle, index/256, v.size)
+// leafCache reads leaves of the log as it was when it had size leaves; the bundle that holds one is kept, since neighbours are asked
+// for next.
+type leafCache struct {
+	files  client.FileFetcher
+	size   uint64
+	bundle struct {
+		index   uint64
+		entries [][]byte
+	}
+}
+
+func (l *Log) emptyLeafCache() leafCache {
+	c := leafCache{files: client.FileFetcher{Root: l.logDir()}}
+	c.bundle.index = ^uint64(0)
+	return c
+}
+
+// newLeafCache reads leaves of the log as it is.
+func (l *Log) newLeafCache(ctx context.Context) (*leafCache, error) {
+	c := l.emptyLeafCache()
+	raw, err := c.files.ReadCheckpoint(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &c, nil
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "the audit log's checkpoint cannot be read")
+	}
+	size, err := checkpointSize(raw)
+	c.size = uint64(size)
+	return &c, err
+}
+
+func (c *leafCache) at(ctx context.Context, index uint64) (leaf, error) {
+	if c.bundle.index != index/256 {
+		b, err := client.GetEntryBundle(ctx, c.files.ReadEntryBundle, index/256, c.size)
 		if err != nil {
 			return leaf{}, fault.Wrap(err, fault.Unavailable, "the audit log's leaf %d cannot be read", index)
 		}
-		v.bundle.index, v.bundle.entries = index/256, b.Entries
+		c.bundle.index, c.bundle.entries = index/256, b.Entries
 	}
-	return parseLeaf(v.bundle.entries[index%256])
+	return parseLeaf(c.bundle.entries[index%256])
 }
 
 func checkpointSize(raw []byte) (int64, error) {

@@ -202,6 +202,9 @@ func (o *office) verify(w http.ResponseWriter, r *http.Request, p access.Princip
 		{Key: web.Text(ctx, "privacy.seal.leaves"), Text: web.Count(ctx, "patients.home.number", int(report.LogSize))},
 		{Key: web.Text(ctx, "privacy.seal.unsealed"), Text: web.Count(ctx, "patients.home.number", int(report.Unsealed))},
 	}
+	if report.Archives > 0 {
+		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "privacy.seal.archived"), Text: web.Count(ctx, "patients.home.number", int(report.Archived))})
+	}
 	if report.Lost > 0 {
 		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "privacy.seal.lost"), Text: web.Count(ctx, "patients.home.number", int(report.Lost))})
 	}

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/store"
 )
 
 type auditCommand struct {
-	Verify auditVerify `cmd:"" help:"Check every sealed entry of the account against the log; name what was changed, removed, inserted or back-dated."`
+	Archive auditArchive `cmd:"" help:"Move old months of the account into archive files, while the node is stopped; a running node does so by itself (account-months)."`
+	Verify  auditVerify  `cmd:"" help:"Check every sealed entry of the account against the log; name what was changed, removed, inserted or back-dated."`
 }
 
 type auditVerify struct {
@@ -22,15 +26,11 @@ func (c *auditVerify) Run(s *session) error {
 	if err := c.there(); err != nil {
 		return err
 	}
-	db, err := store.Open(s.ctx, c.url(), store.Options{})
+	db, account, err := c.account(s)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	account, err := audit.Open(db, filepath.Join(c.Data, "account"), audit.Options{})
-	if err != nil {
-		return err
-	}
 	report, err := account.Verify(s.ctx)
 	if err != nil {
 		return err
@@ -42,4 +42,62 @@ func (c *auditVerify) Run(s *session) error {
 		return fault.New(fault.Conflict, "the account is not as it was written")
 	}
 	return nil
+}
+
+// account opens the account of a node.
+func (w where) account(s *session) (*store.DB, *audit.Log, error) {
+	db, err := store.Open(s.ctx, w.url(), store.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	account, err := audit.Open(db, filepath.Join(w.Data, "account"), audit.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, account, nil
+}
+
+type auditArchive struct {
+	where  `embed:""`
+	Before string `placeholder:"YYYY-MM" help:"The first month that stays in the database; 13 whole months stay by default."`
+}
+
+// Run moves the months before the first that stays. It may be run again after any failure, and goes on where it was.
+func (c *auditArchive) Run(s *session) error {
+	if err := c.there(); err != nil {
+		return err
+	}
+	before := audit.FirstKept(time.Now(), node.AccountMonths)
+	if c.Before != "" {
+		var err error
+		if before, err = time.Parse("2006-01", c.Before); err != nil {
+			return fault.New(fault.Invalid, "--before %s is not a month: write it as 2025-01", c.Before)
+		}
+	}
+	folder, err := node.TakeFolder(c.Data)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.archive(s, before), folder.Release())
+}
+
+func (c *auditArchive) archive(s *session, before time.Time) error {
+	db, account, err := c.account(s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(s.ctx, audit.Schema()); err != nil {
+		return err
+	}
+	done, err := account.Archive(s.ctx, before)
+	if err != nil {
+		return err
+	}
+	kept, err := account.Kept(s.ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s%d entries are in the database, %d in %d archives (%d bytes).\n", done, kept.Online, kept.Archived, kept.Archives, kept.Bytes)
+	return err
 }

@@ -137,7 +137,7 @@ func writeTar(path string, database *os.File, data string) (err error) {
 // of the log yet.
 func addFolder(t *tar.Writer, account string) error {
 	err := filepath.WalkDir(account, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".new-") {
 			return err
 		}
 		rel, err := filepath.Rel(account, name)

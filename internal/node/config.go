@@ -44,6 +44,8 @@ type Config struct {
 	Definitions []string `koanf:"definitions"`
 	// Policies is a folder of local Cedar policies, which may only forbid.
 	Policies string `koanf:"policies"`
+	// AccountMonths is how many whole months of the account stay in the database besides the present one; 0 keeps them all.
+	AccountMonths int `koanf:"account-months"`
 	// OTLP is the URL of an OpenTelemetry collector; empty means no traces.
 	OTLP string `koanf:"otlp"`
 
@@ -58,7 +60,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies",
 		"tenants", "tls-addr", "tls-cert", "tls-key"}
 }
 
@@ -69,9 +71,12 @@ type TenantConfig struct {
 	Kind string `koanf:"kind"`
 }
 
+// AccountMonths is how many whole months of the account stay in the database unless the configuration says otherwise.
+const AccountMonths = 13
+
 // defaults are what serve runs with when the file is silent.
 func defaults() Config {
-	return Config{Name: "openspine", Addr: "127.0.0.1:8080", MetricsAddr: "", Data: "openspine-data", National: "X26",
+	return Config{Name: "openspine", Addr: "127.0.0.1:8080", MetricsAddr: "", Data: "openspine-data", National: "X26", AccountMonths: AccountMonths,
 		Tenants: []TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
 }
 
@@ -108,6 +113,9 @@ func ReadConfig(path string) (Config, error) {
 	}
 	if err := k.Unmarshal("", &c); err != nil {
 		return c, fault.Wrap(err, fault.Invalid, "%s: %v", path, err)
+	}
+	if c.AccountMonths < 0 {
+		return c, fault.New(fault.Invalid, "%s: account-months is %d; it is how many months of the account stay in the database, or 0 for all", path, c.AccountMonths)
 	}
 	_, err = c.tenants()
 	return c, err

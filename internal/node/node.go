@@ -171,7 +171,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
 		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL}
-	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace})
+	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving})
 	return nil
 }
 

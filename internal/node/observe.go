@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/record"
 )
@@ -41,6 +42,9 @@ func (n *Node) newMetrics() *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.faults, m.jobs, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("openspine_audit_unsealed", "Audit entries that are not yet sealed in the log.", n.unsealed),
+		gauge("openspine_audit_online", "Audit entries in the database.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Online }) }),
+		gauge("openspine_audit_archived", "Audit entries in archives.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Archived }) }),
+		gauge("openspine_audit_archive_bytes", "Bytes of the archives of the account.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Bytes }) }),
 		gauge("openspine_parked_changes", "Changes of the record that a watch could not handle, or that wait behind one.", func() float64 { return n.parked(func(s record.ParkedSum) float64 { return float64(s.Count) }) }),
 		gauge("openspine_parked_oldest_seconds", "Age of the oldest parked change; 0 when none is.", func() float64 {
 			return n.parked(func(s record.ParkedSum) float64 {

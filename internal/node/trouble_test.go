@@ -238,7 +238,7 @@ func TestFigures(t *testing.T) {
 	r.call("GET", "/debug/pprof/", "", "").want(t, 404)
 	text := send(t, http.DefaultClient, "GET", r.n.FiguresURL()+"/metrics", "", "").want(t, 200).body
 	for _, want := range []string{`openspine_request_seconds_count{pattern="GET /FHIR/R4/{type}/{id}",status="200"} 1`,
-		`openspine_faults_total{kind="unauthenticated"} 1`, "openspine_audit_unsealed", "openspine_requests_working 0", "openspine_disk_low 0", "go_goroutines"} {
+		`openspine_faults_total{kind="unauthenticated"} 1`, "openspine_audit_unsealed", "openspine_audit_online", "openspine_audit_archived 0", "openspine_requests_working 0", "openspine_disk_low 0", "go_goroutines"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics have no %s", want)
 		}
