@@ -165,13 +165,9 @@ func (p *pile) flush(tx *store.Tx) error {
 	if p == nil {
 		return nil
 	}
-	if err := insert(tx, &insertVersions, versionWidth, p.versions); err != nil {
+	if err := p.flushWhole(tx); err != nil {
 		return err
 	}
-	if err := insert(tx, &insertResources, resourceWidth, p.resources); err != nil {
-		return err
-	}
-	p.versions, p.resources = nil, nil // what is queued still refers to them
 	if err := p.flushSheaf(tx); err != nil {
 		return err
 	}
@@ -190,6 +186,19 @@ func (p *pile) flush(tx *store.Tx) error {
 	}
 	clear(p.counts)
 	return nil
+}
+
+// flushWhole writes the versions and what the resources now are, and not yet what they are found by.
+func (p *pile) flushWhole(tx *store.Tx) error {
+	if p == nil {
+		return nil
+	}
+	if err := insert(tx, &insertVersions, versionWidth, p.versions); err != nil {
+		return err
+	}
+	err := insert(tx, &insertResources, resourceWidth, p.resources)
+	p.versions, p.resources = nil, nil // what is queued still refers to them
+	return err
 }
 
 // bound takes the sheaf of drafts that are about to be applied, if it is all theirs.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/openspine/openspine/store"
@@ -21,10 +22,33 @@ type sheafed struct {
 	args   []any
 }
 
-// sheafRow is a row on its way into a statement.
+// sheafRow is a row on its way into a statement. Of two with different keys the lower is the first; where the keys are the same, the rows say.
 type sheafRow struct {
+	key   uint64
 	row   *idxRow
 	draft int32
+}
+
+// heap is the rows that are sorted with one another: of one table and parameter, and of dates of one span.
+type heap struct {
+	table       table
+	param, span int64
+}
+
+// inHeap is the heap of a row and its key there.
+func inHeap(row *idxRow) (h heap, key uint64) {
+	h = heap{row.table, row.param, 0}
+	switch row.table {
+	case tableHash:
+		key = uint64(row.a) // never below zero
+	case tableString:
+		var first [8]byte
+		copy(first[:], row.s)
+		key = binary.BigEndian.Uint64(first[:])
+	case tableDate:
+		h.span, key = row.a, uint64(row.b)^1<<63
+	}
+	return h, key
 }
 
 // Together tells drafts that they will be applied together, in this order, by ApplyAll: what can be made ready for all of them before
@@ -32,10 +56,6 @@ type sheafRow struct {
 func Together(drafts ...*Draft) {
 	FoundedBy(drafts...)
 	s := &sheaf{}
-	type heap struct {
-		table table
-		param int64
-	}
 	heaps := map[heap][]sheafRow{}
 	for _, d := range drafts {
 		d.sheaf = nil
@@ -45,19 +65,24 @@ func Together(drafts ...*Draft) {
 		d.sheaf, d.place = s, len(s.drafts)
 		s.drafts = append(s.drafts, d)
 		for i := range d.rows {
-			k := heap{d.rows[i].table, d.rows[i].param}
-			heaps[k] = append(heaps[k], sheafRow{&d.rows[i], int32(d.place)})
+			k, key := inHeap(&d.rows[i])
+			heaps[k] = append(heaps[k], sheafRow{key, &d.rows[i], int32(d.place)})
 		}
 	}
 	order := make([]heap, 0, len(heaps))
 	for k := range heaps {
 		order = append(order, k)
 	}
-	slices.SortFunc(order, func(a, b heap) int { return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.param, b.param)) })
+	slices.SortFunc(order, func(a, b heap) int {
+		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.param, b.param), cmp.Compare(a.span, b.span))
+	})
 	var rows []sheafRow // of one table
 	for i, k := range order {
 		list := heaps[k]
 		slices.SortFunc(list, func(a, b sheafRow) int {
+			if a.key != b.key {
+				return cmp.Compare(a.key, b.key)
+			}
 			if c := compareRows(*a.row, *b.row); c != 0 {
 				return c
 			}

@@ -349,7 +349,7 @@ func (r *Records) put(tx *store.Tx, d *Draft, was, next *row, by author) error {
 		before = was.label
 	}
 	if d.ref.Type == "Patient" && (before^next.label)&access.Restricted != 0 {
-		if err := d.pile.flush(tx); err != nil {
+		if err := d.pile.flushWhole(tx); err != nil {
 			return err
 		}
 		if err := relabel(tx, next); err != nil {
