@@ -10,8 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -64,9 +66,11 @@ func detail(err error) string {
 	return text
 }
 
-// Run reads everything, sorts it by chart, and writes it in large commits. What cannot be kept is listed with its reason and
-// nothing else is held up by it. Started again after an interruption, it goes on where it was.
+// Run reads everything twice: once to see what there is, in which charts, and then in the order of charts, to write it in large commits.
+// So it takes little memory, however large the files are. What cannot be kept is listed with its reason and nothing else is held up by it.
+// Started again after an interruption, it goes on where it was.
 func (c *importCommand) Run(s *session) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(calmGC))
 	n, tenant, err := c.open(s)
 	if err != nil {
 		return err
@@ -74,6 +78,9 @@ func (c *importCommand) Run(s *session) error {
 	err = c.load(s, n, tenant)
 	return errors.Join(err, n.Close())
 }
+
+// calmGC lets the heap, which stays small, grow to three times what is in use: an import makes much that is soon forgotten.
+const calmGC = 200
 
 func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 	cfg := node.Config{Name: "national", Data: c.Data, National: "X26", Tenants: []node.TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
@@ -93,30 +100,46 @@ func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 	return n, tenant, err
 }
 
-// item is one resource to be written, with the key that sorts it beside its chart.
+// item is where one resource to be written stands, with the key that sorts it beside its chart and what names its content.
 type item struct {
-	chart string
-	res   *fhir.Resource
-	file  string
-	line  int
+	spot
+	chart  string
+	digest [16]byte
+}
+
+// looked is what one look at an item, or at what should have been one, has found.
+type looked struct {
+	item
+	res    *fhir.Resource
+	broken bool  // err says which rule it breaks, and it is imported all the same
+	err    error // else why it is not
+}
+
+// importing is one run of an import.
+type importing struct {
+	c       *importCommand
+	s       *session
+	n       *node.Node
+	checked bool // everything has been held to FHIR already
+	items   []item
+
+	mu      sync.Mutex
+	waiting []looked // that the loader has and has not written
+	refused int
+	faulty  int
 }
 
 func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) error {
-	items, refused, faulty, err := c.read(s.ctx, n)
-	if err != nil {
+	start := time.Now()
+	run := &importing{c: c, s: s, n: n}
+	if err := run.survey(); err != nil {
 		return err
 	}
-	for _, r := range refused {
-		fmt.Fprintln(s.stderr, "refused", r)
+	all := len(run.items) + run.refused
+	if run.checked = c.Strict; c.Strict && run.refused > 0 {
+		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", run.refused, all)
 	}
-	for _, r := range faulty {
-		fmt.Fprintln(s.stderr, "breaks a rule", r)
-	}
-	if c.Strict && len(refused) > 0 {
-		return fault.New(fault.Unprocessable, "%d of %d were refused and nothing was imported (--strict)", len(refused), len(refused)+len(items))
-	}
-	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.chart, b.chart) })
-	name := loadName(tenant, items)
+	name := loadName(tenant, run.items)
 	before, err := n.Kernel().Records.LoadOf(s.ctx, name)
 	if err != nil {
 		return err
@@ -124,85 +147,168 @@ func (c *importCommand) load(s *session, n *node.Node, tenant ident.ODSCode) err
 	if before.Done > 0 {
 		fmt.Fprintf(s.stderr, "going on after %d that an import before this one looked at, of which it refused %d\n", before.Done, before.Refused)
 	}
-	start := time.Now()
-	late, err := c.write(s, n.Loader("import", tenant, nil), name, items[before.Done:])
-	if err != nil {
+	if err := run.write(n.Loader("import", tenant, nil), name, run.items[before.Done:]); err != nil {
 		return err
 	}
 	rules := ""
-	if len(faulty) > 0 {
-		rules = fmt.Sprintf(" (%d of them break a rule of FHIR R4)", len(faulty))
+	if run.faulty > 0 {
+		rules = fmt.Sprintf(" (%d of them break a rule of FHIR R4)", run.faulty)
 	}
-	left := len(refused) + before.Refused + late
-	fmt.Fprintf(s.stdout, "imported %d%s, refused %d, in %.1f s\n", len(items)+len(refused)-left, rules, left, time.Since(start).Seconds())
+	left := run.refused + before.Refused
+	took := time.Since(start).Seconds()
+	fmt.Fprintf(s.stdout, "imported %d%s, refused %d, in %.1f s (%.0f/s)\n", all-left, rules, left, took, float64(all-before.Done)/took)
 	if err := n.Kernel().Records.EndLoad(s.ctx, name); err != nil {
 		return err
 	}
 	if left > 0 {
-		return fault.New(fault.Unprocessable, "%d of %d were refused, each with its reason above; the others are imported", left, len(items)+len(refused))
+		return fault.New(fault.Unprocessable, "%d of %d were refused, each with its reason above; the others are imported", left, all)
 	}
 	return nil
 }
 
-// write writes items in their order and lists what the record refuses; it says how many those are.
-func (c *importCommand) write(s *session, w *node.Loader, name string, items []item) (refused int, err error) {
-	progress := bar(s.stderr, len(items), "importing")
-	from := map[*fhir.Resource]item{}
-	for _, it := range items {
-		from[it.res] = it
-	}
-	w.Name, w.Wrote = name, func(count int) error { return progress.Add(count) }
-	w.Refused = func(res *fhir.Resource, err error) {
-		refused++
-		fmt.Fprintln(s.stderr, "refused", refusal{from[res].file, from[res].line, err})
-	}
-	for _, it := range items {
-		if err := s.ctx.Err(); err != nil {
-			return refused, fault.Wrap(err, fault.Unavailable, "stopped before the end; run the same command to go on")
-		}
-		if err := w.Add(s.ctx, it.res); err != nil {
-			return refused, err
-		}
-	}
-	return refused, w.Flush(s.ctx)
-}
-
-// read reads every file and keeps what is FHIR R4; the rest is refused. What breaks an invariant alone is kept and listed in
-// faulty, unless Rules refuses that too: old records are better kept with their faults than lost.
-func (c *importCommand) read(ctx context.Context, n *node.Node) (items []item, refused, faulty []refusal, err error) {
-	list, err := files(c.Paths)
+// survey reads every file and notes where each resource stands, in the order of charts.
+func (r *importing) survey() error {
+	list, err := files(r.c.Paths)
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
 	if len(list) == 0 {
-		return nil, nil, nil, fault.New(fault.NotFound, "there is no .json, .ndjson or .xml file there")
+		return fault.New(fault.NotFound, "there is no .json, .ndjson or .xml file there")
 	}
-	defs := n.Kernel().Definitions
-	for _, path := range list {
-		err := resources(path, defs, func(f found) error {
-			if err := ctx.Err(); err != nil {
-				return err
+	defs := r.n.Kernel().Definitions
+	err = ordered(r.s.ctx, func(give func(piece) error) error { return pieces(list, give) },
+		func(p piece) ([]looked, error) {
+			all := p.resources(defs)
+			out := make([]looked, len(all))
+			for i, f := range all {
+				out[i] = r.look(f, r.c.Strict)
 			}
-			broken := false
-			if f.err == nil {
-				f.res = named(f.res)
-				broken, f.err = c.sound(ctx, f.res, defs)
+			return out, nil
+		},
+		func(all []looked) error {
+			for _, l := range all {
+				if r.told(l); l.err == nil || l.broken {
+					r.items = append(r.items, l.item)
+				}
 			}
-			if f.err != nil && !broken {
-				refused = append(refused, refusal{f.file, f.line, f.err})
-				return nil
-			}
-			if broken {
-				faulty = append(faulty, refusal{f.file, f.line, f.err})
-			}
-			items = append(items, item{search.Chart(f.res) + "\x00" + f.res.Type(), f.res, f.file, f.line})
 			return nil
 		})
-		if err != nil {
-			return nil, nil, nil, err
-		}
+	if err != nil {
+		return r.stopped(err)
 	}
-	return items, refused, faulty, nil
+	slices.SortStableFunc(r.items, func(a, b item) int { return cmp.Compare(a.chart, b.chart) })
+	return nil
+}
+
+// look says what a resource is; with check it is held to FHIR. What it is made of is kept only until it is written.
+func (r *importing) look(f found, check bool) looked {
+	l := looked{item: item{spot: f.spot}, err: f.err}
+	if f.err != nil {
+		return l
+	}
+	l.res = named(f.res)
+	sum := sha256.Sum256(l.res.JSON())
+	l.digest = [16]byte(sum[:16])
+	l.chart = search.Chart(l.res) + "\x00" + l.res.Type()
+	if check {
+		l.broken, l.err = r.c.sound(r.s.ctx, l.res, r.n.Kernel().Definitions)
+	}
+	return l
+}
+
+// told tells of what is refused, or breaks a rule.
+func (r *importing) told(l looked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case l.broken:
+		r.faulty++
+		fmt.Fprintln(r.s.stderr, "breaks a rule", refusal{l.file, l.line, l.err})
+	case l.err != nil:
+		r.refused++
+		fmt.Fprintln(r.s.stderr, "refused", refusal{l.file, l.line, l.err})
+	}
+}
+
+// stopped words the error of an import that was stopped.
+func (r *importing) stopped(err error) error {
+	if r.s.ctx.Err() != nil {
+		return fault.Wrap(err, fault.Unavailable, "stopped before the end; run the same command to go on")
+	}
+	return err
+}
+
+// largeBatch is how many resources share a commit: nobody else waits for this node, and the more they are, the fewer pages each costs.
+const largeBatch = 2 * node.LoadBatch
+
+// readAtOnce is how many items are read, parsed and held to FHIR by one processor at a time.
+const readAtOnce = 64
+
+// write writes items in their order, and lists what the record refuses.
+func (r *importing) write(w *node.Loader, name string, items []item) error {
+	progress := bar(r.s.stderr, len(items), "importing")
+	w.Name, w.Batch = name, largeBatch
+	w.Wrote = func(count int) error {
+		r.mu.Lock()
+		r.waiting = r.waiting[count:]
+		r.mu.Unlock()
+		return progress.Add(count)
+	}
+	w.Refused = func(res *fhir.Resource, err error) {
+		l := looked{err: err}
+		r.mu.Lock()
+		if i := slices.IndexFunc(r.waiting, func(l looked) bool { return l.res == res }); i >= 0 {
+			l.item = r.waiting[i].item
+		}
+		r.mu.Unlock()
+		r.told(l)
+	}
+	defs := r.n.Kernel().Definitions
+	err := ordered(r.s.ctx, func(give func([]item) error) error {
+		for some := range slices.Chunk(items, readAtOnce) {
+			if err := give(some); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(some []item) ([]looked, error) {
+		spots := make([]spot, len(some))
+		for i := range some {
+			spots[i] = some[i].spot
+		}
+		all, err := again(spots, defs)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]looked, len(all))
+		for i, f := range all {
+			if out[i] = r.look(f, !r.checked); out[i].digest != some[i].digest {
+				return nil, changed(some[i].file)
+			}
+		}
+		return out, nil
+	}, func(all []looked) error {
+		for _, l := range all {
+			r.told(l)
+			r.mu.Lock()
+			r.waiting = append(r.waiting, l)
+			r.mu.Unlock()
+			var err error
+			if l.err == nil || l.broken {
+				err = w.Add(r.s.ctx, l.res)
+			} else {
+				err = w.PassOver(r.s.ctx)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return r.stopped(err)
+	}
+	return w.Flush(r.s.ctx)
 }
 
 // sound says what is wrong with a resource; broken says that it is a rule alone, so that it is kept all the same.
@@ -222,8 +328,8 @@ func (c *importCommand) sound(ctx context.Context, res *fhir.Resource, defs *def
 func loadName(tenant ident.ODSCode, items []item) string {
 	h := sha256.New()
 	io.WriteString(h, tenant.String())
-	for _, it := range items {
-		h.Write(it.res.JSON())
+	for i := range items {
+		h.Write(items[i].digest[:])
 	}
 	return "import/" + hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 
@@ -28,10 +29,12 @@ type Loader struct {
 	// Refused is told of each resource that the rules or the record do not take, and the load goes on; nil ends it there.
 	Refused func(res *fhir.Resource, err error)
 	// Name, if set, is that of a load that can be cut off: how far it came is kept with each commit (record.Load), for whoever goes on.
-	Name    string
-	waiting []*fhir.Resource
-	loaded  int        // resources handed over since the planner was told
-	commit  chan error // the outcome of the batch that is being committed; nil when there is none
+	Name string
+	// Batch is how many resources share one commit; LoadBatch when it is 0. A larger one costs each less and keeps other writers waiting longer.
+	Batch   int
+	waiting []*fhir.Resource // nil is for one that was refused before it came here
+	loaded  int              // resources handed over since the planner was told
+	commit  chan error       // the outcome of the batch that is being committed; nil when there is none
 }
 
 // Loader makes a loader for one tenant, which acts as a part of the node with that name. wrote is told how many resources
@@ -47,11 +50,14 @@ func (w *Loader) Tenant() ident.ODSCode { return w.tenant }
 func (w *Loader) Add(ctx context.Context, res *fhir.Resource) error {
 	w.waiting = append(w.waiting, res)
 	w.loaded++
-	if len(w.waiting) < LoadBatch {
+	if len(w.waiting) < cmp.Or(w.Batch, LoadBatch) {
 		return nil
 	}
 	return w.hand(ctx)
 }
+
+// PassOver counts, in its place, a resource that the caller has refused, so that a load that goes on does not look at it again.
+func (w *Loader) PassOver(ctx context.Context) error { return w.Add(ctx, nil) }
 
 // muchLoaded is after how many resources the database's planner is told what the tables now hold.
 const muchLoaded = 5 * LoadBatch
@@ -92,7 +98,10 @@ func (w *Loader) hand(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		return w.singly(ctx, list, err)
+		if err := w.apart(ctx, list, err); err != nil {
+			return err
+		}
+		return w.tell(len(list))
 	}
 	done := make(chan error, 1)
 	w.commit = done
@@ -103,16 +112,18 @@ func (w *Loader) hand(ctx context.Context) error {
 // prepare readies resources on every processor, each part over one snapshot.
 func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) (*batch, error) {
 	k := w.n.Kernel()
-	changes := make([]record.Change, len(list))
-	for i, res := range list {
-		changes[i] = record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res}
+	changes := make([]record.Change, 0, len(list))
+	for _, res := range list {
+		if res != nil {
+			changes = append(changes, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
+		}
 	}
-	drafts := make([]*record.Draft, len(list))
+	drafts := make([]*record.Draft, len(changes))
 	group, within := errgroup.WithContext(ctx)
-	parts := min(runtime.GOMAXPROCS(0), len(list))
+	parts := min(runtime.GOMAXPROCS(0), len(changes))
 	for part := range parts {
 		group.Go(func() error {
-			from, to := part*len(list)/parts, (part+1)*len(list)/parts
+			from, to := part*len(changes)/parts, (part+1)*len(changes)/parts
 			some, err := k.Records.PrepareAll(within, changes[from:to])
 			copy(drafts[from:to], some)
 			return err
@@ -122,7 +133,7 @@ func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) (*batch, er
 		return nil, err
 	}
 	record.Together(drafts...)
-	return w.decide(ctx, drafts)
+	return w.decide(ctx, drafts, record.Load{Done: len(list), Refused: len(list) - len(drafts)})
 }
 
 // batch is drafts that are written in one commit, with leave to do so.
@@ -130,16 +141,20 @@ type batch struct {
 	drafts []*record.Draft
 	grants []access.Grant
 	lanes  []store.Lane
+	more   record.Load // how much farther the load has come with it
 }
 
 // decide asks for leave to write drafts.
-func (w *Loader) decide(ctx context.Context, drafts []*record.Draft) (*batch, error) {
+func (w *Loader) decide(ctx context.Context, drafts []*record.Draft, more record.Load) (*batch, error) {
+	if len(drafts) == 0 {
+		return &batch{more: more}, nil
+	}
 	var acts []access.Act
 	for _, d := range drafts {
 		acts = append(acts, d.Acts()...)
 	}
 	grants, err := w.n.Kernel().Gate.DecideAll(ctx, access.Service(w.as, w.tenant), acts)
-	return &batch{drafts, grants, record.LanesOf(drafts...)}, err
+	return &batch{drafts, grants, record.LanesOf(drafts...), more}, err
 }
 
 // write commits a batch, all of it or none; what moved since it was prepared is prepared again.
@@ -155,7 +170,10 @@ func (w *Loader) write(ctx context.Context, list []*fhir.Resource, b *batch) err
 		})
 	}
 	if err != nil {
-		return w.singly(ctx, list, err)
+		err = w.apart(ctx, list, err)
+	}
+	if err != nil {
+		return err
 	}
 	return w.tell(len(list))
 }
@@ -167,30 +185,31 @@ func (w *Loader) tell(count int) error {
 	return w.Wrote(count)
 }
 
-// singly writes a batch that failed with why one resource at a time, so that one that is refused holds up none of the others.
-func (w *Loader) singly(ctx context.Context, list []*fhir.Resource, why error) error {
+// apart writes a batch that failed with why by halves, so that what is refused holds up none of the others.
+func (w *Loader) apart(ctx context.Context, list []*fhir.Resource, why error) error {
 	if w.Refused == nil || !refusal(why) {
 		return why
 	}
-	for _, res := range list {
+	if len(list) == 1 {
+		w.Refused(list[0], why)
+		return w.passOver(ctx, record.Load{Done: 1, Refused: 1})
+	}
+	for _, half := range [][]*fhir.Resource{list[:len(list)/2], list[len(list)/2:]} {
 		err := record.Retry(3, func() error {
-			b, err := w.prepare(ctx, []*fhir.Resource{res})
+			b, err := w.prepare(ctx, half)
 			if err != nil {
 				return err
 			}
 			return w.apply(ctx, b)
 		})
-		if err != nil && !refusal(err) {
-			return err
+		if err != nil {
+			err = w.apart(ctx, half, err)
 		}
 		if err != nil {
-			w.Refused(res, err)
-			if err := w.passOver(ctx); err != nil {
-				return err
-			}
+			return err
 		}
 	}
-	return w.tell(len(list))
+	return nil
 }
 
 // refusal tells what is wrong with a resource from what is wrong with the node.
@@ -203,20 +222,23 @@ func refusal(err error) bool {
 }
 
 func (w *Loader) apply(ctx context.Context, b *batch) error {
+	if len(b.drafts) == 0 {
+		return w.passOver(ctx, b.more)
+	}
 	k := w.n.Kernel()
 	return k.Gate.Act(ctx, b.grants, b.lanes, func(tx *store.Tx) error {
 		if _, _, err := k.Records.ApplyAll(tx, b.drafts, b.grants...); err != nil || w.Name == "" {
 			return err
 		}
-		return k.Records.Loaded(tx, w.Name, record.Load{Done: len(b.drafts)})
+		return k.Records.Loaded(tx, w.Name, b.more)
 	})
 }
 
-// passOver counts a resource that was refused.
-func (w *Loader) passOver(ctx context.Context) error {
+// passOver counts resources that were refused.
+func (w *Loader) passOver(ctx context.Context, more record.Load) error {
 	if w.Name == "" {
 		return nil
 	}
 	k := w.n.Kernel()
-	return k.DB.Write(ctx, nil, func(tx *store.Tx) error { return k.Records.Loaded(tx, w.Name, record.Load{Done: 1, Refused: 1}) })
+	return k.DB.Write(ctx, nil, func(tx *store.Tx) error { return k.Records.Loaded(tx, w.Name, more) })
 }
