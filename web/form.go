@@ -208,6 +208,9 @@ func describedByAttribute(name, hint, failed string) templ.Attributes {
 
 func inputAttributes(f Field) templ.Attributes {
 	a := templ.Attributes{}
+	if !f.Numeric {
+		a["dir"] = "auto" // a name in another script is typed, and shown again, from its own side
+	}
 	if ids := describedBy(f.Name, f.Hint, f.Error); ids != "" {
 		a["aria-describedby"] = ids
 	}

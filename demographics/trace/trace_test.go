@@ -169,6 +169,21 @@ func TestTooManyMatchesAskForMore(t *testing.T) {
 		Sees(200, "Too many people answer to this", "a given name", "a whole postcode", "the exact date of birth").SeesNot("MULTITUDE", "without a star")
 }
 
+// Names that no rule would take, but that a record may have from before, are shown whole, each from its own side.
+func TestStrangeNamesAreShownWhole(t *testing.T) {
+	w := shared.Given(t)
+	load(t, w, strange)
+	clerk := w.SignedIn(t, "clerk").Get("/trace/9991230106").Sees(200, "البغدادي", "😀😀, 🦊", strings.Repeat("LONG", 75), strings.Repeat("Street", 50))
+	if !strings.Contains(clerk.Body, "<bdi>البغدادي, فاطمة</bdi>") {
+		t.Error("a name from right to left is not set apart from the text around it")
+	}
+	clerk.Get("/trace/9991230106/change/name").Sees(200)
+	if !strings.Contains(clerk.Body, `value="البغدادي" autocomplete="off" dir="auto"`) {
+		t.Errorf("a name from right to left is typed from the left:\n%s", clerk.Body)
+	}
+	clerk.Get("/trace?number=9991230106").Sees(200, "البغدادي")
+}
+
 // crowd is one of many of the same name; the number's last digit makes its check hold.
 func crowd(n int64) string {
 	digits := []byte{}
