@@ -13,6 +13,7 @@ import (
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/demographics/office"
 	"github.com/openspine/openspine/demographics/trace"
+	"github.com/openspine/openspine/demographics/tracing"
 	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
@@ -47,6 +48,7 @@ func (n *Node) list() []catalogue.Service {
 		register.Service(),
 		trace.Service(n.kernel, register, pharmacies{organisations}),
 		office.Service(n.kernel),
+		tracing.Service(n.kernel, register),
 		n.health(),
 	)
 }

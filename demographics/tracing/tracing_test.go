@@ -1,0 +1,61 @@
+package tracing_test
+
+import (
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/web/webtest"
+)
+
+var shared = simtest.Share("tracing", nil)
+
+func TestMain(m *testing.M) { shared.Main(m) }
+
+// A clerk sends a file and gets the answer; what is no such file is said beside the field; others may not.
+func TestAClerkTracesAFile(t *testing.T) {
+	w := shared.Given(t)
+	p, err := w.Country.Character("patient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := p.NHSNumber.String()
+	file := "UNIQUE_REFERENCE,FAMILY_NAME,GIVEN_NAME,DATE_OF_BIRTH\r\na," + p.Names[0].Family + "," + p.Names[0].Given[0] + "," + p.Born.String() + "\r\nb,Nobody,Nora,19010101\r\n"
+	clerk := w.SignedIn(t, "clerk")
+	form := clerk.Get("/tracing").Sees(200, "Trace a file of people", "Several people are like this").Form()
+	clerk.PostFile("/tracing", form, "file", "people.csv", []byte(file))
+	if clerk.Status != 200 || !strings.Contains(clerk.Header.Get("Content-Disposition"), "people.traced.csv") || !strings.HasPrefix(clerk.Header.Get("Content-Type"), "text/csv") {
+		t.Fatalf("%d %v", clerk.Status, clerk.Header)
+	}
+	if lines := strings.Split(strings.TrimSpace(clerk.Body), "\n"); len(lines) != 3 || !strings.Contains(lines[1], ",exact,") || !strings.Contains(lines[1], number) || !strings.Contains(lines[2], ",none,") {
+		t.Errorf("the answer:\n%s", clerk.Body)
+	}
+	clerk.Get("/tracing").PostFile("/tracing", form, "file", "people.csv", nil)
+	clerk.Sees(422, "There is a problem", "Choose a file")
+	clerk.Get("/tracing").PostFile("/tracing", form, "file", "people.csv", []byte("SHOE_SIZE\n42\n"))
+	clerk.Sees(422, "There is no column \"SHOE_SIZE\"")
+	clerk.PostFile("/tracing", url.Values{}, "file", "people.csv", []byte(file))
+	clerk.Sees(403)
+	for _, user := range []string{"patient", "auditor", "admin"} {
+		w.SignedIn(t, user).Get("/tracing").Sees(403)
+	}
+	w.SignedIn(t, "clerk").Get("/o/A99901/tracing").Sees(404)
+}
+
+func TestThePageIsHealthy(t *testing.T) {
+	w := shared.Given(t)
+	cookie := webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie())
+	b := webtest.NewBrowser(t)
+	for width, options := range map[string][]webtest.Option{"desk": {cookie}, "phone": {cookie, webtest.Phone()}, "plain": {cookie, webtest.NoScript()}} {
+		p := b.Open(t, w.URL+"/tracing", options...)
+		if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
+			p.Screenshot("tracing-" + width + ".png")
+		}
+		p.Healthy()
+		if width == "desk" {
+			p.Walk()
+		}
+	}
+}
