@@ -12,13 +12,26 @@ import (
 // Suspend stops a user at once, sessions and tokens included, until Restore. Errors: those of Administer; fault.Conflict when they have
 // ended already.
 func (g *Gate) Suspend(ctx context.Context, by Principal, id, reason string) error {
-	return g.Administer(ctx, by, id, Work{Act: "suspended", Reason: reason, Ends: true, Do: func(tx *store.Tx, m Member) (string, error) {
+	err := g.Administer(ctx, by, id, Work{Act: "suspended", Reason: reason, Ends: true, Do: func(tx *store.Tx, m Member) (string, error) {
 		if !m.Ended.IsZero() {
 			return "", fault.New(fault.Conflict, "This user's access has ended already.")
 		}
 		_, err := tx.Exec(`UPDATE access_user SET ended = ?, suspended = 1 WHERE lane = ? AND id = ?`, tx.At().UnixMicro(), int64(g.userLane(id)), id)
 		return "", err
 	}})
+	if err != nil {
+		return err
+	}
+	return g.forgetSessions(ctx, by, id)
+}
+
+// forgetSessions ends the sessions of a user who has ended: whoever is restored soon does not find them open.
+func (g *Gate) forgetSessions(ctx context.Context, by Principal, id string) error {
+	list, err := g.Sessions(ctx, id)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return g.endSessions(ctx, by, id, list)
 }
 
 // Restore lets a user in again who was suspended or has left, as what they were; a last day that has passed is taken away. Somebody
@@ -42,7 +55,7 @@ func (g *Gate) Leave(ctx context.Context, by Principal, id, reason string) error
 	if err != nil {
 		return err
 	}
-	return g.Administer(ctx, by, id, Work{Act: "ended", Reason: reason, Ends: true, Lanes: held, Do: func(tx *store.Tx, m Member) (string, error) {
+	err = g.Administer(ctx, by, id, Work{Act: "ended", Reason: reason, Ends: true, Lanes: held, Do: func(tx *store.Tx, m Member) (string, error) {
 		if !m.Ended.IsZero() && !m.Suspended {
 			return "", fault.New(fault.Conflict, "This user's access has ended already.")
 		}
@@ -52,6 +65,10 @@ func (g *Gate) Leave(ctx context.Context, by Principal, id, reason string) error
 		_, err := tx.Exec(`UPDATE access_user SET ended = ?, suspended = 0 WHERE lane = ? AND id = ?`, tx.At().UnixMicro(), int64(g.userLane(id)), id)
 		return "", err
 	}})
+	if err != nil {
+		return err
+	}
+	return g.forgetSessions(ctx, by, id)
 }
 
 // GiveRole gives a user a further role, from p.Since (now when zero) to p.Until, with a date of review (a year from now when zero).

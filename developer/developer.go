@@ -109,7 +109,7 @@ func (b *bench) lines(token string, p access.Principal) string {
 		first = "Patient/" + p.Person
 	case access.PrivacyOfficer, access.Auditor:
 		first = "AuditEvent?_count=5"
-	case access.Administrator:
+	case access.Administrator, access.Registrar:
 		first = "Organization?_count=5"
 	}
 	return strings.Join([]string{

@@ -16,6 +16,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/admin"
 	"github.com/openspine/openspine/signin/credential"
 	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/web"
@@ -64,10 +65,15 @@ func (d *Door) Services() []catalogue.Service {
 		pages = append(pages, d.mockRoutes()...)
 	}
 	return []catalogue.Service{{Name: "signin", Summary: "Sign in and out, with a passkey; choose a role; my devices and sessions.", Schema: credential.Schema(), Pages: pages,
-		Jobs: []catalogue.Job{{Name: "leavers", Every: 10 * time.Minute, Run: func(ctx context.Context) error {
+		Jobs: []catalogue.Job{{Name: "leavers", Every: 30 * time.Second, Run: func(ctx context.Context) error {
 			return d.k.Gate.EndLeavers(ctx, access.Service("signin", d.k.National))
 		}}},
 		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage, Last: true}}}, d.tokens.Service()}
+}
+
+// Administration is the pages of those who say who may come in.
+func (d *Door) Administration() catalogue.Service {
+	return admin.Service(d.k, d.tokens, d.credentials)
 }
 
 func (d *Door) show(w http.ResponseWriter, r *http.Request) error {

@@ -42,6 +42,7 @@ func (n *Node) list() []catalogue.Service {
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
 		organisations.Service(),
+		n.door.Administration(),
 		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),

@@ -2,12 +2,17 @@ package admin
 
 import (
 	"context"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
 )
 
 // RotateKey begins a new signing key, after access.KeyLead or at once, and notes who did it and why. Errors: fault.Forbidden, on the
@@ -54,4 +59,96 @@ func noteKey(ctx context.Context, k catalogue.Kernel, by access.Principal, act, 
 	return k.DB.Write(ctx, k.Gate.ChangeLanes(by, access.KeySubject), func(tx *store.Tx) error {
 		return k.Gate.NoteChange(ctx, tx, by, access.Change{Subject: access.KeySubject, Act: act, Detail: detail, Reason: reason})
 	})
+}
+
+// keys lists the keys that tokens are signed with.
+func (d *desk) keys(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	ctx := r.Context()
+	if _, err := d.k.Gate.Decide(ctx, p, access.Search, access.Place{Type: access.TypeKey}); err != nil {
+		return err
+	}
+	list, err := access.Keys(d.k.Issuer.Folder())
+	if err != nil {
+		return err
+	}
+	now := d.k.Clock.Now()
+	v := keysView{Acts: []web.Link{link(ctx, "/admin/keys/", "rotate"), link(ctx, "/admin/keys/", "rotate-now")}}
+	if done := r.URL.Query().Get("done"); web.HasText("admin.done." + done) {
+		v.Done = web.Text(ctx, "admin.done."+done)
+	}
+	v.Keys = web.Table{ID: "keys", RowHeader: true, Caption: web.Text(ctx, "admin.keys.caption"), Columns: columns(ctx, "key", "state", "signs-from", "known-until", "act"),
+		Empty: web.Empty{Text: web.Text(ctx, "admin.keys.title")}}
+	for _, k := range list {
+		state, from, until := "waits", web.Text(ctx, "admin.keys.beginning"), ""
+		switch {
+		case !k.To.IsZero() && !k.To.After(now):
+			state = "over"
+		case k.Signs(now) && k.To.IsZero():
+			state = "signs"
+		case k.Signs(now):
+			state = "known"
+		}
+		if !k.From.IsZero() {
+			from = format.DateTime(k.From)
+			if k.From.Before(now) {
+				from += " (" + web.Ago(ctx, now, k.From) + ")"
+			}
+		}
+		if !k.To.IsZero() {
+			until = format.DateTime(k.To)
+		}
+		v.Keys.Rows = append(v.Keys.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(keyID(k.ID)), web.ShowCell(keyTag(state)), web.Cell(from), web.NoteCell(until),
+			web.ShowCell(actLink(web.Text(ctx, "admin.act.retire"), k.ID, "/admin/keys/retire?key="+url.QueryEscape(k.ID)))}})
+	}
+	if v.History, err = d.history(ctx, access.KeySubject); err != nil {
+		return err
+	}
+	return web.Render(w, r, http.StatusOK, keysPage(v))
+}
+
+// keysView is the page of keys.
+type keysView struct {
+	Done          string
+	Acts          []web.Link
+	Keys, History web.Table
+}
+
+func (d *desk) keyForm(r *http.Request) (formView, error) {
+	ctx, act := r.Context(), r.PathValue("act")
+	if err := known(act, "rotate", "rotate-now", "retire"); err != nil {
+		return formView{}, err
+	}
+	id := text(ctx, "key", r.FormValue("key"), 0)
+	id.kind = "hidden"
+	return formView{Title: web.Text(ctx, "admin.act."+act), About: r.FormValue("key"), Back: "/admin/keys", Submit: web.Text(ctx, "admin.act."+act), Subject: "keys", Danger: act != "rotate",
+		Explain: []string{web.Text(ctx, "admin.will."+act), web.Text(ctx, "admin.undo."+act)}, Fields: []field{id, reasonField(ctx, "")}}, nil
+}
+
+func (d *desk) askKeyAct(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	v, err := d.keyForm(r)
+	if err != nil {
+		return err
+	}
+	return d.show(w, r, v)
+}
+
+func (d *desk) doKeyAct(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	if err := web.CheckForm(r, "keys"); err != nil {
+		return err
+	}
+	v, err := d.keyForm(r)
+	if err != nil {
+		return err
+	}
+	v.take(r)
+	act, reason := r.PathValue("act"), strings.TrimSpace(r.PostForm.Get("reason"))
+	if act == "retire" {
+		err = RetireKey(r.Context(), d.k, p, r.PostForm.Get("key"), reason)
+	} else {
+		_, err = RotateKey(r.Context(), d.k, p, reason, act == "rotate-now")
+	}
+	if err != nil {
+		return d.refused(w, r, v, err)
+	}
+	return web.SeeOther(w, r, "/admin/keys?done="+act)
 }
