@@ -117,8 +117,9 @@ func (g *Gate) alert(tx *store.Tx, lane store.Lane, p Principal, place Place, ki
 	return err
 }
 
-// AlertQuery selects alerts, or objections, newest first.
+// AlertQuery selects alerts, or objections, newest first unless the oldest are to come first.
 type AlertQuery struct {
+	Oldest  bool
 	Waiting bool   // only those not reviewed or answered yet
 	Limit   int    // 1 to 200; 50 when zero
 	After   string // AlertPage.Next of the page before

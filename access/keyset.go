@@ -6,7 +6,7 @@ import (
 	"github.com/openspine/openspine/fault"
 )
 
-// keyset is a condition, an order and a limit that select one page of a worklist, which goes by (at, lane, id), newest first.
+// keyset is a condition, an order and a limit that select one page of a worklist, which goes by (at, lane, id), newest or oldest first.
 type keyset struct {
 	cond string
 	args []any
@@ -25,10 +25,12 @@ func (q *AlertQuery) keyset(waiting, mine string, args []any) (keyset, error) {
 	if q.Waiting {
 		k.cond += ` AND ` + waiting
 	}
-	order := ` ORDER BY at DESC, lane DESC, id DESC LIMIT ?`
-	from, sign := q.After, "<"
+	order, sign, from := ` ORDER BY at DESC, lane DESC, id DESC LIMIT ?`, "<", q.After
 	if q.Before != "" {
-		from, sign, order = q.Before, ">", ` ORDER BY at, lane, id LIMIT ?`
+		from = q.Before
+	}
+	if q.Oldest != (q.Before != "") {
+		order, sign = ` ORDER BY at, lane, id LIMIT ?`, ">"
 	}
 	if from != "" {
 		at, lane, id, err := parseAlertID(from)
@@ -42,7 +44,7 @@ func (q *AlertQuery) keyset(waiting, mine string, args []any) (keyset, error) {
 	return k, nil
 }
 
-// paged puts what keyset selected in order, newest first, with the cursors of the pages before and after.
+// paged puts what keyset selected in the order that was asked for, with the cursors of the pages before and after.
 func paged[T any](list []T, q AlertQuery, id func(T) string) (page []T, previous, next string) {
 	more := len(list) > q.Limit
 	if more {

@@ -103,6 +103,11 @@ func TestAWorklistPagesBothWays(t *testing.T) {
 		if one+two+three != "edcba" || back != two || start != one || third.Next != "" || first.Previous != "" || begin.Previous != "" || begin.Next == "" {
 			t.Errorf("forward %q %q %q, back %q %q", one, two, three, back, start)
 		}
+		up, oldest := charts(access.AlertQuery{Oldest: true})
+		further, middle := charts(access.AlertQuery{Oldest: true, After: oldest.Next})
+		if down, begin := charts(access.AlertQuery{Oldest: true, Before: middle.Previous}); up != "ab" || further != "cd" || down != up || oldest.Previous != "" || begin.Previous != "" {
+			t.Errorf("oldest first: %s, %s, and back %s", up, further, down)
+		}
 		if _, err := w.gate.Alerts(ctx, officer(), access.AlertQuery{After: first.Next, Before: first.Next}); !fault.Is(err, fault.Invalid) {
 			t.Errorf("two cursors at once: %v", err)
 		}

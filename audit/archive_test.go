@@ -154,7 +154,7 @@ func (p *past) all(q audit.Query) (list []audit.Entry) {
 }
 
 func queries() []audit.Query {
-	return []audit.Query{{}, {Limit: 1000}, {Tenant: spine, Chart: "9000000003"}, {Tenant: spine}, {Tenant: ident.MustODSCode("RYY")}, {Actor: "ann"}, {Actor: "nobody"}, {Not: []string{"ann", "bob"}},
+	return []audit.Query{{}, {Oldest: true}, {Oldest: true, Tenant: spine, Chart: "9000000003", Limit: 4}, {Limit: 1000}, {Tenant: spine, Chart: "9000000003"}, {Tenant: spine}, {Tenant: ident.MustODSCode("RYY")}, {Actor: "ann"}, {Actor: "nobody"}, {Not: []string{"ann", "bob"}},
 		{Organisation: ident.MustODSCode("RXX")}, {Action: "update"}, {Actions: []string{"read", "update"}}, {Outcome: "failed"}, {Purpose: "TREAT", Actor: "bob", Action: "read"},
 		{From: monthOf(2)}, {To: monthOf(2)}, {From: monthOf(2).AddDate(0, 0, 11), To: monthOf(4)}, {From: monthOf(5)}, {Tenant: spine, Chart: "nobody"},
 		{Charts: []audit.Chart{{Tenant: spine, Chart: "9000000001"}, {Tenant: ident.MustODSCode("RYY"), Chart: "9000000002"}}, Not: []string{"eve"}}}

@@ -25,7 +25,7 @@ type finder struct {
 }
 
 func (l *Log) finder(q Query, w *where) *finder {
-	f := &finder{log: l, q: q, oneLane: w.oneLane, oldest: q.Before != "", from: -1 << 63, to: 1<<63 - 1}
+	f := &finder{log: l, q: q, oneLane: w.oneLane, oldest: q.upward(), from: -1 << 63, to: 1<<63 - 1}
 	charts := q.Charts
 	if q.Chart != "" {
 		charts = []Chart{{q.Tenant, q.Chart}}

@@ -57,6 +57,7 @@ type Query struct {
 	Outcome      string   // "failed" selects every failure
 	Purpose      string
 	From, To     time.Time // From inclusive, To exclusive
+	Oldest       bool      // the oldest first
 	Limit        int       // 1 to 1,000; 50 when zero
 	After        string    // Page.Next of the page before
 	Before       string    // Page.Previous of the page after; instead of After
@@ -68,7 +69,7 @@ type Chart struct {
 	Chart  string
 }
 
-// Page is a page of entries, newest first.
+// Page is a page of entries, newest first unless the query says otherwise.
 type Page struct {
 	Entries  []Entry
 	Next     string // for Query.After; "" on the last page

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -61,7 +62,7 @@ func readRows(tx *store.Tx, lane store.Lane, first, last int64) ([]Entry, error)
 	return scanEntries(rows)
 }
 
-// Search finds entries, newest first. Errors: fault.Invalid for a cursor that Search did not make, two cursors at once, a chart without
+// Search finds entries, newest first unless q says otherwise. Errors: fault.Invalid for a cursor that Search did not make, two cursors at once, a chart without
 // its tenant, or a limit over 1,000.
 func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	if q.Limit == 0 {
@@ -81,7 +82,7 @@ func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	if w.oneLane {
 		order = ` ORDER BY e.lane DESC, e.seq DESC` // the instant never falls as the sequence rises
 	}
-	if q.Before != "" {
+	if q.upward() {
 		order = strings.ReplaceAll(order, " DESC", "")
 	}
 	var found []Entry
@@ -96,7 +97,7 @@ func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 			return err
 		}
 		archives = nil
-		if len(found) <= q.Limit || q.Before != "" || !w.oneLane { // in one lane, what is archived is older than what is not
+		if len(found) <= q.Limit || q.upward() || !w.oneLane { // in one lane, what is archived is older than what is not
 			archives, err = readArchives(tx)
 		}
 		return err
@@ -121,7 +122,10 @@ func scanEntries(rows *store.Rows) (list []Entry, err error) {
 	return list, rows.Err()
 }
 
-// pageOf puts what was found into a page, newest first. Where the reader came from there is more, and elsewhere when there is one too many.
+// upward reports whether entries are looked for from the oldest on.
+func (q Query) upward() bool { return q.Oldest != (q.Before != "") }
+
+// pageOf puts what was found into a page. Where the reader came from there is more, and elsewhere when there is one too many.
 func pageOf(found []Entry, q Query) (page Page) {
 	more := len(found) > q.Limit
 	page.Entries = found[:min(len(found), q.Limit)]
@@ -238,9 +242,10 @@ func (l *Log) where(q Query) (*where, error) {
 	if !q.To.IsZero() {
 		w.and(`e.at < ?`, q.To.UnixMicro())
 	}
-	for sign, from := range map[string]string{"<": q.After, ">": q.Before} {
-		if from == "" {
-			continue
+	if from := cmp.Or(q.After, q.Before); from != "" {
+		sign := "<"
+		if q.upward() {
+			sign = ">"
 		}
 		at, lane, seq, err := parseCursor(from)
 		if err != nil {

@@ -40,7 +40,7 @@ func (f *face) meSeen(w http.ResponseWriter, r *http.Request, p access.Principal
 	}
 	v := ownSeenView{Page: web.Page{Title: web.Text(ctx, "patients.me.seen-title"), Back: link(web.Text(ctx, "patients.nav.me"), "/me")}, Filters: filters, At: state.Filter("at"),
 		Done: r.URL.Query().Get("done") == "asked", Places: []web.Option{{Text: web.Text(ctx, "patients.me.everywhere")}}}
-	q := audit.Query{From: filters.Query.From, Not: []string{"service/seed", p.ID}, After: state.After(), Before: state.Before(), Limit: ownSeenPage}
+	q := audit.Query{From: filters.Query.From, Not: []string{"service/seed", p.ID}, After: state.After(), Before: state.Before(), Oldest: filters.Query.Oldest, Limit: ownSeenPage}
 	if v.Who = state.Filter("who"); v.Who == "everybody" {
 		q.Not = q.Not[:1]
 	}
@@ -89,7 +89,7 @@ func (f *face) ownTable(ctx context.Context, v *ownSeenView, q audit.Query, stat
 		return err
 	}
 	v.Table = web.Table{ID: "seen", Caption: web.Text(ctx, "patients.me.seen-caption"), State: state, CSVURL: state.With("format", "csv"), NextCursor: page.Next, PreviousCursor: page.Previous,
-		Columns: []web.Column{{Text: web.Text(ctx, "patients.me.when"), Whole: true}, {Text: web.Text(ctx, "patients.me.who")}, {Text: web.Text(ctx, "patients.me.did")}, {Text: web.Text(ctx, "patients.me.why")}, {Text: web.Text(ctx, "patients.me.question")}},
+		Columns: []web.Column{{Text: web.Text(ctx, "patients.me.when"), Sort: "when", Whole: true}, {Text: web.Text(ctx, "patients.me.who")}, {Text: web.Text(ctx, "patients.me.did")}, {Text: web.Text(ctx, "patients.me.why")}, {Text: web.Text(ctx, "patients.me.question")}},
 		Empty:   web.Empty{Text: web.Text(ctx, "patients.me.seen-empty"), Help: web.Text(ctx, "patients.me.seen-empty-help")}}
 	if total > 0 {
 		v.Table.Count = account.Total(ctx, total)

@@ -137,6 +137,14 @@ func TestTheGlassIsBrokenAndReviewed(t *testing.T) {
 	officer.Get(alert).Send(alert, "outcome", "").Sees(422, "Choose whether", "Write a note")
 	officer.Send(alert, "outcome", "needs-action", "note", "Ask the ward who was there").Sees(200, "Your review is saved", "Needs action", "Ask the ward who was there")
 	officer.Get("/account?person=9990000042").Sees(200, "Broke the glass", "Reason given: Collapsed in the street")
+	for _, list := range []string{"/alerts?show=all", "/account?person=9990000042"} {
+		for order, sort := range map[string]string{"descending": "", "ascending": "&sort=when"} {
+			if officer.Get(list + sort).Sees(200); !strings.Contains(officer.Body, `aria-sort="`+order+`"`) {
+				t.Errorf("%s%s is not said to be %s", list, sort, order)
+			}
+		}
+		officer.Get(list + "&sort=who").Sees(400)
+	}
 	w.SignedIn(t, "auditor").Get("/account/seal").Send("/account/seal").Sees(200, "The account is as it was written", "Entries checked")
 }
 

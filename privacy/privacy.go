@@ -71,17 +71,18 @@ type listView struct {
 
 func (o *office) alerts(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
-	state, err := web.ReadTableState(r)
+	state, err := web.ReadTableState(r, "-when")
 	if err != nil {
 		return err
 	}
 	shows := state.Filter("show")
-	page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Waiting: shows != "all", After: state.After(), Before: state.Before(), Limit: 50})
+	_, newest := state.Sort()
+	page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Oldest: !newest, Waiting: shows != "all", After: state.After(), Before: state.Before(), Limit: 50})
 	if err != nil {
 		return err
 	}
 	if r.URL.Query().Get("format") == "csv" {
-		return o.alertsCSV(w, r, p, shows)
+		return o.alertsCSV(w, r, p, shows, !newest)
 	}
 	v := listView{Waiting: page.Waiting, Shows: shows, Table: web.Table{ID: "alerts", State: state, Caption: web.Text(ctx, "privacy.alerts.caption"), NextCursor: page.Next, PreviousCursor: page.Previous, CSVURL: state.With("format", "csv"),
 		Count: web.Count(ctx, "privacy.alerts.waiting", page.Waiting), Empty: web.Empty{Text: web.Text(ctx, "privacy.alerts.empty"), Help: web.Text(ctx, "privacy.alerts.empty-help")}}}
@@ -91,6 +92,7 @@ func (o *office) alerts(w http.ResponseWriter, r *http.Request, p access.Princip
 	for i, k := range []string{"when", "who", "person", "reason", "review"} {
 		v.Table.Columns = append(v.Table.Columns, web.Column{Text: web.Text(ctx, "privacy.column."+k), Whole: i == 0 || i == 2, Share: []int{3, 4, 3, 7, 3}[i]})
 	}
+	v.Table.Columns[0].Sort = "when"
 	for _, a := range page.Alerts {
 		cells := []web.TableCell{web.ShowCell(whenLink("/alerts/"+a.ID, format.DateTime(a.At), o.age(ctx, a.At))), web.ShowCell(web.Lines(a.ActorName, web.RoleName(ctx, string(a.Role))+", "+o.k.Organisation(ctx, a.Organisation))),
 			web.Cell(subject(a.Chart)), web.ShowCell(web.Lines(a.Reason, kindText(ctx, a))), web.ShowCell(reviewTag(a))}
@@ -108,12 +110,12 @@ func alertHeader(ctx context.Context) []string {
 }
 
 // alertsCSV sends every alert that the list shows, up to 5,000.
-func (o *office) alertsCSV(w http.ResponseWriter, r *http.Request, p access.Principal, shows string) error {
+func (o *office) alertsCSV(w http.ResponseWriter, r *http.Request, p access.Principal, shows string, oldest bool) error {
 	ctx := r.Context()
 	return web.CSV(w, "alerts", alertHeader(ctx), func(yield func([]string, error) bool) {
 		after := ""
 		for range 25 {
-			page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Waiting: shows != "all", After: after, Limit: 200})
+			page, err := o.k.Gate.Alerts(ctx, p, access.AlertQuery{Oldest: oldest, Waiting: shows != "all", After: after, Limit: 200})
 			if err != nil {
 				yield(nil, err)
 				return

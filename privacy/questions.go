@@ -16,12 +16,13 @@ import (
 // questions is the worklist of what people ask about looks at their records.
 func (o *office) questions(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
-	state, err := web.ReadTableState(r)
+	state, err := web.ReadTableState(r, "-when")
 	if err != nil {
 		return err
 	}
 	v := listView{Shows: state.Filter("show")}
-	q := access.AlertQuery{Waiting: v.Shows != "all", After: state.After(), Before: state.Before(), Limit: 50}
+	_, newest := state.Sort()
+	q := access.AlertQuery{Oldest: !newest, Waiting: v.Shows != "all", After: state.After(), Before: state.Before(), Limit: 50}
 	if state.Filter("format") == "csv" {
 		return o.questionsCSV(w, r, p, q)
 	}
@@ -35,6 +36,7 @@ func (o *office) questions(w http.ResponseWriter, r *http.Request, p access.Prin
 	for i, k := range []string{"when", "person", "looked", "question", "owner"} {
 		v.Table.Columns = append(v.Table.Columns, web.Column{Text: web.Text(ctx, "privacy.column."+k), Whole: i == 0 || i == 1, Share: []int{3, 3, 4, 7, 3}[i]})
 	}
+	v.Table.Columns[0].Sort = "when"
 	for _, x := range page.Objections {
 		owner := web.ShowCell(web.Lines(web.Text(ctx, "privacy.questions.nobody"), ""))
 		if x.Owner != "" {

@@ -145,7 +145,8 @@ func Read(r *http.Request, now time.Time) (Filters, web.TableState, error) {
 		return Filters{}, state, err
 	}
 	form := r.URL.Query()
-	f := Filters{Query: audit.Query{Actor: state.Filter("actor"), Action: state.Filter("action"), Outcome: state.Filter("outcome"), After: state.After(), Before: state.Before(), Limit: 50}, Period: state.Filter("period")}
+	_, newest := state.Sort()
+	f := Filters{Query: audit.Query{Actor: state.Filter("actor"), Action: state.Filter("action"), Outcome: state.Filter("outcome"), After: state.After(), Before: state.Before(), Oldest: !newest, Limit: 50}, Period: state.Filter("period")}
 	if code := state.Filter("organisation"); code != "" {
 		if f.Query.Organisation, err = ident.ParseODSCode(strings.ToUpper(code)); err != nil {
 			f.Errors.Add("organisation", web.Text(r.Context(), "account.filter.organisation-wrong"))
@@ -182,6 +183,7 @@ func (v View) Table(ctx context.Context, page audit.Page, total int64, state web
 	for i, k := range keys {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "account.column."+k), Whole: i == 0})
 	}
+	t.Columns[0].Sort, _ = state.Sort() // by time alone, for that is the order in which the account is kept
 	for _, l := range Lines(page.Entries) {
 		cells := []web.TableCell{web.Cell(format.Seconds(l.At)), web.ShowCell(web.Lines(name(l), v.from(ctx, l))), web.ShowCell(web.Lines(Action(ctx, l.Action), l.Touched(ctx))),
 			web.ShowCell(web.Lines(split(Basis(ctx, l)))), web.ShowCell(web.Tag(Outcome(ctx, l.Outcome), outcomeColour(l.Outcome)))}
