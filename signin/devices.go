@@ -25,6 +25,8 @@ func (d *Door) deviceRoutes() []catalogue.Route {
 // devicesView is the page.
 type devicesView struct {
 	Sessions, Programs, Passkeys web.Table
+	Providers                    web.Table
+	Connect                      []connection
 	Codes                        string
 	Ceremony                     credential.Ceremony
 	Elsewhere                    string
@@ -33,7 +35,7 @@ type devicesView struct {
 
 func (d *Door) showDevices(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
-	v := devicesView{Elsewhere: d.elsewhere(r)}
+	v := devicesView{Elsewhere: d.addressFor(r)}
 	if done := r.URL.Query().Get("done"); web.HasText("signin.devices.done-" + done) {
 		v.Done = web.Text(ctx, "signin.devices.done-"+done)
 	}
@@ -48,6 +50,9 @@ func (d *Door) showDevices(w http.ResponseWriter, r *http.Request, p access.Prin
 		return err
 	}
 	if v.Passkeys, err = d.passkeyTable(ctx, p); err != nil {
+		return err
+	}
+	if v.Providers, v.Connect, err = d.providerTable(r, p); err != nil {
 		return err
 	}
 	left, err := d.credentials.RecoveryLeft(ctx, p.ID)
@@ -76,7 +81,7 @@ func (d *Door) sessionTable(ctx context.Context, p access.Principal) (web.Table,
 		if s.ID == p.SessionID {
 			act = web.Cell(web.Text(ctx, "signin.devices.this"))
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(device), web.Cell(methodName(ctx, s.Method)), web.Cell(format.DateTime(s.Since)), web.Cell(format.DateTime(s.Seen)), act}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(device), web.Cell(d.methodName(ctx, s.Method)), web.Cell(format.DateTime(s.Since)), web.Cell(format.DateTime(s.Seen)), act}})
 	}
 	return t, nil
 }
@@ -89,10 +94,10 @@ func columns(ctx context.Context, names ...string) []web.Column {
 	return list
 }
 
-func methodName(ctx context.Context, method string) string {
+func (d *Door) methodName(ctx context.Context, method string) string {
 	key := map[string]string{"passkey": "passkey", "recovery code": "code", "link": "link", "one-time link": "link", "demo": "demo", "mock": "demo"}[method]
 	if key == "" {
-		return method
+		return d.titleOf(method)
 	}
 	return web.Text(ctx, "signin.method."+key)
 }
@@ -155,6 +160,8 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 		done, err = "program", d.tokens.Withdraw(ctx, p, p.ID, f.Get("program"))
 	case f.Has("passkey"):
 		done, err = "removed", d.credentials.RemovePasskey(ctx, p, p.ID, decodeID(f.Get("passkey")))
+	case f.Has("provider"):
+		done, err = "unlinked", d.elsewhere.Unlink(ctx, p, p.ID, f.Get("provider"))
 	case f.Has("codes"):
 		codes, err := d.credentials.NewRecovery(ctx, p, p.ID)
 		if err != nil {

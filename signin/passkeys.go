@@ -76,8 +76,13 @@ func (d *Door) admit(w http.ResponseWriter, r *http.Request, user, method, assur
 	if err != nil {
 		return err
 	}
+	return d.entered(w, r, s, len(profiles), to)
+}
+
+// entered gives the browser its session and sends it on: to the choice of a role when there are several.
+func (d *Door) entered(w http.ResponseWriter, r *http.Request, s access.Session, roles int, to string) error {
 	http.SetCookie(w, s.Cookie(r.TLS != nil))
-	if len(profiles) > 1 {
+	if roles > 1 {
 		return web.SeeOther(w, r, "/sign-in/role?"+url.Values{"to": {to}}.Encode())
 	}
 	return web.SeeOther(w, r, to)
@@ -134,11 +139,11 @@ func (d *Door) showEnrol(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, enrolPage(u.Name, code, c, d.elsewhere(r)))
+	return web.Render(w, r, http.StatusOK, enrolPage(u.Name, code, c, d.addressFor(r), d.elsewhere.All(u.Role.Realm())))
 }
 
-// elsewhere is the address at which passkeys work, when this is not it: a browser takes a name, not a number.
-func (d *Door) elsewhere(r *http.Request) string {
+// addressFor is the address at which passkeys work, when this is not it: a browser takes a name, not a number.
+func (d *Door) addressFor(r *http.Request) string {
 	_, origin := credential.Site(d.k.BaseURL())
 	if u, err := url.Parse(origin); err == nil && u.Host != r.Host && net.ParseIP(strings.Trim(hostOf(r.Host), "[]")) != nil {
 		return origin + r.URL.RequestURI()
@@ -211,6 +216,9 @@ func (d *Door) takeRole(w http.ResponseWriter, r *http.Request, p access.Princip
 	}
 	s, err := d.k.Gate.SignInAs(r.Context(), access.Entry{User: p.ID, Profile: r.PostForm.Get("role"), Method: session.Method, Assurance: p.Assurance, Proofing: p.Proofing, Device: deviceOf(r), Before: session.Secret})
 	if err != nil {
+		return err
+	}
+	if err := d.elsewhere.Moved(r.Context(), session.Principal.SessionID, s.Principal.SessionID); err != nil {
 		return err
 	}
 	http.SetCookie(w, s.Cookie(r.TLS != nil))

@@ -19,6 +19,7 @@ import (
 	"github.com/openspine/openspine/signin/admin"
 	"github.com/openspine/openspine/signin/credential"
 	"github.com/openspine/openspine/signin/oauth"
+	"github.com/openspine/openspine/signin/provider"
 	"github.com/openspine/openspine/web"
 )
 
@@ -29,6 +30,7 @@ type Door struct {
 	tokens *oauth.Server
 
 	credentials *credential.Keeper
+	elsewhere   *provider.Providers
 
 	mu    sync.Mutex
 	first first
@@ -36,8 +38,17 @@ type Door struct {
 
 // New is the door of a node; demo offers everybody with one click.
 func New(k catalogue.Kernel, demo bool) *Door {
-	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo}), credentials: credential.New(k)}
+	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo}), credentials: credential.New(k), elsewhere: &provider.Providers{}}
 }
+
+// Trust opens the door to those for whom providers elsewhere vouch. Errors: fault.Invalid and fault.NotFound, for whoever wrote the configuration.
+func (d *Door) Trust(settings []provider.Settings) (err error) {
+	d.elsewhere, err = provider.New(d.k, d.credentials, settings, provider.Options{})
+	return err
+}
+
+// Elsewhere are the providers whom the node trusts.
+func (d *Door) Elsewhere() *provider.Providers { return d.elsewhere }
 
 // Tokens is the authorisation server behind the door.
 func (d *Door) Tokens() *oauth.Server { return d.tokens }
@@ -60,7 +71,7 @@ func (d *Door) Services() []catalogue.Service {
 		catalogue.Public("GET "+oauth.PathLogout, d.logout),
 		catalogue.ForRole("POST "+oauth.PathLogout, d.logoutNow),
 	}
-	pages = append(append(pages, d.credentialRoutes()...), d.deviceRoutes()...)
+	pages = append(append(pages, d.credentialRoutes()...), append(d.deviceRoutes(), d.elsewhereRoutes()...)...)
 	if d.demo {
 		pages = append(pages, d.mockRoutes()...)
 	}
@@ -68,7 +79,7 @@ func (d *Door) Services() []catalogue.Service {
 		Jobs: []catalogue.Job{{Name: "leavers", Every: 30 * time.Second, Run: func(ctx context.Context) error {
 			return d.k.Gate.EndLeavers(ctx, access.Service("signin", d.k.National))
 		}}},
-		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage, Last: true}}}, d.tokens.Service()}
+		Links: []catalogue.Link{{Key: "signin.devices.title", Path: oauth.PathManage, Last: true}}}, d.tokens.Service(), d.elsewhereService()}
 }
 
 // Administration is the pages of those who say who may come in.
@@ -89,7 +100,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 		users = slices.DeleteFunc(users, func(u access.User) bool { return u.Role.Realm() != realm })
 	}
 	d.mayReturn(w, r, to)
-	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), to))
+	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), to, d.waysIn(r, to)))
 }
 
 // showEntry asks for a passkey.
@@ -100,7 +111,7 @@ func (d *Door) showEntry(w http.ResponseWriter, r *http.Request) error {
 	}
 	to := within(r.URL.Query().Get("to"))
 	d.mayReturn(w, r, to)
-	return web.Render(w, r, http.StatusOK, entryPage(c, to, d.elsewhere(r), d.demo))
+	return web.Render(w, r, http.StatusOK, entryPage(c, to, d.addressFor(r), d.demo, d.waysIn(r, to)))
 }
 
 // group is the users of one organisation.
@@ -160,10 +171,17 @@ func (d *Door) leave(w http.ResponseWriter, r *http.Request, p access.Principal)
 	if err := web.CheckForm(r, ""); err != nil {
 		return err
 	}
+	from, err := d.elsewhere.Of(r.Context(), p.SessionID)
+	if err != nil {
+		return err
+	}
 	if err := d.k.Gate.SignOut(r.Context(), access.Session{Secret: access.SecretOf(r), Principal: p}); err != nil {
 		return err
 	}
 	http.SetCookie(w, access.NoCookie(r.TLS != nil))
+	if from != nil {
+		return web.SeeOther(w, r, "/sign-in?"+url.Values{"left": {from.ID}}.Encode())
+	}
 	return web.SeeOther(w, r, "/sign-in")
 }
 

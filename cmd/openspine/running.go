@@ -28,9 +28,10 @@ type ofNode struct {
 
 // forNode are the commands that a running node does for whoever holds its data folder.
 type forNode struct {
-	User   userCommand   `cmd:"" help:"Say who can sign in, in which roles, and until when."`
-	Client clientCommand `cmd:"" help:"Say which programs may ask for tokens."`
-	Key    keyCommand    `cmd:"" help:"Change the keys that tokens are signed with."`
+	User     userCommand     `cmd:"" help:"Say who can sign in, in which roles, and until when."`
+	Client   clientCommand   `cmd:"" help:"Say which programs may ask for tokens."`
+	Provider providerCommand `cmd:"" help:"Say whom OpenID providers elsewhere vouch for."`
+	Key      keyCommand      `cmd:"" help:"Change the keys that tokens are signed with."`
 }
 
 // with opens the node for a command and closes it again, or has the one that runs do the command.

@@ -15,6 +15,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/provider"
 )
 
 // Config is what one node is told: where it listens, where it keeps its data, whose records it holds.
@@ -49,6 +50,9 @@ type Config struct {
 	// OTLP is the URL of an OpenTelemetry collector; empty means no traces.
 	OTLP string `koanf:"otlp"`
 
+	// Providers are those elsewhere who vouch for people who sign in.
+	Providers []provider.Settings `koanf:"-"`
+
 	// Limits bound what requests may take; what is zero has its default.
 	Limits Limits `koanf:"-"`
 
@@ -60,7 +64,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies", "providers",
 		"tenants", "tls-addr", "tls-cert", "tls-key"}
 }
 
@@ -108,6 +112,9 @@ func ReadConfig(path string) (Config, error) {
 		return c, err
 	}
 	c.Limits = limits
+	if c.Providers, err = readProviders(path, k.Get("providers")); err != nil {
+		return c, err
+	}
 	if k.Exists("tenants") {
 		c.Tenants = nil
 	}

@@ -76,6 +76,9 @@ func (n *Node) assemble(ctx context.Context) error {
 	n.kernel.Issuer, n.kernel.Verifier = issuer, verifier
 	n.apiFace, n.pageFace = fhirapi.Face{}, pages{}
 	n.door = signin.New(n.kernel, n.cfg.Demo)
+	if err := n.door.Trust(n.cfg.Providers); err != nil {
+		return err
+	}
 	n.kernel.Services = func() []catalogue.Service { return n.services }
 	if n.restored, err = n.kernel.DB.Restored(ctx); err != nil {
 		return err

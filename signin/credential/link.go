@@ -139,3 +139,20 @@ func (c *Keeper) Reset(ctx context.Context, by access.Principal, user, reason st
 			return "", c.keepLink(ctx, tx, by, user, code)
 		}})
 }
+
+// LinkLane is the lane that Spend needs.
+func (c *Keeper) LinkLane(code string) store.Lane { return c.linkLane(code) }
+
+// Spend uses a user's link up for another way in than a passkey, in a Write that holds LinkLane. Errors: fault.NotFound when it is not theirs, was used, or
+// is too old.
+func (c *Keeper) Spend(tx *store.Tx, code, user string) error {
+	of, err := c.linkIn(tx, code)
+	if err == nil && of != user {
+		err = goneLink()
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE credential_link SET used = ? WHERE lane = ? AND hash = ?`, tx.At().UnixMicro(), int64(c.linkLane(code)), hashOf("link", code))
+	return err
+}

@@ -52,3 +52,12 @@ func once(v url.Values) error {
 	}
 	return nil
 }
+
+// LogoutToken is the logout token that a provider posts (OpenID Connect Back-Channel Logout 1.0 section 2.5). Errors: fault.Invalid.
+func LogoutToken(r *http.Request) (string, error) {
+	form, err := readForm(r)
+	if err == nil && form.Get("logout_token") == "" {
+		err = bad("logout_token is missing")
+	}
+	return form.Get("logout_token"), err
+}
