@@ -1,11 +1,16 @@
 package tracing_test
 
 import (
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/web/webtest"
 )
@@ -42,6 +47,42 @@ func TestAClerkTracesAFile(t *testing.T) {
 		w.SignedIn(t, user).Get("/tracing").Sees(403)
 	}
 	w.SignedIn(t, "clerk").Get("/o/A99901/tracing").Sees(404)
+}
+
+// A program sends the same file and gets the same answer, and is told in FHIR's words what is wrong.
+func TestAProgramTracesAFile(t *testing.T) {
+	w := shared.Given(t)
+	token, err := w.Node.Kernel().Issuer.Mint(access.Principal{ID: "tracer", Name: "Tracer", Role: access.Clerk, Organisation: sim.National}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(kind, body string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+"/tracing.csv", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", kind)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	if status, body := post("text/csv; charset=utf-8", "FAMILY_NAME,DATE_OF_BIRTH\nNobody,19010101\n"); status != 200 || strings.Count(body, "\n") != 2 || !strings.Contains(body, ",none,") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := post("text/csv", "SHOE_SIZE\n42\n"); status != 400 || !strings.Contains(body, "OperationOutcome") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _ := post("application/json", "{}"); status != 415 {
+		t.Errorf("JSON is answered %d", status)
+	}
 }
 
 func TestThePageIsHealthy(t *testing.T) {
