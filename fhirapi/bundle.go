@@ -44,7 +44,7 @@ func (a *api) bundle(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if _, err := wanted(r); err != nil {
 		return err
 	}
-	res, err := readResource(r, a.defs)
+	res, err := a.readResource(r)
 	if err != nil {
 		return err
 	}

@@ -247,7 +247,7 @@ func (a *api) operationParameters(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "The parameters cannot be read.")
 	}
-	sent, err := readResource(r, a.defs)
+	sent, err := a.readResource(r)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 // readResource reads and parses a resource in JSON or XML, by Content-Type (JSON when nothing is said).
-func readResource(r *http.Request, defs *definition.Set) (*fhir.Resource, error) {
+func (a *api) readResource(r *http.Request) (*fhir.Resource, error) {
 	f, err := sentFormat(r)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func readResource(r *http.Request, defs *definition.Set) (*fhir.Resource, error)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, fault.New(fault.Invalid, "There is no resource in the body of the request.")
 	}
-	return parseAs(f, body, defs)
+	return a.parseAs(f, body)
 }
 
 // sentFormat is the representation that Content-Type names.
@@ -155,11 +155,18 @@ func sentFormat(r *http.Request) (format, error) {
 	return f, nil
 }
 
-func parseAs(f format, body []byte, defs *definition.Set) (*fhir.Resource, error) {
+// parseAs reads a document that was sent, as deep as the node lets it be.
+func (a *api) parseAs(f format, body []byte) (*fhir.Resource, error) {
+	limits := fhir.Limits{Depth: a.k.Limits.Depth}
 	if f == formatXML {
-		return fhirxml.Decode(body, defs)
+		res, err := fhirxml.Decode(body, a.defs)
+		if err != nil || limits.Depth == 0 {
+			return res, err
+		}
+		body = res.JSON()
+		limits.Bytes = len(body)
 	}
-	return fhir.Parse(body)
+	return fhir.ParseLimited(body, limits)
 }
 
 // send answers with a resource in the format that was asked for.

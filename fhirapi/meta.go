@@ -110,7 +110,7 @@ func (a *api) changeMeta(w http.ResponseWriter, r *http.Request, ask catalogue.A
 	if err := a.writable(to.Type); err != nil {
 		return err
 	}
-	sent, err := readResource(r, a.defs)
+	sent, err := a.readResource(r)
 	if err != nil {
 		return err
 	}

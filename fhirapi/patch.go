@@ -75,7 +75,7 @@ func (a *api) patcher(ctx context.Context, contentType string, body []byte) (fun
 	if !known {
 		return nil, fault.New(fault.UnsupportedMedia, "A patch is %s, or %s for a FHIRPath Patch; not what Content-Type says.", mimePatch, mimeJSON)
 	}
-	parameters, err := parseAs(f, body, a.defs)
+	parameters, err := a.parseAs(f, body)
 	if err != nil {
 		return nil, err
 	}

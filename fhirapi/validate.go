@@ -56,7 +56,7 @@ func (a *api) readCheck(r *http.Request) (check, error) {
 	query := r.URL.Query()
 	c := check{mode: query.Get("mode"), profiles: query["profile"]}
 	if r.Method == http.MethodPost && r.ContentLength != 0 {
-		sent, err := readResource(r, a.defs)
+		sent, err := a.readResource(r)
 		if err != nil {
 			return c, err
 		}

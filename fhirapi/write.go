@@ -47,7 +47,7 @@ func (a *api) incoming(r *http.Request, typ string) (*fhir.Resource, error) {
 	if err := a.writable(typ); err != nil {
 		return nil, err
 	}
-	res, err := readResource(r, a.defs)
+	res, err := a.readResource(r)
 	if err != nil {
 		return nil, err
 	}

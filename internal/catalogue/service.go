@@ -135,6 +135,15 @@ type Kernel struct {
 	DiskLow func() bool
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.
 	BaseURL func() string
+	// Limits are those of the node's configuration that services keep to.
+	Limits Limits
+}
+
+// Limits are what a configuration may set of what services allow; zero fields mean the services' own defaults.
+type Limits struct {
+	Depth                   int           // of a FHIR document that is sent
+	UserTries, AddressTries int           // failures to sign in, until a user or an address is locked
+	Locked                  time.Duration // for how long
 }
 
 // Tenant is an organisation whose records the node keeps.

@@ -37,6 +37,16 @@ type Limits struct {
 	AtOnce, CallerAtOnce int
 	// Streams is how many streams may be open at once, and CallerStreams how many of one caller: 2,000 and 30.
 	Streams, CallerStreams int
+	// Depth is how many objects and arrays (in XML, elements) of a sent document may stand inside one another: 64, which is also the most.
+	Depth int
+	// SearchRows is how many resources a search may look into beside those it returns, SearchHop how many one hop of a chain or _has may
+	// hold, SearchIncluded how many _include and _revinclude may add to a page, SearchTime how long a search may take: see record.Limits.
+	SearchRows, SearchHop, SearchIncluded int
+	SearchTime                            time.Duration
+	// UserTries and AddressTries are how many failures to sign in within a quarter of an hour lock a user or an address, and Locked for how long:
+	// 5, 50 and 15 min.
+	UserTries, AddressTries int
+	Locked                  time.Duration
 }
 
 func (l Limits) withDefaults() Limits {

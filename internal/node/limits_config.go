@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
 )
 
 // settings are the keys below limits in a configuration file, and what each sets.
@@ -17,6 +20,8 @@ func (l *Limits) settings() map[string]any {
 		"header": &l.Header, "body": &l.Body, "request": &l.Request, "idle": &l.Idle, "stream": &l.Stream, "drain": &l.Drain,
 		"body-bytes": &l.BodyBytes, "answer-bytes": &l.AnswerBytes, "held-bytes": &l.HeldBytes,
 		"at-once": &l.AtOnce, "caller-at-once": &l.CallerAtOnce, "streams": &l.Streams, "caller-streams": &l.CallerStreams,
+		"depth": &l.Depth, "search-rows": &l.SearchRows, "search-hop": &l.SearchHop, "search-included": &l.SearchIncluded, "search-time": &l.SearchTime,
+		"user-tries": &l.UserTries, "address-tries": &l.AddressTries, "locked": &l.Locked,
 	}
 }
 
@@ -25,6 +30,19 @@ func LimitSettings() []string { return slices.Sorted(maps.Keys(new(Limits).setti
 
 // mostDrain keeps a stop within ten seconds, sealing included.
 const mostDrain = 8 * time.Second
+
+// leastDepth lets in a Questionnaire in a Bundle, and extensions of extensions.
+const leastDepth = 16
+
+// search are the limits of one search.
+func (l Limits) search() record.Limits {
+	return record.Limits{Rows: l.SearchRows, Set: l.SearchHop, Included: l.SearchIncluded, Time: l.SearchTime}
+}
+
+// services are the limits that services keep to.
+func (l Limits) services() catalogue.Limits {
+	return catalogue.Limits{Depth: l.Depth, UserTries: l.UserTries, AddressTries: l.AddressTries, Locked: l.Locked}
+}
 
 // readLimits reads what stands below limits: times as 10s or 2m, sizes as 16MB, 512KB or bytes, numbers as they are. A key that it does not
 // know, and a value that is not above zero, is refused by name.
@@ -50,6 +68,10 @@ func readLimits(path string, raw any) (Limits, error) {
 	switch {
 	case l.Drain > mostDrain:
 		return l, fault.New(fault.Invalid, "%s: limits: drain is at most %v, so that the node stops within ten seconds", path, mostDrain)
+	case l.Depth > fhir.DefaultMaxDepth || l.Depth != 0 && l.Depth < leastDepth:
+		return l, fault.New(fault.Invalid, "%s: limits: depth is from %d, which FHIR's own examples need, to %d", path, leastDepth, fhir.DefaultMaxDepth)
+	case l.SearchTime > l.withDefaults().Request:
+		return l, fault.New(fault.Invalid, "%s: limits: search-time is more than request, so that no such search could ever be answered", path)
 	case l.BodyBytes > l.withDefaults().HeldBytes:
 		return l, fault.New(fault.Invalid, "%s: limits: body-bytes is more than held-bytes, so that no such body could ever be taken", path)
 	}

@@ -29,7 +29,11 @@ func TestLimitsAreReadFromTheConfiguration(t *testing.T) {
 		"limits: {body-bytes: 16 apples}":            "body-bytes is 16 apples: a size is written as",
 		"limits: {body-bytes: 99999999GB}":           "a size is written as",
 		"limits: {at-once: 0}":                       "a number from 1",
-		"limits: {bodies: 5}":                        "limits: unknown setting bodies; there are: answer-bytes, at-once, body,",
+		"limits: {bodies: 5}":                        "limits: unknown setting bodies; there are: address-tries, answer-bytes, at-once,",
+		"limits: {depth: 65}":                        "depth is from 16, which FHIR's own examples need, to 64",
+		"limits: {depth: 15}":                        "depth is from 16",
+		"limits: {search-time: 31s}":                 "search-time is more than request",
+		"limits: {user-tries: -1}":                   "a number from 1",
 		"limits: {drain: 1m}":                        "drain is at most 8s",
 		"limits: {body-bytes: 2MB, held-bytes: 1MB}": "body-bytes is more than held-bytes",
 		"limits: 12":                                 "limits must be settings",
@@ -47,4 +51,16 @@ func TestAConfiguredLimitHolds(t *testing.T) {
 	r := serve(t, cfg, node.Options{}).seed()
 	big := strings.Replace(observation(ownNumber), `"status"`, `"language":"`+strings.Repeat("x", 700)+`","status"`, 1)
 	r.call("POST", "/FHIR/R4/Observation", r.token("clinician"), big).want(t, 413)
+}
+
+// How deep a document may be is as the configuration says.
+func TestAConfiguredDepthHolds(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Limits.Depth = 16
+	r := serve(t, cfg, node.Options{}).seed()
+	nested := func(levels int) string {
+		return strings.Replace(observation(ownNumber), `"status"`, strings.Repeat(`"extension":[{"url":"urn:x",`, levels)+`"extension":[{"url":"urn:x","valueBoolean":true}]`+strings.Repeat(`}]`, levels)+`,"status"`, 1)
+	}
+	r.call("POST", "/FHIR/R4/Observation", r.token("clinician"), nested(5)).want(t, 201)
+	r.call("POST", "/FHIR/R4/Observation", r.token("clinician"), nested(8)).want(t, 400)
 }

@@ -165,12 +165,12 @@ func (n *Node) openKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	records, err := record.Open(ctx, record.Options{DB: db, Clock: n.clock, Rand: n.rand})
+	records, err := record.Open(ctx, record.Options{DB: db, Clock: n.clock, Rand: n.rand, Limits: n.cfg.Limits.search()})
 	if err != nil {
 		return err
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
-		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL}
+		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL, Limits: n.cfg.Limits.services()}
 	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving})
 	return nil
 }

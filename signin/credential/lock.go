@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// How many failures in LockWindow lock a user or an address, and for how long. An address may be that of a whole hospital, so it is
+// How many failures in LockWindow lock a user or an address, and for how long, unless the node is configured otherwise. An address may be that of a whole hospital, so it is
 // given more.
 const (
 	LockWindow   = 15 * time.Minute
@@ -21,12 +22,15 @@ func userKey(user string) string { return "user:" + user }
 
 func addressKey(address string) string { return "address:" + address }
 
-func triesOf(key string) int64 {
+// triesOf is how many failures lock a key: as the node's configuration says, or by default.
+func (c *Keeper) triesOf(key string) int64 {
 	if len(key) > 8 && key[:8] == "address:" {
-		return AddressTries
+		return int64(cmp.Or(c.k.Limits.AddressTries, AddressTries))
 	}
-	return UserTries
+	return int64(cmp.Or(c.k.Limits.UserTries, UserTries))
 }
+
+func (c *Keeper) lockFor() time.Duration { return cmp.Or(c.k.Limits.Locked, LockFor) }
 
 func (c *Keeper) lockLane(key string) store.Lane { return c.k.DB.LaneOf("", "lock/"+key) }
 
@@ -72,7 +76,7 @@ func (c *Keeper) failed(ctx context.Context, why error, keys ...string) error {
 			_, err := tx.Exec(`INSERT INTO credential_failure (lane, key, n, since, until) VALUES (?, ?, 1, ?, 0)
 				ON CONFLICT (lane, key) DO UPDATE SET n = credential_failure.n + 1,
 				until = CASE WHEN credential_failure.n + 1 >= ? THEN CAST(? AS BIGINT) ELSE credential_failure.until END`,
-				int64(lane), key, at, triesOf(key), at+LockFor.Microseconds())
+				int64(lane), key, at, c.triesOf(key), at+c.lockFor().Microseconds())
 			return err
 		})
 		if err != nil {
