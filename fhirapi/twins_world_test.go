@@ -23,7 +23,21 @@ type twins struct {
 	with  *world
 	sans  *world
 	clock [2]*clock.Fake
+	known [2]map[string]*caller // by who asks: a token is signed and met once
 	asked int
+}
+
+// as is somebody in each of the worlds.
+func (tw *twins) as(p access.Principal) (both [2]*caller) {
+	for i, w := range []*world{tw.with, tw.sans} {
+		c := tw.known[i][p.ID]
+		if c == nil {
+			c = w.as(p).at(hospital)
+			tw.known[i][p.ID] = c
+		}
+		both[i] = c.in(tw.t)
+	}
+	return both
 }
 
 // dated is randomness that follows from the time and from what was asked of it at that time, so that both worlds give the same ids.
@@ -47,7 +61,7 @@ func (d *dated) Read(p []byte) (int, error) {
 
 func newTwins(t *testing.T, database [2]string) *twins {
 	start := time.Now().UTC().Truncate(time.Second) // tokens are checked against the clock that is handed in
-	tw := &twins{t: t}
+	tw := &twins{t: t, known: [2]map[string]*caller{{}, {}}}
 	for i := range tw.clock {
 		tw.clock[i] = clock.NewFake(start)
 		w := newWorld(t, setting{database: database[i], options: node.Options{Clock: tw.clock[i], Rand: &dated{clock: tw.clock[i]}}})
@@ -142,19 +156,30 @@ var instants = regexp.MustCompile(`(T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3})[0-9]
 
 var cursors = regexp.MustCompile(`_cursor=[A-Za-z0-9_-]+`)
 
-// ask sends a request to both worlds, page by page to the end, and returns what was told in each.
+// ask sends a request to both worlds at once, page by page to the end, and returns what was told in each.
 func (tw *twins) ask(p access.Principal, q request) (with, sans string) {
-	path := [2]string{q.path, q.path}
+	who, path := tw.as(p), [2]string{q.path, q.path}
 	var all [2]strings.Builder
 	for range 25 {
 		tw.tick()
+		var answers [2]*answer
+		var errs [2]error
+		var both sync.WaitGroup
+		for i, c := range who {
+			if path[i] != "\x00" {
+				both.Go(func() { answers[i], errs[i] = c.try(q.method, path[i], q.body, q.headers...) })
+			}
+		}
+		both.Wait()
 		more := false
 		for i, w := range []*world{tw.with, tw.sans} {
-			if path[i] == "\x00" {
+			a := answers[i]
+			if errs[i] != nil {
+				tw.t.Fatal(q, errs[i])
+			}
+			if a == nil {
 				continue
 			}
-			c := w.as(p).at(hospital)
-			a := c.do(q.method, path[i], q.body, q.headers...)
 			tw.asked++
 			all[i].WriteString(w.told(a))
 			path[i] = "\x00"

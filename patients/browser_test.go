@@ -44,6 +44,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 		}
 		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-").Replace(user+path), "-")
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			options := []webtest.Option{}
 			if user != "" {
 				options = append(options, webtest.Cookie("openspine", cookies[user]))

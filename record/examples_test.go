@@ -57,6 +57,7 @@ func ids(list []record.Version) []string {
 
 // Each of HL7's published examples is stored alone, read back as it was, and found by every value of every search parameter.
 func TestHL7ExamplesAreFoundByEachOfTheirParameters(t *testing.T) {
+	t.Parallel()
 	dir := spectest.Dir(t, "fhir-test-cases", "r4", "examples")
 	files, err := os.ReadDir(dir)
 	if err != nil {

@@ -127,6 +127,7 @@ func TestWhoMayOpenOneChartOfAPersonMayOpenTheOthers(t *testing.T) {
 // Whatever is joined and parted, in whatever order: charts that a chain of links joins are one person, each body stays as it was
 // and where it was, what is written in between stays with its chart, and the history only grows.
 func TestPartingGivesBackWhatMergingJoined(t *testing.T) {
+	t.Parallel() // with the other long ones
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := over(t, db, record.Options{})
 		run := 0

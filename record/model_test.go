@@ -35,6 +35,7 @@ type model struct {
 
 // Whatever is written, moved, voided and written again, the record answers as a record of plain maps would.
 func TestTheRecordBehavesAsASimpleOneWould(t *testing.T) {
+	t.Parallel()
 	var runs atomic.Int64
 	eachPlain(t, func(t *testing.T, w *world) {
 		rapid.Check(t, func(rt *rapid.T) {
