@@ -363,7 +363,7 @@ func (r *Records) examine(tx *store.Tx, d *Draft, res *fhir.Resource) (err error
 		}
 	}
 	if len(d.about.patients) == 1 {
-		known := false
+		var known bool
 		d.hidden, known, err = r.registered(tx, d.ref.Tenant, d.about.patients[0])
 		d.nobody = !known
 	}
