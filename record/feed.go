@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type Watch struct {
 	Name   string   // unique on the node, and kept for ever: the cursor goes by it
 	Types  []string // resource types; none means all
+	Later  bool     // only what changes a resource that stood before: version 2 and after
 	Lanes  func(c Version) []store.Lane
 	Handle func(ctx context.Context, tx *store.Tx, c Version) error
 	// FromNow begins with what is written after the watch first runs; otherwise it begins with the first change ever.
@@ -199,14 +201,14 @@ func (f *Feed) Drain(ctx context.Context, lanes ...store.Lane) error {
 
 func (f *Feed) drainLane(ctx context.Context, w *Watch, lane store.Lane) error {
 	for ctx.Err() == nil {
-		changes, err := f.ahead(ctx, w, lane)
+		s, err := f.ahead(ctx, w, lane)
 		if err != nil {
 			return err
 		}
-		if len(changes) == 0 {
+		if s.last == 0 {
 			break
 		}
-		if err := f.hand(ctx, w, lane, changes); err != nil {
+		if err := f.hand(ctx, w, lane, s); err != nil {
 			return err
 		}
 	}
@@ -222,48 +224,97 @@ func cursorOf(tx *store.Tx, w *Watch, lane store.Lane) (seq int64, holder string
 	return seq, holder, lease, err
 }
 
-// ahead reads the next changes of a lane that a watch has not had. Reading happens outside the Write that hands them on.
-func (f *Feed) ahead(ctx context.Context, w *Watch, lane store.Lane) (changes []Version, err error) {
+// stretch is a piece of a lane's feed: what a watch wants of it, and its last change, wanted or not. A last of 0 is no piece.
+type stretch struct {
+	wanted []Version
+	last   int64
+}
+
+// begin is the first piece of a watch that wants what comes from now on: its Write sets the cursor.
+const begin = -1
+
+// stride is how many changes that a watch does not want it moves past at once.
+const stride = 2048
+
+// ahead reads the next piece of a lane that a watch has not had. Reading happens outside the Write that hands it on.
+func (f *Feed) ahead(ctx context.Context, w *Watch, lane store.Lane) (s stretch, err error) {
 	err = f.r.db.Read(ctx, func(tx *store.Tx) error {
-		changes = nil
+		s = stretch{}
 		from, _, _, err := cursorOf(tx, w, lane)
 		if err != nil {
 			return err
 		}
 		if from < 0 && w.FromNow {
-			changes = []Version{{Lane: lane, Seq: 0}} // a first Write sets the cursor
+			s.last = begin
 			return nil
 		}
-		changes, err = f.r.changes(tx, lane, max(from, 0), f.o.Batch)
-		return err
+		seqs, last, err := f.wanted(tx, w, lane, max(from, 0))
+		if err != nil {
+			return err
+		}
+		s.last = last
+		for _, seq := range seqs {
+			c, err := f.r.changeAt(tx, lane, seq)
+			if err != nil {
+				return err
+			}
+			s.wanted = append(s.wanted, c)
+		}
+		return nil
 	})
-	return changes, err
+	return s, err
 }
 
-// changes are the versions of a lane after a place in its feed, with their references and charts.
-func (r *Records) changes(tx *store.Tx, lane store.Lane, after int64, most int) ([]Version, error) {
-	rows, err := tx.Query(`SELECT `+versionColumns+` FROM record_version v WHERE v.lane = ? AND v.seq > ? ORDER BY v.seq LIMIT ?`, lane, after, most)
+// wanted are the places of the next changes that a watch wants, and how far was looked: bodies are opened for these only.
+func (f *Feed) wanted(tx *store.Tx, w *Watch, lane store.Lane, from int64) (seqs []int64, last int64, err error) {
+	rows, err := tx.Query(`SELECT seq, kind, ver FROM record_version WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?`, lane, from, stride)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var list []stored
+	type place struct{ seq, kind, ver int64 }
+	var all []place
 	for rows.Next() {
-		var s stored
-		if err := rows.Scan(s.fields()...); err != nil {
-			return nil, err
+		var p place
+		if err := rows.Scan(&p.seq, &p.kind, &p.ver); err != nil {
+			return nil, 0, err
 		}
-		list = append(list, s)
+		all = append(all, p)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	out := make([]Version, len(list))
-	for i := range list {
-		if out[i], err = r.change(tx, &list[i]); err != nil {
-			return nil, err
+	types := map[int64]string{}
+	for _, p := range all {
+		if len(seqs) == f.o.Batch {
+			break
+		}
+		last = p.seq
+		if w.Later && p.ver < 2 {
+			continue
+		}
+		typ, ok := types[p.kind]
+		if !ok {
+			kind := row{kind: p.kind}
+			if err := f.r.named(tx, &kind); err != nil {
+				return nil, 0, err
+			}
+			typ = kind.ref.Type
+			types[p.kind] = typ
+		}
+		if len(w.Types) == 0 || slices.Contains(w.Types, typ) {
+			seqs = append(seqs, p.seq)
 		}
 	}
-	return out, nil
+	return seqs, last, nil
+}
+
+// changeAt is the version at a place of a lane's feed, with its reference and chart.
+func (r *Records) changeAt(tx *store.Tx, lane store.Lane, seq int64) (Version, error) {
+	var s stored
+	if err := tx.QueryRow(`SELECT `+versionColumns+` FROM record_version v WHERE v.lane = ? AND v.seq = ?`, lane, seq).Scan(s.fields()...); err != nil {
+		return Version{}, err
+	}
+	return r.change(tx, &s)
 }
 
 // change is a stored version as the feed hands it on. A resource that has left the lane is found by what its last version there says.

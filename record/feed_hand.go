@@ -2,18 +2,17 @@ package record
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/store"
 )
 
-// hand gives changes to a watch in one Write, and moves its cursor past them.
-func (f *Feed) hand(ctx context.Context, w *Watch, lane store.Lane, changes []Version) error {
+// hand gives a watch what it wants of a piece in one Write, and moves its cursor past the piece.
+func (f *Feed) hand(ctx context.Context, w *Watch, lane store.Lane, s stretch) error {
 	lanes := []store.Lane{lane}
 	if w.Lanes != nil {
-		for _, c := range changes {
+		for _, c := range s.wanted {
 			lanes = append(lanes, w.Lanes(c)...)
 		}
 	}
@@ -26,20 +25,15 @@ func (f *Feed) hand(ctx context.Context, w *Watch, lane store.Lane, changes []Ve
 		if err != nil {
 			return err
 		}
-		last := from
-		for _, c := range changes {
+		for _, c := range s.wanted {
 			if c.Seq <= from {
 				continue // another process was quicker
-			}
-			last = c.Seq
-			if len(w.Types) > 0 && !slices.Contains(w.Types, c.Type) {
-				continue
 			}
 			if err := f.one(tx, w, c, blocked); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec(`UPDATE record_watch SET seq = ?, lease = 0, holder = '' WHERE lane = ? AND watch = ?`, last, lane, w.Name)
+		_, err = tx.Exec(`UPDATE record_watch SET seq = ?, lease = 0, holder = '' WHERE lane = ? AND watch = ?`, max(from, s.last), lane, w.Name)
 		return err
 	})
 }
@@ -174,11 +168,7 @@ func (f *Feed) replay(ctx context.Context, w *Watch, lane store.Lane, chart stri
 		}
 		for i, seq := range seqs {
 			if seq != how.skip {
-				var s stored
-				if err := tx.QueryRow(`SELECT `+versionColumns+` FROM record_version v WHERE v.lane = ? AND v.seq = ?`, lane, seq).Scan(s.fields()...); err != nil {
-					return err
-				}
-				c, err := f.r.change(tx, &s)
+				c, err := f.r.changeAt(tx, lane, seq)
 				if err != nil {
 					return err
 				}

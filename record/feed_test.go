@@ -192,3 +192,33 @@ func TestARunningFeedIsToldOfWrites(t *testing.T) {
 		}
 	})
 }
+
+func TestAWatchOfWhatChangesIsNotHandedWhatIsNew(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		note := notes(t, w)
+		feed, err := w.recs.Feed(record.FeedOptions{Batch: 1}, record.Watch{Name: "notes", Types: []string{"Observation"}, Later: true,
+			Handle: func(_ context.Context, tx *store.Tx, c record.Version) error { return note(tx, c) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(status string) {
+			w.put(`{"resourceType":"Patient","id":"ann","birthDate":"%s"}`, status)
+			for _, id := range []string{"o1", "o2"} {
+				w.put(`{"resourceType":"Observation","id":"%s","status":"final","subject":{"reference":"Patient/ann"},"issued":"%sT00:00:00Z"}`, id, status)
+			}
+		}
+		var want []string
+		for i, day := range []string{"2001-01-01", "2001-01-02", "2001-01-03"} {
+			write(day)
+			if err := feed.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 {
+				want = append(want, fmt.Sprintf("Observation/o1/%d in ann", i+1), fmt.Sprintf("Observation/o2/%d in ann", i+1))
+			}
+			if got := noted(t, w); !slices.Equal(got, want) {
+				t.Fatalf("after %d rounds it was handed %q, want %q", i+1, got, want)
+			}
+		}
+	})
+}

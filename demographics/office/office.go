@@ -44,7 +44,7 @@ func Service(k catalogue.Kernel) catalogue.Service {
 		Name: "office", Summary: "The records office: one person under two numbers, and two under one.",
 		Schema:  store.Embedded("office", schemaFiles, "schema"),
 		Pages:   o.pages(),
-		Watches: []record.Watch{{Name: "office", Types: []string{"Patient"}, Lanes: o.watchLanes, Handle: o.changed}},
+		Watches: []record.Watch{{Name: "office", Types: []string{"Patient"}, Later: true, Lanes: o.watchLanes, Handle: o.changed}},
 		Jobs:    []catalogue.Job{{Name: "duplicates", Every: time.Hour, Run: o.nightly}},
 		Links: []catalogue.Link{
 			{Key: "office.nav.duplicates", Path: "/duplicates", Roles: []access.Role{access.Clerk}},
