@@ -272,3 +272,19 @@ func TestWhatGoesWrongIsToldToTheClient(t *testing.T) {
 		t.Errorf("signed in longer ago than the client takes: to %s", to)
 	}
 }
+
+// TestNobodyTellsANodeItsAddress: headers that a proxy, or anybody, may add change neither what is published nor where anybody is sent.
+func TestNobodyTellsANodeItsAddress(t *testing.T) {
+	h := open(t, nil)
+	lies := []string{"Host: evil.example", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "Forwarded: host=evil.example;proto=https", "X-Original-URL: /oauth2/jwks"}
+	for _, path := range []string{"/.well-known/openid-configuration", "/FHIR/R4/.well-known/smart-configuration"} {
+		if got := h.call(http.DefaultClient, "GET", path, nil, lies...); got.status != 200 || strings.Contains(got.body, "evil") || got.json(t)["issuer"] != h.url {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	c := browser()
+	h.signIn(c, "clinician")
+	if to, v := h.call(c, "GET", oauth.PathAuthorize+"?"+ask().Encode(), nil, lies...).location(t); strings.Contains(to, "evil") || v.Get("iss") != "" && v.Get("iss") != h.url {
+		t.Errorf("sent to %s with %v", to, v)
+	}
+}

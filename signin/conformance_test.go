@@ -54,11 +54,17 @@ func rules() []rule {
 		{bcp + " 4.2, 4.3", "tokens and codes travel in bodies and headers, not in addresses; no referrer leaves", system, ""},
 		{bcp + " 4.4", "mix-up: iss in every authorisation response, errors included (RFC 9207)", told, ""},
 		{bcp + " 4.5", "a code is bound to its client, address and PKCE, for one use; replay ends what came of it", code, ""},
+		{bcp + " 4.1", "thirty addresses that nearly match get neither a code nor an error", goes, ""},
+		{bcp + " 4.6", "a token of another client is not taken in exchange", "TestTokensAreExchanged", ""},
+		{bcp + " 4.7", "state comes back as it was; forms of other sites are refused", "TestAPersonAgreesFirst", ""},
+		{bcp + " 4.8", "PKCE downgrade: a code_verifier without a code_challenge is refused", code, ""},
 		{bcp + " 4.9", "a token of one client is of no use to another", "TestTokensAreExchanged", ""},
 		{bcp + " 4.10", "sender-constrained tokens (DPoP, mutual TLS)", "", "not offered: tokens live ten minutes and end at once when revoked"},
 		{bcp + " 4.12", "no redirect with 307", whole, ""},
+		{bcp + " 4.13", "what a proxy might add (Forwarded, X-Forwarded-*, another Host) changes no address that is published or sent to", "TestNobodyTellsANodeItsAddress", ""},
 		{bcp + " 4.15", "a client cannot pass for a user: its subject has a name of its own", system, ""},
 		{bcp + " 4.16", "no page in anybody's frame", "TestAPersonAgreesFirst", ""},
+		{bcp + " 4.17", "in-browser communication (postMessage)", "", "not offered: answers go by redirect alone"},
 		{"RFC 6749 3.1", "a parameter that is there twice is refused", system, ""},
 		{"RFC 6749 10.12", "forms of other sites are refused", "TestAPersonAgreesFirst", ""},
 		{"RFC 6750", "a bearer token in the Authorization header; WWW-Authenticate says why not", "TestAClientEndsAndAsksAboutItsOwnTokens", ""},
@@ -72,14 +78,35 @@ func rules() []rule {
 		{"OpenID Connect Core 3.1.2.1", "prompt=none, login, consent; max_age; requests by POST", told, ""},
 		{"OpenID Connect Core 15.1", "ID tokens by RS256", "", "ES256 only, as discovery says: one key type for everything that a node signs"},
 		{"Back-Channel Logout", "clients are told of sign-out until they answer", "TestClientsAreToldOfSignOut", ""},
-		{"SMART App Launch 2", "smart-configuration; scopes v1 and v2; launch from a record and standalone; patient/ scopes open one patient", "TestASmartAppSeesOnePatient", ""},
+		{"SMART App Launch 2 4.1", "smart-configuration is whole, at each FHIR address, and claims nothing that is not kept", "TestSmartConfigurationIsWhole", ""},
+		{"SMART App Launch 2 2.0.7", "launch from a record: the context is for one app, one user, one person, five minutes", "TestAnAppIsOpenedFromARecord", ""},
+		{"SMART App Launch 2 2.0.8", "standalone launch: a professional chooses the person; patient/ scopes open one patient", "TestASmartAppSeesOnePatient", ""},
+		{"SMART App Launch 1 and 2, 3", "scopes of both versions, narrowed to what the client is registered for", "TestScopesOfBothVersions", ""},
+		{"SMART App Launch 2 3.0.2", "scopes limited by a search parameter", "", "not offered: asked for, they are not granted"},
+		{"SMART App Launch 2 5", "client assertions by RS384 or ES384", "", "the published identity service takes RS512 alone; the capability is not claimed"},
 		{"domain", "two realms: nothing of one opens anything of the other", "TestRealmsAreApart", ""},
 		{"domain", "people agree to programs that are not part of the service, and can take it back", "TestAPersonAgreesFirst", ""},
 		{"domain", "no passwords: passkeys, recovery codes, one-time links", "TestPasskeysInABrowser", ""},
 		{"domain", "a one-time link is spent in the commit that keeps the passkey; of a hundred at once, one gets it", "TestALinkIsSpentWithThePasskey", ""},
 		{"domain", "guessing locks the user and the address", "TestGuessingLocks", ""},
 		{"domain", "a role is chosen by whoever has several; a role that ends, ends its sessions and tokens", "TestARoleIsChosenByWhoeverHasSeveral", ""},
-		{"domain", "sign-in by external OpenID providers", "", "not built yet"},
+		{"domain", "sign-in by external OpenID providers, as NHS CIS2 and NHS login: two nodes, one the provider of the other", "TestAProfessionalSignsInByWayOfAnotherNode", ""},
+		{"domain", "a patient is known by a verified NHS number (P9); less, none, or another's lets nobody in", "TestAPatientSignsInByTheirVerifiedNumber", ""},
+		{"domain", "accounts elsewhere are linked by a published identifier, a one-time link or by whoever is signed in; parted; a page where there is none", "TestAnAccountIsLinkedAndUnlinked", ""},
+		{"domain", "levels of assurance (AAL, IAL, P) go from the provider to the session, the grant, its tokens and userinfo", "TestARoleIsChosenAfterAProvider", ""},
+		{"domain", "a provider that is down closes one door; it is not asked at every knock", "TestAProviderThatIsDownClosesOneDoor", ""},
+		{"domain", "a provider of one realm lets in nobody of the other", "TestTheOtherRealmStaysShut", ""},
+		{"as a client: OpenID Connect Core 3.1.3.7", "the ID token is checked whole: iss, aud, azp, exp, iat, nbf, nonce, at_hash, typ, sub", "TestAnIDTokenIsCheckedWhole", ""},
+		{"as a client: RFC 8725", "alg none, HS256 with the public key or the secret, a stranger's key under a known kid, a key in the token, JSON form: refused", "TestAnIDTokenIsCheckedWhole", ""},
+		{"as a client: RFC 7517", "keys follow one another; a key that was withdrawn ends; a flood of unknown keys has them read once", "TestAProvidersKeysFollowOneAnother", ""},
+		{"as a client: OpenID Connect Core 3.1.2.1", "max_age and prompt=login are passed on, and auth_time is held to them", "TestAProgramThatWantsAFreshSignInGetsOne", ""},
+		{"as a client: OpenID Connect Core 5.3", "userinfo is about the same subject, and never against the ID token", "TestWhoTheyAreMayComeFromUserinfo", ""},
+		{"as a client: " + bcp + " 2.1, 4.7", "state is bound to the browser, for one use, for ten minutes", "TestTheWayBackIsForOneBrowserOnce", ""},
+		{"as a client: " + bcp + " 2.1.1, 4.5", "PKCE by S256 and nonce always; a stolen code does not fit", "TestTheWayBackIsForOneBrowserOnce", ""},
+		{"as a client: " + bcp + " 4.4, RFC 9207", "mix-up: an address to come back to for each provider, iss in the answer checked, and wanted when the provider says it sends it", "TestTheWayBackIsForOneBrowserOnce", ""},
+		{"as a client: " + bcp + " 4.11", "nobody is sent on to another site", "TestTheWayBackIsForOneBrowserOnce", ""},
+		{"as a client: Back-Channel Logout", "a logout token is checked whole, once; by sid and by sub", "TestAProvidersWordThatSomebodyLeft", ""},
+		{"as a client: RP-Initiated Logout", "signing out leads to the provider, and back", "TestSigningOutLeadsToTheProvider", ""},
 	}
 }
 
@@ -89,7 +116,7 @@ func TestOAuthIsDocumented(t *testing.T) {
 	tests := testsHere(t)
 	var out strings.Builder
 	out.WriteString("# OAuth 2, OpenID Connect and SMART: each rule and the test that keeps it\n\nThis table is written by `go test ./signin -run TestOAuthIsDocumented -update` from the rules in\n" +
-		"`signin/conformance_test.go`. Each test named is one of package `signin`; a name that is not there fails the build.\n\n| specification | rule | kept by |\n|---|---|---|\n")
+		"`signin/conformance_test.go`. Each test named is one of package `signin`; a name that is not there fails the build.\nA way to try it with two nodes is in guide/sign-in-elsewhere.md.\n\n| specification | rule | kept by |\n|---|---|---|\n")
 	for _, r := range rules() {
 		kept := "`" + r.test + "`"
 		switch {

@@ -71,7 +71,7 @@ func (d *Door) Services() []catalogue.Service {
 		catalogue.Public("GET "+oauth.PathLogout, d.logout),
 		catalogue.ForRole("POST "+oauth.PathLogout, d.logoutNow),
 	}
-	pages = append(append(pages, d.credentialRoutes()...), append(d.deviceRoutes(), d.elsewhereRoutes()...)...)
+	pages = append(append(pages, d.credentialRoutes()...), slices.Concat(d.deviceRoutes(), d.elsewhereRoutes(), d.appRoutes())...)
 	if d.demo {
 		pages = append(pages, d.mockRoutes()...)
 	}

@@ -39,13 +39,14 @@ type clientAddCommand struct {
 	Keys         string   `help:"A file with its public keys (JSON Web Key Set)." type:"path"`
 	KeysURL      string   `name:"keys-url" help:"Where its public keys are."`
 	LogoutURL    string   `name:"logout-url" help:"Where it is told of sign-out."`
+	LaunchURL    string   `name:"launch-url" help:"Where it is opened from a record (SMART on FHIR)."`
 	Trusted      bool     `help:"It is part of the service: people are not asked whether they agree."`
 }
 
 // Run registers the client.
 func (c *clientAddCommand) Run(s *session) error {
 	client := oauth.Client{ID: c.ID, Name: c.Name, Kind: oauth.Kind(c.Kind), Realm: c.Realm, Redirects: c.Redirect, Scopes: c.Scope, Default: c.Default, KeysURL: c.KeysURL,
-		LogoutURL: c.LogoutURL, Trusted: c.Trusted}
+		LogoutURL: c.LogoutURL, LaunchURL: c.LaunchURL, Trusted: c.Trusted}
 	if client.Kind == oauth.System {
 		client.Realm = access.Systems
 	}

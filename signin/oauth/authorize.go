@@ -132,7 +132,7 @@ func (s *Server) parseRest(r *Request, q url.Values) error {
 		return fails(invalidRequest, "code_challenge_method is invalid - must be 'S256'")
 	case r.Challenge != "" && !challengeForm.MatchString(r.Challenge):
 		return fails(invalidRequest, "code_challenge is invalid")
-	case len(r.State) > 2000 || len(r.Nonce) > 500 || len(r.Launch) > 500:
+	case len(r.State) > 2000 || len(r.Nonce) > 500 || len(r.Launch) > launchBytes:
 		return fails(invalidRequest, "state, nonce or launch is too long")
 	case slices.Contains(r.Prompt, "none") && len(r.Prompt) > 1:
 		return fails(invalidRequest, "prompt is invalid - 'none' stands alone")

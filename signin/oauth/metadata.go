@@ -61,7 +61,7 @@ func (s *Server) smartConfiguration(w http.ResponseWriter, _ *http.Request) erro
 		"token_endpoint_auth_methods_supported":            []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"token_endpoint_auth_signing_alg_values_supported": []string{"RS512"},
 		"scopes_supported":                                 append(plainScopes(), "patient/*.rs", "user/*.cruds", "system/*.cruds"),
-		"capabilities": []string{"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric",
+		"capabilities": []string{"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric",
 			"sso-openid-connect", "context-banner", "context-ehr-patient", "context-standalone-patient", "permission-patient", "permission-user", "permission-offline", "permission-online",
 			"permission-v1", "permission-v2"},
 	})

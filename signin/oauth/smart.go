@@ -16,6 +16,9 @@ import (
 // launchFor is how long a person has to start an app from a record.
 const launchFor = 5 * time.Minute
 
+// launchBytes bounds the context that an app gives back: a signed JWT with two addresses and three ids.
+const launchBytes = 2000
+
 type launchClaims struct {
 	jwt.Claims
 	Chart string `json:"launch_patient"`
