@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/limit"
 	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/signin/provider"
 	"github.com/openspine/openspine/web"
@@ -123,7 +124,7 @@ func (d *Door) comeBack(w http.ResponseWriter, r *http.Request) error {
 	}
 	var u access.User
 	if a.Link != "" {
-		u, err = d.elsewhere.Enrol(r.Context(), a, addressOf(r))
+		u, err = d.elsewhere.Enrol(r.Context(), a, limit.Address(r))
 	} else {
 		u, err = d.elsewhere.Recognise(r.Context(), a)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/signin/credential"
+	"github.com/openspine/openspine/signin/limit"
 	"github.com/openspine/openspine/web"
 )
 
@@ -27,15 +28,6 @@ func (d *Door) credentialRoutes() []catalogue.Route {
 		catalogue.ForRole("GET /sign-in/role", d.showRoles),
 		catalogue.ForRole("POST /sign-in/role", d.takeRole),
 	}
-}
-
-// addressOf is where a request comes from, for counting failures.
-func addressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // deviceOf is what a browser says it is, in few words.
@@ -96,7 +88,7 @@ func (d *Door) enterPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return err
 	}
-	e, err := d.credentials.Enter(r.Context(), r.PostForm.Get("seal"), r.PostForm.Get("credential"), addressOf(r))
+	e, err := d.credentials.Enter(r.Context(), r.PostForm.Get("seal"), r.PostForm.Get("credential"), limit.Address(r))
 	if err != nil {
 		return err
 	}
@@ -114,7 +106,7 @@ func (d *Door) enterRecover(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	user, to := strings.TrimSpace(r.PostForm.Get("user")), within(r.PostForm.Get("to"))
-	err := d.credentials.Recover(r.Context(), user, r.PostForm.Get("code"), addressOf(r))
+	err := d.credentials.Recover(r.Context(), user, r.PostForm.Get("code"), limit.Address(r))
 	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.TooMany) {
 		d.mayReturn(w, r, to)
 		return web.Render(w, r, fault.KindOf(err).HTTPStatus(), recoverPage(to, user, fault.MessageOf(err)))
@@ -127,7 +119,7 @@ func (d *Door) enterRecover(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Door) showEnrol(w http.ResponseWriter, r *http.Request) error {
 	code := r.URL.Query().Get("code")
-	user, err := d.credentials.Link(r.Context(), code, addressOf(r))
+	user, err := d.credentials.Link(r.Context(), code, limit.Address(r))
 	if err != nil {
 		return err
 	}
@@ -176,7 +168,7 @@ func (d *Door) enrolCodes(w http.ResponseWriter, r *http.Request) error {
 
 // enrolled uses the link up, signs somebody in for the first time and shows them their recovery codes.
 func (d *Door) enrolled(w http.ResponseWriter, r *http.Request, o credential.Offer) error {
-	u, codes, err := d.credentials.Enrol(r.Context(), r.PostForm.Get("code"), addressOf(r), o)
+	u, codes, err := d.credentials.Enrol(r.Context(), r.PostForm.Get("code"), limit.Address(r), o)
 	if err != nil {
 		return err
 	}

@@ -144,6 +144,8 @@ type Limits struct {
 	Depth                   int           // of a FHIR document that is sent
 	UserTries, AddressTries int           // failures to sign in, until a user or an address is locked
 	Locked                  time.Duration // for how long
+	TokenClient             int           // requests for tokens a minute, of one client that shows who it is
+	TokenAddress            int           // and of an app that cannot, from one address
 }
 
 // Tenant is an organisation whose records the node keeps.

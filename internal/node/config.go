@@ -52,6 +52,8 @@ type Config struct {
 
 	// Providers are those elsewhere who vouch for people who sign in.
 	Providers []provider.Settings `koanf:"-"`
+	// TrustedProxies are the addresses, or ranges of them, of the proxies before this node: X-Forwarded-For is believed from these alone.
+	TrustedProxies []string `koanf:"trusted-proxies"`
 
 	// Limits bound what requests may take; what is zero has its default.
 	Limits Limits `koanf:"-"`
@@ -65,7 +67,7 @@ type Config struct {
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
 	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies", "providers",
-		"tenants", "tls-addr", "tls-cert", "tls-key"}
+		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 
 // TenantConfig is one organisation in a configuration file.
@@ -123,6 +125,9 @@ func ReadConfig(path string) (Config, error) {
 	}
 	if c.AccountMonths < 0 {
 		return c, fault.New(fault.Invalid, "%s: account-months is %d; it is how many months of the account stay in the database, or 0 for all", path, c.AccountMonths)
+	}
+	if _, err := c.proxies(); err != nil {
+		return c, fault.Wrap(err, fault.Invalid, "%s: %s", path, fault.MessageOf(err))
 	}
 	_, err = c.tenants()
 	return c, err

@@ -146,6 +146,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := access.WithRequestID(context.WithValue(r.Context(), visitKey{}, v), v.id)
 	ctx, span := e.node.trace.begin(ctx, r)
 	r = r.WithContext(ctx)
+	r.RemoteAddr = e.node.proxies.caller(r)
 	out := &countingWriter{ResponseWriter: w}
 	defer func() {
 		if p := recover(); p != nil {

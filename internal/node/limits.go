@@ -47,6 +47,9 @@ type Limits struct {
 	// 5, 50 and 15 min.
 	UserTries, AddressTries int
 	Locked                  time.Duration
+	// TokenClient is how many requests a minute the token endpoint answers to one client that shows who it is, and TokenAddress to an app
+	// that cannot, from one address: 60,000 and 6,000.
+	TokenClient, TokenAddress int
 }
 
 func (l Limits) withDefaults() Limits {

@@ -22,6 +22,7 @@ func (l *Limits) settings() map[string]any {
 		"at-once": &l.AtOnce, "caller-at-once": &l.CallerAtOnce, "streams": &l.Streams, "caller-streams": &l.CallerStreams,
 		"depth": &l.Depth, "search-rows": &l.SearchRows, "search-hop": &l.SearchHop, "search-included": &l.SearchIncluded, "search-time": &l.SearchTime,
 		"user-tries": &l.UserTries, "address-tries": &l.AddressTries, "locked": &l.Locked,
+		"token-client": &l.TokenClient, "token-address": &l.TokenAddress,
 	}
 }
 
@@ -41,7 +42,7 @@ func (l Limits) search() record.Limits {
 
 // services are the limits that services keep to.
 func (l Limits) services() catalogue.Limits {
-	return catalogue.Limits{Depth: l.Depth, UserTries: l.UserTries, AddressTries: l.AddressTries, Locked: l.Locked}
+	return catalogue.Limits{Depth: l.Depth, UserTries: l.UserTries, AddressTries: l.AddressTries, Locked: l.Locked, TokenClient: l.TokenClient, TokenAddress: l.TokenAddress}
 }
 
 // readLimits reads what stands below limits: times as 10s or 2m, sizes as 16MB, 512KB or bytes, numbers as they are. A key that it does not

@@ -49,6 +49,7 @@ type Node struct {
 	metrics  *metrics
 	trace    *tracer
 	limits   Limits
+	proxies  proxies
 	runners  []runner
 	ready    atomic.Bool
 	open     *access.Principal
@@ -109,7 +110,11 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants,
+	trusted, err := cfg.proxies()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants, proxies: trusted,
 		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }

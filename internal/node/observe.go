@@ -40,6 +40,10 @@ func (n *Node) newMetrics() *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	refusals := func(why string, count func() int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "openspine_token_refusals_total", ConstLabels: prometheus.Labels{"why": why},
+			Help: "Requests for tokens that were not looked at: rate, more than the client may send; shut, after too many wrong proofs."}, func() float64 { return float64(count()) })
+	}
 	m.registry.MustRegister(m.requests, m.faults, m.jobs, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("openspine_audit_unsealed", "Audit entries that are not yet sealed in the log.", n.unsealed),
 		gauge("openspine_audit_online", "Audit entries in the database.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Online }) }),
@@ -54,6 +58,7 @@ func (n *Node) newMetrics() *metrics {
 				return n.clock.Now().Sub(s.Oldest).Seconds()
 			})
 		}),
+		refusals("rate", func() int64 { return n.door.Tokens().Refused().Rate }), refusals("shut", func() int64 { return n.door.Tokens().Refused().Shut }),
 		gauge("openspine_requests_working", "Requests that are being worked on.", func() float64 { return float64(n.edge.working.now()) }),
 		gauge("openspine_streams_open", "Streams that are open.", func() float64 { return float64(n.edge.open.now()) }),
 		gauge("openspine_held_bytes", "Bytes of requests and answers beyond the first 64 KB of each that are held in memory.", func() float64 { return float64(n.edge.scales.held.Load()) }),

@@ -4,7 +4,7 @@
 //	administrator ── link, once, within two days ──► first passkey, ten recovery codes
 //	passkey (asks for a finger, face or PIN) ──► signed in
 //	recovery code, once ──► signed in ──► make a new passkey
-//	wrong, again and again ──► locked for a quarter of an hour, the user and the address each by themselves
+//	wrong, again and again ──► locked for a quarter of an hour: the user's codes at that address, and the address for whoever is not known there
 package credential
 
 import (
@@ -171,24 +171,36 @@ func wrong() error {
 	return fault.New(fault.Invalid, "That is not right, or it has been used before. Check what you typed.")
 }
 
-// Recover uses a recovery code up. Failures count against the user and the address. Errors: fault.Invalid when it does not fit;
-// fault.TooMany after too many that did not.
+// Recover uses a recovery code up. Failures count against the user at that address, and against the address, which does not matter to those who
+// have come in from there. Errors: fault.Invalid when it does not fit; fault.TooMany after too many that did not.
 func (c *Keeper) Recover(ctx context.Context, user, code, address string) error {
-	keys := []string{userKey(user), addressKey(address)}
-	if err := c.open(ctx, keys...); err != nil {
+	known, err := c.knows(ctx, user, address)
+	if err != nil {
+		return err
+	}
+	locks := []lock{c.userLock(user, address), c.addressLock(address)}
+	shut := locks
+	if known {
+		shut = locks[:1]
+	}
+	if err := c.open(ctx, shut...); err != nil {
 		return err
 	}
 	lane := c.userLane(user)
 	var n int64
-	err := c.k.DB.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) (err error) {
+	err = c.k.DB.Write(ctx, []store.Lane{lane, c.userLocks(user)}, func(tx *store.Tx) (err error) {
 		n, err = tx.Exec(`UPDATE credential_recovery SET used = ? WHERE lane = ? AND user_id = ? AND hash = ? AND used = 0`, tx.At().UnixMicro(), int64(lane), user, hashOf("recovery", plain(code)))
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := c.remember(tx, user, address); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`DELETE FROM credential_failure WHERE lane = ? AND key = ?`, int64(locks[0].lane), locks[0].key)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil && n == 0 {
+		err = c.failed(ctx, wrong(), locks...)
 	}
-	if n == 0 {
-		return c.failed(ctx, wrong(), keys...)
-	}
-	return c.succeeded(ctx, userKey(user))
+	return err
 }

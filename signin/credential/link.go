@@ -57,18 +57,22 @@ func (c *Keeper) linkIn(tx *store.Tx, code string) (user string, err error) {
 	return user, err
 }
 
-// Link is whose a link is; it is not used up. Errors: fault.NotFound when it was used or is too old; fault.TooMany for an address
-// that has tried too many.
+// Link is whose a link is; it is not used up. Errors: fault.NotFound when it was used or is too old; fault.TooMany instead for an address
+// that has tried too many. One that holds is taken from there too: nobody guesses 192 random bits.
 func (c *Keeper) Link(ctx context.Context, code, address string) (user string, err error) {
-	if err := c.open(ctx, addressKey(address)); err != nil {
-		return "", err
+	shut := c.open(ctx, c.addressLock(address))
+	if shut != nil && !fault.Is(shut, fault.TooMany) {
+		return "", shut
 	}
 	err = c.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		user, err = c.linkIn(tx, code)
 		return err
 	})
+	if fault.Is(err, fault.NotFound) && shut != nil {
+		return "", shut
+	}
 	if fault.Is(err, fault.NotFound) {
-		return "", c.failed(ctx, err, addressKey(address))
+		return "", c.failed(ctx, err, c.addressLock(address))
 	}
 	return user, err
 }
@@ -112,6 +116,9 @@ func (c *Keeper) Enrol(ctx context.Context, code, address string, o Offer) (acce
 				return err
 			}
 		}
+		if err := c.remember(tx, user, address); err != nil {
+			return err
+		}
 		return c.keepCodes(ctx, tx, u.Principal, user, codes)
 	})
 	return u, codes, err
@@ -125,15 +132,15 @@ func (c *Keeper) Reset(ctx context.Context, by access.Principal, user, reason st
 	if err != nil {
 		return "", err
 	}
-	lane, locks := c.userLane(user), c.lockLane(userKey(user))
+	lane, locks := c.userLane(user), c.userLocks(user)
 	return code, c.k.Gate.Administer(ctx, by, user, access.Work{Act: "credential-reset", Reason: reason, Ends: true, Lanes: []store.Lane{lane, locks, c.linkLane(code)},
 		Do: func(tx *store.Tx, _ access.Member) (string, error) {
-			for _, q := range []string{`DELETE FROM credential_passkey WHERE lane = ? AND user_id = ?`, `DELETE FROM credential_recovery WHERE lane = ? AND user_id = ?`} {
+			for _, q := range []string{`DELETE FROM credential_passkey WHERE lane = ? AND user_id = ?`, `DELETE FROM credential_known WHERE lane = ? AND user_id = ?`, `DELETE FROM credential_recovery WHERE lane = ? AND user_id = ?`} {
 				if _, err := tx.Exec(q, int64(lane), user); err != nil {
 					return "", err
 				}
 			}
-			if _, err := tx.Exec(`DELETE FROM credential_failure WHERE lane = ? AND key = ?`, int64(locks), userKey(user)); err != nil {
+			if err := unlock(tx, locks, user); err != nil {
 				return "", err
 			}
 			return "", c.keepLink(ctx, tx, by, user, code)

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -270,24 +271,29 @@ type Entered struct {
 	Assurance string // AAL3 for a key that cannot leave its device, AAL2 for one that is copied between a person's devices
 }
 
-// Enter checks the passkey that somebody showed. Failures count against the address. Errors: fault.Invalid when it is not right;
-// fault.TooMany after too many that were not.
+// Enter checks the passkey that somebody showed. Failures count against the address; while it is locked, those are let in who have come in from
+// there before. Errors: fault.Invalid when it is not right; fault.TooMany after too many that were not.
 func (c *Keeper) Enter(ctx context.Context, seal, answer, address string) (Entered, error) {
-	if err := c.open(ctx, addressKey(address)); err != nil {
-		return Entered{}, err
+	shut := c.open(ctx, c.addressLock(address))
+	if shut != nil && !fault.Is(shut, fault.TooMany) {
+		return Entered{}, shut
 	}
 	s, err := c.unseal(ctx, toEnter, seal)
 	if err != nil {
-		return Entered{}, err
+		return Entered{}, cmp.Or(shut, err)
 	}
-	e, err := c.check(ctx, s, answer)
-	if fault.Is(err, fault.Invalid) {
-		return e, c.failed(ctx, err, addressKey(address))
+	e, err := c.check(ctx, s, answer, address, shut)
+	if !fault.Is(err, fault.Invalid) {
+		return e, err
 	}
-	return e, err
+	if shut != nil {
+		return Entered{}, shut
+	}
+	return Entered{}, c.failed(ctx, err, c.addressLock(address))
 }
 
-func (c *Keeper) check(ctx context.Context, s sealed, answer string) (Entered, error) {
+// check is who showed a passkey; shut, when the address is locked for those who are not known there.
+func (c *Keeper) check(ctx context.Context, s sealed, answer, address string, shut error) (Entered, error) {
 	w, err := c.library()
 	if err != nil {
 		return Entered{}, err
@@ -318,14 +324,21 @@ func (c *Keeper) check(ctx context.Context, s sealed, answer string) (Entered, e
 	if !slices.ContainsFunc(h.keys, func(k Passkey) bool { return string(k.ID) == string(key.ID) }) {
 		return Entered{}, fault.New(fault.Invalid, "%s", unknown)
 	}
+	if shut != nil {
+		if known, err := c.knows(ctx, h.user, address); err != nil || !known {
+			return Entered{}, cmp.Or(err, shut)
+		}
+	}
 	body, err := json.Marshal(key)
 	if err != nil {
 		return Entered{}, fault.Wrap(err, fault.Internal, "keeping a passkey")
 	}
 	lane := c.userLane(h.user)
 	err = c.k.DB.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE credential_passkey SET body = ?, used = ? WHERE lane = ? AND user_id = ? AND id = ?`, string(body), tx.At().UnixMicro(), int64(lane), h.user, key.ID)
-		return err
+		if _, err := tx.Exec(`UPDATE credential_passkey SET body = ?, used = ? WHERE lane = ? AND user_id = ? AND id = ?`, string(body), tx.At().UnixMicro(), int64(lane), h.user, key.ID); err != nil {
+			return err
+		}
+		return c.remember(tx, h.user, address)
 	})
 	e := Entered{User: h.user, Assurance: "AAL3"}
 	if key.Flags.BackupEligible {

@@ -226,7 +226,7 @@ func (s *Server) keysOf(ctx context.Context, c Client, kid string) (jose.JSONWeb
 	}
 	set, err := s.fetchKeys(ctx, c.KeysURL)
 	if err != nil {
-		return set, fault.Wrap(&refusal{http.StatusForbidden, publicKeyError, "The JWKS endpoint, for your client_assertion can't be reached"}, fault.Forbidden, "the key set of %s: %v", c.ID, err)
+		return set, fault.Wrap(&refusal{status: http.StatusForbidden, code: publicKeyError, description: "The JWKS endpoint, for your client_assertion can't be reached"}, fault.Forbidden, "the key set of %s: %v", c.ID, err)
 	}
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()

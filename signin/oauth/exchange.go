@@ -23,7 +23,8 @@ const (
 
 // exchange changes what shows that somebody has signed in for tokens of this client (RFC 8693): an ID token, as NHS England
 // publishes it, or an access token for a narrower one.
-func (s *Server) exchange(ctx context.Context, form url.Values, base string) (tokens, error) {
+func (s *Server) exchange(r *http.Request, form url.Values, base string) (tokens, error) {
+	ctx := r.Context()
 	if form.Get("actor_token") != "" {
 		return tokens{}, bad("actor_token is not taken")
 	}
@@ -37,7 +38,7 @@ func (s *Server) exchange(ctx context.Context, form url.Values, base string) (to
 	if form.Get("subject_token") == "" {
 		return tokens{}, bad("Missing subject_token")
 	}
-	c, _, err := s.asserted(ctx, form, base, true)
+	c, _, err := s.asserted(r, form, base, true)
 	if err != nil {
 		return tokens{}, err
 	}

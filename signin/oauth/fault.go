@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -34,6 +35,7 @@ const (
 type refusal struct {
 	status            int
 	code, description string
+	after             int // seconds after which to come again; 0 when it does not matter
 }
 
 // Error is the code and the description.
@@ -48,7 +50,7 @@ func refuse(status int, code, description string) error {
 	case http.StatusForbidden:
 		kind = fault.Forbidden
 	}
-	return fault.Wrap(&refusal{status, code, description}, kind, "%s", description)
+	return fault.Wrap(&refusal{status: status, code: code, description: description}, kind, "%s", description)
 }
 
 func bad(description string) error { return refuse(http.StatusBadRequest, invalidRequest, description) }
@@ -62,13 +64,13 @@ func refusalOf(err error) *refusal {
 	kind := fault.KindOf(err)
 	switch kind {
 	case fault.Internal, fault.Full:
-		return &refusal{kind.HTTPStatus(), serverError, "Something went wrong here; the message_id names it in our log"}
+		return &refusal{status: kind.HTTPStatus(), code: serverError, description: "Something went wrong here; the message_id names it in our log"}
 	case fault.Unavailable, fault.Timeout, fault.TooMany:
-		return &refusal{kind.HTTPStatus(), temporarilyUnavail, ascii(fault.MessageOf(err))}
+		return &refusal{kind.HTTPStatus(), temporarilyUnavail, ascii(fault.MessageOf(err)), 1}
 	case fault.Unauthenticated:
-		return &refusal{http.StatusUnauthorized, invalidToken, ascii(fault.MessageOf(err))}
+		return &refusal{status: http.StatusUnauthorized, code: invalidToken, description: ascii(fault.MessageOf(err))}
 	}
-	return &refusal{kind.HTTPStatus(), invalidRequest, ascii(fault.MessageOf(err))}
+	return &refusal{status: kind.HTTPStatus(), code: invalidRequest, description: ascii(fault.MessageOf(err))}
 }
 
 // ascii keeps to what an error_description may hold (RFC 6749 section 5.2): no quote, no backslash, nothing beyond ASCII.
@@ -97,6 +99,9 @@ func (Face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 			challenge = access.Challenge(err)
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	if failure.after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(failure.after))
 	}
 	body := struct {
 		Error       string `json:"error"`

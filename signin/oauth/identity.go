@@ -178,7 +178,7 @@ func (s *Server) about(r *http.Request) (Client, string, error) {
 	if strings.HasPrefix(r.URL.Path, Mock+"/") {
 		base = Mock
 	}
-	c, err := s.client(r.Context(), r, form, base)
+	c, err := s.client(r, form, base)
 	if err == nil && form.Get("token") == "" {
 		err = bad("token is missing")
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/limit"
 	"github.com/openspine/openspine/store"
 )
 
@@ -61,6 +62,7 @@ type Server struct {
 	fetch *http.Client
 	mock  bool
 	keys  keyCache
+	guard *limit.Guard
 }
 
 // Options say how the server is kept.
@@ -76,7 +78,7 @@ func New(k catalogue.Kernel, o Options) *Server {
 	if o.Fetch == nil {
 		o.Fetch = &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
-	return &Server{k: k, fetch: o.Fetch, mock: o.Mock}
+	return &Server{k: k, fetch: o.Fetch, mock: o.Mock, guard: limit.New(k.Clock, limit.Rates{Client: k.Limits.TokenClient, Address: k.Limits.TokenAddress})}
 }
 
 // Service is what programs call: no page, no session.

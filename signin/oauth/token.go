@@ -51,19 +51,18 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, base string) erro
 	if err != nil {
 		return err
 	}
-	ctx := r.Context()
 	var t tokens
 	switch form.Get("grant_type") {
 	case "":
 		return bad("grant_type is missing")
 	case byCode:
-		t, err = s.fromCode(ctx, r, form, base)
+		t, err = s.fromCode(r, form, base)
 	case byRefresh:
-		t, err = s.fromRefresh(ctx, r, form, base)
+		t, err = s.fromRefresh(r, form, base)
 	case byAssertion:
-		t, err = s.fromAssertion(ctx, form, base)
+		t, err = s.fromAssertion(r, form, base)
 	case byExchange:
-		t, err = s.exchange(ctx, form, base)
+		t, err = s.exchange(r, form, base)
 	default:
 		return refuse(http.StatusBadRequest, unsupportedGrant, "grant_type is invalid")
 	}
@@ -78,7 +77,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, base string) erro
 func (s *Server) tokenURL(base string) string { return s.k.BaseURL() + base + "/token" }
 
 // client says which client calls, and holds it to its proof: a secret, a signed JWT, or, for a public client, its id alone.
-func (s *Server) client(ctx context.Context, r *http.Request, form url.Values, base string) (Client, error) {
+func (s *Server) client(r *http.Request, form url.Values, base string) (Client, error) {
 	id, secret, basic := r.BasicAuth()
 	if basic {
 		if form.Get("client_secret") != "" || form.Get("client_assertion") != "" || form.Has("client_id") && form.Get("client_id") != id {
@@ -97,7 +96,7 @@ func (s *Server) client(ctx context.Context, r *http.Request, form url.Values, b
 		if secret != "" {
 			return Client{}, bad("a client shows who it is in one way only")
 		}
-		c, _, err := s.asserted(ctx, form, base, true)
+		c, _, err := s.asserted(r, form, base, true)
 		if err == nil && id != "" && id != c.ID {
 			err = refuse(http.StatusUnauthorized, invalidClient, "client_id is not that of the client_assertion")
 		}
@@ -106,23 +105,33 @@ func (s *Server) client(ctx context.Context, r *http.Request, form url.Values, b
 	if id == "" {
 		return Client{}, refuse(http.StatusUnauthorized, invalidRequest, "client_id is missing")
 	}
-	c, err := s.Client(ctx, id)
+	return s.secretly(r, id, secret)
+}
+
+// secretly is the client that a secret proves to be there, or a public client, which has none.
+func (s *Server) secretly(r *http.Request, id, secret string) (Client, error) {
+	c, err := s.Client(r.Context(), id)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return c, err
 	}
+	if err == nil && c.Kind == Public && secret == "" {
+		return c, s.turn(r, c)
+	}
+	who := callerOf(r, c.ID) // the zero client, when there is none of that name
+	if err := s.listens(who); err != nil {
+		return c, err
+	}
 	switch {
-	case err == nil && c.Kind == Public && secret == "":
-		return c, nil
 	case err == nil && secret == "":
 		return c, refuse(http.StatusUnauthorized, invalidRequest, "client_secret is missing")
 	case err != nil || !c.holds(secret):
-		return c, refuse(http.StatusUnauthorized, invalidClient, "client_id or client_secret is invalid")
+		return c, s.wrong(who, refuse(http.StatusUnauthorized, invalidClient, "client_id or client_secret is invalid"))
 	}
-	return c, nil
+	return c, s.turn(r, c)
 }
 
 // asserted is the client that a signed JWT proves to be there; use records the JWT, so that it proves nothing a second time.
-func (s *Server) asserted(ctx context.Context, form url.Values, base string, use bool) (Client, assertion, error) {
+func (s *Server) asserted(r *http.Request, form url.Values, base string, use bool) (Client, assertion, error) {
 	a, err := readAssertion(form, s.now())
 	if err != nil {
 		return Client{}, a, err
@@ -130,14 +139,26 @@ func (s *Server) asserted(ctx context.Context, form url.Values, base string, use
 	if !a.meant(s.tokenURL(base)) {
 		return Client{}, a, refuse(http.StatusUnauthorized, invalidRequest, "Missing or invalid aud claim in JWT")
 	}
+	ctx := r.Context()
 	c, err := s.Client(ctx, a.client)
-	if fault.Is(err, fault.NotFound) {
-		return c, a, refuse(http.StatusUnauthorized, invalidRequest, "Invalid iss/sub claims in JWT - no such client")
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return c, a, err
+	}
+	who := callerOf(r, c.ID) // the zero client, when there is none of that name
+	if err := s.listens(who); err != nil {
+		return c, a, err
+	}
+	if err != nil {
+		return c, a, s.wrong(who, refuse(http.StatusUnauthorized, invalidRequest, "Invalid iss/sub claims in JWT - no such client"))
+	}
+	err = s.proves(ctx, c, a)
+	if fault.Is(err, fault.Unauthenticated) {
+		err = s.wrong(who, err)
 	}
 	if err != nil {
 		return c, a, err
 	}
-	if err := s.proves(ctx, c, a); err != nil || !use {
+	if err := s.turn(r, c); err != nil || !use {
 		return c, a, err
 	}
 	err = s.k.Gate.UseOnce(ctx, "assertion", a.useID(), a.until)
@@ -150,8 +171,9 @@ func (s *Server) asserted(ctx context.Context, form url.Values, base string, use
 func (a assertion) useID() string { return a.client + " " + a.jti }
 
 // fromCode changes a code for tokens.
-func (s *Server) fromCode(ctx context.Context, r *http.Request, form url.Values, base string) (tokens, error) {
-	c, err := s.client(ctx, r, form, base)
+func (s *Server) fromCode(r *http.Request, form url.Values, base string) (tokens, error) {
+	ctx := r.Context()
+	c, err := s.client(r, form, base)
 	switch {
 	case err != nil:
 		return tokens{}, err
@@ -242,8 +264,9 @@ func proper(form url.Values, redirect, challenge string) error {
 }
 
 // fromRefresh changes a refresh token for a new pair.
-func (s *Server) fromRefresh(ctx context.Context, r *http.Request, form url.Values, base string) (tokens, error) {
-	c, err := s.client(ctx, r, form, base)
+func (s *Server) fromRefresh(r *http.Request, form url.Values, base string) (tokens, error) {
+	ctx := r.Context()
+	c, err := s.client(r, form, base)
 	switch {
 	case err != nil:
 		return tokens{}, err
@@ -354,8 +377,9 @@ func (s *Server) issue(ctx context.Context, c Client, g Grant, scopes []string, 
 }
 
 // fromAssertion is a system's token: it acts in the name of its organisation, within its scopes.
-func (s *Server) fromAssertion(ctx context.Context, form url.Values, base string) (tokens, error) {
-	c, a, err := s.asserted(ctx, form, base, false)
+func (s *Server) fromAssertion(r *http.Request, form url.Values, base string) (tokens, error) {
+	ctx := r.Context()
+	c, a, err := s.asserted(r, form, base, false)
 	if err != nil {
 		return tokens{}, err
 	}
