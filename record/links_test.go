@@ -83,10 +83,19 @@ func TestANewProfileIsIndexedByAJobThatGoesOn(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		none := record.Options{Profile: func(string, string) bool { return false }}
 		w := over(t, db, none)
+		indexed := func(when string, want bool) {
+			t.Helper()
+			if got, err := w.recs.Indexed(t.Context()); err != nil || got != want {
+				t.Errorf("%s: known to be indexed is %v (%v)", when, got, err)
+			}
+		}
+		indexed("with nothing", true)
 		for i := range 450 {
 			w.put(`{"resourceType":"Organization","id":"o%d","name":"Name %d"}`, i, i%3)
 		}
+		indexed("with what was written by this edition", true)
 		w = over(t, db, record.Options{})
+		indexed("with another profile", false)
 		ctx, stop := context.WithCancel(context.Background())
 		steps := 0
 		if err := w.recs.Reindex(ctx, func(record.Progress) {
@@ -96,6 +105,7 @@ func TestANewProfileIsIndexedByAJobThatGoesOn(t *testing.T) {
 		}); err != nil && ctx.Err() == nil {
 			t.Fatal(err)
 		}
+		indexed("cut off", false)
 		var last record.Progress
 		if err := w.recs.Reindex(context.Background(), func(p record.Progress) { last = p }); err != nil {
 			t.Fatal(err)
@@ -103,6 +113,7 @@ func TestANewProfileIsIndexedByAJobThatGoesOn(t *testing.T) {
 		if last.Total != 450 || last.Wrote == 0 || last.Wrote >= 450 {
 			t.Errorf("the second run did %+v", last)
 		}
+		indexed("done", true)
 		page, err := w.find("Organization?name=name+1&_count=1000")
 		if err != nil || len(page.Matches) != 150 {
 			t.Errorf("%d found (%v)", len(page.Matches), err)

@@ -2,6 +2,11 @@ package record
 
 import (
 	"context"
+	"hash/fnv"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/openspine/openspine/store"
 )
@@ -40,7 +45,55 @@ func (r *Records) Reindex(ctx context.Context, progress func(Progress)) error {
 	if err := r.purge(ctx); err != nil {
 		return err
 	}
+	if err := r.markIndexed(ctx); err != nil {
+		return err
+	}
 	return r.db.Analyze(ctx)
+}
+
+// indexedJob is under what it is noted that every index row is of one edition, and of no other.
+const indexedJob = "indexed/"
+
+// reindexing is under what it is kept how far a lane has come, and reindexJob that on the way to the present editions: what another
+// program had begun on the way to its own is begun anew.
+const reindexing = "reindex"
+
+func (r *Records) reindexJob() string { return reindexing + "/" + r.editions() }
+
+func (r *Records) indexMark() string { return indexedJob + r.editions() }
+
+// editions names the editions of all types together.
+func (r *Records) editions() string {
+	h := fnv.New64a()
+	for _, typ := range r.index.types() {
+		_, _ = io.WriteString(h, typ+strconv.FormatInt(r.index.edition(typ), 36)) // a hash never fails
+		for _, code := range slices.Sorted(maps.Keys(r.index.same(typ))) {
+			_, _ = io.WriteString(h, "/"+code)
+		}
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// Indexed reports whether every resource is known to be indexed in the present edition; if not, Reindex is due. Where nothing was ever
+// written, it is noted as known.
+func (r *Records) Indexed(ctx context.Context) (bool, error) {
+	var marked, kinds int64
+	err := r.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT (SELECT count(*) FROM record_job WHERE lane = ? AND job = ?), (SELECT count(*) FROM record_count)`, int64(loadLane), r.indexMark()).Scan(&marked, &kinds)
+	})
+	if err != nil || marked > 0 || kinds > 0 {
+		return marked > 0, err
+	}
+	return true, r.markIndexed(ctx)
+}
+
+func (r *Records) markIndexed(ctx context.Context) error {
+	return r.db.Write(ctx, []store.Lane{loadLane}, func(tx *store.Tx) error {
+		if err := forgetJobs(tx, loadLane, indexedJob); err != nil {
+			return err
+		}
+		return tx.Queue(`INSERT INTO record_job (lane, job, at_lane, at_rid, done, total, finished) VALUES (?, ?, 0, 0, 0, 0, 1)`, int64(loadLane), r.indexMark())
+	})
 }
 
 // stale is a resource whose index rows are of another edition, with those that it should have.
@@ -52,7 +105,7 @@ type stale struct {
 func (r *Records) reindexLane(ctx context.Context, lane store.Lane, p *Progress, progress func(Progress)) error {
 	var after int64
 	err := r.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT coalesce(max(at_rid), 0) FROM record_job WHERE lane = ? AND job = 'reindex' AND finished = 0`, lane).Scan(&after)
+		return tx.QueryRow(`SELECT coalesce(max(at_rid), 0) FROM record_job WHERE lane = ? AND job = ?`, int64(lane), r.reindexJob()).Scan(&after)
 	})
 	for err == nil && ctx.Err() == nil {
 		var list []stale
@@ -74,8 +127,7 @@ func (r *Records) reindexLane(ctx context.Context, lane store.Lane, p *Progress,
 		return err
 	}
 	return r.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM record_job WHERE lane = ? AND job = 'reindex'`, lane)
-		return err
+		return forgetJobs(tx, lane, reindexing)
 	})
 }
 
@@ -150,8 +202,8 @@ func (r *Records) reindexSome(ctx context.Context, lane store.Lane, list []stale
 			}
 			wrote++
 		}
-		_, err := tx.Exec(`INSERT INTO record_job (lane, job, at_lane, at_rid, done, total, finished) VALUES (?, 'reindex', ?, ?, 0, 0, 0)
-			ON CONFLICT (lane, job) DO UPDATE SET at_rid = excluded.at_rid`, lane, lane, last)
+		_, err := tx.Exec(`INSERT INTO record_job (lane, job, at_lane, at_rid, done, total, finished) VALUES (?, ?, ?, ?, 0, 0, 0)
+			ON CONFLICT (lane, job) DO UPDATE SET at_rid = excluded.at_rid`, int64(lane), r.reindexJob(), int64(lane), last)
 		return err
 	})
 	p.Wrote += wrote

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -121,6 +122,13 @@ func (n *Node) prepareServices(ctx context.Context) error {
 		return err
 	}
 	n.runners = append(n.runners, runner{"keepers", n.rekeep})
+	indexed, err := n.kernel.Records.Indexed(ctx)
+	if err != nil {
+		return err
+	}
+	if !indexed {
+		n.runners = append(n.runners, runner{"index", n.reindex})
+	}
 	if len(watches) == 0 {
 		return nil
 	}
@@ -134,38 +142,48 @@ func (n *Node) prepareServices(ctx context.Context) error {
 }
 
 // rekeep brings the services' tables up to date with what was written before they were there, or in an older edition. The services'
-// searches say so until it is done. A failure is tried again.
+// searches say so until it is done.
 func (n *Node) rekeep(ctx context.Context) error {
 	if len(n.kernel.Records.Late().Names) == 0 {
 		return nil
 	}
+	return n.anew(ctx, n.log.With("keepers", n.kernel.Records.Late().Names), n.kernel.Records.Rekeep)
+}
+
+// reindex writes anew what FHIR searches find by, after an upgrade that finds by something else. Searches use what stands meanwhile.
+func (n *Node) reindex(ctx context.Context) error {
+	return n.anew(ctx, n.log.With("of", "search index"), n.kernel.Records.Reindex)
+}
+
+// anew does long work over all records, says in the log how far it is, and tries again what failed.
+func (n *Node) anew(ctx context.Context, log *slog.Logger, work func(context.Context, func(record.Progress)) error) error {
 	told := n.clock.Now()
-	n.log.Info("writing anew what is searched", "keepers", n.kernel.Records.Late().Names, "records", n.kernel.Records.Late().Total)
+	log.Info("writing anew what is searched")
 	for {
-		err := n.kernel.Records.Rekeep(ctx, func(p record.Progress) {
-			if now := n.clock.Now(); now.Sub(told) >= rekeepTold {
+		err := work(ctx, func(p record.Progress) {
+			if now := n.clock.Now(); now.Sub(told) >= anewTold {
 				told = now
-				n.log.Info("writing anew what is searched", "done", p.Done, "records", p.Total)
+				log.Info("writing anew what is searched", "done", p.Done, "records", p.Total)
 			}
 		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err == nil {
-			n.log.Info("what is searched is whole")
+			log.Info("what is searched is whole")
 			return nil
 		}
-		n.log.Error("what is searched could not be written anew; it will be tried again", "cause", err)
+		log.Error("what is searched could not be written anew; it will be tried again", "cause", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-n.clock.After(rekeepAgain):
+		case <-n.clock.After(anewAgain):
 		}
 	}
 }
 
 // How often the log says how far it is, and when what failed is tried again.
-const rekeepTold, rekeepAgain = 10 * time.Second, 30 * time.Second
+const anewTold, anewAgain = 10 * time.Second, 30 * time.Second
 
 // audience is what a token must be for to be taken here: one per node.
 func (n *Node) audience() string { return "openspine:" + n.cfg.Name }

@@ -40,7 +40,7 @@ type answered struct {
 }
 
 // listenForCommands opens the socket. It comes to its place with its permissions, so that nobody else can connect in between.
-func (n *Node) listenForCommands() error {
+func (n *Node) listenForCommands() (err error) {
 	if n.commands == nil {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (n *Node) listenForCommands() error {
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "the data folder %s cannot be written to: %v", n.cfg.Data, err)
 	}
-	defer os.RemoveAll(private)
+	defer func() { err = errors.Join(err, os.RemoveAll(private)) }()
 	var l net.Listener
 	err = withShortPath(private, func(dir string) (err error) {
 		l, err = net.Listen("unix", filepath.Join(dir, "s"))
@@ -69,8 +69,8 @@ func (n *Node) listenForCommands() error {
 }
 
 // withShortPath gives do a path to dir that a socket's may begin with.
-func withShortPath(dir string, do func(dir string) error) error {
-	dir, err := filepath.Abs(dir)
+func withShortPath(dir string, do func(dir string) error) (err error) {
+	dir, err = filepath.Abs(dir)
 	if err != nil || len(dir)+len(socketFile)+1 <= socketPath {
 		return errors.Join(err, do(dir))
 	}
@@ -78,7 +78,7 @@ func withShortPath(dir string, do func(dir string) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(elsewhere)
+	defer func() { err = errors.Join(err, os.RemoveAll(elsewhere)) }()
 	link := filepath.Join(elsewhere, "d")
 	if err := os.Symlink(dir, link); err != nil {
 		return err
