@@ -448,6 +448,28 @@ func TestTheOtherRealmStaysShut(t *testing.T) {
 	}
 }
 
+// TestAccountsElsewhereLookRight among my devices and sessions.
+func TestAccountsElsewhereLookRight(t *testing.T) {
+	f := fake(t)
+	h := open(t, nil, trusting(f.settings("far")))
+	b := webtest.NewBrowser(t)
+	h.expect("far", "someone", "clerk")
+	c := browser()
+	if got := f.arrive(h, c, nil); got.status != 303 {
+		t.Fatal(got.status)
+	}
+	for name, options := range map[string][]webtest.Option{"desk": nil, "phone": {webtest.Phone(), webtest.NoScript()}} {
+		for _, cookie := range c.Jar.Cookies(mustURL(t, h.url)) {
+			options = append(options, webtest.Cookie(cookie.Name, cookie.Value))
+		}
+		p := b.Open(t, h.url+"/sign-in/sessions", options...)
+		p.Sees("Your accounts elsewhere that you can sign in with", "Stop using it")
+		p.Axe()
+		p.NoSideways()
+		p.Screenshot("provider-devices-" + name + ".png")
+	}
+}
+
 // TestTheWaysInLookRight at a desk, on a phone and without scripts.
 func TestTheWaysInLookRight(t *testing.T) {
 	f := fake(t)
