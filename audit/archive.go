@@ -369,6 +369,6 @@ const rememberedIndexes = 64
 // fault is what somebody is told who needs an archive that is not as it should be.
 func (r archiveRow) fault(how string, err error) error {
 	from, to := microTime(r.firstAt).Format("2 January 2006"), microTime(r.lastAt).Format("2 January 2006")
-	return fault.Wrap(cmp.Or(err, error(errArchive)), fault.Unavailable, "The account from %s to %s is in the archive %s, which %s. Its keeper can put it back from a backup; until then, ask for a period without these days.",
+	return fault.Wrap(cmp.Or(err, errArchive), fault.Unavailable, "The account from %s to %s is in the archive %s, which %s. Its keeper can put it back from a backup; until then, ask for a period without these days.",
 		from, to, r.name, how)
 }
