@@ -117,11 +117,36 @@ func (g *Gate) mayAdminister(ctx context.Context, by Principal, id string, roles
 		if !slices.Contains(by.Gives(), r.Role) {
 			return g.Refuse(ctx, by, Update, place, fault.New(fault.Forbidden, "As %s you may not give or take the role %s: ask a national administrator.", article(by.Role), r.Role))
 		}
-		if by.Role == Registrar && slices.ContainsFunc(r.Tenants, func(t ident.ODSCode) bool { return t != by.Organisation }) {
+		if by.reachesBeyond(r) {
 			return g.Refuse(ctx, by, Update, place, fault.New(fault.Forbidden, "This role reaches other organisations' records: ask a national administrator."))
 		}
 	}
 	return nil
+}
+
+// WouldAdminister reports whether by may change all these roles of a user, all of the user's when there are none. It is for pages, which offer
+// nothing that is refused; nothing is on the account.
+func (g *Gate) WouldAdminister(ctx context.Context, by Principal, m Member, roles ...Profile) (bool, error) {
+	if by.ID == m.ID {
+		return false, nil
+	}
+	if len(roles) == 0 {
+		roles = m.Roles()
+	}
+	for _, r := range roles {
+		if !slices.Contains(by.Gives(), r.Role) || by.reachesBeyond(r) {
+			return false, nil
+		}
+		if ok, err := g.Would(ctx, by, Update, Place{Type: TypeUser, ID: m.ID, Tenant: r.Organisation, Exists: true}); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// reachesBeyond reports whether a role reaches records of organisations that a registrar does not keep.
+func (p Principal) reachesBeyond(r Profile) bool {
+	return p.Role == Registrar && slices.ContainsFunc(r.Tenants, func(t ident.ODSCode) bool { return t != p.Organisation })
 }
 
 // Sees is fault.NotFound, as for nobody, unless by may see a user in the administration.

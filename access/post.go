@@ -22,16 +22,16 @@ func (g *Gate) Suspend(ctx context.Context, by Principal, id, reason string) err
 	if err != nil {
 		return err
 	}
-	return g.forgetSessions(ctx, by, id)
+	return g.forgetSessions(ctx, by, id, EndedAccess)
 }
 
-// forgetSessions ends the sessions of a user who has ended: whoever is restored soon does not find them open.
-func (g *Gate) forgetSessions(ctx context.Context, by Principal, id string) error {
+// forgetSessions ends the sessions of a user who has moved or ended: whoever is restored soon does not find them open.
+func (g *Gate) forgetSessions(ctx context.Context, by Principal, id, why string) error {
 	list, err := g.Sessions(ctx, id)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	return g.endSessions(ctx, by, id, list)
+	return g.endSessions(ctx, by, id, list, why)
 }
 
 // Restore lets a user in again who was suspended or has left, as what they were; a last day that has passed is taken away. Somebody
@@ -68,7 +68,7 @@ func (g *Gate) Leave(ctx context.Context, by Principal, id, reason string) error
 	if err != nil {
 		return err
 	}
-	return g.forgetSessions(ctx, by, id)
+	return g.forgetSessions(ctx, by, id, EndedAccess)
 }
 
 // GiveRole gives a user a further role, from p.Since (now when zero) to p.Until, with a date of review (a year from now when zero).

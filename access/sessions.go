@@ -61,7 +61,7 @@ func (g *Gate) EndSession(ctx context.Context, by Principal, userID, id string) 
 	}
 	for _, s := range list {
 		if s.ID == id {
-			return g.endSessions(ctx, by, userID, []SessionInfo{s})
+			return g.endSessions(ctx, by, userID, []SessionInfo{s}, EndedElsewhere)
 		}
 	}
 	return fault.New(fault.NotFound, "This session has ended already.")
@@ -73,13 +73,13 @@ func (g *Gate) EndSessions(ctx context.Context, by Principal, userID string) err
 	if err != nil {
 		return err
 	}
-	if err := g.endSessions(ctx, by, userID, list); err != nil {
+	if err := g.endSessions(ctx, by, userID, list, EndedElsewhere); err != nil {
 		return err
 	}
 	return g.RevokeUser(ctx, by, userID)
 }
 
-func (g *Gate) endSessions(ctx context.Context, by Principal, userID string, list []SessionInfo) error {
+func (g *Gate) endSessions(ctx context.Context, by Principal, userID string, list []SessionInfo, why string) error {
 	lanes := []store.Lane{g.accountLane(by, Place{})}
 	for _, s := range list {
 		lanes = append(lanes, g.db.LaneOf("", "session/"+string(s.hash)), g.revokedLane(s.ID))
@@ -89,6 +89,9 @@ func (g *Gate) endSessions(ctx context.Context, by Principal, userID string, lis
 		var names []string
 		for i, s := range list {
 			if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND hash = ?`, int64(g.db.LaneOf("", "session/"+string(s.hash))), s.hash); err != nil {
+				return err
+			}
+			if err := noteEnded(tx, g.db.LaneOf("", "session/"+string(s.hash)), s.hash, why); err != nil {
 				return err
 			}
 			if until[i], err = g.revokeIn(tx, s.ID, time.Time{}); err != nil {

@@ -164,7 +164,10 @@ func (g *Gate) PutMember(ctx context.Context, by Principal, m Member, reason str
 			return detail + ": " + string(old.Role) + " " + old.Organisation.String() + " → " + string(m.Role) + " " + m.Organisation.String(), err
 		}
 	}
-	return o, g.Administer(ctx, by, m.ID, w)
+	if err := g.Administer(ctx, by, m.ID, w); err != nil || o.Act != "moved" {
+		return o, err
+	}
+	return o, g.forgetSessions(ctx, by, m.ID, EndedChanged)
 }
 
 func (g *Gate) addMember(ctx context.Context, by Principal, m Member, reason string) error {

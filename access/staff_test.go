@@ -117,6 +117,104 @@ func endless(w world, by access.Principal) error {
 	return err
 }
 
+// whyEnded fails unless a session is over, for a reason that its browser may be told.
+func whyEnded(t *testing.T, w world, secret, want string) {
+	t.Helper()
+	if why, err := w.gate.WhyEnded(t.Context(), secret); err != nil || why != want {
+		t.Errorf("a session ended because %q (%v), not %q", why, err, want)
+	}
+}
+
+// TestABrowserIsToldWhyItsSessionEnded, and nobody is told anything of a session that goes on or never was.
+func TestABrowserIsToldWhyItsSessionEnded(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		ctx, own := t.Context(), access.Service("test", spine)
+		office(t, w)
+		in := func(profile string) access.Session {
+			s, err := w.gate.SignInAs(ctx, access.Entry{User: "ann", Profile: profile, Method: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		role, err := w.gate.GiveRole(ctx, own, "ann", access.Profile{Role: access.PrivacyOfficer, Organisation: hospital}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, chosen, third := in(""), in(role.ID), in("")
+		whyEnded(t, w, first.Secret, "")
+		whyEnded(t, w, "nobody's", "")
+		if err := w.gate.EndRole(ctx, own, "ann", role.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		whyEnded(t, w, chosen.Secret, access.EndedChanged)
+		whyEnded(t, w, first.Secret, "")
+		if err := w.gate.EndSession(ctx, own, "ann", third.Principal.SessionID); err != nil {
+			t.Fatal(err)
+		}
+		whyEnded(t, w, third.Secret, access.EndedElsewhere)
+		if err := w.gate.SignOut(ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		whyEnded(t, w, first.Secret, "")
+		last := in("")
+		if err := w.gate.Suspend(ctx, own, "ann", "test"); err != nil {
+			t.Fatal(err)
+		}
+		whyEnded(t, w, last.Secret, access.EndedAccess)
+	})
+}
+
+// TestNothingIsOfferedThatIsRefused: what WouldAdminister says is what Administer does.
+func TestNothingIsOfferedThatIsRefused(t *testing.T) {
+	w := newWorld(t)
+	ctx, own := t.Context(), access.Service("test", spine)
+	admin, reg := office(t, w)
+	if _, err := w.gate.GiveRole(ctx, own, "ann", access.Profile{Role: access.Pharmacist, Organisation: pharmacy}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.gate.GiveRole(ctx, own, "bob", access.Profile{Role: access.Auditor, Organisation: hospital}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []access.Principal{admin, reg, staff("ann", access.Clinician).Principal} {
+		for _, id := range []string{"admin", "reg", "ann", "bob", "pia"} {
+			m, err := w.gate.Member(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, roles := range append([][]access.Profile{nil}, singly(m.Roles())...) {
+				offered, err := w.gate.WouldAdminister(ctx, by, m, roles...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = w.gate.Administer(ctx, by, id, access.Work{Act: "looked", Reason: "test", Roles: roles, Do: func(*store.Tx, access.Member) (string, error) { return "", nil }})
+				if offered != (err == nil) {
+					t.Errorf("%s on %s %v: offered %v, and then %v", by.ID, id, roles, offered, err)
+				}
+			}
+		}
+	}
+	m, err := w.gate.Member(ctx, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := w.gate.WouldAdminister(ctx, reg, m); err != nil || all {
+		t.Errorf("the registrar is offered somebody who works elsewhere too: %v", err)
+	}
+	if first, err := w.gate.WouldAdminister(ctx, reg, m, m.Roles()[0]); err != nil || !first {
+		t.Errorf("the registrar is not offered their role here: %v", err)
+	}
+}
+
+// singly is each role by itself.
+func singly(roles []access.Profile) [][]access.Profile {
+	var list [][]access.Profile
+	for _, r := range roles {
+		list = append(list, []access.Profile{r})
+	}
+	return list
+}
+
 // TestAdministratorsCannotRemoveEachOtherAtOnce: of several who suspend one another at the same time, one is left.
 func TestAdministratorsCannotRemoveEachOtherAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, w world) {
@@ -175,9 +273,12 @@ func TestJoinersMoversAndLeavers(t *testing.T) {
 		if err != nil || o.Act != "moved" {
 			t.Fatalf("a mover: %+v %v", o, err)
 		}
-		now, err := w.gate.SessionOf(ctx, s.Secret)
-		if err != nil || now.Principal.Role != access.Clerk || now.Principal.Organisation != pharmacy {
-			t.Errorf("the mover's session: %+v %v", now.Principal, err)
+		if _, err := w.gate.SessionOf(ctx, s.Secret); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("the mover's session: %v", err)
+		}
+		whyEnded(t, w, s.Secret, access.EndedChanged)
+		if s, err = w.gate.SignIn(ctx, "ann", "test", ""); err != nil || s.Principal.Role != access.Clerk || s.Principal.Organisation != pharmacy {
+			t.Errorf("the mover's next session: %+v %v", s.Principal, err)
 		}
 		if _, profiles, err := w.gate.Profiles(ctx, "ann"); err != nil || len(profiles) != 1 {
 			t.Errorf("the mover's roles: %+v %v", profiles, err)
@@ -196,6 +297,7 @@ func TestJoinersMoversAndLeavers(t *testing.T) {
 		if _, err := w.gate.SessionOf(ctx, s.Secret); !fault.Is(err, fault.Unauthenticated) {
 			t.Errorf("a leaver's session, before the job has run: %v", err)
 		}
+		whyEnded(t, w, s.Secret, access.EndedAccess)
 		w.clock.Advance(time.Minute)
 		if err := w.gate.EndLeavers(ctx, own); err != nil {
 			t.Fatal(err)

@@ -125,8 +125,14 @@ func TestAnAdministratorKeepsProgramsAndKeys(t *testing.T) {
 	if got := h.call(c, "GET", "/admin/clients/letters", nil); !strings.Contains(got.body, "Suspended") || !strings.Contains(got.body, "it was mailed") || strings.Contains(got.body, first) {
 		t.Errorf("its history: %d", got.status)
 	}
+	if got := h.call(c, "GET", "/admin/keys", nil); strings.Contains(got.body, "/admin/keys/retire") {
+		t.Error("the only key can be retired")
+	}
 	if got := h.sendForm(c, "/admin/keys/rotate-now", "reason", "the yearly change"); got.status != 303 {
 		t.Errorf("a new key: %d", got.status)
+	}
+	if got := h.call(c, "GET", "/admin/keys", nil); !strings.Contains(got.body, "/admin/keys/retire") {
+		t.Error("of two keys neither can be retired")
 	}
 	keys, err := access.Keys(h.data)
 	if err != nil || len(keys) != 2 {
@@ -137,6 +143,60 @@ func TestAnAdministratorKeepsProgramsAndKeys(t *testing.T) {
 	}
 	if got := h.call(c, "GET", "/admin/keys", nil); !strings.Contains(got.body, "seen by others") || !strings.Contains(got.body, "Grace Mwangi") {
 		t.Errorf("the keys' history: %d", got.status)
+	}
+}
+
+// TestAPageOffersNothingThatIsRefused: a registrar and somebody who works elsewhere too.
+func TestAPageOffersNothingThatIsRefused(t *testing.T) {
+	h := office(t)
+	gate := h.node.Kernel().Gate
+	if _, err := gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.Auditor, Organisation: national}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.PrivacyOfficer, Organisation: practice}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]int{"reg": 200, "boss": 200} {
+		c := browser()
+		h.signIn(c, user)
+		page := h.call(c, "GET", "/admin/users/clinician", nil)
+		ends := 1 // the role at the practice
+		if user == "boss" {
+			ends = 2
+		}
+		if page.status != want || strings.Count(page.body, "/do/end-role") != ends || strings.Contains(page.body, "/do/suspend") != (user == "boss") ||
+			strings.Contains(page.body, "This person works elsewhere too") != (user == "reg") || !strings.Contains(page.body, "/clinician/role") || !strings.Contains(page.body, "/do/review") {
+			t.Errorf("what %s is offered: %d, %d roles to end", user, page.status, strings.Count(page.body, "/do/end-role"))
+		}
+	}
+}
+
+// TestAMoverIsToldWhyTheyAreSignedOut at the page where they sign in again.
+func TestAMoverIsToldWhyTheyAreSignedOut(t *testing.T) {
+	h := office(t)
+	c := browser()
+	h.signIn(c, "clinician")
+	m, err := h.node.Kernel().Gate.Member(t.Context(), "clinician")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Role = access.Clerk
+	if _, err := h.node.Kernel().Gate.PutMember(t.Context(), h.clerk(), m, "a new post"); err != nil {
+		t.Fatal(err)
+	}
+	got := h.call(c, "GET", "/sign-in/sessions", nil, "Accept: text/html")
+	to, q := got.location(t)
+	if got.status != 303 || to != "/sign-in" || q.Get("to") != "/sign-in/sessions" {
+		t.Fatalf("the page that was open: %d %s", got.status, to)
+	}
+	for _, path := range []string{"/sign-in?to=/sign-in/sessions", "/sign-in/passkey"} {
+		if got := h.call(c, "GET", path, nil); !strings.Contains(got.body, "what you may do here has changed") {
+			t.Errorf("%s does not say why: %d", path, got.status)
+		}
+	}
+	h.signIn(c, "clinician")
+	if got := h.call(c, "GET", "/sign-in", nil); strings.Contains(got.body, "has changed") {
+		t.Error("it is said after signing in again")
 	}
 }
 

@@ -42,12 +42,16 @@ func (d *Door) elsewhereService() catalogue.Service {
 type waysIn struct {
 	Providers []*provider.Provider
 	Left      *provider.Provider
+	Out       string // in words, why the session is over that the browser still shows
 }
 
 func (d *Door) waysIn(r *http.Request, to string) waysIn {
 	in := waysIn{Providers: d.elsewhere.All(d.realmOf(r, to))}
 	if p, err := d.elsewhere.ByID(r.URL.Query().Get("left")); err == nil {
 		in.Left = p
+	}
+	if why, err := d.k.Gate.WhyEnded(r.Context(), access.SecretOf(r)); err == nil && web.HasText("signin.out."+why) {
+		in.Out = web.Text(r.Context(), "signin.out."+why)
 	}
 	return in
 }

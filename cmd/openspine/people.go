@@ -129,21 +129,14 @@ func (c *userListCommand) Run(s *session) error {
 		w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tNAME\tROLE\tORGANISATION\tLEAVES\tREVIEW\tLAST IN")
 		for _, m := range page.List {
-			leaves := m.Leaves
-			if !leaves.IsZero() {
-				leaves = leaves.AddDate(0, 0, -1) // the last day
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Role, m.Organisation, day(leaves), day(m.Review), day(m.LastIn))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Role, m.Organisation, day(admin.LastDay(m.Leaves)), day(m.Review), day(m.LastIn))
 		}
 		return w.Flush()
 	})
 }
 
 func day(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Format(time.DateOnly)
+	return cmp.Or(admin.Written(t), "-")
 }
 
 type userLinkCommand struct {

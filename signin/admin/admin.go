@@ -128,7 +128,7 @@ func dateField(ctx context.Context, name string, at time.Time) field {
 	f := text(ctx, name, "", 0)
 	f.kind = "date"
 	if !at.IsZero() {
-		f.date = web.DateValueOf(at)
+		f.date = web.DateValueOf(format.Midnight(at))
 	}
 	return f
 }
@@ -153,11 +153,14 @@ func (v *formView) take(r *http.Request) {
 	}
 }
 
-// day is a date of a form; the zero time when it was left empty. What is no day is an error of the form.
+// day is a date of a form, at its beginning in the United Kingdom; the zero time when it was left empty. What is no day is an error of the form.
 func (v *formView) day(r *http.Request, name string) time.Time {
 	typed, at, ok := web.ReadDate(r.PostForm, name)
 	if !typed.Empty() && !ok {
 		v.Errors.Add(name, web.Text(r.Context(), "admin.no-day"))
+	}
+	if !at.IsZero() {
+		at = format.Begins(at)
 	}
 	return at
 }

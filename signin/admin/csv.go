@@ -12,6 +12,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/web/format"
 )
 
 // Columns are those that a file of users may have, by their names in its first line, in any order; id, name and role must be there.
@@ -118,7 +119,7 @@ func member(value func(column string) string) (access.Member, error) {
 	return m, m.Check()
 }
 
-// ReadDay is a day written as 2027-03-31, at its beginning; the zero time for "". Errors: fault.Invalid.
+// ReadDay is a day written as 2027-03-31, at its beginning in the United Kingdom; the zero time for "". Errors: fault.Invalid.
 func ReadDay(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -127,11 +128,27 @@ func ReadDay(s string) (time.Time, error) {
 	if err != nil || t.Year() < 1900 {
 		return time.Time{}, fault.New(fault.Invalid, "%q is no day; write it as 2027-03-31.", s)
 	}
-	return t, nil
+	return format.Begins(t), nil
 }
 
-// EndOf is the end of somebody's last day.
-func EndOf(day time.Time) time.Time { return day.AddDate(0, 0, 1) }
+// EndOf is the end of somebody's last day, from its beginning: a day of 23, 24 or 25 hours.
+func EndOf(day time.Time) time.Time { return format.Midnight(day).AddDate(0, 0, 1) }
+
+// LastDay is the day of which EndOf is the end, at its beginning; the zero time for none.
+func LastDay(end time.Time) time.Time {
+	if end.IsZero() {
+		return end
+	}
+	return format.Midnight(end.Add(-12 * time.Hour))
+}
+
+// Written is a day as ReadDay reads it; "" for none.
+func Written(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return format.Midnight(t).Format(time.DateOnly)
+}
 
 // Result is what became of a row, or would.
 type Result struct {

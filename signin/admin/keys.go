@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func (d *desk) keys(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	}
 	v.Keys = web.Table{ID: "keys", RowHeader: true, Caption: web.Text(ctx, "admin.keys.caption"), Columns: columns(ctx, "key", "state", "signs-from", "known-until", "act"),
 		Empty: web.Empty{Text: web.Text(ctx, "admin.keys.title")}}
-	for _, k := range list {
+	for i, k := range list {
 		state, from, until := "waits", web.Text(ctx, "admin.keys.beginning"), ""
 		switch {
 		case !k.To.IsZero() && !k.To.After(now):
@@ -97,8 +98,11 @@ func (d *desk) keys(w http.ResponseWriter, r *http.Request, p access.Principal) 
 		if !k.To.IsZero() {
 			until = format.DateTime(k.To)
 		}
-		v.Keys.Rows = append(v.Keys.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(keyID(k.ID)), web.ShowCell(keyTag(state)), web.Cell(from), web.NoteCell(until),
-			web.ShowCell(actLink(web.Text(ctx, "admin.act.retire"), k.ID, "/admin/keys/retire?key="+url.QueryEscape(k.ID)))}})
+		act := web.NoteCell("")
+		if others := slices.Delete(slices.Clone(list), i, i+1); slices.ContainsFunc(others, func(o access.SigningKey) bool { return o.Signs(now) }) {
+			act = web.ShowCell(actLink(web.Text(ctx, "admin.act.retire"), k.ID, "/admin/keys/retire?key="+url.QueryEscape(k.ID)))
+		} // the only key that signs cannot be retired before another one does
+		v.Keys.Rows = append(v.Keys.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(keyID(k.ID)), web.ShowCell(keyTag(state)), web.Cell(from), web.NoteCell(until), act}})
 	}
 	if v.History, err = d.history(ctx, access.KeySubject); err != nil {
 		return err

@@ -19,6 +19,7 @@ type userView struct {
 	State   string
 	Done    string
 	Own     bool
+	Beyond  bool // some of what can be done is for others
 	Facts   []web.Row
 	Acts    []web.Link
 	Tables  []web.Table
@@ -42,7 +43,7 @@ func (d *desk) user(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	}
 	last := ""
 	if !m.Leaves.IsZero() {
-		last = format.Date(m.Leaves.AddDate(0, 0, -1))
+		last = format.Date(LastDay(m.Leaves))
 	}
 	fact := func(key, value string) {
 		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "admin.field."+key), Text: value})
@@ -66,17 +67,14 @@ func (d *desk) user(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	}
 	fact("codes", web.Count(ctx, "admin.codes", left))
 	if !v.Own {
-		v.Acts = d.actsOn(ctx, m)
+		if v.Acts, v.Beyond, err = d.actsOn(ctx, p, m); err != nil {
+			return err
+		}
 	}
-	for _, table := range []func(context.Context, access.Member) (web.Table, error){d.roleTable, d.passkeyTable, d.sessionTable} {
+	for _, table := range []func(context.Context, access.Member) (web.Table, error){d.roleTableFor(p), d.passkeyTable, d.sessionTable} {
 		t, err := table(ctx, m)
 		if err != nil {
 			return err
-		}
-		if v.Own && t.ID == "roles" {
-			for i := range t.Rows {
-				t.Rows[i].Cells[len(t.Rows[i].Cells)-1] = web.NoteCell("")
-			}
 		}
 		v.Tables = append(v.Tables, t)
 	}
@@ -88,21 +86,43 @@ func (d *desk) user(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	return web.Render(w, r, http.StatusOK, userPage(v, path))
 }
 
-// actsOn are what can be done to a user as they stand.
-func (d *desk) actsOn(ctx context.Context, m access.Member) []web.Link {
+// actsOn are what by may do to a user as they stand; beyond says that there is more, for whoever keeps the other organisations where
+// the user works.
+func (d *desk) actsOn(ctx context.Context, by access.Principal, m access.Member) (list []web.Link, beyond bool, err error) {
 	path := userPath(m.ID)
 	do := path + "/do/"
+	all, err := d.k.Gate.WouldAdminister(ctx, by, m)
+	if err != nil {
+		return nil, false, err
+	}
+	first, err := d.k.Gate.WouldAdminister(ctx, by, m, m.Roles()[0])
+	if err != nil {
+		return nil, false, err
+	}
+	offer := func(may bool, l web.Link) {
+		if may {
+			list = append(list, l)
+		}
+	}
 	if !m.Ended.IsZero() {
-		return []web.Link{link(ctx, do, "restore")}
+		offer(all, link(ctx, do, "restore"))
+		return list, !all, nil
 	}
-	list := []web.Link{{Text: web.Text(ctx, "admin.act.change"), URL: path + "/change"}}
-	if m.Role != access.Patient {
-		list = append(list, web.Link{Text: web.Text(ctx, "admin.act.give-role"), URL: path + "/role"})
+	offer(all, web.Link{Text: web.Text(ctx, "admin.act.change"), URL: path + "/change"})
+	offer(m.Role != access.Patient, web.Link{Text: web.Text(ctx, "admin.act.give-role"), URL: path + "/role"})
+	offer(first, link(ctx, do, "review"))
+	for _, act := range []string{"reset", "signout", "suspend", "end"} {
+		offer(all, link(ctx, do, act))
 	}
-	return append(list, link(ctx, do, "review"), link(ctx, do, "reset"), link(ctx, do, "signout"), link(ctx, do, "suspend"), link(ctx, do, "end"))
+	return list, !all, nil
 }
 
-func (d *desk) roleTable(ctx context.Context, m access.Member) (web.Table, error) {
+// roleTableFor lists a user's roles, with the end of each further one that by may take.
+func (d *desk) roleTableFor(by access.Principal) func(context.Context, access.Member) (web.Table, error) {
+	return func(ctx context.Context, m access.Member) (web.Table, error) { return d.roleTable(ctx, by, m) }
+}
+
+func (d *desk) roleTable(ctx context.Context, by access.Principal, m access.Member) (web.Table, error) {
 	t := web.Table{ID: "roles", RowHeader: true, Caption: web.Text(ctx, "admin.roles.caption"), Columns: columns(ctx, "role", "organisation", "since", "until", "review", "act")}
 	row := func(p access.Profile, act web.TableCell, until string) {
 		where := ""
@@ -116,9 +136,13 @@ func (d *desk) roleTable(ctx context.Context, m access.Member) (web.Table, error
 	for i, p := range current {
 		act, until := web.NoteCell(""), ""
 		if !p.Until.IsZero() {
-			until = format.Date(p.Until.AddDate(0, 0, -1))
+			until = format.Date(LastDay(p.Until))
 		}
-		if i > 0 {
+		may, err := d.k.Gate.WouldAdminister(ctx, by, m, p)
+		if err != nil {
+			return t, err
+		}
+		if i > 0 && may {
 			act = web.ShowCell(actLink(web.Text(ctx, "admin.act.end-role"), web.RoleName(ctx, string(p.Role)), userPath(m.ID)+"/do/end-role?role="+p.ID))
 		}
 		row(p, act, until)
@@ -161,7 +185,7 @@ func (d *desk) roleForm(ctx context.Context, p access.Principal, m access.Member
 	if p.Role == access.Administrator {
 		v.Fields = append(v.Fields, text(ctx, "organisation", "", 10))
 	}
-	v.Fields = append(v.Fields, text(ctx, "job", "", 10), dateField(ctx, "joins", d.k.Clock.Now()), dateField(ctx, "leaves", m.Leaves), dateField(ctx, "review", d.k.Clock.Now().Add(access.ReviewEvery)), reasonField(ctx, ""))
+	v.Fields = append(v.Fields, text(ctx, "job", "", 10), dateField(ctx, "joins", d.k.Clock.Now()), dateField(ctx, "leaves", LastDay(m.Leaves)), dateField(ctx, "review", d.k.Clock.Now().Add(access.ReviewEvery)), reasonField(ctx, ""))
 	return v
 }
 

@@ -106,19 +106,9 @@ func (d *desk) stateOf(m access.Member) string {
 }
 
 func (d *desk) csv(w http.ResponseWriter, r *http.Request, list []access.Member) error {
-	date := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.Format(time.DateOnly)
-	}
 	return web.CSV(w, "users", append(Columns(), "last-in", "state"), func(yield func([]string, error) bool) {
 		for _, m := range list {
-			leaves := m.Leaves
-			if !leaves.IsZero() {
-				leaves = leaves.AddDate(0, 0, -1)
-			}
-			if !yield([]string{m.ID, m.Name, string(m.Role), m.Organisation.String(), m.Job, m.Person, m.Proofed, date(m.Joined), date(leaves), date(m.Review), date(m.LastIn), d.stateOf(m)}, nil) {
+			if !yield([]string{m.ID, m.Name, string(m.Role), m.Organisation.String(), m.Job, m.Person, m.Proofed, Written(m.Joined), Written(LastDay(m.Leaves)), Written(m.Review), Written(m.LastIn), d.stateOf(m)}, nil) {
 				return
 			}
 		}
@@ -179,11 +169,7 @@ func (d *desk) memberForm(ctx context.Context, p access.Principal, m access.Memb
 	if p.Role == access.Administrator {
 		v.Fields = append(v.Fields, text(ctx, "organisation", m.Organisation.String(), 10), text(ctx, "patient", m.Person, 10))
 	}
-	leaves := m.Leaves
-	if !leaves.IsZero() {
-		leaves = leaves.AddDate(0, 0, -1)
-	}
-	v.Fields = append(v.Fields, text(ctx, "job", m.Job, 10), dateField(ctx, "joins", m.Joined), dateField(ctx, "leaves", leaves), dateField(ctx, "review", m.Review), reasonField(ctx, ""))
+	v.Fields = append(v.Fields, text(ctx, "job", m.Job, 10), dateField(ctx, "joins", m.Joined), dateField(ctx, "leaves", LastDay(m.Leaves)), dateField(ctx, "review", m.Review), reasonField(ctx, ""))
 	return v
 }
 
@@ -244,7 +230,7 @@ func (d *desk) putMember(w http.ResponseWriter, r *http.Request, p access.Princi
 		m.Tenants = nil
 	}
 	m.Name, m.Role, m.Organisation, m.Job = strings.TrimSpace(f.Get("name")), role, at, strings.TrimSpace(f.Get("job"))
-	m.Joined, m.Review = v.day(r, "joins"), v.day(r, "review")
+	m.Joined, m.Review = sameDay(m.Joined, v.day(r, "joins")), sameDay(m.Review, v.day(r, "review"))
 	if m.Leaves = v.day(r, "leaves"); !m.Leaves.IsZero() {
 		m.Leaves = EndOf(m.Leaves)
 	}
@@ -263,6 +249,14 @@ func (d *desk) putMember(w http.ResponseWriter, r *http.Request, p access.Princi
 		done = "unchanged"
 	}
 	return web.SeeOther(w, r, userPath(m.ID)+"?done="+done)
+}
+
+// sameDay is old when it is on the day that a form names: a form without changes changes nothing.
+func sameDay(old, day time.Time) time.Time {
+	if !old.IsZero() && format.Midnight(old).Equal(day) {
+		return old
+	}
+	return day
 }
 
 // dateTime shows an instant, or that there was none.
