@@ -162,6 +162,15 @@ func TestAStrangerShutsNobodyOut(t *testing.T) {
 	if got := try("clerk", "guess", home); got != 429 {
 		t.Errorf("somebody who was never there: %d", got)
 	}
+	link, err := h.node.Door().Credentials().NewLink(t.Context(), h.clerk(), "clerk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]int{link: 200, "guess": 429} {
+		if got := h.call(browser(), "GET", "/sign-in/enrol?code="+code, nil, home); got.status != want {
+			t.Errorf("a link from a locked address: %d, want %d", got.status, want)
+		}
+	}
 	if got := try("clinician", codes[1], home); got != 303 {
 		t.Errorf("the user, from where they came in before: %d", got)
 	}

@@ -1,11 +1,13 @@
 package signin_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/signin/credential"
 	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/web/webtest"
 )
@@ -33,6 +35,15 @@ func TestAWorkingDayInABrowser(t *testing.T) {
 	p.Go(h.named() + "/sign-in?to=/sign-in/sessions")
 	p.Sees("You were signed out from another device")
 	p.Axe()
+	for range credential.AddressTries { // somebody in the same building guesses; the user came in from there before
+		h.call(http.DefaultClient, "POST", "/sign-in/recover", url.Values{"user": {"nobody"}, "code": {"guess"}})
+	}
+	for range credential.AddressTries - credential.UserTries {
+		h.call(http.DefaultClient, "GET", "/sign-in/enrol?code=guess", nil)
+	}
+	if got := h.call(http.DefaultClient, "GET", "/sign-in/enrol?code=guess", nil); got.status != 429 {
+		t.Errorf("the address is not locked: %d", got.status)
+	}
 	p.Submit("form[data-passkey] button")
 	p.Sees("In which role are you working now?", "Privacy officer", "Riverside Surgery")
 	p.Axe()
