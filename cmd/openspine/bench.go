@@ -350,7 +350,7 @@ func (b *bench) load(ctx context.Context) (r result, err error) {
 	}
 	begun, spent := time.Now(), processor()
 	w := n.Loader("bench", sim.National, nil)
-	w.Batch = largeBatch
+	w.Batch = node.LoadAlone
 	for _, res := range all {
 		if err := w.Add(ctx, res); err != nil {
 			return r, err
@@ -395,6 +395,7 @@ func (c *benchCommand) spare(ctx context.Context) (at string, drop func() error,
 // peopleAlone writes the people of a country and nothing about them.
 func peopleAlone(ctx context.Context, n *node.Node, k *sim.Country, wrote func(int) error) error {
 	w := n.Loader("bench", sim.National, wrote)
+	w.Batch = node.LoadAlone
 	for p := range k.Everyone() {
 		res, err := fhir.Parse(k.Patient(p))
 		if err != nil {

@@ -37,7 +37,19 @@ type importCommand struct {
 	Package  []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions that the node runs with." type:"path"`
 	Strict   bool     `help:"Import nothing when anything would be refused."`
 	Rules    bool     `help:"Refuse what breaks a rule (an invariant) of FHIR R4 too, as the API does; without it, that is imported and reported."`
+	Batch    int      `default:"10000" help:"How many resources share one commit: fewer take less memory, more are faster in a large record."`
 }
+
+// Validate refuses batches that no machine holds.
+func (c *importCommand) Validate() error {
+	if c.Batch < 1 || c.Batch > maxBatch {
+		return fault.New(fault.Invalid, "--batch is 1 to %d resources; %d was asked for", maxBatch, c.Batch)
+	}
+	return nil
+}
+
+// maxBatch is some hundred megabytes of resources.
+const maxBatch = 100_000
 
 // refusal is what was not imported, and why.
 type refusal struct {
@@ -238,16 +250,13 @@ func (r *importing) stopped(err error) error {
 	return err
 }
 
-// largeBatch is how many resources share a commit: nobody else waits for this node, and the more they are, the fewer pages each costs.
-const largeBatch = 2 * node.LoadBatch
-
 // readAtOnce is how many items are read, parsed and held to FHIR by one processor at a time.
 const readAtOnce = 64
 
 // write writes items in their order, and lists what the record refuses.
 func (r *importing) write(w *node.Loader, name string, items []item) error {
 	progress := bar(r.s.stderr, len(items), "importing")
-	w.Name, w.Batch = name, largeBatch
+	w.Name, w.Batch = name, r.c.Batch
 	w.Wrote = func(count int) error {
 		r.mu.Lock()
 		r.waiting = r.waiting[count:]

