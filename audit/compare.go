@@ -77,13 +77,22 @@ func (p *laneCheck) findChain(ctx context.Context, used map[uint64]bool) error {
 	return nil
 }
 
-// missing puts into the chain what only the log still knows.
+// missing puts into the chain what only the log still knows. One batch at the end, whose seal row was not written before a crash or is
+// being written at this moment, is no finding: its entries are held to the log like all others.
 func (p *laneCheck) missing(chain, byBatch, elsewhere map[int64]head, last int64, used map[uint64]bool) {
 	removed := func(batch int64) {
 		p.find(Finding{Kind: SealBad, Lane: int32(p.lane), Batch: batch, What: "its seal row was removed"})
 	}
+	var newest int64
+	for batch := range byBatch {
+		newest = max(newest, batch)
+	}
 	for batch, h := range byBatch {
 		if _, ok := chain[batch]; ok {
+			continue
+		}
+		if batch == newest && batch == last+1 {
+			chain[batch] = h
 			continue
 		}
 		if p.excusedBatch(batch) {
