@@ -38,6 +38,7 @@ type benchCommand struct {
 	Bare     bool          `help:"The people of the node under test have no clinical records, so that a large country is made sooner."`
 	Data     string        `help:"Keep the node's data in this folder and use it again; otherwise a temporary one." type:"path"`
 	Database string        `help:"A PostgreSQL URL for the node under test; SQLite otherwise."`
+	Search   string        `enum:"all,identifier,family,subject,sorted" default:"all" help:"Which searches are measured: of a number, of a family name and years of birth, of somebody's results, of a name in the order of birth; or all by turns."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
 	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
 }
@@ -238,7 +239,7 @@ func (b *bench) measure(ctx context.Context, name string) (result, error) {
 		}
 	case "search":
 		l.next = func(client, i int) request {
-			return request{http.MethodGet, searches(chart(client, i), client+i), "", nil, []int{200}}
+			return request{http.MethodGet, searchOf(b.c.Search, chart(client, i), client+i), "", nil, []int{200}}
 		}
 	case "transaction":
 		l.clients = min(l.clients, 4)
@@ -253,15 +254,21 @@ func (b *bench) measure(ctx context.Context, name string) (result, error) {
 	return l.run(ctx), nil
 }
 
-// searches are the kinds of search that a page or a client makes, by turns.
-func searches(chart string, i int) string {
+// searchKinds are the kinds of search that a page or a client makes.
+var searchKinds = [...]string{"identifier", "family", "subject", "sorted"}
+
+// searchOf is a search of a kind; for all, each kind by turns.
+func searchOf(kind, chart string, i int) string {
 	family := []string{"Smith", "Jones", "Patel", "Okafor", "Evans", "Khan"}[i%6]
-	switch i % 4 {
-	case 0:
+	if kind == "all" {
+		kind = searchKinds[i%len(searchKinds)]
+	}
+	switch kind {
+	case "identifier":
 		return "/Patient?identifier=" + url.QueryEscape("https://fhir.nhs.uk/Id/nhs-number|"+chart)
-	case 1:
+	case "family":
 		return "/Patient?family=" + family + "&birthdate=ge1950&_count=10"
-	case 2:
+	case "subject":
 		return "/Observation?subject=Patient/" + chart + "&_count=20"
 	default:
 		return "/Patient?name=" + family + "&gender=female&_sort=birthdate&_count=10"
