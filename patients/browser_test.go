@@ -1,7 +1,6 @@
 package patients_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -37,30 +36,15 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	w := given(t)
 	b := webtest.NewBrowser(t)
 	cookies := map[string]string{}
+	var visits []webtest.Visit
 	for _, page := range everyPage(t, w) {
 		user, path := page[0], page[1]
 		if user != "" && cookies[user] == "" {
 			cookies[user] = w.SignedIn(t, user).Cookie()
 		}
-		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-").Replace(user+path), "-")
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			options := []webtest.Option{}
-			if user != "" {
-				options = append(options, webtest.Cookie("openspine", cookies[user]))
-			}
-			for _, width := range []string{"desk", "phone"} {
-				if width == "phone" {
-					options = append(options, webtest.Phone())
-				}
-				p := b.Open(t, w.URL+path, options...)
-				if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
-					p.Screenshot(name + "-" + width + ".png")
-				}
-				p.Healthy()
-			}
-		})
+		visits = append(visits, webtest.Visit{User: user, Path: path, Cookie: cookies[user]})
 	}
+	b.EveryPage(t, w.URL, visits)
 }
 
 // TestTheTourIsWalked goes where the demonstration's tour leads, as a visitor with a mouse would.

@@ -209,22 +209,14 @@ func between(s, from, to string) string {
 // TestAdministrationInABrowser looks at each page at a desk and on a phone, by keyboard and without scripts.
 func TestAdministrationInABrowser(t *testing.T) {
 	h := office(t)
-	b := webtest.NewBrowser(t)
 	s, err := h.node.Kernel().Gate.SignIn(t.Context(), "boss", "demo", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookie := webtest.Cookie("openspine", s.Secret)
-	desk, phone := b.Open(t, h.url+"/admin/users", cookie), b.Open(t, h.url+"/admin/users", cookie, webtest.Phone(), webtest.NoScript())
-	desk.Walk()
-	for i, path := range []string{"/admin/users", "/admin/users/clinician", "/admin/users/new", "/admin/users/import", "/admin/users/clinician/change", "/admin/users/clinician/role", "/admin/users/clinician/do/end",
+	var visits []webtest.Visit
+	for _, path := range []string{"/admin/users", "/admin/users/clinician", "/admin/users/new", "/admin/users/import", "/admin/users/clinician/change", "/admin/users/clinician/role", "/admin/users/clinician/do/end",
 		"/admin/reviews", "/admin/clients", "/admin/clients/demo-app", "/admin/clients/new", "/admin/keys", "/admin/keys/rotate"} {
-		desk.Go(h.url + path)
-		desk.Healthy()
-		desk.Screenshot("admin-" + string(rune('a'+i)) + "-desk.png")
-		phone.Go(h.url + path)
-		phone.Axe()
-		phone.NoSideways()
-		phone.Screenshot("admin-" + string(rune('a'+i)) + "-phone.png")
+		visits = append(visits, webtest.Visit{Path: path, Cookie: s.Secret, Walk: path == "/admin/users"})
 	}
+	webtest.NewBrowser(t).EveryPage(t, h.url, visits)
 }

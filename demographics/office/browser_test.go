@@ -1,7 +1,6 @@
 package office_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -12,21 +11,10 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	w := shared.Given(t)
 	compared(t, w)
 	pair, _, _ := double(t, w)
-	cookie := webtest.Cookie("openspine", w.SignedIn(t, "records").Cookie())
-	b := webtest.NewBrowser(t)
+	cookie := w.SignedIn(t, "records").Cookie()
+	var visits []webtest.Visit
 	for _, path := range []string{"/duplicates", "/duplicates?state=lapsed", pair, pair + "/merge", "/duplicates/matching", "/confusions"} {
-		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(path), "-")
-		t.Run(name, func(t *testing.T) {
-			for width, options := range map[string][]webtest.Option{"desk": {cookie}, "phone": {cookie, webtest.Phone()}, "plain": {cookie, webtest.NoScript()}} {
-				p := b.Open(t, w.URL+path, options...)
-				if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
-					p.Screenshot("office-" + name + "-" + width + ".png")
-				}
-				p.Healthy()
-				if width == "desk" && strings.HasSuffix(path, "merge") {
-					p.Walk()
-				}
-			}
-		})
+		visits = append(visits, webtest.Visit{User: "office", Path: path, Cookie: cookie, Walk: strings.HasSuffix(path, "merge")})
 	}
+	webtest.NewBrowser(t).EveryPage(t, w.URL, visits)
 }

@@ -1,7 +1,6 @@
 package trace_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -40,31 +39,16 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	}
 	load(t, w, docs...)
 	cookies := map[string]string{}
-	b := webtest.NewBrowser(t)
+	var visits []webtest.Visit
 	for _, page := range everyPage(t, w) {
 		user, name, path := page[0], page[1], page[2]
 		if cookies[user] == "" {
 			cookies[user] = w.SignedIn(t, user).Cookie()
 		}
-		cookie := webtest.Cookie("openspine", cookies[user])
-		t.Run(name, func(t *testing.T) {
-			walked := name == "wide" || name == "details" || name == "change-name" || name == "pharmacy"
-			ways := map[string][]webtest.Option{"desk": {cookie}, "plain-phone": {cookie, webtest.Phone(), webtest.NoScript()}}
-			if walked {
-				ways["phone"] = []webtest.Option{cookie, webtest.Phone()}
-			}
-			for width, options := range ways {
-				p := b.Open(t, w.URL+path, options...)
-				if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
-					p.Screenshot("trace-" + name + "-" + width + ".png")
-				}
-				p.Healthy()
-				if width == "desk" && walked {
-					p.Walk()
-				}
-			}
-		})
+		walk := name == "wide" || name == "details" || name == "change-name" || name == "pharmacy"
+		visits = append(visits, webtest.Visit{Name: "trace-" + name, Path: path, Cookie: cookies[user], Walk: walk})
 	}
+	webtest.NewBrowser(t).EveryPage(t, w.URL, visits)
 }
 
 // The journey of somebody at a desk, by the keyboard alone: nobody by number, then by details, then a telephone number corrected.

@@ -53,17 +53,23 @@ type Page struct {
 	bytes    map[network.RequestID]float64
 }
 
+// screen is the size of a window, in pixels of CSS.
+type screen struct{ width, height int64 }
+
+// desk and phone are the two that pages are looked at on; the phone's width is the narrowest that WCAG 2.2 asks for (1.4.10).
+var desk, phone = screen{1280, 900}, screen{320, 640}
+
 type settings struct {
-	width, height int64
-	noScript      bool
-	cookies       map[string]string
+	screen
+	noScript bool
+	cookies  map[string]string
 }
 
 // Option says how a page is opened.
 type Option func(*settings)
 
-// Phone is a screen 320 pixels wide, the narrowest that WCAG 2.2 asks for (1.4.10).
-func Phone() Option { return func(s *settings) { s.width, s.height = 320, 640 } }
+// Phone is a screen 320 pixels wide.
+func Phone() Option { return func(s *settings) { s.screen = phone } }
 
 // NoScript turns JavaScript off.
 func NoScript() Option { return func(s *settings) { s.noScript = true } }
@@ -126,19 +132,14 @@ func Open(t testing.TB, address string, options ...Option) *Page {
 // Open opens an address at 1280 pixels' width, unless an option says otherwise. It shares no cookie with other pages.
 func (b *Browser) Open(t testing.TB, address string, options ...Option) *Page {
 	t.Helper()
-	s := settings{width: 1280, height: 900, cookies: map[string]string{}}
+	s := settings{screen: desk, cookies: map[string]string{}}
 	for _, o := range options {
 		o(&s)
 	}
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, profile := b.window(t)
-	p := &Page{t: t, ctx: ctx, host: u.Host, profile: profile, noScript: s.noScript, bytes: map[network.RequestID]float64{}}
-	p.listen()
+	p := b.page(t, address)
+	p.noScript = s.noScript
 	actions := []chromedp.Action{
-		network.Enable(), log.Enable(),
+		network.Enable(),
 		emulation.SetDeviceMetricsOverride(s.width, s.height, 1, s.width < 600),
 		emulation.SetScriptExecutionDisabled(s.noScript),
 		emulation.SetFocusEmulationEnabled(true),
@@ -147,6 +148,20 @@ func (b *Browser) Open(t testing.TB, address string, options ...Option) *Page {
 		actions = append(actions, network.SetCookie(name, value).WithURL(address))
 	}
 	p.Do(append(actions, chromedp.Navigate(address))...)
+	return p
+}
+
+// page is a window that notes what is asked for at the host of address and what the browser complains of.
+func (b *Browser) page(t testing.TB, address string) *Page {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, profile := b.window(t)
+	p := &Page{t: t, ctx: ctx, host: u.Host, profile: profile, bytes: map[network.RequestID]float64{}}
+	p.listen()
+	p.Do(log.Enable())
 	return p
 }
 
@@ -366,8 +381,14 @@ func (p *Page) NoSideways() {
 }
 
 // Axe fails for each breach of WCAG 2.2 AA or of good practice that axe-core finds (https://github.com/dequelabs/axe-core).
-func (p *Page) Axe() {
+func (p *Page) Axe() { p.t.Helper(); p.axe("") }
+
+// axe runs axe with further options, as JavaScript.
+func (p *Page) axe(options string) {
 	p.t.Helper()
+	if options != "" {
+		options = ", " + options
+	}
 	source, err := os.ReadFile(filepath.Join(root(p.t), "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -382,7 +403,7 @@ func (p *Page) Axe() {
 	}
 	var report string
 	p.Do(chromedp.Evaluate(string(source), nil))
-	p.Eval(`axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then(r => JSON.stringify(r.violations))`, &report)
+	p.Eval(`axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}}`+options+`}).then(r => JSON.stringify(r.violations))`, &report)
 	var violations []struct {
 		ID, Help string
 		Nodes    []struct{ HTML, FailureSummary string }
