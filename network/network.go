@@ -111,7 +111,9 @@ type peerKey struct{}
 
 // WithPeer marks a request's context with the node that it came from. Network does it for requests that come over a link, and a
 // carrier made for tests for its own.
-func WithPeer(ctx context.Context, p Peer) context.Context { return context.WithValue(ctx, peerKey{}, p) }
+func WithPeer(ctx context.Context, p Peer) context.Context {
+	return context.WithValue(ctx, peerKey{}, p)
+}
 
 // PeerFrom is the node that a request came from; false when it came over no link.
 func PeerFrom(ctx context.Context) (Peer, bool) {
