@@ -98,7 +98,7 @@ func (c *demoCommand) open(s *session, k *sim.Country, was country) ([]*node.Nod
 }
 
 func (c *demoCommand) config(k *sim.Country) node.Config {
-	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k)}
+	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k), Replicas: seed.Replicas()}
 }
 
 const countryFile = "country.json"
@@ -139,6 +139,9 @@ func (c *demoCommand) seedBy(s *session, n *node.Node, k *sim.Country, was count
 	}
 	progress := bar(s.stderr, -1, "seeding")
 	if err := fill(s.ctx, n, k, progress.Add); err != nil {
+		return err
+	}
+	if err := seed.Copies(s.ctx, n, k); err != nil {
 		return err
 	}
 	if err := progress.Finish(); err != nil {

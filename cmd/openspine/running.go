@@ -31,6 +31,7 @@ type forNode struct {
 	User     userCommand     `cmd:"" help:"Say who can sign in, in which roles, and until when."`
 	Client   clientCommand   `cmd:"" help:"Say which programs may ask for tokens."`
 	Provider providerCommand `cmd:"" help:"Say whom OpenID providers elsewhere vouch for."`
+	Replica  replicaCommand  `cmd:"" help:"See to the copies of the national register that hospitals on this node keep."`
 	Key      keyCommand      `cmd:"" help:"Change the keys that tokens are signed with."`
 }
 

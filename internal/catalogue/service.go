@@ -105,6 +105,8 @@ type Link struct {
 	Key, Path string
 	// Roles may follow it; empty means everybody who is signed in.
 	Roles []access.Role
+	// Organisations are those whose people may; empty means all.
+	Organisations []ident.ODSCode
 	// Last stands after all others: what is about the reader themself rather than their work.
 	Last bool
 }

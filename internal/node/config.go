@@ -52,6 +52,8 @@ type Config struct {
 
 	// Providers are those elsewhere who vouch for people who sign in.
 	Providers []provider.Settings `koanf:"-"`
+	// Replicas are the hospitals on this node that keep a copy of the national register.
+	Replicas []ReplicaConfig `koanf:"-"`
 	// TrustedProxies are the addresses, or ranges of them, of the proxies before this node: X-Forwarded-For is believed from these alone.
 	TrustedProxies []string `koanf:"trusted-proxies"`
 
@@ -66,7 +68,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies", "providers",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 
@@ -115,6 +117,9 @@ func ReadConfig(path string) (Config, error) {
 	}
 	c.Limits = limits
 	if c.Providers, err = readProviders(path, k.Get("providers")); err != nil {
+		return c, err
+	}
+	if c.Replicas, err = readReplicas(path, k.Get("replicas")); err != nil {
 		return c, err
 	}
 	if k.Exists("tenants") {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/demographics/replica"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/ident"
@@ -60,6 +61,9 @@ type Node struct {
 	rand     io.Reader
 	more     func(catalogue.Kernel) []catalogue.Service
 	restored bool // the database was restored from a backup
+	replica  *replica.Replica
+	sources  []replica.Source
+	way      func(ident.ODSCode, http.RoundTripper) http.RoundTripper
 
 	low     atomic.Bool // the disk is nearly full
 	space   func() (int64, error)
@@ -88,6 +92,9 @@ type Options struct {
 	Services func(catalogue.Kernel) []catalogue.Service
 	// Commands does what whoever holds the data folder asks while the node runs; nil means that nobody is listened to.
 	Commands func(ctx context.Context, n *Node, c Command, out io.Writer) error
+	// Way carries what a hospital's copy asks of the national register, by default as the configuration says: it is handed that way. A link
+	// between nodes is put here, and tests cut it here. Nil is fine.
+	Way func(hospital ident.ODSCode, configured http.RoundTripper) http.RoundTripper
 	// VFS is a virtual file system of SQLite under the database (store/storefault); empty means the machine's own.
 	VFS string
 	// Rand is where ids of resources and the key of cursors come from; crypto/rand by default.
@@ -115,7 +122,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants, proxies: trusted,
-		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, way: o.Way, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/demographics/office"
+	"github.com/openspine/openspine/demographics/replica"
 	"github.com/openspine/openspine/demographics/trace"
 	"github.com/openspine/openspine/demographics/tracing"
 	"github.com/openspine/openspine/developer"
@@ -38,6 +39,7 @@ func Schemas() []store.Schema {
 func (n *Node) list() []catalogue.Service {
 	register := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	organisations := directory.New(n.kernel, n.cfg.Demo)
+	n.replica = replica.New(n.kernel, n.sources...)
 	return append(n.door.Services(),
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
@@ -51,6 +53,7 @@ func (n *Node) list() []catalogue.Service {
 		trace.Service(n.kernel, register, pharmacies{organisations}),
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, register),
+		n.replica.Service(),
 		n.health(),
 	)
 }
@@ -82,6 +85,9 @@ func (n *Node) assemble(ctx context.Context) error {
 	}
 	n.kernel.Services = func() []catalogue.Service { return n.services }
 	if n.restored, err = n.kernel.DB.Restored(ctx); err != nil {
+		return err
+	}
+	if n.sources, err = n.replicaSources(); err != nil {
 		return err
 	}
 	n.services = n.list()
