@@ -36,7 +36,7 @@ type filter struct{ property, op, value string }
 
 // codeSystems are the published code systems over what the directory holds. r reads its resources.
 func (d *Directory) codeSystems(r reader) []codeSystem {
-	return []codeSystem{
+	return append([]codeSystem{
 		{url: ident.SystemODSCode, id: "ods-organization-code", name: "ODS Organisation", large: true, properties: organisationProperties(),
 			find: r.organisationConcept, list: r.organisationConcepts},
 		tableSystem(systemRelationInstance, "organization-relationship-instance", "ODS Organisation Relationship Instance", `directory_relation`,
@@ -47,32 +47,28 @@ func (d *Directory) codeSystems(r reader) []codeSystem {
 				{"opened", "opStartDate", ""}, {"closed", "opEndDate", ""}}),
 		tableSystem(systemSuccession, "succession", "ODS Succession", `directory_succession`,
 			[]column{{"code || '-' || successor", "", ""}, {"code", "predecessor", ident.SystemODSCode}, {"successor", "successor", ident.SystemODSCode}, {"at", "legStartDate", ""}}),
-		tableSystem(systemPractitionerRelation, "practitioner-relationship-instance", "ODS Practitioner Relationship Instance", `directory_job`,
-			[]column{{"id", "", ""}, {"practitioner", "practitioner", systemPractitioner}, {"organisation", "organisation", ident.SystemODSCode}, {"role", "role", SystemJobRole},
-				{"active", "status", ""}}),
 		tableSystem(SystemGeography, "geography-name", "Geography Name", `(SELECT DISTINCT area, kind FROM directory_area) a`,
 			[]column{{"area", "", ""}, {"kind", "type", ""}}),
 		fixedSystem(SystemRole, "ODSOrganisationRole", "ODS Organisation Role", roleCodes(), true),
 		fixedSystem(SystemRelationship, "ODSRelationship", "ODS Relationship", relationshipCodes(), false),
 		fixedSystem(SystemRecordClass, "ODSRecordClass", "ODS Record Class", recordClasses(), false),
 		fixedSystem(SystemRecordUse, "England-ODSRecordUseType", "ODS Record Use Type", recordUses(), false),
-		fixedSystem(SystemJobRole, "practitioner-role", "National job roles", jobRoleCodes(), false),
-	}
+		postcodeSystem(),
+	}, practitionerSystems()...)
 }
 
 // Systems that only the code systems name.
 const (
-	systemSuccession           = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/succession"
-	systemPractitioner         = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner"
-	systemPractitionerRelation = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner-relationship-instance"
-	systemPractitionerRole     = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner-role"
+	systemSuccession            = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/succession"
+	systemPractitioner          = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner"
+	systemPractitionerRelation  = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner-relationship-instance"
+	systemPractitionerAttribute = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner-additional-attribute"
+	systemPostcode              = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/postcode"
+	systemPractitionerRole      = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/practitioner-role"
 )
 
 // named finds a code system by its URL.
 func named(list []codeSystem, url string) (codeSystem, bool) {
-	if url == systemPractitionerRole {
-		url = SystemJobRole
-	}
 	i := slices.IndexFunc(list, func(s codeSystem) bool { return s.url == url })
 	if i < 0 {
 		return codeSystem{}, false
@@ -145,6 +141,9 @@ func tableSystem(url, id, name, table string, columns []column) codeSystem {
 		for _, row := range found {
 			k := concept{code: row[0], display: row[0]}
 			for i, c := range columns[1:] {
+				if c.property == "name" && row[i+1] != "" {
+					k.display = row[i+1]
+				}
 				k.properties = append(k.properties, c.of(row[i+1])...)
 				k.inactive = k.inactive || c.sql == "active" && row[i+1] == "inactive"
 			}

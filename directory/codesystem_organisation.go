@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,15 @@ func (r reader) organisationConcept(tx *store.Tx, code string) (concept, bool, e
 		return concept{}, false, err
 	}
 	c := o.concept()
+	at, err := areasAt(tx, o.Postcode)
+	if err != nil {
+		return c, false, err
+	}
+	for _, a := range at {
+		if !slices.ContainsFunc(o.Areas, func(own Area) bool { return own.Kind == a.Kind }) {
+			c.properties = append(c.properties, property{a.Kind, "Coding", a.Code, SystemGeography})
+		}
+	}
 	held, err := relationsWhere(tx, `source = ? AND active = 1`, code)
 	if err != nil {
 		return c, false, err

@@ -42,6 +42,7 @@ func readyRelation(_ record.Ref, res *fhir.Resource) (any, error) {
 // rows gathers the rows of one table for few, large statements.
 type rows struct {
 	insert string // up to VALUES
+	after  string // what follows the values
 	width  int
 	args   []any
 }
@@ -55,7 +56,7 @@ func (r *rows) write(tx *store.Tx) error {
 	for len(r.args) > 0 {
 		n := min(rowsAtOnce, len(r.args)/r.width)
 		one := "(" + strings.Repeat("?, ", r.width-1) + "?)"
-		query := r.insert + " VALUES " + strings.Repeat(one+", ", n-1) + one
+		query := r.insert + " VALUES " + strings.Repeat(one+", ", n-1) + one + r.after
 		if _, err := tx.Exec(query, r.args[:n*r.width]...); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -21,8 +20,8 @@ const (
 )
 
 // simple is a keeper whose rows of one table are made of a resource alone.
-func (d *Directory) simple(typ, insert string, width int, table string, make func(res *fhir.Resource) [][]any) record.Keeper {
-	return record.Keeper{Name: "directory " + table, Edition: 1, Type: typ, Tenant: d.k.National,
+func (d *Directory) simple(edition int, typ, insert string, width int, table string, make func(res *fhir.Resource) [][]any) record.Keeper {
+	return record.Keeper{Name: "directory " + table, Edition: edition, Type: typ, Tenant: d.k.National,
 		Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return make(res), nil },
 		Keep: func(tx *store.Tx, kept []record.Kept) error {
 			list := rows{insert: insert, width: width}
@@ -43,13 +42,13 @@ func (d *Directory) simple(typ, insert string, width int, table string, make fun
 
 // moreKeepers keep who works where, what is offered where, places, and which systems answer.
 func (d *Directory) moreKeepers() []record.Keeper {
-	return []record.Keeper{
-		d.simple("PractitionerRole", `INSERT INTO directory_job (lane, id, practitioner, organisation, role, active)`, 6, "directory_job", jobRow),
-		d.simple("HealthcareService", `INSERT INTO directory_service (lane, id, organisation, specialty, folded, active)`, 6, "directory_service", serviceRow),
-		d.simple("Location", `INSERT INTO directory_place (lane, id, organisation, name, active)`, 5, "directory_place", placeRow),
-		d.simple("Device", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", deviceRows),
-		d.simple("Endpoint", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", endpointRows),
-	}
+	return append([]record.Keeper{
+		d.simple(2, "PractitionerRole", `INSERT INTO directory_job (lane, id, practitioner, organisation, role, active, prescriber, membership, opened, closed)`, 10, "directory_job", jobRow),
+		d.simple(2, "HealthcareService", `INSERT INTO directory_service (lane, id, organisation, specialty, folded, active, name, field, kind, sex, wait, youngest, oldest)`, 13, "directory_service", serviceRow),
+		d.simple(1, "Location", `INSERT INTO directory_place (lane, id, organisation, name, active)`, 5, "directory_place", placeRow),
+		d.simple(1, "Device", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", deviceRows),
+		d.simple(1, "Endpoint", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", endpointRows),
+	}, d.practitionerKeepers()...)
 }
 
 // partyCode is the ODS code of a reference to an organisation; empty when it names none.
@@ -62,26 +61,6 @@ func partyCode(n fhir.Node) string {
 
 // isActive is true where active is not said to be false.
 func isActive(n fhir.Node) bool { return !n.Exists() || n.Bool() }
-
-func jobRow(res *fhir.Resource) [][]any {
-	role := ""
-	for c := range res.Get("code").Items() {
-		for one := range c.Get("coding").Items() {
-			if role == "" || one.Get("system").String() == SystemJobRole {
-				role = one.Get("code").String()
-			}
-		}
-	}
-	who := strings.TrimPrefix(res.Get("practitioner.reference").String(), "Practitioner/")
-	if who == "" {
-		who = res.Get("practitioner.identifier.value").String()
-	}
-	return [][]any{{who, partyCode(res.Get("organization")), role, isActive(res.Get("active"))}}
-}
-
-func serviceRow(res *fhir.Resource) [][]any {
-	return [][]any{{partyCode(res.Get("providedBy")), res.Get("specialty.0.coding.0.code").String(), search.Fold(res.Get("name").String()), isActive(res.Get("active"))}}
-}
 
 func placeRow(res *fhir.Resource) [][]any {
 	return [][]any{{partyCode(res.Get("managingOrganization")), res.Get("name").String(), res.Get("status").String() != "inactive"}}

@@ -50,7 +50,7 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 
 // odtCodeSystems lists code systems, in summary or whole (ODT, search-codesystem). With a code it is $lookup.
 func (d *Directory) odtCodeSystems(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "url", "system", "code", "property", "_summary", "_count", "_offset", "name", "_id")
+	values, err := query(r, "url", "system", "code", "property", "_summary", "_summmary", "_count", "_offset", "name", "_id")
 	if err != nil {
 		return err
 	}
@@ -61,14 +61,15 @@ func (d *Directory) odtCodeSystems(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	whole := values.Get("_summary") == "false" || values.Get("_summary") == "data"
+	asked := values.Get("_summary") + values.Get("_summmary") // the specification's list of parameters has three m, its text two
+	whole := asked == "false" || asked == "data"
 	wanted := values.Get("url") + values.Get("system")
 	var entries []fhir.Value
 	total := 0
 	err = d.terminology(r, func(tx *store.Tx, systems []codeSystem, edition string) error {
 		entries, total = nil, 0
 		for _, s := range systems {
-			if wanted != "" && s.url != wanted && !(wanted == systemPractitionerRole && s.url == SystemJobRole) ||
+			if wanted != "" && s.url != wanted ||
 				values.Has("name") && !strings.HasPrefix(strings.ToLower(s.name), strings.ToLower(values.Get("name"))) ||
 				values.Has("_id") && values.Get("_id") != s.id+"-"+edition {
 				continue
@@ -147,7 +148,7 @@ var errNoCode = fault.New(fault.NotFound, "HAPI-2001: The code system has no suc
 
 // odtLookup is the details of one concept: CodeSystem/$lookup, with the properties that are asked for.
 func (d *Directory) odtLookup(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "system", "url", "code", "property", "version", "_summary")
+	values, err := query(r, "system", "url", "code", "property", "version", "_summary", "_summmary")
 	if err != nil {
 		return err
 	}
@@ -234,6 +235,15 @@ func (d *Directory) odtValidate(w http.ResponseWriter, r *http.Request) error {
 
 // odtExpand is a value set's expansion: ValueSet/$expand, whose body says of which code system, filtered how, with which properties.
 func (d *Directory) odtExpand(w http.ResponseWriter, r *http.Request) error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "The parameters cannot be read: check what follows each percent sign.")
+	}
+	for name := range values {
+		if name != "_format" && name != "_pretty" {
+			return unknownParameter("ValueSet", harmlessName(name), []string{"_format", "_pretty"})
+		}
+	}
 	e, err := readExpansion(r)
 	if err != nil {
 		return err
@@ -246,12 +256,18 @@ func (d *Directory) odtExpand(w http.ResponseWriter, r *http.Request) error {
 		if !known {
 			return fault.New(fault.NotFound, "HAPI-2001: This code system is not known; CodeSystem lists those that are.")
 		}
+		if e.count > odtMost {
+			_, all, err := s.list(tx, e.filters, e.activeOnly, 0, 0)
+			if err != nil {
+				return err
+			}
+			if all-e.offset > odtMost {
+				return fault.New(fault.TooCostly, "Too many records requested (Use _count and _offset)")
+			}
+		}
 		page, all, err := s.list(tx, e.filters, e.activeOnly, e.offset, min(e.count, odtMost))
 		if err != nil {
 			return err
-		}
-		if all > odtMost && e.count > odtMost {
-			return fault.New(fault.TooCostly, "Too many records requested (Use _count and _offset)")
 		}
 		total, edition = all, day
 		for _, c := range page {

@@ -115,13 +115,9 @@ func (d *Directory) odtDeletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	date := ""
-	if !newest.IsZero() {
-		date = midnight(newest)
-	}
 	return fhirapi.Answer(w, r, http.StatusOK, fhir.Obj("resourceType", "List", "id", list.id,
 		"meta", fhir.Obj("versionId", strconv.Itoa(len(entries)+1), "lastUpdated", newest),
-		"status", "current", "mode", "working", "title", list.title, "date", date,
+		"status", "current", "mode", "working", "title", list.title, "date", midnight(d.k.Clock.Now()), // when the list was prepared: now
 		"note", fhir.Arr(fhir.Obj("text", list.note)), "entry", fhir.List(entries)).JSON())
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
-	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/store"
@@ -42,6 +41,8 @@ func (d *Directory) links() []catalogue.Link {
 	return []catalogue.Link{{Key: "directory.nav.find", Path: findPath, Roles: staff},
 		{Key: "directory.nav.import", Path: findPath + "/import", Roles: []access.Role{access.Administrator}}}
 }
+
+func serviceURL(id string) string { return findPath + "/services/" + id }
 
 func orgURL(code string) string { return findPath + "/" + code }
 
@@ -188,17 +189,13 @@ func (d *Directory) servicePage(w http.ResponseWriter, r *http.Request, _ access
 		if err != nil {
 			return err
 		}
-		view = serviceOf(v.Resource)
-		view.Provider = nameOf(tx, view.ProviderCode)
-		for l := range v.Resource.Get("location").Items() {
-			text := l.Get("display").String()
-			if id := strings.TrimPrefix(l.Get("reference").String(), "Location/"); text == "" && id != "" {
-				if at, err := reads.version(tx, "Location", id); err == nil {
-					text = at.Resource.Get("name").String()
+		view.HealthcareService = ParseHealthcareService(v.Resource)
+		view.ProviderName = nameOf(tx, view.Provider.String())
+		for i, p := range view.Places {
+			if p.Name == "" && p.ID != "" {
+				if at, err := reads.version(tx, "Location", p.ID); err == nil {
+					view.Places[i].Name = at.Resource.Get("name").String()
 				}
-			}
-			if text != "" {
-				view.Places = append(view.Places, text)
 			}
 		}
 		return nil
@@ -223,46 +220,8 @@ func nameOf(tx *store.Tx, code string) string {
 
 // serviceView is what a service's page shows.
 type serviceView struct {
-	Name, Provider, ProviderCode, Phone, Comment, Criteria, Wait string
-	Specialties, Kinds, Places, Languages, Eligibility           []string
-	Active                                                       bool
-}
-
-// Extensions of our own for what a clinic type needs and R4's HealthcareService has no place for.
-const extensionWait = "https://openspine.example/fhir/StructureDefinition/indicative-wait"
-
-// serviceOf reads a HealthcareService.
-func serviceOf(res *fhir.Resource) serviceView {
-	v := serviceView{Name: res.Get("name").String(), ProviderCode: partyCode(res.Get("providedBy")), Active: isActive(res.Get("active")),
-		Phone: res.Get("telecom.0.value").String(), Comment: res.Get("comment").String(), Criteria: res.Get("extraDetails").String()}
-	texts := func(name string) (list []string) {
-		for c := range res.Get(name).Items() {
-			list = append(list, conceptText(c))
-		}
-		return list
-	}
-	v.Specialties, v.Kinds, v.Languages = texts("specialty"), texts("type"), texts("communication")
-	for e := range res.Get("eligibility").Items() {
-		text := conceptText(e.Get("code"))
-		if c := e.Get("comment").String(); c != "" {
-			text = strings.TrimPrefix(text+": "+c, ": ")
-		}
-		v.Eligibility = append(v.Eligibility, text)
-	}
-	for e := range res.Get("extension").Items() {
-		if e.Get("url").String() == extensionWait {
-			v.Wait = e.Get("valueDuration.value").String()
-		}
-	}
-	return v
-}
-
-// conceptText is a CodeableConcept in words.
-func conceptText(c fhir.Node) string {
-	for _, path := range []string{"text", "coding.0.display", "coding.0.code"} {
-		if s := c.Get(path).String(); s != "" {
-			return s
-		}
-	}
-	return ""
+	HealthcareService
+	ProviderName string
+	Keeps        bool // whoever looks may change it
+	Done         string
 }

@@ -130,7 +130,7 @@ func (b *pageBuilder) sites(tx *store.Tx) error {
 }
 
 func (b *pageBuilder) services(tx *store.Tx) error {
-	t := b.table("services", "name", "specialty", "wait", "state")
+	t := b.table("services", "name", "specialty", "wait", "eligibility", "state")
 	list, err := texts(tx, `SELECT id FROM directory_service WHERE organisation = ? ORDER BY folded, id LIMIT ?`, 1, b.code, mostRows)
 	if err != nil {
 		return err
@@ -140,12 +140,8 @@ func (b *pageBuilder) services(tx *store.Tx) error {
 		if err != nil {
 			return err
 		}
-		s := serviceOf(v.Resource)
-		wait := ""
-		if s.Wait != "" {
-			wait = web.Text(b.ctx, "directory.service.days", s.Wait)
-		}
-		b.add(&t, web.LinkCell(s.Name, findPath+"/services/"+row[0]), web.Cell(strings.Join(s.Specialties, ", ")), web.Cell(wait), web.ShowCell(activeTag(b.ctx, s.Active)))
+		s := ParseHealthcareService(v.Resource)
+		b.add(&t, web.LinkCell(s.Name, serviceURL(s.ID)), web.Cell(s.SpecialtyName), web.Cell(waitText(b.ctx, s.Wait)), web.Cell(strings.Join(s.eligible(b.ctx), "; ")), web.ShowCell(activeTag(b.ctx, s.Active)))
 	}
 	b.view.Services = t
 	return nil
@@ -174,15 +170,6 @@ func (b *pageBuilder) people(tx *store.Tx) error {
 	}
 	b.view.People = t
 	return nil
-}
-
-func practitionerName(res *fhir.Resource) string {
-	n := res.Get("name.0")
-	var given []string
-	for g := range n.Get("given").Items() {
-		given = append(given, g.String())
-	}
-	return format.Name(n.Get("family").String(), strings.Join(given, " "), n.Get("prefix.0").String())
 }
 
 func (b *pageBuilder) systems(tx *store.Tx) error {

@@ -51,22 +51,50 @@ func organisationRows(ctx context.Context, v organisationView) []web.Row {
 
 // serviceRows are the facts of a service.
 func serviceRows(ctx context.Context, v serviceView) []web.Row {
-	wait := ""
-	if v.Wait != "" {
-		wait = web.Text(ctx, "directory.service.days", v.Wait)
+	row := func(key, text string) web.Row {
+		return web.Row{Key: web.Text(ctx, "directory.service."+key), Text: text}
 	}
-	list := func(key string, values []string) web.Row {
-		return web.Row{Key: web.Text(ctx, "directory.service."+key), Text: strings.Join(values, "; ")}
+	var places []string
+	for _, p := range v.Places {
+		places = append(places, orElse(p.Name, p.ID))
 	}
-	return []web.Row{
+	rows := []web.Row{
 		{Key: web.Text(ctx, "directory.column.state"), Value: activeTag(ctx, v.Active)},
-		list("specialty", v.Specialties), list("kind", v.Kinds), list("places", v.Places),
-		{Key: web.Text(ctx, "directory.service.wait"), Text: wait},
-		list("eligibility", v.Eligibility),
-		{Key: web.Text(ctx, "directory.service.criteria"), Text: v.Criteria},
-		list("languages", v.Languages),
+		row("specialty", v.SpecialtyName), row("kind", v.Kind), row("places", strings.Join(places, "; ")), row("wait", waitText(ctx, v.Wait)),
+		row("eligibility", strings.Join(v.eligible(ctx), "; ")), row("criteria", v.Criteria), row("languages", strings.Join(v.Languages, ", ")),
 		{Key: web.Text(ctx, "directory.column.phone"), Text: v.Phone},
 	}
+	if v.Span.From.Known() {
+		rows = append(rows, web.Row{Key: web.Text(ctx, "directory.column.opened"), Text: dayText(v.Span.From)})
+	}
+	if v.Span.To.Known() {
+		rows = append(rows, web.Row{Key: web.Text(ctx, "directory.column.closed"), Text: dayText(v.Span.To)})
+	}
+	return rows
+}
+
+// waitText is an indicative wait in words; empty when it is not known.
+func waitText(ctx context.Context, days int) string {
+	if days < 0 {
+		return ""
+	}
+	return web.Count(ctx, "directory.service.days", days)
+}
+
+// eligible says whom a service takes, in words.
+func (s HealthcareService) eligible(ctx context.Context) (list []string) {
+	if s.Sex != "" && web.HasText("directory.sex."+s.Sex) {
+		list = append(list, web.Text(ctx, "directory.sex."+s.Sex))
+	}
+	switch {
+	case s.Youngest >= 0 && s.Oldest >= 0:
+		list = append(list, web.Text(ctx, "directory.service.aged-between", s.Youngest, s.Oldest))
+	case s.Youngest >= 0:
+		list = append(list, web.Text(ctx, "directory.service.aged-from", s.Youngest))
+	case s.Oldest >= 0:
+		list = append(list, web.Text(ctx, "directory.service.aged-to", s.Oldest))
+	}
+	return append(list, s.Others...)
 }
 
 // importRows sum an import up.

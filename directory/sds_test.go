@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -49,28 +50,37 @@ func TestPublishedExamplesOfTheSpineDirectory(t *testing.T) {
 		}
 		return v
 	}
-	for _, c := range []struct {
-		resource, bundle, path string
-		why                    string
-	}{
+	for _, c := range []struct{ resource, bundle, path, why string }{
 		{"Device.json", "DeviceBundle.json", "/Device" + asked("organization", "A20047", "interaction", "urn:nhs:names:services:gpconnect:fhir:operation:gpc.getcarerecord", "party", "A20047-821870", "manufacturing-organization", "A20047"),
-			"the example's own address asks for an interaction and a manufacturer that its device does not have; all but the link is equal"},
+			"the example's own address asks for an interaction and a manufacturer that its device does not have: asked so, the link is equal and nothing is found"},
 		{"Endpoint.json", "EndpointBundle.json", "/Endpoint" + asked("organization", "YES", "interaction", "urn:nhs:names:services:psis:REPC_IN150016UK05", "party", "YES-0000806"),
-			"the example's own address asks for another party key, of a misspelt system; all but the link is equal"},
+			"the example's own address asks for another party key, of a misspelt system: asked so, it is refused"},
 	} {
 		resource, bundle := read(c.resource), read(c.bundle)
 		entry, _ := bundle["entry"].([]any)[0].(map[string]any)
 		entry["resource"] = resource
 		entry["fullUrl"] = strings.ReplaceAll(entry["fullUrl"].(string), "https://int.api.service.nhs.uk", p.w.n.URL())
+		address := fmt.Sprint(bundle["link"].([]any)[0].(map[string]any)["url"])
+		address = strings.ReplaceAll(address, "https://int.api.service.nhs.uk", "")
 		delete(bundle, "link")
 		got := p.w.get(sds + c.path)
 		delete(got.json, "link")
-		line := "equal  "
 		if d := differs("", p.plain(bundle), p.plain(got.json)); d != "" || got.status != 200 {
-			line = "differs"
 			t.Errorf("%s: %d %s", c.bundle, got.status, d)
 		}
-		p.report = append(p.report, line+" 200  "+c.resource, "differs 200  "+c.bundle+"\n        because: "+c.why)
+		p.report = append(p.report, "equal   200  "+c.resource, "but     200  "+c.bundle+"\n        apart from: link\n        because: "+c.why)
+
+		asPublished := p.w.get(address)
+		if c.resource == "Endpoint.json" {
+			if asPublished.status != 400 {
+				t.Errorf("%s: %d", address, asPublished.status)
+			}
+			continue
+		}
+		link, _ := asPublished.json["link"].([]any)[0].(map[string]any)
+		if asPublished.status != 200 || asPublished.json["total"] != float64(0) || link["url"] != p.w.n.URL()+address {
+			t.Errorf("%s: %d %s", address, asPublished.status, asPublished.body)
+		}
 	}
 	p.golden("testdata/sds.golden")
 }

@@ -124,28 +124,13 @@ func (o Organisation) endpoint(i int) (*fhir.Resource, error) {
 
 // resource is the service as FHIR.
 func (s clinicService) resource() (*fhir.Resource, error) {
-	var eligibility, languages []fhir.Value
-	limit := func(text string) { eligibility = append(eligibility, fhir.Obj("code", fhir.Obj("text", text))) }
-	if s.Sex != "" {
-		limit(s.Sex)
+	limit := func(years int) int {
+		if years == 0 {
+			return -1
+		}
+		return years
 	}
-	switch {
-	case s.From > 0 && s.To > 0:
-		limit("Aged " + strconv.Itoa(s.From) + " to " + strconv.Itoa(s.To))
-	case s.From > 0:
-		limit("Aged " + strconv.Itoa(s.From) + " and over")
-	case s.To > 0:
-		limit("Aged " + strconv.Itoa(s.To) + " and under")
-	}
-	for _, l := range s.Languages {
-		languages = append(languages, fhir.Obj("text", l))
-	}
-	return fhir.Obj("resourceType", "HealthcareService", "id", s.ID,
-		"extension", fhir.Arr(fhir.Obj("url", "https://openspine.example/fhir/StructureDefinition/indicative-wait",
-			"valueDuration", fhir.Obj("value", s.Wait, "unit", "days", "system", "http://unitsofmeasure.org", "code", "d"))),
-		"active", true, "providedBy", fhir.Obj("reference", "Organization/"+s.At, "identifier", fhir.Obj("system", ident.SystemODSCode, "value", s.At)),
-		"type", fhir.Arr(fhir.Obj("text", s.Kind)),
-		"specialty", fhir.Arr(fhir.Obj("coding", fhir.Arr(fhir.Obj("system", ident.SystemSNOMED, "code", s.Specialty, "display", s.SpecialtyName)))),
-		"location", fhir.Arr(fhir.Obj("reference", "Location/"+s.At+"-"+s.Place)),
-		"name", s.Name, "extraDetails", s.Criteria, "eligibility", fhir.List(eligibility), "communication", fhir.List(languages)).Resource()
+	return directory.HealthcareService{ID: s.ID, Name: s.Name, Provider: ident.MustODSCode(s.At), Specialty: s.Specialty, SpecialtyName: s.SpecialtyName, Kind: s.Kind,
+		Places: []directory.Place{{ID: s.At + "-" + s.Place}}, Wait: s.Wait, Sex: s.Sex, Youngest: limit(s.From), Oldest: limit(s.To), Languages: s.Languages,
+		Criteria: s.Criteria, Active: true}.Resource()
 }
