@@ -1,0 +1,296 @@
+package messaging
+
+import (
+	"context"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/store"
+)
+
+// source is a stream that comes in.
+type source struct {
+	id          int64
+	peer        network.NodeID
+	incarnation string
+	peerLane    int64
+}
+
+// sourceOf is the id of a peer's stream.
+func sourceOf(peer network.NodeID, s stream) int64 {
+	return hashOf(peer.String(), s.incarnation, string(putInt(nil, s.lane)))
+}
+
+// sourceAt reads a stream that comes in.
+func sourceAt(tx *store.Tx, id int64) (source, error) {
+	s := source{id: id}
+	var peer string
+	err := tx.QueryRow(`SELECT peer, incarnation, peerlane FROM post_source WHERE lane = 0 AND source = ?`, id).Scan(&peer, &s.incarnation, &s.peerLane)
+	if err == nil {
+		s.peer, err = network.ParseNodeID(peer)
+	}
+	return s, fault.Wrap(err, fault.Internal, "a message came in by a stream that is not known")
+}
+
+// note tells the node that messages came from what became of them: as soon as it can, as part of tx.
+func (p *Post) note(tx *store.Tx, lane store.Lane, from, low, high int64, s State, turn int64, reason string) error {
+	src, err := sourceAt(tx, from)
+	if err != nil {
+		return err
+	}
+	p.ring(Work{Peer: src.peer})
+	return putNote(tx, lane, src, low, high, s, turn, clip(reason), nil)
+}
+
+func putNote(tx *store.Tx, lane store.Lane, src source, low, high int64, s State, turn int64, reason string, envelope []byte) error {
+	return tx.Queue(`INSERT INTO post_note (lane, peer, source, low, high, at, state, turn, reason, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, peer, source, low, at) DO UPDATE SET high = excluded.high, state = excluded.state, turn = excluded.turn, reason = excluded.reason, envelope = excluded.envelope`,
+		lane, src.peer.String(), src.id, low, high, tx.At(), int64(s), turn, reason, nonNil(envelope))
+}
+
+// noteKey is the place of a note.
+type noteKey struct {
+	lane            store.Lane
+	peer            string
+	source, low, at int64
+}
+
+// notesFor reads what a peer is to be told, some of it.
+func notesFor(tx *store.Tx, peer network.NodeID, most int) ([]notice, []noteKey, error) {
+	rows, err := tx.Query(`SELECT n.lane, n.source, n.low, n.high, n.at, n.state, n.turn, n.reason, n.envelope, s.incarnation, s.peerlane
+		FROM post_note n JOIN post_source s ON s.lane = 0 AND s.source = n.source WHERE n.peer = ? ORDER BY n.lane, n.source, n.low, n.at LIMIT ?`, peer.String(), most)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	var list []notice
+	var keys []noteKey
+	for rows.Next() {
+		var n notice
+		var state int64
+		var envelope []byte
+		key := noteKey{peer: peer.String()}
+		if err := rows.Scan(&key.lane, &key.source, &n.low, &n.high, &n.at, &state, &n.turn, &n.reason, &envelope, &n.incarnation, &n.lane); err != nil {
+			return nil, nil, err
+		}
+		n.state = State(state) //nolint:gosec // as it was put
+		key.low, key.at = n.low, n.at
+		if len(envelope) > 0 {
+			r := reader{b: envelope}
+			it := r.item()
+			if err := r.end(); err != nil {
+				return nil, nil, err
+			}
+			n.envelope = &it
+		}
+		list, keys = append(list, n), append(keys, key)
+	}
+	return list, keys, rows.Err()
+}
+
+func forgetNotes(tx *store.Tx, keys []noteKey) error {
+	for _, k := range keys {
+		if err := tx.Queue(`DELETE FROM post_note WHERE lane = ? AND peer = ? AND source = ? AND low = ? AND at = ?`, k.lane, k.peer, k.source, k.low, k.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear applies what a peer says became of messages that went to it, as part of tx, which holds the lanes of their streams.
+func (p *Post) hear(tx *store.Tx, peer network.NodeID, notices []notice) error {
+	for i := range notices {
+		if err := p.hearOne(tx, peer, &notices[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, n *notice) error {
+	q := queue{to: ToNode(peer), incarnation: n.incarnation}
+	q.id = hashOf(q.to.Kind, q.to.Name, q.incarnation)
+	if p.o.Seams.SameNumbers {
+		q.id = hashOf(q.to.Kind, q.to.Name)
+	}
+	lane := store.Lane(n.lane) //nolint:gosec // bounded by the caller
+	if n.envelope != nil {
+		if err := p.recover(tx, q, lane, n); err != nil {
+			return err
+		}
+	}
+	guard := ` AND turn < ?`
+	switch {
+	case p.o.Seams.NoTurns:
+		guard = ` AND turn <> - ? - 1` // which none is
+	case n.turn == 0:
+		guard = ` AND turn = ? AND state = 1` // only what is not even known to have arrived
+	}
+	args := []any{lane, q.id, n.low, n.high, n.turn}
+	changed, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE lane = ? AND queue = ? AND num >= ? AND num <= ?`+guard+` ORDER BY num`, args...)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	ended := int64(0)
+	if n.state.Final() {
+		ended = n.at
+	}
+	set := []any{int64(n.state), n.turn, tx.At(), ended}
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = ?, delivered = CASE WHEN delivered > 0 THEN delivered ELSE ? END, ended = ?
+		WHERE lane = ? AND queue = ? AND num >= ? AND num <= ?`+guard, append(set, args...)...); err != nil {
+		return err
+	}
+	for j := range changed {
+		if err := p.heard(tx, &changed[j], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heard passes on what became of a message: to the node that it came from, or to the sender's service.
+func (p *Post) heard(tx *store.Tx, l *letter, n *notice) error {
+	if n.reason != "" {
+		if err := event(tx, l, n.state.String(), "", n.reason); err != nil {
+			return err
+		}
+	}
+	if l.source != 0 {
+		return p.note(tx, l.lane, l.source, l.number, l.number, n.state, n.turn, n.reason)
+	}
+	return p.tell(tx, l, n.state, fromMicros(n.at), n.reason)
+}
+
+// recover puts back the row of a message that we sent in days that a restore has lost, as its recipient knows it.
+func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error {
+	var num int64
+	err := tx.QueryRow(`SELECT num FROM post_message WHERE lane = ? AND queue = ? AND num = ?`, lane, q.id, n.low).Scan(&num)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	var pruned int64
+	err = tx.QueryRow(`SELECT done FROM post_stream WHERE lane = ? AND queue = ?`, lane, q.id).Scan(&pruned)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err := tx.QueryRow(`SELECT coalesce(max(life), 0) FROM post_life WHERE lane = 0 AND incarnation = ?`, q.incarnation).Scan(&q.life); err != nil {
+		return err
+	}
+	if err := p.intern(tx, q); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`INSERT INTO post_stream (lane, queue, next, done, tried) VALUES (?, ?, ?, ?, ?) ON CONFLICT (lane, queue) DO UPDATE
+		SET next = CASE WHEN post_stream.next < excluded.next THEN excluded.next ELSE post_stream.next END,
+		done = CASE WHEN post_stream.done < excluded.done THEN excluded.done ELSE post_stream.done END,
+		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, n.low+1, n.low, n.low); err != nil {
+		return err
+	}
+	l := letter{Message: n.envelope.Message, lane: lane, queue: q.id, num: n.low, state: n.state, turn: n.turn, hops: n.envelope.hops}
+	ended := int64(0)
+	if n.state.Final() {
+		ended = n.at
+	}
+	if err := l.insert(tx, n.at, ended); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM post_body WHERE lane = ? AND queue = ? AND num = ?`, lane, q.id, n.low); err != nil {
+		return err
+	}
+	return event(tx, &l, "known from the recipient", "", "this node was restored from a backup that did not hold the message")
+}
+
+// retellAtOnce is how many rows are looked at for one page of what a restored peer is told.
+const retellAtOnce = 500
+
+// retell prepares notes about everything that a restored peer had sent here, page by page, as long as it has not too many to hear. It reports
+// whether there is more.
+func (p *Post) retell(ctx context.Context, peer network.NodeID) (more bool, err error) {
+	var inc string
+	var at int64
+	err = p.db.Read(ctx, func(tx *store.Tx) error {
+		err := tx.QueryRow(`SELECT incarnation, retell FROM post_peer WHERE lane = 0 AND peer = ? AND latest = 1 AND retell > 0`, peer.String()).Scan(&inc, &at)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || at == 0 {
+		return false, err
+	}
+	return true, p.retellPage(ctx, peer, inc)
+}
+
+func (p *Post) retellPage(ctx context.Context, peer network.NodeID, inc string) error {
+	sources := map[int64]source{}
+	var page []letter
+	var last letter
+	s := p.peer(peer)
+	from := s.retold(inc)
+	err := p.db.Read(ctx, func(tx *store.Tx) error {
+		page, last = nil, letter{}
+		list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE (m.lane, m.queue, m.num) > (?, ?, ?) ORDER BY m.lane, m.queue, m.num LIMIT ?`,
+			from.lane, from.queue, from.num, retellAtOnce)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			l := &list[i]
+			last = *l
+			if l.source == 0 {
+				continue
+			}
+			src, known := sources[l.source]
+			if !known {
+				if src, err = sourceAt(tx, l.source); err != nil {
+					return err
+				}
+				sources[l.source] = src
+			}
+			if src.peer == peer && src.incarnation != inc {
+				page = append(page, *l)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = p.db.Write(ctx, append(lanesOf(page), 0), func(tx *store.Tx) error {
+		for i := range page {
+			if err := p.retellOne(tx, sources[page[i].source], &page[i]); err != nil {
+				return err
+			}
+		}
+		if last.num > 0 {
+			return nil
+		}
+		_, err := tx.Exec(`UPDATE post_peer SET retell = 0 WHERE lane = 0 AND peer = ? AND incarnation = ?`, peer.String(), inc)
+		return err
+	})
+	if err == nil {
+		s.retelling(inc, place{last.lane, last.queue, last.num})
+	}
+	return err
+}
+
+func lanesOf(list []letter) []store.Lane {
+	lanes := make([]store.Lane, 0, len(list)+1)
+	for i := range list {
+		lanes = append(lanes, list[i].lane)
+	}
+	return lanes
+}
+
+// retellOne makes the note about one message, as it is now.
+func (p *Post) retellOne(tx *store.Tx, src source, l *letter) error {
+	var state, turn int64
+	err := tx.QueryRow(`SELECT state, turn FROM post_message WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&state, &turn)
+	if err != nil {
+		return err
+	}
+	if State(state) == Accepted { //nolint:gosec // as it was put
+		state = int64(Delivered) // it is on its way from here to another node
+	}
+	it := item{num: l.number, hops: l.hops, Message: l.Message}
+	return putNote(tx, l.lane, src, l.number, l.number, State(state), turn, "", putItem(nil, &it)) //nolint:gosec // as it was put
+}

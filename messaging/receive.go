@@ -1,0 +1,283 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/store"
+)
+
+// mostHops is how many nodes may pass a message on.
+const mostHops = 8
+
+// Handler answers peers: it is served below /messages/ on links, whose requests carry their peer (network.PeerFrom), and to nobody else.
+func (p *Post) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+pathGreet, p.serve(p.serveGreet))
+	mux.HandleFunc("POST "+pathExchange, p.serve(p.serveExchange))
+	mux.HandleFunc("POST "+pathLedger, p.serve(p.serveLedger))
+	mux.HandleFunc("GET "+pathFiles+"{hash}", p.serveFile)
+	return mux
+}
+
+// serve reads a bounded request of a peer and answers it whole.
+func (p *Post) serve(answer func(ctx context.Context, peer network.Peer, body []byte) ([]byte, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		peer, ok := network.PeerFrom(r.Context())
+		if !ok {
+			refuse(w, fault.New(fault.Forbidden, "post is taken from nodes only"))
+			return
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, mostWire+1))
+		switch {
+		case err != nil:
+			err = fault.Wrap(err, fault.Invalid, "the request broke off")
+		case len(body) > mostWire:
+			err = fault.New(fault.TooLarge, "the request is too long")
+		default:
+			body, err = answer(r.Context(), peer, body)
+		}
+		if err != nil {
+			p.log.Info("messaging: a request of a peer was refused", "peer", peer.Node.String(), "path", r.URL.Path, "error", err)
+			refuse(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(body) // a peer that is gone asks again
+	}
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	http.Error(w, fault.MessageOf(err), fault.KindOf(err).HTTPStatus())
+}
+
+// serveGreet makes a peer's acquaintance and says how far we have its streams.
+func (p *Post) serveGreet(ctx context.Context, peer network.Peer, body []byte) ([]byte, error) {
+	g, err := decodeGreeting(body)
+	if err != nil {
+		return nil, err
+	}
+	answer := greeted{mine: p.db.Incarnation()}
+	err = p.db.Write(ctx, nil, func(tx *store.Tx) error {
+		answer.marks = nil
+		if err := meet(tx, peer.Node, g.mine); err != nil {
+			return err
+		}
+		for _, s := range g.streams {
+			high, err := markOf(tx, sourceOf(peer.Node, s))
+			if err != nil {
+				return err
+			}
+			answer.marks = append(answer.marks, mark{s, high})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.metAnew(peer.Node, g.mine)
+	return answer.encode(), nil
+}
+
+// metAnew sees to it that we greet a peer, too, whose life is not the one that we know.
+func (p *Post) metAnew(peer network.NodeID, inc string) {
+	s := p.peer(peer)
+	s.mu.Lock()
+	anew := s.inc != inc
+	if anew {
+		s.inc = ""
+	}
+	s.due = p.clock.Now() // it is there
+	s.mu.Unlock()
+	if anew {
+		p.ring(Work{Peer: peer})
+	}
+}
+
+func markOf(tx *store.Tx, id int64) (high int64, err error) {
+	err = tx.QueryRow(`SELECT mark FROM post_source WHERE lane = 0 AND source = ?`, id).Scan(&high)
+	if fault.Is(err, fault.NotFound) {
+		return 0, nil
+	}
+	return high, err
+}
+
+// serveExchange takes what a peer has for us, if both are in the lives that it means.
+func (p *Post) serveExchange(ctx context.Context, peer network.Peer, body []byte) ([]byte, error) {
+	e, err := decodeExchange(body)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.writeAll(ctx, p.lanesOfNotices(e.notices), func(tx *store.Tx) error {
+		if err := p.pair(tx, peer.Node, &e); err != nil {
+			return err
+		}
+		return p.hear(tx, peer.Node, e.notices)
+	}); err != nil {
+		return nil, err
+	}
+	var answer exchanged
+	err = p.writeAll(ctx, p.lanesOfBatches(peer.Node, e.batches), func(tx *store.Tx) error {
+		answer.marks = nil
+		if err := p.pair(tx, peer.Node, &e); err != nil {
+			return err
+		}
+		for i := range e.batches {
+			high, err := p.take(tx, peer, &e.batches[i])
+			if err != nil {
+				return err
+			}
+			answer.marks = append(answer.marks, mark{e.batches[i].stream, high})
+		}
+		return nil
+	})
+	if err != nil && !p.o.Seams.AckFirst {
+		return nil, err
+	}
+	return answer.encode(), nil
+}
+
+// writeAll is Write, begun again with the lanes that fn finds it needs.
+func (p *Post) writeAll(ctx context.Context, lanes []store.Lane, fn func(tx *store.Tx) error) error {
+	var err error
+	for range 16 {
+		err = p.db.Write(ctx, lanes, fn)
+		var want wantLanes
+		if !errors.As(err, &want) {
+			return err
+		}
+		lanes = append(lanes, want.lanes...)
+	}
+	return fault.Wrap(err, fault.Unavailable, "the lanes that are needed keep changing")
+}
+
+// pair refuses an exchange in which either side means a life that is not.
+func (p *Post) pair(tx *store.Tx, peer network.NodeID, e *exchange) error {
+	if e.yours != p.db.Incarnation() {
+		return fault.New(fault.Conflict, "this node is in another life; greet first")
+	}
+	var latest bool
+	err := tx.QueryRow(`SELECT latest FROM post_peer WHERE lane = 0 AND peer = ? AND incarnation = ?`, peer.String(), e.mine).Scan(&latest)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return fault.New(fault.Conflict, "this life of yours is not known here; greet first")
+	case err != nil:
+		return err
+	case !latest:
+		return fault.New(fault.Gone, "a later copy of your database has replaced this one")
+	}
+	return nil
+}
+
+func (p *Post) lanesOfNotices(list []notice) []store.Lane {
+	lanes := []store.Lane{0}
+	for i := range list {
+		if n := list[i].lane; n < int64(p.db.Lanes()) {
+			lanes = append(lanes, store.Lane(n)) //nolint:gosec // bounded
+		} else {
+			list[i].lane = 0 // about nothing that was sent from here
+		}
+	}
+	return lanes
+}
+
+func (p *Post) lanesOfBatches(peer network.NodeID, list []batch) []store.Lane {
+	lanes := []store.Lane{p.db.LaneOf(peer.String(), "")}
+	for i := range list {
+		for j := range list[i].items {
+			it := &list[i].items[j]
+			lanes = append(lanes, p.LaneOf(it.To, it.Conversation))
+		}
+	}
+	slices.Sort(lanes)
+	return slices.Compact(lanes)
+}
+
+// take keeps what is new of a batch and moves the stream's mark, which it returns. A batch that begins after the mark is not
+// taken: what lies between must come first.
+func (p *Post) take(tx *store.Tx, peer network.Peer, b *batch) (high int64, err error) {
+	id := sourceOf(peer.Node, b.stream)
+	high, err = p.lockMark(tx, id, peer.Node, b.stream)
+	if err != nil || b.after > high && !p.o.Seams.NoMark {
+		return high, err
+	}
+	for i := range b.items {
+		if it := &b.items[i]; it.num > high || p.o.Seams.NoMark {
+			if err := p.arrive(tx, peer, id, it); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if b.through <= high {
+		return high, nil
+	}
+	_, err = tx.Exec(`UPDATE post_source SET mark = ? WHERE lane = 0 AND source = ?`, b.through, id)
+	return b.through, err
+}
+
+// lockMark reads a stream's mark, which nobody else then changes before tx ends.
+func (p *Post) lockMark(tx *store.Tx, id int64, peer network.NodeID, s stream) (high int64, err error) {
+	err = tx.QueryRow(`UPDATE post_source SET mark = mark WHERE lane = 0 AND source = ? RETURNING mark`, id).Scan(&high)
+	if !fault.Is(err, fault.NotFound) {
+		return high, err
+	}
+	_, err = tx.Exec(`INSERT INTO post_source (lane, source, peer, incarnation, peerlane, mark) VALUES (0, ?, ?, ?, ?, 0)`, id, peer.String(), s.incarnation, s.lane)
+	return 0, err
+}
+
+// arrive puts a peer's message into the queue that it is for. What cannot be taken is refused, and kept to be seen.
+func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error {
+	l := letter{Message: it.Message, source: id, number: it.num, hops: it.hops + 1}
+	if l.hops > 1 {
+		known, err := p.cameBefore(tx, &l)
+		if err != nil || known {
+			return err
+		}
+	}
+	to, err := p.route(tx, l.To, l.Workflow)
+	reason := ""
+	switch {
+	case fault.Is(err, fault.NotFound):
+		reason = fault.MessageOf(err)
+	case err != nil:
+		return err
+	case !peer.Speaks(l.From) && !peer.Authority:
+		reason = "the node " + peer.Node.String() + " may not speak for " + l.From.String()
+	case to == ToNode(peer.Node) || l.hops > mostHops:
+		reason = "there is no way on from here to " + l.To.String()
+	}
+	lane := p.LaneOf(l.To, l.Conversation)
+	if reason != "" {
+		to = Destination{kindNowhere, peer.Node.String()}
+	}
+	placed, err := p.place(tx, lane, to, l)
+	if err != nil || reason == "" {
+		return err
+	}
+	if err := event(tx, &placed, "refused", "", reason); err != nil {
+		return err
+	}
+	return p.note(tx, lane, id, it.num, it.num, Refused, 1, reason)
+}
+
+// cameBefore finds a message that was passed on to us before, by a node that was then restored and passed it on again: it is
+// not handled twice, and the node is told what became of it.
+func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
+	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.source <> 0 AND m.state <> ? ORDER BY m.num DESC LIMIT 1`, l.ID, int64(Redirected))
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	old := &list[0]
+	if _, err := tx.Exec(`UPDATE post_message SET source = ?, number = ? WHERE lane = ? AND queue = ? AND num = ?`, l.source, l.number, old.lane, old.queue, old.num); err != nil {
+		return false, err
+	}
+	if old.turn == 0 {
+		return true, nil
+	}
+	return true, p.note(tx, old.lane, l.source, l.number, l.number, old.state, old.turn, "")
+}
