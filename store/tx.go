@@ -60,6 +60,9 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 // transaction before it in its lanes, in a Read the time at which it began.
 func (tx *Tx) At() time.Time { return tx.at }
 
+// Holds reports whether this Write holds lane.
+func (tx *Tx) Holds(lane Lane) bool { return tx.lanes[lane] != nil }
+
 // Seq is the next change sequence of a lane that this Write holds: 1, 2, 3 … without gaps, in the order of commits.
 func (tx *Tx) Seq(lane Lane) (int64, error) {
 	if err := tx.usable(); err != nil {
