@@ -2,15 +2,16 @@ package access
 
 // Types of place that are not FHIR resources, for routes and pages.
 const (
-	TypeAlert     = "Alert"       // what the privacy officer reviews
-	TypeObjection = "Objection"   // what a person asks about a look at their record, and the answer
-	TypeSealed    = "SealedItems" // how many entries of a chart are sealed, and nothing of what they say
-	TypeAccount   = "WhoLooked"   // who looked: the account of one chart, or of a tenant
-	TypeSeal      = "Seal"        // the transparency log and its verification
-	TypeNode      = "Node"        // what this node runs, its health, jobs and configuration
-	TypeUser      = "User"        // somebody who can sign in, with their roles and credentials, at the organisation where they work
-	TypeClient    = "Client"      // a program that may ask for tokens
-	TypeKey       = "SigningKey"  // the keys that tokens are signed with
+	TypeAlert      = "Alert"       // what the privacy officer reviews
+	TypeObjection  = "Objection"   // what a person asks about a look at their record, and the answer
+	TypeCorrection = "Correction"  // what a person asks to have put right of who they are, and the answer
+	TypeSealed     = "SealedItems" // how many entries of a chart are sealed, and nothing of what they say
+	TypeAccount    = "WhoLooked"   // who looked: the account of one chart, or of a tenant
+	TypeSeal       = "Seal"        // the transparency log and its verification
+	TypeNode       = "Node"        // what this node runs, its health, jobs and configuration
+	TypeUser       = "User"        // somebody who can sign in, with their roles and credentials, at the organisation where they work
+	TypeClient     = "Client"      // a program that may ask for tokens
+	TypeKey        = "SigningKey"  // the keys that tokens are signed with
 )
 
 // The classes of types, as the policies name them.
@@ -46,7 +47,7 @@ var classByType = map[string]string{
 	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode, TypeClient: classNode, TypeKey: classNode, TypeUser: classStaff,
 	"AuditEvent": classAccount,
 
-	"Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,
+	TypeCorrection: classPerson, "Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,
 	"AppointmentResponse": classPerson, "Encounter": classPerson, "EpisodeOfCare": classPerson, "Coverage": classPerson,
 	"EnrollmentRequest": classPerson, "EnrollmentResponse": classPerson,
 

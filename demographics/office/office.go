@@ -22,6 +22,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -47,8 +48,8 @@ func Service(k catalogue.Kernel) catalogue.Service {
 		Watches: []record.Watch{{Name: "office", Types: []string{"Patient"}, Later: true, Lanes: o.watchLanes, Handle: o.changed}},
 		Jobs:    []catalogue.Job{{Name: "duplicates", Every: time.Hour, Run: o.nightly}},
 		Links: []catalogue.Link{
-			{Key: "office.nav.duplicates", Path: "/duplicates", Roles: []access.Role{access.Clerk}},
-			{Key: "office.nav.confusions", Path: "/confusions", Roles: []access.Role{access.Clerk}},
+			{Key: "office.nav.duplicates", Path: "/duplicates", Roles: []access.Role{access.Clerk}, Organisations: []ident.ODSCode{k.National}},
+			{Key: "office.nav.confusions", Path: "/confusions", Roles: []access.Role{access.Clerk}, Organisations: []ident.ODSCode{k.National}},
 		},
 	}
 }

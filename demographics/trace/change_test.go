@@ -106,7 +106,7 @@ func TestAPracticeRegistersSomebody(t *testing.T) {
 func TestAPatientsOwnDetails(t *testing.T) {
 	w := shared.Given(t)
 	me := w.SignedIn(t, "patient").Get("/me/details")
-	me.Sees(200, "My details", "LLEWELYN, Ffion Haf (Ms)", "Ask your GP practice", "It is your own record", "No card is recorded")
+	me.Sees(200, "My details", "LLEWELYN, Ffion Haf (Ms)", "Your GP practice can put it right", "It is your own record", "No card is recorded")
 	for _, part := range []string{"name", "birth", "death", "practice"} {
 		me.Get("/me/details/change/" + part).Sees(404)
 	}

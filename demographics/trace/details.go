@@ -88,6 +88,9 @@ func (f *face) fill(ctx context.Context, d *detailsView) {
 		}
 	}
 	d.Actions = append(d.Actions, web.Link{Text: web.Text(ctx, v.key("history.title")), URL: v.url() + "/history"})
+	if v.own {
+		d.Actions = append(d.Actions, web.Link{Text: web.Text(ctx, "mine.correction.title"), URL: ownCorrectionsPath})
+	}
 	row := func(key, text, part string) web.Row {
 		return web.Row{Key: web.Text(ctx, "trace.fact."+key), Text: text, Change: v.change(ctx, part)}
 	}
@@ -109,7 +112,9 @@ func (f *face) fill(ctx context.Context, d *detailsView) {
 	if !v.own || v.banner.Died.Known() {
 		d.Who = append(d.Who, row("death", death, partDeath))
 	}
-	d.Who = append(d.Who, row("sensitivity", sensitivityText(ctx, r), ""))
+	if !v.own || v.person.Restricted { // that nothing is hidden need not be said to the person
+		d.Who = append(d.Who, row("sensitivity", sensitivityText(ctx, r), ""))
+	}
 	if !v.person.Restricted {
 		f.fillCare(ctx, d)
 	}

@@ -11,6 +11,8 @@
 //	                          ▲          └── somebody else was quicker: both are shown
 //	                          └── a rule refuses: said beside its field
 //
+//	the person asks for what they may not change ──► waiting, on their practice's worklist ──► put right, or not and why ──► they read it
+//
 // Everything goes through demographics.Desk, in the access modes and by the code of the published API: whoever is shown is on the account.
 package trace
 
@@ -23,6 +25,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/account"
 	"github.com/openspine/openspine/web/format"
@@ -61,6 +64,7 @@ func staff() []access.Role { return []access.Role{access.Clinician, access.Clerk
 // Service is the pages of the register.
 func Service(k catalogue.Kernel, r *demographics.Register, p Places) catalogue.Service {
 	f := &face{k, r, p}
+	answerers := []access.Role{access.Clinician, access.Clerk}
 	routes := []catalogue.Route{
 		catalogue.OnBody("GET "+tracePath, f.trace, staff()...),
 		catalogue.OnBody("GET "+tracePath+"/{person}", f.details, staff()...),
@@ -77,12 +81,20 @@ func Service(k catalogue.Kernel, r *demographics.Register, p Places) catalogue.S
 		catalogue.OnBody("POST "+minePath+"/change/{part}", f.change, access.Patient),
 		catalogue.OnBody("GET "+pharmacyPath, f.pharmacy, access.Patient),
 		catalogue.OnBody("POST "+pharmacyPath, f.nominate, access.Patient),
+		catalogue.OnBody("GET "+ownCorrectionsPath, f.showOwnCorrections, access.Patient),
+		catalogue.OnBody("GET "+ownAskPath, f.askCorrection, access.Patient),
+		catalogue.OnBody("POST "+ownAskPath, f.sendCorrection, access.Patient),
+		catalogue.OnBody("GET "+correctionsPath, f.showCorrections, answerers...),
+		catalogue.OnBody("GET "+correctionsPath+"/{request}", f.showCorrection, answerers...),
+		catalogue.OnBody("POST "+correctionsPath+"/{request}", f.actCorrection, answerers...),
 	}
 	return catalogue.Service{
-		Name: "trace", Summary: "Trace a person, see and put right what the register holds; my details and my pharmacy.",
-		Pages: routes,
+		Name: "trace", Summary: "Trace a person, see and put right what the register holds; my details and my pharmacy; what people ask to have put right.",
+		Schema: store.Embedded("trace", schemaFiles, "schema"),
+		Pages:  routes,
 		Links: []catalogue.Link{
 			{Key: "trace.nav", Path: tracePath, Roles: staff()},
+			{Key: "trace.correction.nav", Path: correctionsPath, Roles: answerers, Organisations: f.worklists()},
 			{Key: "mine.nav.details", Path: minePath, Roles: []access.Role{access.Patient}},
 			{Key: "mine.nav.pharmacy", Path: pharmacyPath, Roles: []access.Role{access.Patient}},
 		},
@@ -102,12 +114,16 @@ type visit struct {
 
 // visits opens the person of a request: of the address, or whoever is signed in as a patient.
 func (f *face) visits(r *http.Request, ask catalogue.Asker) (*visit, error) {
+	return f.visitsTo(r, ask, r.PathValue("person"))
+}
+
+// visitsTo opens the person of a number; for a patient themself.
+func (f *face) visitsTo(r *http.Request, ask catalogue.Asker, number string) (*visit, error) {
 	desk, err := f.register.Desk(r, ask)
 	if err != nil {
 		return nil, err
 	}
 	v := &visit{desk: desk, viewer: ask.Principal, own: ask.Principal.Role == access.Patient}
-	number := r.PathValue("person")
 	if v.own {
 		number = ask.Principal.Person
 	}

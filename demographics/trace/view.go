@@ -3,8 +3,10 @@ package trace
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
 )
 
 // who is the person as a form names them; a patient knows who they are.
@@ -13,6 +15,11 @@ func (v *visit) who() string {
 		return ""
 	}
 	return v.name + ", " + v.person.Number.Display()
+}
+
+// numberText is how a page writes somebody's number: its spaces are none at which a line may end.
+func numberText(number string) string {
+	return strings.ReplaceAll(format.NHSNumber(number), " ", "\u00a0")
 }
 
 // autocomplete lets a patient's own browser help; at a desk it would offer the details of whoever sits there.
