@@ -225,6 +225,14 @@ func (f *face) save(w http.ResponseWriter, r *http.Request, ask catalogue.Asker,
 	if v.Part.key == partPharmacy || v.Part.key == partPractice {
 		done = v.Part.key
 	}
+	if v.Part.key == partPractice {
+		if v.visit, err = f.visits(r, ask); err != nil {
+			return err
+		}
+		if _, err := f.begin(ctx, ask, v.visit); err != nil {
+			f.k.Logger.WarnContext(ctx, "a record at the practice was not begun", "kind", fault.KindOf(err).String()) // the details say so, with a button
+		}
+	}
 	if v.own && v.Part.key == partPharmacy {
 		return web.SeeOther(w, r, pharmacyPath+"?done="+done)
 	}

@@ -98,6 +98,11 @@ func TestAPracticeRegistersSomebody(t *testing.T) {
 	clerk := w.SignedIn(t, "clerk").Get(at).Sees(200, "Register here", strings.ToUpper(name))
 	clerk.Get(at+"/change/practice").Sees(200, "Register with your practice", "Larch Street Surgery (Z99801)").Send(at+"/change/practice", "reason", "").Sees(422, "Say why, in 5 to 500 characters")
 	clerk.Send(at+"/change/practice", "reason", "Moved into our area").Sees(200, "registered with your practice", "Larch Street Surgery (Z99801) (since").SeesNot("Register here")
+	chart := clerk.Sees(200, "Open the record at Larch Street Surgery").Link("/o/Z99801/patients/[^\"]+")
+	clerk.Get(chart).Sees(200, strings.ToUpper(name), "This is the record that Larch Street Surgery keeps")
+	w.SignedIn(t, "gp").Get(chart).Sees(200, strings.ToUpper(name), "The patient is registered with Larch Street Surgery")
+	w.SignedIn(t, "hospital").Get(chart).Sees(403)
+	clerk.Get(at).Post(at+"/here", clerk.Form()).Sees(200, "This is the record that Larch Street Surgery keeps") // twice is once
 	w.SignedIn(t, "gp").Get("/o/X26/patients/"+strings.TrimPrefix(at, "/trace/")).Sees(200, "The patient is registered with")
 	w.SignedIn(t, "hospital-clerk").Get(at).Sees(200).SeesNot("Register here").Get(at + "/change/practice").Sees(403)
 }

@@ -25,6 +25,7 @@ type detailsView struct {
 	Names, Addresses, Reach, Emergency, Relation web.Table
 	Cards                                        []web.Row
 	Cannot                                       string
+	Begin                                        string // the viewer's practice, where the person is on its list and has no record yet
 }
 
 // details shows a person. A superseded number leads to the one that speaks for the person now, and the page says so.
@@ -48,6 +49,9 @@ func (f *face) details(w http.ResponseWriter, r *http.Request, ask catalogue.Ask
 		d.Cannot = web.Text(ctx, v.key("details.cannot"))
 	}
 	f.fill(ctx, d)
+	if err := f.fillHere(ctx, d); err != nil {
+		return err
+	}
 	related, err := v.desk.Related(v.person)
 	if err != nil {
 		return err

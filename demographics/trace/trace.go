@@ -73,6 +73,7 @@ func Service(k catalogue.Kernel, r *demographics.Register, p Places) catalogue.S
 		catalogue.OnBody("POST "+tracePath+"/{person}/undo", f.undo, staff()...),
 		catalogue.OnBody("GET "+tracePath+"/{person}/change/{part}", f.askChange, staff()...),
 		catalogue.OnBody("POST "+tracePath+"/{person}/change/{part}", f.change, staff()...),
+		catalogue.OnBody("POST "+tracePath+"/{person}/here", f.here, answerers...),
 		catalogue.OnBody("GET "+tracePath+"/{person}/pharmacy", f.pharmacy, staff()...),
 		catalogue.OnBody("POST "+tracePath+"/{person}/pharmacy", f.nominate, staff()...),
 		catalogue.OnBody("GET "+minePath, f.details, access.Patient),
