@@ -141,6 +141,9 @@ type Principal struct {
 	Proofing  string // how well it was checked who a professional is, as a provider elsewhere says: IAL1 to IAL3; "" when not known
 	Profile   string // the role profile id (NHSD-Session-URID) in which a professional acts; "" for the first
 	Confined  string // the chart that the token's patient/ scopes are about; "" for none
+
+	// Origins are what a session or token came of, beside its SessionID: when one of them ends, so does what came of it (Gate.Ended).
+	Origins []string
 }
 
 // Service is the principal as which a part of this node acts in one tenant, for example an importer.

@@ -38,13 +38,16 @@ func (g *Gate) Record(ctx context.Context, tx *store.Tx, p Principal, n Deed) er
 	return err
 }
 
+// usedFor is how long a use is remembered beyond its time: a clock that was ahead, and is set back by no more than this, makes nothing good again.
+const usedFor = 10 * time.Minute
+
 // UseLane is the lane that UseIn needs.
 func (g *Gate) UseLane(kind, id string) store.Lane { return g.db.LaneOf("", "used/"+kind+"/"+id) }
 
 // UseIn is UseOnce as part of a Write that holds UseLane(kind, id). Errors: fault.Conflict when it was used before.
 func (g *Gate) UseIn(tx *store.Tx, kind, id string, until time.Time) error {
 	lane := g.UseLane(kind, id)
-	if _, err := tx.Exec(`DELETE FROM access_used WHERE lane = ? AND until < ?`, int64(lane), tx.At().UnixMicro()); err != nil {
+	if _, err := tx.Exec(`DELETE FROM access_used WHERE lane = ? AND until < ?`, int64(lane), tx.At().Add(-usedFor).UnixMicro()); err != nil {
 		return err
 	}
 	n, err := tx.Exec(`INSERT INTO access_used (lane, kind, id, until) VALUES (?, ?, ?, ?) ON CONFLICT (lane, kind, id) DO NOTHING`,

@@ -68,7 +68,7 @@ func (i *Issuer) Mint(p Principal, lasts time.Duration) (string, error) {
 	c := claims{Claims: jwt.Claims{Issuer: i.Name(), Subject: p.ID, Audience: jwt.Audience{i.audience}, ID: uuid.NewString(),
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(lasts))},
 		Name: p.Name, Role: p.Role, ODS: p.Organisation.String(), Patient: p.Person, Session: p.SessionID, Edition: p.Edition,
-		Realm: p.Role.Realm(), Client: p.Client, Assurance: p.Assurance, Proofing: p.Proofing, Profile: p.Profile, Confined: p.Confined}
+		Realm: p.Role.Realm(), Client: p.Client, Assurance: p.Assurance, Proofing: p.Proofing, Profile: p.Profile, Confined: p.Confined, Origins: p.Origins}
 	for _, t := range p.Tenants {
 		c.Tenants = append(c.Tenants, t.String())
 	}

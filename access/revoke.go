@@ -41,6 +41,11 @@ func (rv *revocations) holds(k *knownToken) bool {
 	if _, ended := rv.ids[k.sid]; ended && k.sid != "" {
 		return false
 	}
+	for _, origin := range k.origins {
+		if _, ended := rv.ids[origin]; ended {
+			return false
+		}
+	}
 	return k.user == "" || k.edition >= rv.editions[k.user].edition
 }
 
@@ -219,6 +224,25 @@ func (g *Gate) revoke(ctx context.Context, by Principal, id string, until time.T
 	}
 	g.revoked.end(id, end)
 	return nil
+}
+
+// Ended reports whether one of origins (Principal.Origins) has ended, whichever process ended it. What ended is known for a day and a little
+// more, and nothing that comes of it lasts as long.
+func (g *Gate) Ended(ctx context.Context, origins []string) (bool, error) {
+	ended := false
+	err := g.db.Read(ctx, func(tx *store.Tx) error {
+		for _, id := range origins {
+			var until int64
+			err := tx.QueryRow(`SELECT until FROM access_revoked WHERE lane = ? AND jti = ?`, int64(g.revokedLane(id)), id).Scan(&until)
+			if err == nil {
+				ended = true
+			} else if !fault.Is(err, fault.NotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	return ended, err
 }
 
 func (g *Gate) revokedLane(id string) store.Lane { return g.db.LaneOf("", "token/"+id) }

@@ -76,7 +76,11 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 		if err != nil {
 			return err
 		}
-		s = Session{secret, asSession(p, secret, e.Assurance, e.Proofing), e.Method, tx.At()}
+		root, err := g.rootFor(tx, u.ID, e.Before)
+		if err != nil {
+			return err
+		}
+		s = Session{secret, asSession(p, secret, root, e.Assurance, e.Proofing), e.Method, tx.At()}
 		if ended, err = g.endSession(tx, e.Before); err != nil {
 			return err
 		}
@@ -84,8 +88,8 @@ func (g *Gate) SignInAs(ctx context.Context, e Entry) (Session, error) {
 		if _, err := tx.Exec(`DELETE FROM access_session WHERE lane = ? AND since < ?`, int64(lane), at-SessionMax.Microseconds()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, proofing, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Proofing, e.Device); err != nil {
+		if _, err := tx.Exec(`INSERT INTO access_session (lane, hash, user_id, method, since, seen, profile, assurance, proofing, device, root) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			int64(lane), hash, u.ID, e.Method, at, at, e.Profile, e.Assurance, e.Proofing, e.Device, root); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`UPDATE access_user SET last_in = ? WHERE lane = ? AND id = ?`, at, int64(g.userLane(u.ID)), u.ID); err != nil {
@@ -107,10 +111,36 @@ func (g *Gate) appendSignIn(tx *store.Tx, p Principal, action, method, request s
 	return err
 }
 
-func asSession(p Principal, secret, assurance, proofing string) Principal {
+func asSession(p Principal, secret, root, assurance, proofing string) Principal {
 	p.AuthMethod, p.Assurance, p.Proofing = "session", assurance, proofing
 	p.SessionID = sessionID(secret)
+	p.Origins = []string{leftKey(p.SessionID, root)}
 	return p
+}
+
+// leftKey is under what the end of a chain of sessions is known: root is the first of them, "" when id is.
+func leftKey(id, root string) string {
+	if root == "" {
+		root = id
+	}
+	return "left/" + root
+}
+
+// rootFor is the first of the chain that a user's next session goes on with: "" when the browser had no session, or another's.
+func (g *Gate) rootFor(tx *store.Tx, user, before string) (string, error) {
+	if before == "" {
+		return "", nil
+	}
+	lane, hash := g.sessionRow(before)
+	var root string
+	err := tx.QueryRow(`SELECT root FROM access_session WHERE lane = ? AND hash = ? AND user_id = ?`, int64(lane), hash, user).Scan(&root)
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
+	}
+	if err == nil && root == "" {
+		root = sessionID(before)
+	}
+	return root, err
 }
 
 // sessionID names a session where its secret may not be seen; the tokens minted from it carry it as their sid.
@@ -140,9 +170,9 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 	var stale bool
 	err := g.db.Read(ctx, func(tx *store.Tx) error {
 		var since, seen int64
-		var userID, profile, assurance, proofing string
-		err := tx.QueryRow(`SELECT user_id, method, since, seen, profile, assurance, proofing FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).
-			Scan(&userID, &s.Method, &since, &seen, &profile, &assurance, &proofing)
+		var userID, profile, assurance, proofing, root string
+		err := tx.QueryRow(`SELECT user_id, method, since, seen, profile, assurance, proofing, root FROM access_session WHERE lane = ? AND hash = ?`, int64(lane), hash).
+			Scan(&userID, &s.Method, &since, &seen, &profile, &assurance, &proofing, &root)
 		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
@@ -158,7 +188,7 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 		if fault.Is(err, fault.NotFound) {
 			return gone
 		}
-		s = Session{secret, asSession(p, secret, assurance, proofing), s.Method, time.UnixMicro(since).UTC()}
+		s = Session{secret, asSession(p, secret, root, assurance, proofing), s.Method, time.UnixMicro(since).UTC()}
 		return err
 	})
 	if err != nil || !stale {
@@ -171,19 +201,39 @@ func (g *Gate) SessionOf(ctx context.Context, secret string) (Session, error) {
 	return s, err
 }
 
-// SignOut ends a session and every token that was minted from it; ending one that is not there is no error.
+// SignOut ends a session and every token that was minted from it, or came of it or of one before it; ending one that is not there is no error.
 func (g *Gate) SignOut(ctx context.Context, s Session) error {
+	now, err := g.SessionOf(ctx, s.Secret)
+	if fault.Is(err, fault.Unauthenticated) {
+		now, err = s, nil
+	}
+	if err != nil {
+		return err
+	}
+	lanes := append(g.sessionLanes(s.Secret), g.accountLane(s.Principal, Place{}))
+	for _, origin := range now.Principal.Origins {
+		lanes = append(lanes, g.revokedLane(origin))
+	}
 	var ended int64
-	err := g.db.Write(ctx, append(g.sessionLanes(s.Secret), g.accountLane(s.Principal, Place{})), func(tx *store.Tx) (err error) {
+	err = g.db.Write(ctx, lanes, func(tx *store.Tx) (err error) {
 		if ended, err = g.endSession(tx, s.Secret); err != nil || ended == 0 {
 			return err
 		}
+		for _, origin := range now.Principal.Origins {
+			if _, err := g.revokeIn(tx, origin, time.Time{}); err != nil {
+				return err
+			}
+		}
 		return g.appendSignIn(tx, s.Principal, actionSignOut, "", requestOf(ctx))
 	})
-	if err == nil && ended != 0 {
-		g.revoked.end(sessionID(s.Secret), ended)
+	if err != nil || ended == 0 {
+		return err
 	}
-	return err
+	g.revoked.end(sessionID(s.Secret), ended)
+	for _, origin := range now.Principal.Origins {
+		g.revoked.end(origin, ended)
+	}
+	return nil
 }
 
 // sessionLanes are those that endSession needs.
@@ -229,7 +279,7 @@ const (
 	cookiePlain  = "openspine"
 )
 
-// Cookie is the session's cookie; secure says that the listener speaks TLS. It ends with the browser.
+// Cookie is the session's cookie; secure is as Secure says. It ends with the browser.
 func (s Session) Cookie(secure bool) *http.Cookie {
 	c := &http.Cookie{Name: cookiePlain, Value: s.Secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if secure {
@@ -245,11 +295,24 @@ func NoCookie(secure bool) *http.Cookie {
 	return c
 }
 
+type inFrontKey struct{}
+
+// TLSInFront marks a request as one that came to a node whose address is https, by way of something in front of it that ends TLS.
+func TLSInFront(ctx context.Context) context.Context {
+	return context.WithValue(ctx, inFrontKey{}, true)
+}
+
+// Secure reports whether a browser speaks TLS to this node, or to what ends TLS in front of it: its cookies then say that they are for TLS alone.
+func Secure(r *http.Request) bool {
+	inFront, _ := r.Context().Value(inFrontKey{}).(bool)
+	return r.TLS != nil || inFront
+}
+
 // SecretOf is the session's secret in a request, "" if there is none. Over TLS only the __Host- cookie counts: no other host
 // and no plain page can have set it.
 func SecretOf(r *http.Request) string {
 	name := cookiePlain
-	if r.TLS != nil {
+	if Secure(r) {
 		name = cookieSecure
 	}
 	if c, err := r.Cookie(name); err == nil {

@@ -149,7 +149,7 @@ func TestABrowserIsToldWhyItsSessionEnded(t *testing.T) {
 		}
 		whyEnded(t, w, chosen.Secret, access.EndedChanged)
 		whyEnded(t, w, first.Secret, "")
-		if err := w.gate.EndSession(ctx, own, "ann", third.Principal.SessionID); err != nil {
+		if _, err := w.gate.EndSession(ctx, own, "ann", third.Principal.SessionID); err != nil {
 			t.Fatal(err)
 		}
 		whyEnded(t, w, third.Secret, access.EndedElsewhere)

@@ -49,6 +49,7 @@ type Verifier struct {
 type knownToken struct {
 	principal Principal
 	jti, sid  string // as idOf gives them
+	origins   []string
 	user      string // of this node; "" when the issuer is another's
 	edition   int64  // of the user's rights when the token was minted
 	kid       string // of this node's own issuer; "" when the issuer is another's
@@ -132,6 +133,8 @@ type claims struct {
 	Proofing  string `json:"ial,omitempty"`
 	Profile   string `json:"nhsd_session_urid,omitempty"`
 	Confined  string `json:"launch_patient,omitempty"`
+
+	Origins []string `json:"origins,omitempty"`
 }
 
 // Verify is who a bearer token speaks for. A token is checked fully once and then remembered until it expires; that it was
@@ -292,13 +295,13 @@ func (v *Verifier) trusted(c claims, now time.Time) (knownToken, error) {
 	}
 	k := knownToken{jti: v.idOf(c.Issuer, c.ID), to: c.Expiry.Time().Add(tokenSkew)}
 	if v.owns(c.Issuer) {
-		k.user, k.edition = c.Subject, c.Edition
+		k.user, k.edition, k.origins = c.Subject, c.Edition, c.Origins
 	}
 	if c.NotBefore != nil {
 		k.from = c.NotBefore.Time().Add(-tokenSkew)
 	}
 	p := Principal{ID: c.Subject, Name: c.Name, Role: c.Role, Person: c.Patient, AuthMethod: "token", SessionID: c.ID,
-		Client: c.Client, Assurance: c.Assurance, Proofing: c.Proofing, Profile: c.Profile, Confined: c.Confined}
+		Client: c.Client, Assurance: c.Assurance, Proofing: c.Proofing, Profile: c.Profile, Confined: c.Confined, Origins: k.origins}
 	if c.Session != "" {
 		p.SessionID, k.sid = c.Session, v.idOf(c.Issuer, c.Session)
 	}

@@ -157,7 +157,11 @@ func (d *Door) choosePatient(w http.ResponseWriter, r *http.Request, p access.Pr
 		}
 		return d.askPatient(w, r, req, web.Text(r.Context(), "signin.patient.unknown"))
 	}
-	q.Set("patient", number)
+	launch, err := d.tokens.Launch(p, req.Client, number)
+	if err != nil {
+		return err
+	}
+	q.Set("launch", launch)
 	return web.SeeOther(w, r, oauth.PathAuthorize+"?"+q.Encode())
 }
 
@@ -312,10 +316,10 @@ func (d *Door) logoutNow(w http.ResponseWriter, r *http.Request, p access.Princi
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "The form could not be read.")
 	}
-	if err := d.k.Gate.SignOut(r.Context(), access.Session{Secret: access.SecretOf(r), Principal: p}); err != nil {
+	if err := d.signOut(r, p); err != nil {
 		return err
 	}
-	http.SetCookie(w, access.NoCookie(r.TLS != nil))
+	http.SetCookie(w, access.NoCookie(access.Secure(r)))
 	if c, err := d.tokens.Client(r.Context(), q.Get("client_id")); err == nil {
 		if back := d.tokens.ReturnsAfterLogout(c, q.Get("post_logout_redirect_uri"), q.Get("state")); back != "" {
 			return found(w, back)

@@ -155,7 +155,7 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 	var err error
 	switch {
 	case f.Has("session"):
-		done, err = "session", d.k.Gate.EndSession(ctx, p, p.ID, f.Get("session"))
+		done, err = "session", d.endSession(ctx, p, p.ID, f.Get("session"))
 	case f.Has("program"):
 		done, err = "program", d.tokens.Withdraw(ctx, p, p.ID, f.Get("program"))
 	case f.Has("passkey"):
@@ -172,7 +172,7 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 		if err := d.Everywhere(ctx, p, p.ID); err != nil {
 			return err
 		}
-		http.SetCookie(w, access.NoCookie(r.TLS != nil))
+		http.SetCookie(w, access.NoCookie(access.Secure(r)))
 		return web.SeeOther(w, r, "/sign-in")
 	default:
 		return fault.New(fault.Invalid, "The form could not be read.")
@@ -181,6 +181,15 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 		return err
 	}
 	return web.SeeOther(w, r, oauth.PathManage+"?done="+done)
+}
+
+// endSession ends one of a user's sessions, and what programs were given in it. Errors: fault.NotFound.
+func (d *Door) endSession(ctx context.Context, by access.Principal, user, id string) error {
+	origin, err := d.k.Gate.EndSession(ctx, by, user, id)
+	if err != nil {
+		return err
+	}
+	return d.tokens.EndOrigin(ctx, by, []string{origin})
 }
 
 // Everywhere signs a user out of everything: pages, programs, and every token that was made for them.

@@ -76,7 +76,7 @@ func (d *Door) setOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	start := provider.Start{To: within(q.Get("to")), MaxAge: -1, Link: q.Get("code"), Secure: r.TLS != nil}
+	start := provider.Start{To: within(q.Get("to")), MaxAge: -1, Link: q.Get("code"), Secure: access.Secure(r)}
 	if request, ok := requestIn(start.To); ok {
 		if req, err := d.tokens.Parse(r.Context(), request); err == nil {
 			start.MaxAge, start.Fresh = req.MaxAge, slices.Contains(req.Prompt, "login")

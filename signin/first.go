@@ -85,6 +85,6 @@ func (d *Door) enterFirst(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, s.Cookie(r.TLS != nil))
+	http.SetCookie(w, s.Cookie(access.Secure(r)))
 	return web.SeeOther(w, r, "/")
 }

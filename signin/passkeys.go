@@ -73,7 +73,7 @@ func (d *Door) admit(w http.ResponseWriter, r *http.Request, user, method, assur
 
 // entered gives the browser its session and sends it on: to the choice of a role when there are several.
 func (d *Door) entered(w http.ResponseWriter, r *http.Request, s access.Session, roles int, to string) error {
-	http.SetCookie(w, s.Cookie(r.TLS != nil))
+	http.SetCookie(w, s.Cookie(access.Secure(r)))
 	if roles > 1 {
 		return web.SeeOther(w, r, "/sign-in/role?"+url.Values{"to": {to}}.Encode())
 	}
@@ -176,7 +176,7 @@ func (d *Door) enrolled(w http.ResponseWriter, r *http.Request, o credential.Off
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, s.Cookie(r.TLS != nil))
+	http.SetCookie(w, s.Cookie(access.Secure(r)))
 	return web.Render(w, r, http.StatusOK, codesPage(u.ID, codes))
 }
 
@@ -213,7 +213,7 @@ func (d *Door) takeRole(w http.ResponseWriter, r *http.Request, p access.Princip
 	if err := d.elsewhere.Moved(r.Context(), session.Principal.SessionID, s.Principal.SessionID); err != nil {
 		return err
 	}
-	http.SetCookie(w, s.Cookie(r.TLS != nil))
+	http.SetCookie(w, s.Cookie(access.Secure(r)))
 	return web.SeeOther(w, r, within(r.PostForm.Get("to")))
 }
 

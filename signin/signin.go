@@ -43,7 +43,7 @@ func New(k catalogue.Kernel, demo bool) *Door {
 
 // Trust opens the door to those for whom providers elsewhere vouch. Errors: fault.Invalid and fault.NotFound, for whoever wrote the configuration.
 func (d *Door) Trust(settings []provider.Settings) (err error) {
-	d.elsewhere, err = provider.New(d.k, d.credentials, settings, provider.Options{})
+	d.elsewhere, err = provider.New(d.k, d.credentials, settings, provider.Options{End: d.endSession})
 	return err
 }
 
@@ -175,14 +175,22 @@ func (d *Door) leave(w http.ResponseWriter, r *http.Request, p access.Principal)
 	if err != nil {
 		return err
 	}
-	if err := d.k.Gate.SignOut(r.Context(), access.Session{Secret: access.SecretOf(r), Principal: p}); err != nil {
+	if err := d.signOut(r, p); err != nil {
 		return err
 	}
-	http.SetCookie(w, access.NoCookie(r.TLS != nil))
+	http.SetCookie(w, access.NoCookie(access.Secure(r)))
 	if from != nil {
 		return web.SeeOther(w, r, "/sign-in?"+url.Values{"left": {from.ID}}.Encode())
 	}
 	return web.SeeOther(w, r, "/sign-in")
+}
+
+// signOut ends the session of a browser, and what programs were given in it.
+func (d *Door) signOut(r *http.Request, p access.Principal) error {
+	if err := d.k.Gate.SignOut(r.Context(), access.Session{Secret: access.SecretOf(r), Principal: p}); err != nil {
+		return err
+	}
+	return d.tokens.EndOrigin(r.Context(), p, p.Origins)
 }
 
 // within is to when it is a path on this site, and the home page otherwise: a link never sends anybody elsewhere.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openspine/openspine/access"
@@ -42,6 +43,25 @@ type house struct {
 	clock *clock.Fake
 	url   string
 	data  string
+	log   *journal
+}
+
+// journal is what a node has logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 type houseOption func(*node.Config)
@@ -56,8 +76,8 @@ func open(t testing.TB, at *clock.Fake, options ...houseOption) *house {
 	for _, o := range options {
 		o(&cfg)
 	}
-	var logged bytes.Buffer
-	no := node.Options{Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelError}))}
+	logged := &journal{}
+	no := node.Options{Logger: slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if at != nil {
 		no.Clock = at
 	}
@@ -79,7 +99,7 @@ func open(t testing.TB, at *clock.Fake, options ...houseOption) *house {
 			t.Errorf("serving ended with: %v", err)
 		}
 	})
-	h := &house{t: t, node: n, clock: at, url: n.URL(), data: cfg.Data}
+	h := &house{t: t, node: n, clock: at, url: n.URL(), data: cfg.Data, log: logged}
 	h.people()
 	return h
 }
@@ -262,6 +282,9 @@ type ods = ident.ODSCode
 
 // clerk is somebody on the account for what tests administer.
 func (h *house) clerk() access.Principal { return access.Service("test", national) }
+
+// everChanging is what differs from one showing of a page to the next.
+var everChanging = regexp.MustCompile(`(nonce|value|id|for|aria-describedby|href|content)="[^"]*"|[0-9a-f]{8}-[0-9a-f-]{27}`)
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
 

@@ -144,6 +144,10 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Correlation-ID", v.correlation)
 	}
 	ctx := access.WithRequestID(context.WithValue(r.Context(), visitKey{}, v), v.id)
+	if strings.HasPrefix(e.node.cfg.BaseURL, "https://") {
+		ctx = access.TLSInFront(ctx)
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000") // RFC 6797; only where whoever runs the node says that https is its address
+	}
 	ctx, span := e.node.trace.begin(ctx, r)
 	r = r.WithContext(ctx)
 	r.RemoteAddr = e.node.proxies.caller(r)

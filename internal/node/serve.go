@@ -53,6 +53,9 @@ func (n *Node) URL() string {
 	return "http://" + n.plain.Addr().String()
 }
 
+// PlainURL is where the node listens without TLS, whatever its address is to others.
+func (n *Node) PlainURL() string { return addressOf("http", n.plain) }
+
 // SecureURL is where the node is reached over TLS; empty when it is not.
 func (n *Node) SecureURL() string { return addressOf("https", n.secure) }
 

@@ -335,8 +335,12 @@ func (c *Keeper) check(ctx context.Context, s sealed, answer, address string, sh
 	}
 	lane := c.userLane(h.user)
 	err = c.k.DB.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`UPDATE credential_passkey SET body = ?, used = ? WHERE lane = ? AND user_id = ? AND id = ?`, string(body), tx.At().UnixMicro(), int64(lane), h.user, key.ID); err != nil {
+		n, err := tx.Exec(`UPDATE credential_passkey SET body = ?, used = ? WHERE lane = ? AND user_id = ? AND id = ?`, string(body), tx.At().UnixMicro(), int64(lane), h.user, key.ID)
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Invalid, "%s", unknown) // it was removed meanwhile
 		}
 		return c.remember(tx, h.user, address)
 	})

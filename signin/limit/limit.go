@@ -91,7 +91,11 @@ func (g *Guard) Shut(c Caller) (left time.Duration, known bool) {
 	if place := g.wrong[c.place()].until; !known && place.After(until) {
 		until = place
 	}
-	return max(0, until.Sub(now)), known
+	left = until.Sub(now)
+	if left > ShutFor { // the clock was set back
+		left = 0
+	}
+	return max(0, left), known
 }
 
 // Deny counts a request that was not looked at, or whose wrong proof was not worth another answer.
@@ -138,7 +142,7 @@ func (g *Guard) turn(key string, perMinute int) time.Duration {
 	defer g.mu.Unlock()
 	now, each := g.clock.Now(), time.Minute/time.Duration(perMinute)
 	over := g.turns[key]
-	if over.Before(now) {
+	if over.Before(now) || over.Sub(now) > time.Minute { // nobody is ever that far ahead: the clock was set back
 		over = now
 	}
 	over = over.Add(each)

@@ -77,10 +77,10 @@ func (a *assertion) readClaims(claims map[string]any, now time.Time) error {
 		return bad("Missing or non-matching iss/sub claims in JWT")
 	}
 	a.client = iss
-	if claims["jti"] == nil || claims["jti"] == "" {
+	jti, isText := claims["jti"].(string)
+	if claims["jti"] == nil || isText && strings.TrimSpace(jti) == "" {
 		return bad("Missing jti claim in JWT")
 	}
-	var isText bool
 	if a.jti, isText = claims["jti"].(string); !isText || len(a.jti) > 200 {
 		return bad("Jti claim must be a unique string value such as a GUID")
 	}
@@ -192,10 +192,12 @@ func assertionKey(k jose.JSONWebKey) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// How long a client's key set is believed, and how soon an unknown kid makes us look again.
+// How long a client's key set is believed, how soon an unknown kid makes us look again, and how soon an address that gave none is asked again: whoever
+// calls with a client's name makes this node call that client's address, no oftener.
 const (
 	keysFor    = 5 * time.Minute
 	keysAgain  = 30 * time.Second
+	keysFailed = 5 * time.Second
 	keySetSize = 256 << 10
 	keysCached = 1000
 )
@@ -203,12 +205,41 @@ const (
 // keyCache remembers clients' key sets.
 type keyCache struct {
 	mu   sync.Mutex
-	sets map[string]keySetAt
+	sets map[string]*keySetAt
 }
 
+// keySetAt is what an address gave; whoever holds mu is asking it.
 type keySetAt struct {
+	mu  sync.Mutex
 	set jose.JSONWebKeySet
+	err error
 	at  time.Time
+}
+
+func (k *keyCache) of(address string) *keySetAt {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, ok := k.sets[address]
+	if !ok {
+		if k.sets == nil || len(k.sets) >= keysCached {
+			k.sets = map[string]*keySetAt{}
+		}
+		at = &keySetAt{}
+		k.sets[address] = at
+	}
+	return at
+}
+
+// fresh reports whether what the address gave answers for kid now.
+func (k *keySetAt) fresh(kid string, now time.Time) bool {
+	age := now.Sub(k.at)
+	switch {
+	case k.at.IsZero() || age < 0:
+		return false
+	case k.err != nil:
+		return age < keysFailed
+	}
+	return age < keysFor && (len(k.set.Key(kid)) > 0 || age < keysAgain)
 }
 
 // keysOf are the client's keys: those that were registered, or those at its address.
@@ -216,25 +247,17 @@ func (s *Server) keysOf(ctx context.Context, c Client, kid string) (jose.JSONWeb
 	if c.Keys != nil {
 		return *c.Keys, nil
 	}
-	now := s.now()
-	s.keys.mu.Lock()
-	known, ok := s.keys.sets[c.KeysURL]
-	s.keys.mu.Unlock()
-	age := now.Sub(known.at)
-	if ok && age >= 0 && age < keysFor && (len(known.set.Key(kid)) > 0 || age < keysAgain) {
-		return known.set, nil
+	at, now := s.keys.of(c.KeysURL), s.now()
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if !at.fresh(kid, now) {
+		set, err := s.fetchKeys(context.WithoutCancel(ctx), c.KeysURL) // for all who wait; the fetch has a limit of its own
+		at.set, at.err, at.at = set, err, now
 	}
-	set, err := s.fetchKeys(ctx, c.KeysURL)
-	if err != nil {
-		return set, fault.Wrap(&refusal{status: http.StatusForbidden, code: publicKeyError, description: "The JWKS endpoint, for your client_assertion can't be reached"}, fault.Forbidden, "the key set of %s: %v", c.ID, err)
+	if at.err != nil {
+		return at.set, fault.Wrap(&refusal{status: http.StatusForbidden, code: publicKeyError, description: "The JWKS endpoint, for your client_assertion can't be reached"}, fault.Forbidden, "the key set of %s: %v", c.ID, at.err)
 	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	if s.keys.sets == nil || len(s.keys.sets) >= keysCached {
-		s.keys.sets = map[string]keySetAt{}
-	}
-	s.keys.sets[c.KeysURL] = keySetAt{set, now}
-	return set, nil
+	return at.set, nil
 }
 
 func (s *Server) fetchKeys(ctx context.Context, address string) (jose.JSONWebKeySet, error) {

@@ -196,7 +196,7 @@ func (s *Server) Waits(ctx context.Context, r Request, session *access.Session) 
 	if slices.Contains(r.Prompt, "login") && s.now().Sub(session.Since) > 2*time.Minute {
 		return wait(NeedSignIn, loginRequired)
 	}
-	if r.Launch == "" && slices.Contains(r.Scopes, "launch/patient") && session.Principal.Role != access.Patient && r.Query.Get("patient") == "" {
+	if r.Launch == "" && slices.Contains(r.Scopes, "launch/patient") && session.Principal.Role != access.Patient {
 		return wait(NeedPatient, interactionRequired)
 	}
 	if r.Client.Trusted {
@@ -207,11 +207,17 @@ func (s *Server) Waits(ctx context.Context, r Request, session *access.Session) 
 		return "", err
 	}
 	for _, scope := range r.Scopes {
-		if !slices.Contains(agreed, scope) || slices.Contains(r.Prompt, "consent") {
+		if !slices.Contains(agreed, scope) || slices.Contains(r.Prompt, "consent") || r.unsure() {
 			return wait(NeedConsent, consentRequired)
 		}
 	}
 	return Ready, nil
+}
+
+// unsure reports whether another program could be behind the address: one on the same device can listen at a loopback port, or claim a scheme. What
+// the person agreed to before is then not taken for an answer (RFC 8252 sections 8.6 and 8.10, RFC 6749 section 10.2).
+func (r Request) unsure() bool {
+	return r.Client.Kind == Public && !strings.HasPrefix(r.Redirect, "https://")
 }
 
 // Denied is where the browser goes when the person says no.
@@ -232,6 +238,9 @@ func (s *Server) Grant(ctx context.Context, r Request, session access.Session) (
 	}
 	g := Grant{Client: r.Client.ID, User: p.ID, Profile: p.Profile, Scopes: forRealm(r.Scopes, r.Realm()), Assurance: p.Assurance, Proofing: p.Proofing, Method: session.Method, SignedIn: session.Since,
 		Edition: p.Edition, Chart: chart, Nonce: r.Nonce}
+	if len(p.Origins) > 0 && !slices.Contains(r.Scopes, "offline_access") {
+		g.Session = p.Origins[0]
+	}
 	code, err := s.begin(ctx, p, r, g)
 	if err != nil {
 		return "", err

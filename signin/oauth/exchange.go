@@ -103,7 +103,7 @@ func (s *Server) exchangeID(ctx context.Context, c Client, form url.Values) (tok
 		return tokens{}, refuse(http.StatusBadRequest, invalidGrant, "the person's rights have changed or ended; they have to sign in again")
 	}
 	g := Grant{Client: c.ID, User: from.User, Profile: from.Profile, Scopes: forRealm(scopes, c.Realm), Assurance: from.Assurance, Proofing: from.Proofing, Method: from.Method, SignedIn: from.SignedIn,
-		Edition: from.Edition, Chart: from.Chart, Until: from.Until}
+		Edition: from.Edition, Chart: from.Chart, Until: from.Until, Session: from.Session, Parent: from.ID}
 	if err := s.beginExchanged(ctx, p, &g); err != nil {
 		return tokens{}, err
 	}
@@ -119,10 +119,10 @@ func (s *Server) beginExchanged(ctx context.Context, p access.Principal, g *Gran
 	g.ID = secret[1:21]
 	lane := s.grantLane(g.ID)
 	return s.k.DB.Write(ctx, []store.Lane{lane, s.k.Gate.DeedLane(p)}, func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, 0, '')`,
+		_, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, session, parent, ended, why)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, 0, '')`,
 			int64(lane), g.ID, g.Client, g.User, g.Profile, strings.Join(g.Scopes, " "), g.Assurance, g.Proofing, g.Method, g.SignedIn.UnixMicro(), g.Edition, g.Chart,
-			tx.At().UnixMicro(), g.Until.UnixMicro())
+			tx.At().UnixMicro(), g.Until.UnixMicro(), g.Session, g.Parent)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,20 @@ type Grant struct {
 	Since, Until     time.Time
 	Ended            time.Time
 	Why              string
+
+	Session string // the sessions in which it was given, as access knows their end; "" for one that lasts beyond them (offline_access)
+	Parent  string // the grant for whose token it was exchanged; "" for none
+}
+
+// origins are what a grant came of, and ends with.
+func (g Grant) origins() []string {
+	var list []string
+	for _, o := range []string{g.Session, g.Parent} {
+		if o != "" {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // secretOf makes what is handed out: the grant's id, so that its row is found in one lane, and 32 random bytes.
@@ -65,10 +79,10 @@ func (s *Server) begin(ctx context.Context, p access.Principal, req Request, g G
 	lane := s.grantLane(g.ID)
 	err = s.k.DB.Write(ctx, []store.Lane{lane, s.k.Gate.DeedLane(p)}, func(tx *store.Tx) error {
 		at := tx.At()
-		if _, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`,
+		if _, err := tx.Exec(`INSERT INTO oauth_grant (lane, id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, session, ended, why)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`,
 			int64(lane), g.ID, g.Client, g.User, g.Profile, strings.Join(g.Scopes, " "), g.Assurance, g.Proofing, g.Method, g.SignedIn.UnixMicro(), g.Edition, g.Chart, g.Nonce,
-			at.UnixMicro(), at.Add(GrantFor).UnixMicro()); err != nil {
+			at.UnixMicro(), at.Add(GrantFor).UnixMicro(), g.Session); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO oauth_code (lane, hash, grant_id, redirect, challenge, until, used) VALUES (?, ?, ?, ?, ?, ?, 0)`,
@@ -92,7 +106,7 @@ func (s *Server) readGrant(tx *store.Tx, id string) (Grant, error) {
 }
 
 func readGrants(tx *store.Tx, cond string, args ...any) ([]Grant, error) {
-	rows, err := tx.Query(`SELECT id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why FROM oauth_grant WHERE `+cond, args...)
+	rows, err := tx.Query(`SELECT id, client, user_id, profile, scope, assurance, proofing, method, signed_in, edition, chart, nonce, since, until, ended, why, session, parent FROM oauth_grant WHERE `+cond, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +116,7 @@ func readGrants(tx *store.Tx, cond string, args ...any) ([]Grant, error) {
 		var g Grant
 		var scope string
 		var signedIn, since, until, ended int64
-		if err := rows.Scan(&g.ID, &g.Client, &g.User, &g.Profile, &scope, &g.Assurance, &g.Proofing, &g.Method, &signedIn, &g.Edition, &g.Chart, &g.Nonce, &since, &until, &ended, &g.Why); err != nil {
+		if err := rows.Scan(&g.ID, &g.Client, &g.User, &g.Profile, &scope, &g.Assurance, &g.Proofing, &g.Method, &signedIn, &g.Edition, &g.Chart, &g.Nonce, &since, &until, &ended, &g.Why, &g.Session, &g.Parent); err != nil {
 			return nil, err
 		}
 		g.Scopes = strings.Fields(scope)
@@ -138,9 +152,22 @@ func (s *Server) End(ctx context.Context, by access.Principal, id, why string) e
 	return s.afterEnd(ctx, by, id)
 }
 
-// afterEnd ends the access tokens of a grant that has ended.
+// afterEnd ends the access tokens of a grant that has ended, and what was exchanged for one of them.
 func (s *Server) afterEnd(ctx context.Context, by access.Principal, id string) error {
-	return s.k.Gate.RevokeSession(ctx, by, id)
+	if err := s.k.Gate.RevokeSession(ctx, by, id); err != nil {
+		return err
+	}
+	return s.endGrants(ctx, by, "what it was exchanged for has ended", `parent = ?`, id)
+}
+
+// EndOrigin ends what programs were given in sessions that are over, and has those programs told; their tokens have ended already.
+func (s *Server) EndOrigin(ctx context.Context, by access.Principal, origins []string) error {
+	for _, o := range origins {
+		if err := s.endGrants(ctx, by, "signed out", `session = ?`, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endGrants ends every grant that meets cond.

@@ -126,7 +126,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 		g, err = s.readGrant(tx, p.SessionID)
 		return err
 	})
-	if fault.Is(err, fault.NotFound) || err == nil && !slices.Contains(g.Scopes, "openid") {
+	if fault.Is(err, fault.NotFound) || err == nil && (g.Client != p.Client || !slices.Contains(g.Scopes, "openid")) { // or it was exchanged for one
 		return refuse(http.StatusForbidden, "insufficient_scope", "the token was not granted openid")
 	}
 	if err != nil {

@@ -33,12 +33,12 @@ func (s *Server) Launch(p access.Principal, c Client, chart string) (string, err
 }
 
 // context is the patient whom a request is about: their own chart for a patient, the one that the launching page names, or the one
-// that was chosen. Whoever signed in must be able to see the person, as for any other page.
+// that was chosen, of which the page of choices makes a context as well: a program cannot choose in somebody's name. Whoever signed in must be able to see the person, as for any other page.
 func (s *Server) context(ctx context.Context, r Request, p access.Principal) (string, error) {
 	if p.Role == access.Patient {
 		return p.Person, nil
 	}
-	chart := r.Query.Get("patient")
+	chart := ""
 	if r.Launch != "" {
 		var l launchClaims
 		err := s.k.Issuer.Open(access.TypeID, r.Launch, &l)

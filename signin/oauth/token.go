@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -327,7 +328,14 @@ func (s *Server) issue(ctx context.Context, c Client, g Grant, scopes []string, 
 		}
 		return tokens{}, refuse(http.StatusBadRequest, invalidGrant, "the person's rights have changed or ended; they have to sign in again")
 	}
+	if left, err := s.k.Gate.Ended(ctx, g.origins()); err != nil || left {
+		if err == nil {
+			err = s.End(ctx, s.clientPrincipal(c), g.ID, "signed out")
+		}
+		return tokens{}, cmp.Or(err, refuse(http.StatusBadRequest, invalidGrant, "the person has signed out"))
+	}
 	p.AuthMethod, p.SessionID, p.Client, p.Assurance, p.Proofing = "grant", g.ID, c.ID, g.Assurance, g.Proofing
+	p.Origins = g.origins()
 	p.Scopes, p.Confined = resources(scopes), g.Chart
 	refresh, err := secretOf(g.ID)
 	if err != nil {

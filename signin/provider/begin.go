@@ -134,7 +134,7 @@ func (ps *Providers) returned(ctx context.Context, p *Provider, r *http.Request)
 	if len(state) != base64.RawURLEncoding.EncodedLen(24) {
 		return a, refuse(Stale, "there is no state")
 	}
-	c, err := r.Cookie(cookieName(state, r.TLS != nil))
+	c, err := r.Cookie(cookieName(state, access.Secure(r)))
 	if err != nil {
 		return a, refuse(Stale, "the browser did not set out from here")
 	}
@@ -164,7 +164,7 @@ func Used(r *http.Request) *http.Cookie {
 	}) {
 		return nil
 	}
-	c := attemptCookie(state, "", r.TLS != nil)
+	c := attemptCookie(state, "", access.Secure(r))
 	c.MaxAge = -1
 	return c
 }

@@ -139,7 +139,7 @@ func (ps *Providers) endSessions(ctx context.Context, by access.Principal, cond 
 		return err
 	}
 	for _, r := range list {
-		if err := ps.k.Gate.EndSession(ctx, by, r.user, r.session); err != nil && !fault.Is(err, fault.NotFound) {
+		if err := ps.end(ctx, by, r.user, r.session); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 		lane := ps.sessionLane(r.session)

@@ -6,7 +6,7 @@
 //	  by the identifier that an administrator expects (nhsid_useruid),
 //	  by a verified NHS number (P9), by a one-time link, or while signed in ───► linked, and known from then on
 //	  none of these ──────────────────────────────────────────────────────────► a page that says whom to ask
-//	  the provider says that they have left (back-channel) ───────────────────► the sessions that came of it end
+//	  the provider says that they have left (back-channel) ───────────────────► the sessions that came of it end, and what programs were given in them
 //
 // The provider is believed about who somebody is and how sure that is, within its own realm, and about nothing else: what they may do
 // is what this node's administrators say. A provider that is down closes one door, not the others.
@@ -59,12 +59,15 @@ type Providers struct {
 	k     catalogue.Kernel
 	links *credential.Keeper
 	list  []*Provider
+	end   func(ctx context.Context, by access.Principal, user, session string) error
 }
 
 // Options are what is handed in.
 type Options struct {
 	// Fetch is how providers are asked; with short limits, few bytes and no redirects when nil.
 	Fetch http.RoundTripper
+	// End ends a user's session, with what programs were given in it. Errors: fault.NotFound when it has ended.
+	End func(ctx context.Context, by access.Principal, user, session string) error
 }
 
 // New trusts the providers that a configuration names. links are the one-time links that administrators give. Errors: fault.Invalid and
@@ -74,7 +77,7 @@ func New(k catalogue.Kernel, links *credential.Keeper, settings []Settings, o Op
 		o.Fetch = http.DefaultTransport
 	}
 	fetch := &http.Client{Timeout: fetchFor, Transport: bounded{o.Fetch}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	ps := &Providers{k: k, links: links}
+	ps := &Providers{k: k, links: links, end: o.End}
 	for _, s := range settings {
 		if err := s.check(); err != nil {
 			return nil, err
