@@ -90,6 +90,14 @@ func (w *world) open() {
 	w.n = n
 }
 
+// fresh is an empty database of the same engine.
+func (w *world) fresh() string {
+	if w.cfg.Database == "" {
+		return ""
+	}
+	return storetest.PostgresURL(w.t)
+}
+
 // restarted closes the node and opens it again over the same data.
 func (w *world) restarted() {
 	w.t.Helper()
@@ -147,7 +155,7 @@ func (w *world) putAs(by access.Principal, tenant ident.ODSCode, id string, text
 		w.t.Fatal(err)
 	}
 	w.time.Advance(time.Millisecond)
-	d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: tenant, Type: "Patient", ID: id}, Resource: res, Reason: "test"})
+	d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: tenant, Type: "Patient", ID: id}, Resource: res, Reason: "as part of a test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
