@@ -32,6 +32,7 @@ type deskView struct {
 	Said     string // what the authority said, when it showed nobody
 	Found    *foundView
 	State    web.TableState
+	For      string // the id of a patient without a number, for whom the clerk looks
 	wanted   wanted
 	number   string
 }
@@ -43,6 +44,8 @@ type foundView struct {
 	Facts        []web.Row
 	Here         []web.Link // patients of this hospital who have the number
 	Restricted   bool
+
+	For, ForName, ForPath, Seen string // the patient without a number for whom this was looked for
 }
 
 // deskMost is how many patients of the hospital the desk shows.
@@ -101,7 +104,7 @@ func (f *follower) openDesk(r *http.Request, ask catalogue.Asker) (*deskView, er
 
 // readDesk reads the question.
 func readDesk(ctx context.Context, q url.Values) *deskView {
-	v := &deskView{Form: map[string]string{}}
+	v := &deskView{Form: map[string]string{}, For: q.Get("for")}
 	for _, name := range []string{"number", "family", "given", "gender", "postcode"} {
 		v.Form[name] = strings.TrimSpace(q.Get(name))
 		v.Asked = v.Asked || v.Form[name] != ""
@@ -221,7 +224,7 @@ func (f *follower) foundThere(ctx context.Context, ask catalogue.Asker, v *deskV
 			found.Facts = append(found.Facts, web.Row{Key: web.Text(ctx, "replica.element."+el.name), Text: text})
 		}
 	}
-	have, err := f.rows(ctx, `number = ? AND hidden = 0`, a.number.String())
+	have, err := f.rows(ctx, `(number = ? OR survivor = ?) AND hidden = 0`, a.number.String(), a.number.String())
 	if err != nil {
 		return err
 	}
@@ -229,12 +232,23 @@ func (f *follower) foundThere(ctx context.Context, ask catalogue.Asker, v *deskV
 		found.Here = append(found.Here, web.Link{Text: web.Text(ctx, "replica.desk.is-here"), URL: f.chartPath(r.id)})
 	}
 	v.Found = found
-	return nil
+	if v.For == "" {
+		return nil
+	}
+	one, err := f.rowOf(ctx, v.For)
+	if err != nil || one.number != "" {
+		return err
+	}
+	people, err := f.people(ctx, ask, []row{one})
+	if err == nil {
+		found.For, found.ForName, found.ForPath, found.Seen = one.id, nameOf(people[0].Resource), f.path(one.id), itoa(people[0].Ver)
+	}
+	return err
 }
 
 // register makes a patient of the hospital of somebody whom the authority shows, with a copy of what it says.
 func (f *follower) register(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	if err := web.CheckForm(r, r.PostForm.Get("number")); err != nil {
+	if err := web.CheckForm(r, r.PostFormValue("number")); err != nil {
 		return err
 	}
 	ctx := r.Context()

@@ -3,8 +3,10 @@ package replica
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/demographics/match"
 	"github.com/openspine/openspine/fault"
@@ -35,6 +37,7 @@ type personView struct {
 	Done    string
 	Seen    int64
 	Number  string // that a superseded one has given way to
+	Find    string // where the number of a patient without one is looked for
 }
 
 // openPerson reads a patient, and what the authority says of their number now. A person is shown side by side with what is asked for at that
@@ -56,6 +59,9 @@ func (f *follower) openPerson(r *http.Request, ask catalogue.Asker) (*personView
 	}
 	v := &personView{Row: one, Name: nameOf(local.Resource), Path: f.path(one.id), Chart: f.chartPath(one.id), Seen: local.Ver, Done: r.URL.Query().Get("done"), Number: number(one.survivor),
 		Page: web.Page{Title: web.Text(ctx, "replica.person.title"), Back: web.Link{Text: web.Text(ctx, "replica.title"), URL: f.path()}}}
+	if one.number == "" {
+		v.Find = f.findTheirs(one.id, local.Resource)
+	}
 	a, away := f.now(ctx, one, l)
 	v.Away = away
 	v.Facts = f.facts(ctx, one, l)
@@ -148,6 +154,9 @@ func (f *follower) sideBySide(ctx context.Context, r row, local, national *fhir.
 			switch {
 			case restrictedTag(national) && el.locates:
 				there, agrees = []string{web.Text(ctx, "replica.withheld")}, web.Cell("")
+			case el.says(local) == "" && el.says(national) == "":
+			case el.says(local) == "":
+				agrees = web.ShowCell(web.Tag(web.Text(ctx, "replica.only-there"), web.Grey))
 			case el.says(local) == el.says(national):
 				agrees = web.ShowCell(web.Tag(web.Text(ctx, "replica.agrees"), web.Green))
 			default:
@@ -201,6 +210,9 @@ func (f *follower) decidePerson(w http.ResponseWriter, r *http.Request, ask cata
 		}
 		return web.SeeOther(w, r, v.Path+"?done="+actCheck)
 	}
+	if act == actNumber && v.Row.number == "" {
+		return f.giveNumber(w, r, ask, v, local)
+	}
 	d := decision{by: ask.Principal, act: act, about: a, take: map[string]bool{}}
 	d.seen, _ = strconv.ParseInt(r.PostForm.Get("seen"), 10, 64)
 	if !contains(v.Acts, act) {
@@ -224,7 +236,60 @@ func (f *follower) decidePerson(w http.ResponseWriter, r *http.Request, ask cata
 	if err := f.resolve(ctx, v.Row, local, d); err != nil {
 		return err
 	}
+	if act == actSurvivor {
+		return f.traceNew(w, r, v.Row.id, act)
+	}
 	return web.SeeOther(w, r, v.Path+"?done="+act)
+}
+
+// findTheirs is the desk's address that looks for a patient nationally by what is recorded of them here.
+func (f *follower) findTheirs(id string, local *fhir.Resource) string {
+	q := url.Values{"for": {id}, "national": {"yes"}, "family": {local.Get("name.0.family").String()}, "given": {local.Get("name.0.given.0").String()}}
+	if born, err := time.Parse(time.DateOnly, local.Get("birthDate").String()); err == nil {
+		day := web.DateValueOf(born)
+		q.Set("born-day", day.Day)
+		q.Set("born-month", day.Month)
+		q.Set("born-year", day.Year)
+	}
+	return f.path("find") + "?" + q.Encode()
+}
+
+// giveNumber writes the number that a clerk found nationally on the record of a patient who had none, and has it traced at once: should the
+// two be different people after all, that is found there.
+func (f *follower) giveNumber(w http.ResponseWriter, r *http.Request, ask catalogue.Asker, v *personView, local record.Version) error {
+	ctx := r.Context()
+	n, err := ident.ParseNHSNumber(r.PostForm.Get("number"))
+	if err != nil {
+		return err
+	}
+	reason := reasonIn(r, &v.Errors)
+	if v.Reason = strings.TrimSpace(r.PostForm.Get("reason")); len(v.Errors) > 0 {
+		v.Page.Failed, v.Errors = true, web.FieldErrors{{Text: v.Errors[0].Text}}
+		return web.Render(w, r, http.StatusUnprocessableEntity, personPage(v))
+	}
+	if seen, err := strconv.ParseInt(r.PostForm.Get("seen"), 10, 64); err != nil || seen != local.Ver {
+		return fault.New(fault.Conflict, "Somebody else has changed this record meanwhile. Look at it again.")
+	}
+	patient, err := withNumber(local.Resource, n, f.k.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if err := f.decided(ctx, v.Row, local, patient, nil, decision{by: ask.Principal, act: actNumber, reason: reason}); err != nil {
+		return err
+	}
+	return f.traceNew(w, r, v.Row.id, actNumber)
+}
+
+// traceNew has a number traced that has just come onto a record, and shows what came of it. When the register does not answer, it is due.
+func (f *follower) traceNew(w http.ResponseWriter, r *http.Request, id, done string) error {
+	one, err := f.rowOf(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if err := f.checkNow(r.Context(), one); err != nil && !fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	return web.SeeOther(w, r, f.path(id)+"?done="+done)
 }
 
 func contains(list []string, s string) bool {

@@ -22,6 +22,7 @@ const (
 	actSurvivor = "survivor" // superseded: the number that it answers with is theirs
 	actLeave    = "leave"    // absent, invalid: it stays as it is
 	actDecide   = "decide"   // differs: for each element, whose value stands
+	actNumber   = "number"   // unnumbered: the number that a clerk found nationally is theirs
 )
 
 // acts are what may be decided in each state.
@@ -93,7 +94,7 @@ func (f *follower) resolve(ctx context.Context, r row, local record.Version, d d
 
 // decided writes a decision down. The row of a number that is another by now begins anew, by the keeper.
 func (f *follower) decided(ctx context.Context, r row, local record.Version, patient *fhir.Resource, next *row, d decision) error {
-	renumbered := d.act == actWrong || d.act == actSurvivor
+	renumbered := d.act == actWrong || d.act == actSurvivor || d.act == actNumber
 	note := func(tx *store.Tx, v record.Version) error {
 		if renumbered {
 			return nil

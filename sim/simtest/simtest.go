@@ -39,6 +39,10 @@ type World struct {
 // Open makes a world of 1,000 people, the demonstration's, with more services beside the node's own. A package shares one
 // among all its tests (see Share).
 func Open(name string, more func(catalogue.Kernel) []catalogue.Service) (*World, error) {
+	return openWith(name, more, nil, nil)
+}
+
+func openWith(name string, more func(catalogue.Kernel) []catalogue.Service, configure func(*node.Config), after func(context.Context, *node.Node, *sim.Country) error) (*World, error) {
 	k, err := sim.New(sim.Config{Seed: 1, People: 1000, Now: time.Now()})
 	if err != nil {
 		return nil, err
@@ -49,6 +53,9 @@ func Open(name string, more func(catalogue.Kernel) []catalogue.Service) (*World,
 	}
 	ctx := context.Background()
 	cfg := node.Config{Name: name, Addr: "127.0.0.1:0", Data: dir, National: sim.National.String(), Demo: true, Tenants: seed.Tenants(k)}
+	if configure != nil {
+		configure(&cfg)
+	}
 	n, err := node.Open(ctx, cfg, node.Options{Logger: slog.New(slog.DiscardHandler), Services: more})
 	if err != nil {
 		return nil, err
@@ -58,6 +65,11 @@ func Open(name string, more func(catalogue.Kernel) []catalogue.Service) (*World,
 	}
 	if err := seed.Country(ctx, n, k, nil); err != nil {
 		return nil, err
+	}
+	if after != nil {
+		if err := after(ctx, n, k); err != nil {
+			return nil, err
+		}
 	}
 	ready := make(chan struct{})
 	serving, stop := context.WithCancel(ctx)
@@ -84,6 +96,11 @@ type Shared struct {
 // Share makes a Shared; its arguments are Open's.
 func Share(name string, more func(catalogue.Kernel) []catalogue.Service) *Shared {
 	return &Shared{open: sync.OnceValues(func() (*World, error) { return Open(name, more) })}
+}
+
+// ShareWith makes a Shared whose node is configured otherwise, and whose country after changes once it is seeded; either may be nil.
+func ShareWith(name string, configure func(*node.Config), after func(context.Context, *node.Node, *sim.Country) error) *Shared {
+	return &Shared{open: sync.OnceValues(func() (*World, error) { return openWith(name, nil, configure, after) })}
 }
 
 // Given is the world.
