@@ -16,8 +16,8 @@ import (
 // How far a certificate may be used outside its time. Who dials in is measured by this node's clock, which is the authority's, and must
 // only not be refused because that clock was set back. Who dials out may have a clock that is hours wrong, and must still find its way.
 var (
-	takenSlack  = leeway{before: 24 * time.Hour}
-	dialedSlack = leeway{before: 24 * time.Hour, after: 24 * time.Hour}
+	takenSlack   = leeway{before: 24 * time.Hour}
+	dialledSlack = leeway{before: 24 * time.Hour, after: 24 * time.Hour}
 )
 
 // accept takes connections until ctx ends.
@@ -167,7 +167,7 @@ func (n *Network) dial(ctx context.Context, address, kind string) (*conn, error)
 		},
 		VerifyConnection: func(s tls.ConnectionState) error {
 			var err error
-			if h, err = n.trust.Load().verify(s.PeerCertificates, n.now(to), dialedSlack); err != nil {
+			if h, err = n.trust.Load().verify(s.PeerCertificates, n.now(to), dialledSlack); err != nil {
 				return err
 			}
 			if !h.Authority || h.Node != to {

@@ -80,8 +80,8 @@ type Network struct {
 
 	listener net.Listener
 	mux      *http.ServeMux
-	served   chan net.Conn // connections to answer on
-	stopped  chan struct{} // closed when no more are answered
+	served   chan net.Conn  // connections to answer on
+	stopped  chan struct{}  // closed when no more are answered
 	serving  sync.WaitGroup // what goes on beside; see aside
 	asides   sync.Mutex
 	over     bool
@@ -331,7 +331,7 @@ func (n *Network) closeAll() {
 	}
 	n.mu.Unlock()
 	for _, c := range all {
-		c.end(errStopping)
+		_ = c.end(errStopping)
 	}
 }
 

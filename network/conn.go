@@ -25,11 +25,11 @@ const (
 // conn is one connection of a link: TLS, with what it carried counted.
 type conn struct {
 	*counted
-	n      *Network
-	kind   string
-	dialed bool
-	holder holder // of the certificate at the other end; zero for one that joins
-	stale  error  // why the certificate was not good when the connection came, though it was once
+	n       *Network
+	kind    string
+	dialled bool
+	holder  holder // of the certificate at the other end; zero for one that joins
+	stale   error  // why the certificate was not good when the connection came, though it was once
 
 	once sync.Once
 	why  atomic.Pointer[error]
@@ -56,8 +56,8 @@ func (c *counted) Write(p []byte) (int, error) {
 	return k, err
 }
 
-func (n *Network) newConn(t *tls.Conn, kind string, dialed bool, h holder, stale error) *conn {
-	c := &conn{counted: &counted{Conn: t}, n: n, kind: kind, dialed: dialed, holder: h, stale: stale, gone: make(chan struct{})}
+func (n *Network) newConn(t *tls.Conn, kind string, dialled bool, h holder, stale error) *conn {
+	c := &conn{counted: &counted{Conn: t}, n: n, kind: kind, dialled: dialled, holder: h, stale: stale, gone: make(chan struct{})}
 	n.mu.Lock()
 	n.conns[c] = struct{}{}
 	n.mu.Unlock()
@@ -123,6 +123,12 @@ func (n *Network) newCaller(ctx context.Context, c *conn) (*caller, error) {
 		return nil, errors.Join(err, c.end(err))
 	}
 	return &caller{c, client}, nil
+}
+
+// close ends the asking on a connection, which may have gone by itself.
+func (c *caller) close() {
+	_ = c.http.Close()
+	_ = c.conn.end(nil)
 }
 
 // Headers of the network's own. Those of the request that is carried with these names are left out.

@@ -124,9 +124,9 @@ func (n *Network) hold(ctx context.Context, l *link, tries int) error {
 }
 
 func (s *session) end(why error) error {
-	_ = s.ask.http.Close() // it may have gone
-	_, _ = s.ask.conn.end(why), s.answer.end(why)
-	return nil
+	err := errors.Join(s.ask.conn.end(why), s.answer.end(why))
+	s.ask.close()
+	return err
 }
 
 // open dials a session: asks whether it is taken, and only then uses it.

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -118,8 +119,8 @@ func (c *caller) retire() {
 		case <-c.conn.gone:
 		}
 	}
-	_ = c.http.Close() // it may have gone
 	_ = c.conn.end(errReplaced)
+	c.close()
 }
 
 var errReplaced = fault.New(fault.Unavailable, "a newer connection took its place")
@@ -188,11 +189,11 @@ func (l *link) fell(state State, why error) {
 	if l.state != state && !(l.state == StateNever && state == StateDown) {
 		l.state, l.since = state, now
 	}
-	if why != errStopping {
+	if !errors.Is(why, errStopping) {
 		l.err, l.errAt = text, now
 	}
 	l.mu.Unlock()
-	if same || why == errStopping {
+	if same || errors.Is(why, errStopping) {
 		return
 	}
 	if was != state {

@@ -81,7 +81,7 @@ func (n *Network) wear(key crypto.Signer, got certified) error {
 	if err != nil {
 		return err
 	}
-	h, err := n.trust.Load().verify(chain, n.now(n.home.Load().Authority), dialedSlack)
+	h, err := n.trust.Load().verify(chain, n.now(n.home.Load().Authority), dialledSlack)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (n *Network) renewExpired(ctx context.Context, address string) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "the connection broke")
 	}
-	defer door.conn.end(nil)
+	defer door.close()
 	key, request, err := n.applyWith("")
 	if err != nil {
 		return err
@@ -258,11 +258,11 @@ func (n *Network) enrol(ctx context.Context, t Token, address string) (got certi
 		return got, nil, nil, fault.Wrap(err, fault.Forbidden, "%s is not the authority of this token: %v", address, err)
 	}
 	c := n.newConn(secure, forJoin, true, holder{Peer: Peer{Node: t.Authority}}, nil)
-	defer c.end(nil)
 	door, err := n.newCaller(ctx, c)
 	if err != nil {
 		return got, nil, nil, fault.Wrap(err, fault.Unavailable, "the connection broke")
 	}
+	defer door.close()
 	key, request, err := n.applyWith(t.Secret)
 	if err != nil {
 		return got, nil, nil, err
@@ -279,7 +279,7 @@ func (t Token) recognise(shown []*x509.Certificate, now time.Time) (*trust, erro
 		return nil, fault.New(fault.Forbidden, "it does not show the root that the token names")
 	}
 	found := newTrust(0, []*x509.Certificate{shown[i]}, nil, nil, nil)
-	h, err := found.verify(shown, now, dialedSlack)
+	h, err := found.verify(shown, now, dialledSlack)
 	if err == nil && (!h.Authority || h.Node != t.Authority) {
 		err = fault.New(fault.Forbidden, "it is %s", h.Node)
 	}
@@ -296,7 +296,7 @@ func (n *Network) settleIn(ctx context.Context, t Token, key crypto.Signer, got 
 	if err != nil {
 		return err
 	}
-	h, err := trusted.verify(chain, n.clock.Now(), dialedSlack)
+	h, err := trusted.verify(chain, n.clock.Now(), dialledSlack)
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func (n *Network) takes(c *conn) error {
 		return err
 	}
 	now, slack := n.clock.Now(), takenSlack.after
-	if c.dialed {
-		now, slack = n.now(c.holder.Node), dialedSlack.after
+	if c.dialled {
+		now, slack = n.now(c.holder.Node), dialledSlack.after
 	}
 	if errors.Is(c.stale, errFormer) {
 		return fault.New(fault.Unauthenticated, "The certificate of %s is under a root that was retired: it can be renewed.", c.holder.Node)

@@ -22,6 +22,7 @@ import (
 	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 )
@@ -118,6 +119,8 @@ type Kernel struct {
 	Records     *record.Records
 	Gate        *access.Gate
 	Audit       *audit.Log
+	// Network links this node to others; it may belong to none.
+	Network *network.Network
 	// Issuer makes tokens for demonstrations and developers; Verifier checks every token.
 	Issuer   *access.Issuer
 	Verifier *access.Verifier

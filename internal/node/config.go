@@ -31,6 +31,8 @@ type Config struct {
 	TLSKey  string `koanf:"tls-key"`
 	// MetricsAddr serves /metrics and pprof, on loopback; empty means not.
 	MetricsAddr string `koanf:"metrics-addr"`
+	// NetworkAddr is where other nodes dial this one, for example 0.0.0.0:8444; empty means that none does, as at a hospital.
+	NetworkAddr string `koanf:"network-addr"`
 	// BaseURL is how others reach the node, when it stands behind a proxy; empty means http://Addr.
 	BaseURL string `koanf:"base-url"`
 	// Data is the folder of the account's log, keys and, on SQLite, the database.
@@ -68,7 +70,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "otlp", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "network-addr", "otlp", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 

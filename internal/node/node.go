@@ -28,6 +28,7 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -60,6 +61,7 @@ type Node struct {
 	vfs      string
 	rand     io.Reader
 	more     func(catalogue.Kernel) []catalogue.Service
+	dial     func(ctx context.Context, address string) (net.Conn, error)
 	restored bool // the database was restored from a backup
 	replica  *replica.Replica
 	sources  []replica.Source
@@ -72,9 +74,10 @@ type Node struct {
 	stopping context.Context // ends when the node begins to stop: streams end with it
 	stop     context.CancelFunc
 
-	plain, secure, figures, asked net.Listener
-	commands                      func(ctx context.Context, n *Node, c Command, out io.Writer) error
-	tls                           *tls.Config
+	plain, secure, figures, asked, linked net.Listener
+
+	commands func(ctx context.Context, n *Node, c Command, out io.Writer) error
+	tls      *tls.Config
 }
 
 // runner is work of the kernel's own that goes on while the node serves.
@@ -97,6 +100,8 @@ type Options struct {
 	Way func(hospital ident.ODSCode, configured http.RoundTripper) http.RoundTripper
 	// VFS is a virtual file system of SQLite under the database (store/storefault); empty means the machine's own.
 	VFS string
+	// Dial opens the connections of links to other nodes; over TCP by default.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Rand is where ids of resources and the key of cursors come from; crypto/rand by default.
 	Rand io.Reader
 	// Space is how many bytes are free for the node's data, and Reserve below how many changes are refused so that reading, which
@@ -122,7 +127,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants, proxies: trusted,
-		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, way: o.Way, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, dial: o.Dial, way: o.Way, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}
@@ -181,9 +186,13 @@ func (n *Node) openKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Clock: n.clock, Logger: n.log,
+	links, err := network.Open(ctx, network.Options{DB: db, Gate: gate, Clock: n.clock, Rand: n.rand, Logger: n.log, Folder: filepath.Join(n.cfg.Data, "network"), Dial: n.dial})
+	if err != nil {
+		return err
+	}
+	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Network: links, Clock: n.clock, Logger: n.log,
 		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL, Limits: n.cfg.Limits.services()}
-	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving})
+	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving}, runner{"network", links.Run})
 	return nil
 }
 
@@ -236,7 +245,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.edge.ServeH
 func (n *Node) Close() error {
 	n.stop()
 	var errs []error
-	for _, l := range []net.Listener{n.plain, n.secure, n.figures, n.asked} {
+	for _, l := range []net.Listener{n.plain, n.secure, n.figures, n.asked, n.linked} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

@@ -39,6 +39,12 @@ func (n *Node) Listen() error {
 			return n.cfg.listenFault(err, "metrics-addr", n.cfg.MetricsAddr)
 		}
 	}
+	if n.cfg.NetworkAddr != "" {
+		if n.linked, err = net.Listen("tcp", n.cfg.NetworkAddr); err != nil {
+			return n.cfg.listenFault(err, "network-addr", n.cfg.NetworkAddr)
+		}
+		n.kernel.Network.Listen(n.linked)
+	}
 	return n.listenForCommands()
 }
 
@@ -61,6 +67,14 @@ func (n *Node) SecureURL() string { return addressOf("https", n.secure) }
 
 // FiguresURL is where metrics and profiles are; empty when they are not served.
 func (n *Node) FiguresURL() string { return addressOf("http", n.figures) }
+
+// LinkAddress is where other nodes dial this one; empty when none can.
+func (n *Node) LinkAddress() string {
+	if n.linked == nil {
+		return ""
+	}
+	return n.linked.Addr().String()
+}
 
 func addressOf(scheme string, l net.Listener) string {
 	if l == nil {

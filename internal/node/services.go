@@ -21,6 +21,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/patients"
 	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
@@ -32,7 +33,7 @@ import (
 
 // Schemas are the tables of the kernel; each service brings its own.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), access.Schema(), record.Schema()}
+	return []store.Schema{audit.Schema(), access.Schema(), network.Schema(), record.Schema()}
 }
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
