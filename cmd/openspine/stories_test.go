@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 //	call [-as USER] [-status N] [-H HEADER] [-form] [-save VAR REGEXP] METHOD URL [BODY]
 //	seeded DIR            a copy of a seeded demonstration of 200 people
 //	firstlink NAME        follows the link that NAME printed, twice: the first administrator is in, the second is not
+//	freeport NAME FILE…   sets NAME to a free address, and writes it into the files that name it
+//	until PATTERN WORDS…  runs a program until a line of what it prints matches
 //	tamper DIR            changes a sealed row of the account
 func TestStories(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { stories(t, "testdata/script", nil) })
@@ -66,6 +68,7 @@ func stories(t *testing.T, dir string, urls databases) {
 		return urls != nil, nil
 	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"start": start, "stop": stop, "crash": crash, "call": call, "seeded": seeded, "tamper": tamper, "firstlink": firstLink,
+		"freeport": freePort, "until": until,
 	}})
 }
 
