@@ -72,8 +72,8 @@ func (s *register) delivered(c *call, r rules, body any) (object, error) {
 	list, _ := child["extension"].([]any)
 	for i, v := range list {
 		item, _ := v.(object)
-		if textIn(item, "url") == birthPlaceURL {
-			if err := r.extension(at+"extension/"+strconv.Itoa(i), birthPlaceURL, item, nil); err != nil {
+		if textIn(item, "url") == BirthPlaceURL {
+			if err := r.extension(at+"extension/"+strconv.Itoa(i), BirthPlaceURL, item, nil); err != nil {
 				return nil, err
 			}
 			keep = append(keep, item)

@@ -334,12 +334,12 @@ func (r rules) given(v any) ([]any, error) {
 			if err := authorityIn(at, item); err != nil {
 				return nil, err
 			}
-		case url == languageURL || url == preferenceURL:
+		case url == LanguageURL || url == PreferenceURL:
 			if err := r.extension(at, url, item, nil); err != nil {
 				return nil, err
 			}
 			keep = append(keep, item)
-		case url != birthPlaceURL && !slices.Contains(unkept, name):
+		case url != BirthPlaceURL && !slices.Contains(unkept, name):
 			return nil, invalidIn(at+"/url", url)
 		}
 	}

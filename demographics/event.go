@@ -95,7 +95,7 @@ func kindsOf(before, after *fhir.Resource) []string {
 	practice := func(r *fhir.Resource) string { return r.Get("generalPractitioner.0.identifier.value").String() }
 	death := func(r *fhir.Resource) string {
 		for e := range r.Get("extension").Items() {
-			if e.Field("url").String() == deathURL {
+			if e.Field("url").String() == DeathURL {
 				return e.Get("extension.0.valueCodeableConcept.coding.0.code").String()
 			}
 		}

@@ -69,7 +69,7 @@ func TestEditsMakeOneRecordOfAnother(t *testing.T) {
 	before := parsed(t, `{"resourceType":"Patient","id":"9990000018","name":[{"id":"a","use":"usual","family":"Smith","given":["Jane"],"period":{"start":"2020-01-01"}}],
 		"gender":"female","birthDate":"2010-10-22","telecom":[{"id":"t1","use":"home","system":"phone","value":"01632 960587","period":{"start":"2020-01-01"}},
 		{"id":"t2","use":"mobile","system":"phone","value":"07700 900001","period":{"start":"2020-01-01"}}],
-		"extension":[{"url":"`+nominatedURL+`","valueReference":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"FZZ99"}}}]}`)
+		"extension":[{"url":"`+NominatedURL+`","valueReference":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"FZZ99"}}}]}`)
 	doc, err := objectOf(before)
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func resourceOf(o object) (*fhir.Resource, error) {
 var (
 	amended          = []string{"name", "gender", "birthDate", "multipleBirthInteger", "deceasedDateTime", "address", "telecom", "contact", "generalPractitioner", "extension"}
 	amendedByPatient = []string{"address", "telecom", "contact", "extension"}
-	patientURLs      = []string{nominatedURL, dispenserURL, applianceURL, languageURL, birthPlaceURL}
+	patientURLs      = []string{NominatedURL, DispenserURL, ApplianceURL, LanguageURL, BirthPlaceURL}
 	neverRemoved     = []string{"gender", "birthDate", "deceasedDateTime"}
 )
 

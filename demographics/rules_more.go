@@ -161,7 +161,7 @@ func (r rules) holdExtensions(before, after object) error {
 		}
 	}
 	for url := range was {
-		if now[url] == nil && (url == deathURL || url == removalURL) {
+		if now[url] == nil && (url == DeathURL || url == RemovalURL) {
 			return forbidden("the extension '" + url + "' cannot be removed")
 		}
 	}
@@ -182,7 +182,7 @@ func byURL(o object) map[string]object {
 // extension holds one extension that is new or has changed.
 func (r rules) extension(at, url string, item, was object) error {
 	switch url {
-	case nominatedURL, dispenserURL, applianceURL:
+	case NominatedURL, DispenserURL, ApplianceURL:
 		ref, _ := item["valueReference"].(object)
 		id, _ := ref["identifier"].(object)
 		if id == nil {
@@ -190,13 +190,13 @@ func (r rules) extension(at, url string, item, was object) error {
 		}
 		delete(id, "period") // a nomination has none: there is one, and it holds now
 		return organisation(at+"/valueReference", id)
-	case deathURL:
+	case DeathURL:
 		return r.deathNotice(at, item, was)
-	case languageURL:
+	case LanguageURL:
 		return language(at, item)
-	case preferenceURL:
+	case PreferenceURL:
 		return preference(at, item)
-	case birthPlaceURL:
+	case BirthPlaceURL:
 		place, _ := item["valueAddress"].(object)
 		if textIn(place, "city") == "" && textIn(place, "district") == "" && textIn(place, "country") == "" {
 			return refuse(tooFewValues, "%s", "Too few values submitted - a place of birth has a city, a district or a country in field '"+at+"/valueAddress'")
@@ -312,7 +312,7 @@ func (r rules) holdLife(before, after object) error {
 			return in("birthDate", refuse(invalidUpdate, "Invalid update with error - the birth date is in the future"))
 		}
 	}
-	formal := codeOf(parts(byURL(before)[deathURL])["deathNotificationStatus"]) == "2"
+	formal := codeOf(parts(byURL(before)[DeathURL])["deathNotificationStatus"]) == "2"
 	if !reflect.DeepEqual(before["deceasedDateTime"], after["deceasedDateTime"]) {
 		if formal {
 			return in("deceasedDateTime", forbidden("the date of death cannot be replaced after a formal death notification"))
@@ -329,8 +329,8 @@ func (r rules) holdLife(before, after object) error {
 			return in("deceasedDateTime", refuse(invalidUpdate, "Invalid update with error - the date of death is in the future"))
 		}
 	}
-	known := byURL(after)[deathURL] != nil
-	changed := !reflect.DeepEqual(before["deceasedDateTime"], after["deceasedDateTime"]) || !reflect.DeepEqual(byURL(before)[deathURL], byURL(after)[deathURL]) ||
+	known := byURL(after)[DeathURL] != nil
+	changed := !reflect.DeepEqual(before["deceasedDateTime"], after["deceasedDateTime"]) || !reflect.DeepEqual(byURL(before)[DeathURL], byURL(after)[DeathURL]) ||
 		!reflect.DeepEqual(before["birthDate"], after["birthDate"])
 	if changed && (known != (died != "") || died != "" && born != "" && died[:10] < born) {
 		return in("deceasedDateTime", refuse(deathInconsistent, "Insert Birth - Death Status Inconsistent"))

@@ -6,17 +6,17 @@ import (
 	"github.com/openspine/openspine/fhir"
 )
 
-// Where the extensions of the published shape lie.
+// Where the extensions of the published shape lie (schemas/Patient.yaml).
 const (
 	ukExtension   = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
-	nominatedURL  = ukExtension + "NominatedPharmacy"
-	dispenserURL  = ukExtension + "PreferredDispenserOrganization"
-	applianceURL  = ukExtension + "MedicalApplianceSupplier"
-	deathURL      = ukExtension + "DeathNotificationStatus"
-	languageURL   = ukExtension + "NHSCommunication"
-	preferenceURL = ukExtension + "ContactPreference"
-	birthPlaceURL = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
-	removalURL    = "https://fhir.nhs.uk/StructureDefinition/Extension-PDS-RemovalFromRegistration"
+	NominatedURL  = ukExtension + "NominatedPharmacy"
+	DispenserURL  = ukExtension + "PreferredDispenserOrganization"
+	ApplianceURL  = ukExtension + "MedicalApplianceSupplier"
+	DeathURL      = ukExtension + "DeathNotificationStatus"
+	LanguageURL   = ukExtension + "NHSCommunication"
+	PreferenceURL = ukExtension + "ContactPreference"
+	BirthPlaceURL = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+	RemovalURL    = "https://fhir.nhs.uk/StructureDefinition/Extension-PDS-RemovalFromRegistration"
 	authorityURL  = ukExtension + "RegisteringAuthority"
 
 	confidentialitySystem = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -25,7 +25,7 @@ const (
 // Elements and extensions that tell where a restricted person is (schemas/Patient.yaml).
 var (
 	locating           = []string{"address", "telecom", "contact", "generalPractitioner", "managingOrganization"}
-	locatingExtensions = []string{nominatedURL, dispenserURL, applianceURL, birthPlaceURL, removalURL}
+	locatingExtensions = []string{NominatedURL, DispenserURL, ApplianceURL, BirthPlaceURL, RemovalURL}
 )
 
 // confidentialityOf is the code of a record's sensitivity: U, R, V or REDACTED; "" when it says nothing.
@@ -74,7 +74,7 @@ func brief(f found) fhir.Value {
 		case name == "address":
 			return kept(n, func(e fhir.Node) bool { return slices.Contains(foundAddresses, e.Field("use").String()) })
 		case name == "extension":
-			return kept(n, func(e fhir.Node) bool { return e.Field("url").String() == deathURL })
+			return kept(n, func(e fhir.Node) bool { return e.Field("url").String() == DeathURL })
 		}
 		return n
 	})

@@ -31,7 +31,8 @@ func Service(k catalogue.Kernel) catalogue.Service {
 			catalogue.ForRole("GET /developer", b.show),
 			catalogue.ForRole("POST /developer/token", b.token),
 		},
-		Links: []catalogue.Link{{Key: "developer.nav", Path: "/developer"}}}
+		Links: []catalogue.Link{{Key: "developer.nav", Path: "/developer", Last: true,
+			Roles: []access.Role{access.Clinician, access.Clerk, access.Pharmacist, access.PrivacyOfficer, access.Auditor, access.Registrar, access.Administrator}}}}
 }
 
 // view is the page.

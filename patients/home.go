@@ -24,6 +24,7 @@ type homeView struct {
 	Facts    []web.Row
 	Parked   record.ParkedSum
 	DiskLow  bool
+	Work     []catalogue.Link // what this viewer can do here
 }
 
 func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) error {
@@ -31,6 +32,13 @@ func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	v := homeView{Viewer: p, Home: f.homeOf(p), DiskLow: f.k.DiskLow()}
 	if p.Role == access.Patient {
 		return web.Render(w, r, http.StatusOK, ownHomePage(v)) // how the node does is no care of theirs
+	}
+	for _, s := range f.k.Services() {
+		for _, l := range s.Links {
+			if l.Path != "/" && !l.Last && l.For(p) {
+				v.Work = append(v.Work, l)
+			}
+		}
 	}
 	unsealed, err := f.k.Audit.Unsealed(ctx)
 	if err != nil {
@@ -66,6 +74,11 @@ func (f *face) homeFacts(ctx context.Context, v homeView, unsealed int) []web.Ro
 		{Key: web.Text(ctx, "patients.home.seal"), Value: seal},
 		{Key: web.Text(ctx, "patients.home.changes"), Value: parked},
 	}
+}
+
+// runs reports whether the viewer keeps the node running, or answers for it: others need its state only when something is wrong.
+func (v homeView) runs() bool {
+	return v.Viewer.Role == access.Administrator || v.Viewer.Role == access.Auditor
 }
 
 // tenantTable is how much each organisation's record holds.

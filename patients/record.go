@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type recordView struct {
 	Page     web.Page
 	Done     string
 	Sections []sectionView
+	Apps     bool // apps can be opened about this person
 }
 
 // sectionView is a section as the first page shows it.
@@ -41,6 +43,7 @@ func (f *face) record(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 	if !c.related {
 		return web.Render(w, r, http.StatusOK, strangerPage(v))
 	}
+	v.Apps = c.place.Tenant == f.k.National && slices.Contains(carers(), c.viewer.Role) // apps are opened from the national record
 	for _, s := range sections() {
 		if !c.may[s.Key] {
 			continue

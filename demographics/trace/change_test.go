@@ -102,7 +102,7 @@ func TestAPracticeRegistersSomebody(t *testing.T) {
 	clerk.Get(chart).Sees(200, strings.ToUpper(name), "This is the record that Larch Street Surgery keeps")
 	w.SignedIn(t, "gp").Get(chart).Sees(200, strings.ToUpper(name), "The patient is registered with Larch Street Surgery")
 	w.SignedIn(t, "hospital").Get(chart).Sees(403)
-	clerk.Get(at+"/change/language")
+	clerk.Get(at + "/change/language")
 	clerk.Post(at+"/here", clerk.Form()).Sees(200, "This is the record that Larch Street Surgery keeps") // twice is once
 	w.SignedIn(t, "gp").Get("/o/X26/patients/"+strings.TrimPrefix(at, "/trace/")).Sees(200, "The patient is registered with")
 	w.SignedIn(t, "hospital-clerk").Get(at).Sees(200).SeesNot("Register here").Get(at + "/change/practice").Sees(403)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -148,7 +149,7 @@ func (f *face) fillCare(ctx context.Context, d *detailsView) {
 		}
 		d.Care = append(d.Care, web.Row{Key: web.Text(ctx, "trace.fact."+s.name), Text: text, Change: v.change(ctx, part)})
 	}
-	if text := coded(extensionIn(extensionIn(r.Root(), removalURL), "removalFromRegistrationCode").Field("valueCodeableConcept")); text != "" {
+	if text := coded(extensionIn(extensionIn(r.Root(), demographics.RemovalURL), "removalFromRegistrationCode").Field("valueCodeableConcept")); text != "" {
 		d.Care = append(d.Care, web.Row{Key: web.Text(ctx, "trace.fact.removal"), Text: text})
 	}
 }

@@ -5,23 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
-)
-
-// Where the extensions of the published shape lie.
-const (
-	ukExtension   = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
-	nominatedURL  = ukExtension + "NominatedPharmacy"
-	dispenserURL  = ukExtension + "PreferredDispenserOrganization"
-	applianceURL  = ukExtension + "MedicalApplianceSupplier"
-	deathURL      = ukExtension + "DeathNotificationStatus"
-	languageURL   = ukExtension + "NHSCommunication"
-	preferenceURL = ukExtension + "ContactPreference"
-	birthPlaceURL = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
-	removalURL    = "https://fhir.nhs.uk/StructureDefinition/Extension-PDS-RemovalFromRegistration"
 )
 
 // joined are the texts of a list with spaces between.
@@ -167,7 +155,7 @@ func (f *face) facts(ctx context.Context, r *fhir.Resource) []fact {
 	add("language", web.Text(ctx, "trace.fact.language"), languageText(ctx, r))
 	add("preference", web.Text(ctx, "trace.fact.preference"), preferenceText(r))
 	add("birthplace", web.Text(ctx, "trace.fact.birthplace"), birthPlaceText(r))
-	add("removal", web.Text(ctx, "trace.fact.removal"), coded(extensionIn(extensionIn(r.Root(), removalURL), "removalFromRegistrationCode").Field("valueCodeableConcept")))
+	add("removal", web.Text(ctx, "trace.fact.removal"), coded(extensionIn(extensionIn(r.Root(), demographics.RemovalURL), "removalFromRegistrationCode").Field("valueCodeableConcept")))
 	add("sensitivity", web.Text(ctx, "trace.fact.sensitivity"), sensitivityText(ctx, r))
 	return all
 }
@@ -176,7 +164,7 @@ func (f *face) facts(ctx context.Context, r *fhir.Resource) []fact {
 type supplier struct{ url, name string }
 
 func suppliers() []supplier {
-	return []supplier{{nominatedURL, "pharmacy"}, {dispenserURL, "dispenser"}, {applianceURL, "appliance"}}
+	return []supplier{{demographics.NominatedURL, "pharmacy"}, {demographics.DispenserURL, "dispenser"}, {demographics.ApplianceURL, "appliance"}}
 }
 
 func (f *face) supplier(ctx context.Context, r *fhir.Resource, url string) string {
@@ -224,7 +212,7 @@ func dayIn(period fhir.Node, end string) string {
 }
 
 func (f *face) deathText(ctx context.Context, r *fhir.Resource) string {
-	notice := extensionIn(r.Root(), deathURL)
+	notice := extensionIn(r.Root(), demographics.DeathURL)
 	if !notice.Exists() {
 		return ""
 	}
@@ -236,7 +224,7 @@ func (f *face) deathText(ctx context.Context, r *fhir.Resource) string {
 }
 
 func languageText(ctx context.Context, r *fhir.Resource) string {
-	e := extensionIn(r.Root(), languageURL)
+	e := extensionIn(r.Root(), demographics.LanguageURL)
 	text := coded(extensionIn(e, "language").Field("valueCodeableConcept"))
 	if text != "" && extensionIn(e, "interpreterRequired").Field("valueBoolean").Bool() {
 		text += ", " + web.Text(ctx, "trace.interpreter")
@@ -247,7 +235,7 @@ func languageText(ctx context.Context, r *fhir.Resource) string {
 // preferenceText is how, when and in what form somebody wants to be reached.
 func preferenceText(r *fhir.Resource) string {
 	var all []string
-	for e := range extensionIn(r.Root(), preferenceURL).Field("extension").Items() {
+	for e := range extensionIn(r.Root(), demographics.PreferenceURL).Field("extension").Items() {
 		for _, s := range []string{coded(e.Field("valueCodeableConcept")), e.Field("valueString").String()} {
 			if s != "" {
 				all = append(all, s)
@@ -258,7 +246,7 @@ func preferenceText(r *fhir.Resource) string {
 }
 
 func birthPlaceText(r *fhir.Resource) string {
-	a := extensionIn(r.Root(), birthPlaceURL).Field("valueAddress")
+	a := extensionIn(r.Root(), demographics.BirthPlaceURL).Field("valueAddress")
 	var all []string
 	for _, name := range []string{"city", "district", "country"} {
 		if s := a.Field(name).String(); s != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ type wanted struct {
 // details reports whether anything but a number was asked for.
 func (q wanted) details() bool {
 	for name, list := range q.form {
-		if name != "number" && name != "step" && name != "by" && name != "past" && name != "format" && strings.Join(list, "") != "" {
+		if name != "number" && name != "step" && name != "by" && name != "past" && name != "format" && name != web.SortParam && strings.Join(list, "") != "" {
 			return true
 		}
 	}
@@ -196,7 +197,7 @@ func (f *face) trace(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if err != nil {
 		return err
 	}
-	state, err := web.ReadTableState(r)
+	state, err := web.ReadTableState(r, byBest, byName, byBorn, byNumber)
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (f *face) trace(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	var people []demographics.Traced
 	switch {
 	case r.URL.Query().Get("number") != "":
-		people, err = f.byNumber(ctx, desk, &v)
+		people, err = f.oneNumber(ctx, desk, &v)
 	case v.Wanted.details():
 		people, err = f.byDetails(ctx, desk, &v)
 	}
@@ -215,6 +216,7 @@ func (f *face) trace(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if len(v.Wanted.Errors) > 0 {
 		return web.Render(w, r, http.StatusUnprocessableEntity, findPage(v))
 	}
+	f.inOrder(ctx, people, state)
 	if r.URL.Query().Get("format") == "csv" {
 		return f.foundCSV(ctx, w, v, people)
 	}
@@ -227,8 +229,8 @@ func (f *face) trace(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	return web.Render(w, r, http.StatusOK, findPage(v))
 }
 
-// byNumber looks one number up.
-func (f *face) byNumber(ctx context.Context, desk demographics.Desk, v *findView) ([]demographics.Traced, error) {
+// oneNumber looks one number up.
+func (f *face) oneNumber(ctx context.Context, desk demographics.Desk, v *findView) ([]demographics.Traced, error) {
 	n, err := ident.ParseNHSNumber(v.Wanted.Number)
 	if err != nil {
 		v.Wanted.Errors.Add("number", web.Text(ctx, "patients.find.number-wrong"))
@@ -279,7 +281,7 @@ func (f *face) foundTable(ctx context.Context, viewer access.Principal, v findVi
 		t.Empty.Link = web.Link{Text: web.Text(ctx, "trace.wider"), URL: v.Wider}
 	}
 	for i, name := range f.foundColumns(ctx) {
-		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 3, Share: []int{5, 3, 2, 3, 5, 6}[i]})
+		t.Columns = append(t.Columns, web.Column{Text: name, Whole: i == 3, Share: []int{5, 3, 2, 3, 5, 6}[i], Sort: []string{byName, byBorn, "", byNumber, "", byBest}[i]})
 	}
 	var names []string
 	for _, p := range people {
@@ -294,6 +296,35 @@ func (f *face) foundTable(ctx context.Context, viewer access.Principal, v findVi
 			web.ShowCell(foundWhy(v.Wanted.By == asItSound, score(p.Score), sentences(ctx, p.Reasons)))}})
 	}
 	return t
+}
+
+// By what a list of people found is ordered: the best match first unless somebody asks otherwise.
+const (
+	byBest   = "best"
+	byName   = "name"
+	byBorn   = "born"
+	byNumber = "number"
+)
+
+// inOrder puts people, who come best first, in the order that the list's state asks for.
+func (f *face) inOrder(ctx context.Context, people []demographics.Traced, state web.TableState) {
+	column, down := state.Sort()
+	if column != byBest {
+		key := func(p demographics.Traced) string {
+			switch column {
+			case byBorn:
+				return p.Shown.Get("birthDate").String()
+			case byNumber:
+				return p.Number.String()
+			}
+			b := f.bannerOf(ctx, p.Person)
+			return strings.ToUpper(b.Name(ctx))
+		}
+		slices.SortStableFunc(people, func(a, b demographics.Traced) int { return strings.Compare(key(a), key(b)) })
+	}
+	if down {
+		slices.Reverse(people)
+	}
 }
 
 // foundRow is somebody in the list, and where to go from there.

@@ -368,7 +368,7 @@ func setExtension(doc demographics.Document, url string, e demographics.Document
 }
 
 func readLanguage(p demographics.Person) url.Values {
-	e := extensionIn(p.Shown.Root(), languageURL)
+	e := extensionIn(p.Shown.Root(), demographics.LanguageURL)
 	v := url.Values{"language": {codeIn(extensionIn(e, "language").Field("valueCodeableConcept"))}, "interpreter": {"no"}}
 	if extensionIn(e, "interpreterRequired").Field("valueBoolean").Bool() {
 		v.Set("interpreter", "yes")
@@ -380,14 +380,14 @@ func applyLanguage(c *changing) {
 	code := c.form.Get("language")
 	c.places["extension"] = "language"
 	if code == "" {
-		setExtension(c.doc, languageURL, nil)
+		setExtension(c.doc, demographics.LanguageURL, nil)
 		return
 	}
 	if !slices.Contains(languages(), code) {
 		c.wrong("language", "language")
 		return
 	}
-	setExtension(c.doc, languageURL, demographics.Document{"url": languageURL, "extension": []any{
+	setExtension(c.doc, demographics.LanguageURL, demographics.Document{"url": demographics.LanguageURL, "extension": []any{
 		demographics.Document{"url": "language", "valueCodeableConcept": demographics.Document{"coding": []any{demographics.Document{
 			"system": "https://fhir.hl7.org.uk/CodeSystem/UKCore-HumanLanguage", "version": "1.0.0", "code": code, "display": web.Text(c.ctx, "trace.lang."+code)}}}},
 		demographics.Document{"url": "interpreterRequired", "valueBoolean": c.form.Get("interpreter") == "yes"}}})
@@ -401,7 +401,7 @@ func applyDeath(c *changing) {
 		return
 	}
 	c.doc["deceasedDateTime"] = day
-	setExtension(c.doc, deathURL, demographics.Document{"url": deathURL, "extension": []any{demographics.Document{"url": "deathNotificationStatus",
+	setExtension(c.doc, demographics.DeathURL, demographics.Document{"url": demographics.DeathURL, "extension": []any{demographics.Document{"url": "deathNotificationStatus",
 		"valueCodeableConcept": demographics.Document{"coding": []any{demographics.Document{"system": "https://fhir.hl7.org.uk/CodeSystem/UKCore-DeathNotificationStatus", "version": "1.0.0",
 			"code": "1", "display": "Informal - death notice received via an update from a local NHS Organisation such as GPs and Trusts"}}}}}})
 }
@@ -420,8 +420,8 @@ func applyPractice(c *changing) {
 func applyPharmacy(c *changing) {
 	code := c.form.Get("pharmacy")
 	if code == "none" {
-		setExtension(c.doc, nominatedURL, nil)
+		setExtension(c.doc, demographics.NominatedURL, nil)
 		return
 	}
-	setExtension(c.doc, nominatedURL, demographics.Document{"url": nominatedURL, "valueReference": demographics.Document{"identifier": demographics.Document{"system": ident.SystemODSCode, "value": code}}})
+	setExtension(c.doc, demographics.NominatedURL, demographics.Document{"url": demographics.NominatedURL, "valueReference": demographics.Document{"identifier": demographics.Document{"system": ident.SystemODSCode, "value": code}}})
 }

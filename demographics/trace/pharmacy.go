@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -50,7 +51,7 @@ func (f *face) pharmacy(w http.ResponseWriter, r *http.Request, ask catalogue.As
 		v.Cannot = web.Text(ctx, visit.key("details.cannot"))
 		return web.Render(w, r, http.StatusOK, pharmacyPage(v))
 	}
-	v.Current = f.supplier(ctx, visit.person.Shown, nominatedURL)
+	v.Current = f.supplier(ctx, visit.person.Shown, demographics.NominatedURL)
 	from := outwardOf(addressIn(visit.person.Shown).Field("postalCode").String())
 	if v.Near != "" {
 		if from = outwardOf(v.Near); from == "" {

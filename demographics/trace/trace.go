@@ -110,7 +110,8 @@ type visit struct {
 	own    bool // the person themself
 	name   string
 	banner web.PersonBanner
-	may    error // why the record cannot be changed here; nil when it can
+	seen   string // where who looked is listed; "" where this viewer may not see it
+	may    error  // why the record cannot be changed here; nil when it can
 }
 
 // visits opens the person of a request: of the address, or whoever is signed in as a patient.
@@ -132,6 +133,11 @@ func (f *face) visitsTo(r *http.Request, ask catalogue.Asker, number string) (*v
 		return nil, f.worded(r.Context(), err)
 	}
 	v.may = desk.MayAmend(v.person)
+	if !v.own {
+		if v.seen, err = f.seenURL(r.Context(), v); err != nil {
+			return nil, err
+		}
+	}
 	v.banner = f.bannerOf(r.Context(), v.person)
 	v.name = v.banner.Name(r.Context())
 	return v, nil
@@ -152,6 +158,18 @@ func (f *face) worded(ctx context.Context, err error) error {
 		kind = fault.Invalid
 	}
 	return fault.New(kind, "%s", web.Text(ctx, "trace.refused."+key))
+}
+
+// seenURL is where it stands who has seen the person's record, for whoever may know.
+func (f *face) seenURL(ctx context.Context, v *visit) (string, error) {
+	place := access.Place{Tenant: f.k.National, Chart: v.id(), Type: access.TypeAccount}
+	if v.person.Restricted {
+		place.Label = access.Restricted
+	}
+	if may, err := f.k.Gate.Would(ctx, v.viewer, access.Search, place); err != nil || !may {
+		return "", err
+	}
+	return "/o/" + f.k.National.String() + "/patients/" + v.id() + "/seen", nil
 }
 
 // id is the person's number, as addresses and forms have it.
@@ -180,7 +198,7 @@ func (v *visit) page(ctx context.Context, title string, here bool) web.Page {
 	if v.own {
 		p.Access = web.Access{Why: account.Why(ctx, "own-record", ""), SeenURL: "/me/seen"}
 	} else {
-		p.Access = web.Access{Why: account.Why(ctx, "trace-anybody", "")}
+		p.Access = web.Access{Why: account.Why(ctx, "trace-anybody", ""), SeenURL: v.seen}
 	}
 	if !here {
 		p.Person.URL = v.url()

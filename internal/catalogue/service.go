@@ -112,6 +112,11 @@ type Link struct {
 	Last bool
 }
 
+// For reports whether a link is offered to somebody.
+func (l Link) For(p access.Principal) bool {
+	return (len(l.Roles) == 0 || slices.Contains(l.Roles, p.Role)) && (len(l.Organisations) == 0 || slices.Contains(l.Organisations, p.Organisation))
+}
+
 // Kernel is what a service is built on: handed to its constructor by the node.
 type Kernel struct {
 	DB          *store.DB

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -68,7 +67,7 @@ func (n *Node) viewer(ctx context.Context, p access.Principal, path string) web.
 	var last []web.Link
 	for _, s := range n.services {
 		for _, l := range s.Links {
-			if len(l.Roles) > 0 && !slices.Contains(l.Roles, p.Role) || len(l.Organisations) > 0 && !slices.Contains(l.Organisations, p.Organisation) {
+			if !l.For(p) {
 				continue
 			}
 			link := web.Link{Text: web.Text(ctx, l.Key), URL: l.Path, Current: l.Path == path}

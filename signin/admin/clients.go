@@ -71,7 +71,7 @@ func (d *desk) clients(w http.ResponseWriter, r *http.Request, p access.Principa
 		return order
 	})
 	v := listView{Title: web.Text(ctx, "admin.clients.title"), Lede: web.Text(ctx, "admin.clients.lede"), Actions: []web.Link{{Text: web.Text(ctx, "admin.clients.new"), URL: "/admin/clients/new"}}}
-	v.Filters = []field{text(ctx, "q", state.Filter("q"), 20), choice(ctx, "show", show, option(ctx, "admin.show.", "active", "suspended", "ended", "all"))}
+	v.Filters = []field{text(ctx, "q", state.Filter("q"), 20), choice(ctx, "show", show, option(ctx, "admin.show-clients.", "active", "suspended", "ended", "all"))}
 	v.Table = web.Table{ID: "clients", State: state, RowHeader: true, Caption: web.Text(ctx, "admin.clients.caption"), Count: web.Count(ctx, "admin.clients.count", len(all)), CSVURL: state.With("format", "csv"),
 		Empty: web.Empty{Text: web.Text(ctx, "admin.clients.empty"), Help: web.Text(ctx, "admin.clients.empty-help")}}
 	if state.Filter("format") == "csv" {
@@ -146,7 +146,7 @@ func (d *desk) client(w http.ResponseWriter, r *http.Request, p access.Principal
 	fact := func(key, value string) {
 		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "admin.field."+key), Text: value})
 	}
-	fact("id", c.ID)
+	fact("client-id", c.ID)
 	v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "admin.column.state"), Value: stateTag(stateOfClient(c))})
 	fact("kind", web.Text(ctx, "admin.kind."+string(c.Kind)))
 	fact("realm", web.Text(ctx, "admin.realm."+c.Realm))
