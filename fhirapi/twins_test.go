@@ -2,6 +2,7 @@ package fhirapi_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 )
 
 // Whatever a stranger asks, the answer is the same whether there is somebody hidden or not: status, headers and body, page by page.
+// Each request is asked by three of the strangers in turn; with OPENSPINE_TWINS=all by every one of them, which takes minutes.
 func TestNobodyCanTellWhoIsHidden(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { interfere(t, [2]string{}, strangers()) })
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -27,8 +29,13 @@ func interfere(t *testing.T, database [2]string, strangers []access.Principal) {
 		t.Run(group.name, func(t *testing.T) {
 			tw.in(t)
 			before, failures := tw.asked, 0
-			for _, p := range strangers {
-				for _, q := range group.requests {
+			compared := 0
+			for j, p := range strangers {
+				for i, q := range group.requests {
+					if !inTurn(i, j, len(strangers)) {
+						continue
+					}
+					compared++
 					if !tw.same(p, q) {
 						if failures++; failures > 40 {
 							t.Fatal("too many")
@@ -36,10 +43,23 @@ func interfere(t *testing.T, database [2]string, strangers []access.Principal) {
 					}
 				}
 			}
-			t.Logf("%d requests, %d comparisons, %d answers", len(group.requests), len(group.requests)*len(strangers), tw.asked-before)
+			t.Logf("%d requests, %d comparisons, %d answers", len(group.requests), compared, tw.asked-before)
 			tw.power(group.requests, group.told)
 		})
 	}
+}
+
+// inTurn says whether request i falls to stranger j of n: to three of them, others for each request.
+func inTurn(i, j, n int) bool {
+	if os.Getenv("OPENSPINE_TWINS") == "all" {
+		return true
+	}
+	for k := range 3 {
+		if (i+4*k)%n == j {
+			return true
+		}
+	}
+	return false
 }
 
 func (tw *twins) in(t testing.TB) {
