@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/web/webtest"
@@ -16,39 +17,33 @@ var country = simtest.Share("directory-pages", nil)
 
 func TestMain(m *testing.M) { country.Main(m) }
 
-// given a clerk who looks for the hospital; when she types, then the list follows, and leads to the organisation and its services.
+// given a clerk who looks for the hospital; when she types, then the list follows, and leads to the organisation by the keyboard alone.
 func TestAClerkFindsAnOrganisationAsSheTypes(t *testing.T) {
 	w := country.Given(t)
 	b := webtest.NewBrowser(t)
-	cookie := webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie())
-	p := b.Open(t, w.URL+"/directory", cookie)
+	p := b.Open(t, w.URL+"/directory", webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie()))
 	p.Sees("Find an organisation", "Larch Street Surgery")
 	p.Type("#q", "gen fen")
 	p.Wait(`document.querySelectorAll("#organisations tbody tr").length === 1`)
 	p.Sees("Fenmarket General Hospital")
-	p.Healthy()
-	p.Walk()
-	p.Screenshot("directory-find.png")
-	p.Click("#organisations tbody a")
-	p.Sees("Fenmarket General Hospital", "ODS code RZZ01", "NHS trust", "Outpatients", "Cardiology outpatients", "Accredited system", "Clinical Practitioner Access Role")
-	p.Healthy()
-	p.Walk()
-	p.Screenshot("directory-organisation.png")
-	p.Go(w.URL + "/directory/services/RZZ01-gynaecology")
-	p.Sees("Gynaecology clinic", "55 days", "Female; Aged 16 and over", "Heavy or irregular bleeding", "Outpatients")
-	p.Healthy()
-	p.Screenshot("directory-service.png")
+	p.Eval(`document.querySelector("#organisations tbody a").focus()`, nil)
+	p.PressThrough(kb.Enter)
+	p.Sees("Fenmarket General Hospital", "ODS code RZZ01", "NHS trust", "Outpatients", "Cardiology outpatients", "Accredited system", "Clinical Practitioner Access Role", "Female; Aged 16 and over")
+}
 
-	for name, option := range map[string]webtest.Option{"phone": webtest.Phone(), "noscript": webtest.NoScript()} {
-		for path, sees := range map[string]string{"/directory?q=fen": "Fenmarket General Hospital", "/directory/RZZ01": "Skin clinic", "/directory/services/RZZ02-orthopaedics": "Hip and knee"} {
-			q := b.Open(t, w.URL+path, cookie, option)
-			q.Sees(sees)
-			if name == "phone" {
-				q.Healthy()
-				q.Screenshot("directory-phone-" + strings.ReplaceAll(filepath.Base(path), "?q=fen", "") + ".png")
-			}
-		}
+// Each page of the directory, at a desk, on a phone and without scripts.
+func TestEachPageOfTheDirectory(t *testing.T) {
+	w := country.Given(t)
+	clerk, admin := w.SignedIn(t, "clerk").Cookie(), w.SignedIn(t, "admin").Cookie()
+	var visits []webtest.Visit
+	for _, path := range []string{"/directory?q=fen&near=EW2", "/directory?q=nobody-is-called-so", "/directory/RZZ01", "/directory/services?near=FN2&age=40&sex=female", "/directory/services/RZZ01-gynaecology"} {
+		visits = append(visits, webtest.Visit{User: "clerk", Path: path, Cookie: clerk, Walk: strings.Contains(path, "RZZ01")})
 	}
+	for _, path := range []string{"/directory/RZZ02", "/directory/keep/service/add?at=RZZ01", "/directory/keep/service/RZZ01-cardiology", "/directory/keep/service/RZZ01-cardiology/close",
+		"/directory/keep/endpoint/RZZ01-endpoint", "/directory/keep/post/add?at=RZZ01", "/directory/keep/site/RZZ02", "/directory/keep/site/RZZ02/history", "/directory/import"} {
+		visits = append(visits, webtest.Visit{User: "admin", Path: path, Cookie: admin, Walk: strings.HasSuffix(path, "cardiology")})
+	}
+	webtest.NewBrowser(t).EveryPage(t, w.URL, visits)
 }
 
 // given an administrator with a file; when she sends it, then she sees what would change, and only what she agrees to is written.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 )
 
@@ -16,26 +17,39 @@ type point struct{ lat, lon float64 }
 // false where one of them is not known. Two districts of one area are 0 km apart when nothing finer is known.
 func (d *Directory) Distance(ctx context.Context, outwardA, outwardB string) (km float64, ok bool, err error) {
 	a, b := strings.ToUpper(strings.TrimSpace(outwardA)), strings.ToUpper(strings.TrimSpace(outwardB))
-	fine := map[string]point{}
 	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
-		clear(fine)
-		rows, err := tx.Query(`SELECT outward, latitude, longitude FROM directory_outward WHERE outward IN (?, ?)`, a, b)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var code string
-			var p point
-			if err := rows.Scan(&code, &p.lat, &p.lon); err != nil {
-				return err
-			}
-			fine[code] = p
-		}
-		return rows.Err()
+		fine, err := outwardsIn(tx, a, b)
+		km, ok = apart(fine, a, b)
+		return err
 	})
-	if err != nil {
-		return 0, false, err
+	return km, ok, err
+}
+
+// outwardsIn is where outward codes lie as the loaded postcode file says: those that are named, or all of them.
+func outwardsIn(tx *store.Tx, codes ...string) (map[string]point, error) {
+	query, args := `SELECT outward, latitude, longitude FROM directory_outward`, []any{}
+	for i, c := range codes {
+		query += map[bool]string{true: ` WHERE outward = ?`, false: ` OR outward = ?`}[i == 0]
+		args = append(args, c)
 	}
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	fine := map[string]point{}
+	for rows.Next() {
+		var code string
+		var p point
+		if err := rows.Scan(&code, &p.lat, &p.lon); err != nil {
+			return nil, err
+		}
+		fine[code] = p
+	}
+	return fine, rows.Err()
+}
+
+// apart is how far apart two outward codes are; ok is false where one of them is not known.
+func apart(fine map[string]point, a, b string) (km float64, ok bool) {
 	from, okA := fine[a]
 	to, okB := fine[b]
 	if !okA || !okB {
@@ -44,9 +58,23 @@ func (d *Directory) Distance(ctx context.Context, outwardA, outwardB string) (km
 		}
 	}
 	if !okA || !okB {
-		return 0, false, nil
+		return 0, false
 	}
-	return crow(from, to), true, nil
+	return crow(from, to), true
+}
+
+// near is the outward code of a postcode or of its first part as somebody types it; known says whether it is known where it lies.
+func (d *Directory) near(ctx context.Context, typed string) (outward string, known bool, err error) {
+	text := strings.ToUpper(strings.TrimSpace(typed))
+	if text == "" {
+		return "", false, nil
+	}
+	outward, _, _ = strings.Cut(text, " ")
+	if pc, err := ident.ParsePostcode(text); err == nil {
+		outward = pc.Outward()
+	}
+	_, known, err = d.Distance(ctx, outward, outward)
+	return outward, known, err
 }
 
 // crow is the great-circle distance in kilometres.

@@ -1,8 +1,11 @@
 package directory
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openspine/openspine/fault"
@@ -20,6 +23,12 @@ type Query struct {
 	Postcode string
 	// Closed includes those that are not open.
 	Closed bool
+	// Near is an outward code; with Distance, the nearest come first, and those whose place is not known last.
+	Near     string
+	Distance bool
+	// Sort is name, code, town, postcode or state instead of the likeliest first.
+	Sort       string
+	Descending bool
 	// Limit is how many to return, 20 when zero, and Offset how many to leave out before.
 	Limit, Offset int
 }
@@ -31,9 +40,11 @@ type Found struct {
 	Town     string
 	Postcode string
 	Role     string // the primary one
+	Setting  string // the prescribing setting; empty for none
 	State    State
 	Opened   Day
 	Closed   Day
+	Km       float64 // from Query.Near, with Query.Distance; -1 where it is not known
 }
 
 // Results are what a search found, the likeliest first.
@@ -59,23 +70,103 @@ func (d *Directory) Search(ctx context.Context, q Query) (out Results, err error
 	if err != nil {
 		return out, err
 	}
+	if q.Distance {
+		return d.nearest(ctx, q, cond)
+	}
+	order, orderArgs := q.order(first)
 	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
 		out = Results{}
 		if err := tx.QueryRow(`SELECT count(*) FROM directory_organisation o WHERE `+cond.sql(), cond.args...).Scan(&out.Total); err != nil {
 			return err
 		}
-		args := append(slices.Clone(cond.args), strings.ToUpper(first), like(first)+"%", q.Limit, q.Offset)
-		list, err := texts(tx, `SELECT code, name, town, postcode, role, state, opened, closed FROM directory_organisation o WHERE `+cond.sql()+`
-			ORDER BY CASE WHEN code = ? THEN 0 ELSE 1 END, active DESC, CASE WHEN folded LIKE ? ESCAPE '\' THEN 0 ELSE 1 END, folded, code LIMIT ? OFFSET ?`, 8, args...)
+		args := append(append(slices.Clone(cond.args), orderArgs...), q.Limit, q.Offset)
+		out.Found, err = foundIn(tx, cond.sql()+` ORDER BY `+order+` LIMIT ? OFFSET ?`, args...)
+		return err
+	})
+	return out, err
+}
+
+// order is how what is found is ordered, and its arguments.
+func (q Query) order(first string) (string, []any) {
+	columns := map[string]string{"name": "folded", "code": "code", "town": "foldtown", "postcode": "postcode", "state": "state"}
+	if column := columns[q.Sort]; column != "" {
+		direction := ""
+		if q.Descending {
+			direction = " DESC"
+		}
+		return column + direction + `, folded, code`, nil
+	}
+	return `CASE WHEN code = ? THEN 0 ELSE 1 END, active DESC, CASE WHEN folded LIKE ? ESCAPE '\' THEN 0 ELSE 1 END, folded, code`, []any{strings.ToUpper(first), like(first) + "%"}
+}
+
+// foundIn are the organisations of which a condition holds, with what follows it.
+func foundIn(tx *store.Tx, rest string, args ...any) ([]Found, error) {
+	list, err := texts(tx, `SELECT code, name, town, postcode, role, state, opened, closed, setting FROM directory_organisation o WHERE `+rest, 9, args...)
+	if err != nil {
+		return nil, err
+	}
+	var found []Found
+	for _, row := range list {
+		f := Found{Name: row[1], Town: row[2], Postcode: spaced(row[3]), Role: row[4], State: State(row[5]), Opened: Day(row[6]), Closed: Day(row[7]), Setting: row[8], Km: -1}
+		if f.Code, err = ident.ParseODSCode(row[0]); err != nil {
+			return nil, err
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+// nearest are the organisations that fit, the nearest first. There are some 3,000 outward codes: how far each is is worked out once, and those of
+// the same distance are taken together, until there are enough.
+func (d *Directory) nearest(ctx context.Context, q Query, cond where) (out Results, err error) {
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		out = Results{}
+		counts, err := texts(tx, `SELECT outward, CAST(count(*) AS TEXT) FROM directory_organisation o WHERE `+cond.sql()+` GROUP BY outward`, 2, cond.args...)
 		if err != nil {
 			return err
 		}
-		for _, row := range list {
-			f := Found{Name: row[1], Town: row[2], Postcode: spaced(row[3]), Role: row[4], State: State(row[5]), Opened: Day(row[6]), Closed: Day(row[7])}
-			if f.Code, err = ident.ParseODSCode(row[0]); err != nil {
+		fine, err := outwardsIn(tx)
+		if err != nil {
+			return err
+		}
+		type ring struct {
+			outward string
+			km      float64
+			n       int
+		}
+		var rings []ring
+		for _, row := range counts {
+			km, ok := apart(fine, q.Near, row[0])
+			if !ok {
+				km = math.Inf(1)
+			}
+			n, err := strconv.Atoi(row[1])
+			if err != nil {
+				return fault.Wrap(err, fault.Internal, "counting organisations")
+			}
+			rings = append(rings, ring{row[0], km, n})
+			out.Total += n
+		}
+		slices.SortFunc(rings, func(a, b ring) int { return cmp.Or(cmp.Compare(a.km, b.km), cmp.Compare(a.outward, b.outward)) })
+		skip := q.Offset
+		for _, r := range rings {
+			if skip >= r.n {
+				skip -= r.n
+				continue
+			}
+			if len(out.Found) == q.Limit {
+				break
+			}
+			list, err := foundIn(tx, cond.sql()+` AND o.outward = ? ORDER BY folded, code LIMIT ? OFFSET ?`, append(slices.Clone(cond.args), r.outward, q.Limit-len(out.Found), skip)...)
+			if err != nil {
 				return err
 			}
-			out.Found = append(out.Found, f)
+			for i := range list {
+				if !math.IsInf(r.km, 1) {
+					list[i].Km = r.km
+				}
+			}
+			out.Found, skip = append(out.Found, list...), 0
 		}
 		return nil
 	})

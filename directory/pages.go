@@ -25,20 +25,21 @@ const (
 
 // pages are the directory's own.
 func (d *Directory) pages() []catalogue.Route {
-	return []catalogue.Route{
+	return append([]catalogue.Route{
 		catalogue.ForRole("GET "+findPath, d.findPage),
+		catalogue.ForRole("GET "+findPath+"/services", d.servicesPage),
 		catalogue.ForRole("GET "+findPath+"/{code}", d.organisationPage),
 		catalogue.ForRole("GET "+findPath+"/services/{id}", d.servicePage),
 		catalogue.ForRole("GET "+findPath+"/import", d.askImport, access.Administrator),
 		catalogue.ForRole("POST "+findPath+"/import", d.previewImport, access.Administrator),
 		catalogue.ForRole("GET "+findPath+"/import/{id}", d.showImport, access.Administrator),
 		catalogue.ForRole("POST "+findPath+"/import/{id}", d.confirmImport, access.Administrator),
-	}
+	}, d.keepPages()...)
 }
 
 func (d *Directory) links() []catalogue.Link {
 	staff := []access.Role{access.Clinician, access.Clerk, access.Pharmacist, access.Administrator}
-	return []catalogue.Link{{Key: "directory.nav.find", Path: findPath, Roles: staff},
+	return []catalogue.Link{{Key: "directory.nav.find", Path: findPath, Roles: staff}, {Key: "directory.services.nav", Path: findPath + "/services", Roles: staff},
 		{Key: "directory.nav.import", Path: findPath + "/import", Roles: []access.Role{access.Administrator}}}
 }
 
@@ -49,12 +50,21 @@ func orgURL(code string) string { return findPath + "/" + code }
 // findPage finds organisations as somebody types.
 func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
 	ctx := r.Context()
-	state, err := web.ReadTableState(r, "name")
+	state, err := web.ReadTableState(r, "likely", "name", "code", "town", "postcode", "state")
 	if err != nil {
 		return err
 	}
 	q := Query{Text: state.Filter("q"), Role: state.Filter("role"), Postcode: state.Filter("postcode"), Closed: state.Filter("closed") == "yes", Limit: findPage}
-	if q.Offset, err = strconv.Atoi(state.After()); state.After() != "" && (err != nil || q.Offset < 0) {
+	q.Sort, q.Descending = state.Sort()
+	near, known, err := d.near(ctx, state.Filter("near"))
+	if err != nil {
+		return err
+	}
+	if q.Near = near; known {
+		q.Distance = true
+	}
+	at := state.After() + state.Before() // either is how many rows come before
+	if q.Offset, err = strconv.Atoi(at); at != "" && (err != nil || q.Offset < 0) {
 		return fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
 	}
 	if r.URL.Query().Get("format") == "csv" {
@@ -65,9 +75,9 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 		return err
 	}
 	if r.URL.Query().Get("format") == "csv" {
-		return web.CSV(w, "organisations", columnNames(ctx, "code", "name", "role", "town", "postcode", "opened", "closed", "state"), func(yield func([]string, error) bool) {
+		return web.CSV(w, "organisations", columnNames(ctx, "code", "name", "role", "town", "postcode", "opened", "closed", "state", "distance"), func(yield func([]string, error) bool) {
 			for _, f := range results.Found {
-				if !yield([]string{f.Code.String(), f.Name, roleText(f.Role), f.Town, f.Postcode, dayText(f.Opened), dayText(f.Closed), web.Text(ctx, "directory.state."+string(f.State))}, nil) {
+				if !yield([]string{f.Code.String(), f.Name, f.what(), f.Town, f.Postcode, dayText(f.Opened), dayText(f.Closed), web.Text(ctx, "directory.state."+string(f.State)), kmText(ctx, f.Km)}, nil) {
 					return
 				}
 			}
@@ -76,24 +86,42 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 	view := findView{Query: q, Roles: roleOptions(ctx), Table: web.Table{ID: findID, State: state, RowHeader: true, Caption: web.Text(ctx, "directory.find.caption"),
 		Count: web.Count(ctx, "directory.find.count", results.Total), CSVURL: state.With("format", "csv"),
 		Empty: web.Empty{Text: web.Text(ctx, "directory.find.none"), Help: web.Text(ctx, "directory.find.none-help")}}}
-	for _, name := range columnNames(ctx, "name", "code", "role", "town", "postcode", "state") {
-		view.Table.Columns = append(view.Table.Columns, web.Column{Text: name})
+	columns := []string{"name", "code", "role", "town", "postcode", "state"}
+	if q.Distance {
+		columns = append(columns, "distance")
+	} else if state.Filter("near") != "" {
+		view.UnknownNear = state.Filter("near")
+	}
+	for i, name := range columnNames(ctx, columns...) {
+		c := web.Column{Text: name}
+		if key := columns[i]; key != "role" && key != "distance" {
+			c.Sort = key
+		}
+		view.Table.Columns = append(view.Table.Columns, c)
 	}
 	for _, f := range results.Found {
-		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(f.Name, orgURL(f.Code.String())), web.Cell(f.Code.String()), web.Cell(roleText(f.Role)),
-			web.Cell(f.Town), web.Cell(f.Postcode), web.ShowCell(stateTag(ctx, f.State))}})
+		cells := []web.TableCell{web.LinkCell(f.Name, orgURL(f.Code.String())), web.Cell(f.Code.String()), web.Cell(f.what()),
+			web.Cell(f.Town), web.Cell(f.Postcode), web.ShowCell(stateTag(ctx, f.State))}
+		if q.Distance {
+			cells = append(cells, web.Cell(kmText(ctx, f.Km)))
+		}
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: cells})
 	}
 	if end := q.Offset + len(results.Found); end < results.Total {
 		view.Table.NextCursor = strconv.Itoa(end)
+	}
+	if q.Offset > 0 {
+		view.Table.PreviousCursor = strconv.Itoa(max(0, q.Offset-findPage))
 	}
 	return web.RenderPart(w, r, findID, web.DataTable(view.Table), findPageView(view))
 }
 
 // findView is what the search page shows.
 type findView struct {
-	Query Query
-	Roles []web.Option
-	Table web.Table
+	Query       Query
+	Roles       []web.Option
+	Table       web.Table
+	UnknownNear string // a postcode whose place is not known
 }
 
 func columnNames(ctx context.Context, keys ...string) []string {
@@ -111,6 +139,14 @@ func roleOptions(ctx context.Context) []web.Option {
 		list = append(list, web.Option{Value: c, Text: roleText(c)})
 	}
 	return list
+}
+
+// what is what an organisation is, in words: its prescribing setting, which says more than that it prescribes, or its primary role.
+func (f Found) what() string {
+	if s, ok := settingOf(f.Setting); ok && f.Setting != "0" {
+		return s.Name
+	}
+	return roleText(f.Role)
 }
 
 // roleText is a role in words, or its code where it has none.
@@ -146,10 +182,20 @@ type organisationView struct {
 	Systems      web.Table
 	Successors   []web.Link
 	Predecessors []web.Link
+	Keeps        bool
+	Done         string
+}
+
+// doneText is what was just done, in words; empty for nothing.
+func doneText(r *http.Request) string {
+	if done := "directory.keep.done." + r.URL.Query().Get("done"); web.HasText(done) {
+		return web.Text(r.Context(), done)
+	}
+	return ""
 }
 
 // organisationPage is everything that the directory knows of one organisation.
-func (d *Directory) organisationPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+func (d *Directory) organisationPage(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
 	code, err := ident.ParseODSCode(r.PathValue("code"))
 	if err != nil {
@@ -166,18 +212,19 @@ func (d *Directory) organisationPage(w http.ResponseWriter, r *http.Request, _ a
 	if err != nil {
 		return err
 	}
-	b := pageBuilder{ctx: ctx, state: state, reads: reads, code: code.String()}
+	b := pageBuilder{ctx: ctx, state: state, reads: reads, code: code.String(), keeps: p.Role == access.Administrator}
 	if err := d.k.DB.Read(ctx, b.read); err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return fault.New(fault.NotFound, "There is no organisation %s in the directory.", code)
 		}
 		return err
 	}
+	b.view.Keeps, b.view.Done = b.keeps, doneText(r)
 	return web.Render(w, r, http.StatusOK, organisationPageView(b.view))
 }
 
 // servicePage is one healthcare service: what it is for, whom it takes, and how to reach it.
-func (d *Directory) servicePage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+func (d *Directory) servicePage(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
 	reads, err := d.reads(ctx, "HealthcareService", "Location", "Organization")
 	if err != nil {
@@ -206,6 +253,7 @@ func (d *Directory) servicePage(w http.ResponseWriter, r *http.Request, _ access
 	if err != nil {
 		return err
 	}
+	view.Keeps, view.Done = p.Role == access.Administrator, doneText(r)
 	return web.Render(w, r, http.StatusOK, servicePageView(view))
 }
 

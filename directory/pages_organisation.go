@@ -19,6 +19,7 @@ type pageBuilder struct {
 	state web.TableState
 	reads reader
 	code  string
+	keeps bool // whoever looks may change what is shown
 	view  organisationView
 }
 
@@ -53,10 +54,21 @@ func (b *pageBuilder) read(tx *store.Tx) error {
 func (b *pageBuilder) table(name string, columns ...string) web.Table {
 	t := web.Table{ID: name, State: b.state, RowHeader: true, Caption: web.Text(b.ctx, "directory.organisation."+name),
 		Empty: web.Empty{Text: web.Text(b.ctx, "directory.organisation."+name+"-none")}}
+	if b.keeps && name != "roles" && name != "relations" {
+		columns = append(columns, "act")
+	}
 	for _, c := range columnNames(b.ctx, columns...) {
 		t.Columns = append(t.Columns, web.Column{Text: c})
 	}
 	return t
+}
+
+// addKept is add, with a way to change the thing for whoever may.
+func (b *pageBuilder) addKept(t *web.Table, kind, id, about string, cells ...web.TableCell) {
+	if b.keeps {
+		cells = append(cells, web.ShowCell(keepLink(kind, id, about)))
+	}
+	b.add(t, cells...)
 }
 
 func (b *pageBuilder) roles(o Organisation) {
@@ -119,11 +131,12 @@ func (b *pageBuilder) sites(tx *store.Tx) error {
 		return err
 	}
 	for _, row := range list {
-		b.add(&t, web.LinkCell(row[1], orgURL(row[0])), web.Cell(row[0]), web.Cell(spaced(row[2])), web.ShowCell(stateTag(b.ctx, State(row[3]))))
+		b.addKept(&t, keptSite, row[0], row[1], web.LinkCell(row[1], orgURL(row[0])), web.Cell(row[0]), web.Cell(spaced(row[2])), web.ShowCell(stateTag(b.ctx, State(row[3]))))
 	}
-	places, err := texts(tx, `SELECT name, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END FROM directory_place WHERE organisation = ? AND id <> ? ORDER BY name, id LIMIT ?`, 2, b.code, b.code, mostRows)
+	places, err := texts(tx, `SELECT name, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END, id FROM directory_place p WHERE organisation = ? AND id <> ?
+		AND NOT EXISTS (SELECT 1 FROM directory_organisation o WHERE o.code = p.id) ORDER BY name, id LIMIT ?`, 3, b.code, b.code, mostRows)
 	for _, row := range places {
-		b.add(&t, web.Cell(row[0]), web.Cell(web.Text(b.ctx, "directory.organisation.place")), web.Cell(b.view.Organisation.Postcode), web.ShowCell(stateTag(b.ctx, State(row[1]))))
+		b.addKept(&t, keptPlace, row[2], row[0], web.Cell(row[0]), web.Cell(web.Text(b.ctx, "directory.organisation.place")), web.Cell(b.view.Organisation.Postcode), web.ShowCell(stateTag(b.ctx, State(row[1]))))
 	}
 	b.view.Sites = t
 	return err
@@ -141,15 +154,16 @@ func (b *pageBuilder) services(tx *store.Tx) error {
 			return err
 		}
 		s := ParseHealthcareService(v.Resource)
-		b.add(&t, web.LinkCell(s.Name, serviceURL(s.ID)), web.Cell(s.SpecialtyName), web.Cell(waitText(b.ctx, s.Wait)), web.Cell(strings.Join(s.eligible(b.ctx), "; ")), web.ShowCell(activeTag(b.ctx, s.Active)))
+		b.addKept(&t, keptService, s.ID, s.Name, web.LinkCell(s.Name, serviceURL(s.ID)), web.Cell(s.SpecialtyName), web.Cell(waitText(b.ctx, s.Wait)), web.Cell(strings.Join(s.eligible(b.ctx), "; ")), web.ShowCell(activeTag(b.ctx, s.Active)))
 	}
 	b.view.Services = t
 	return nil
 }
 
 func (b *pageBuilder) people(tx *store.Tx) error {
-	t := b.table("people", "name", "job", "state")
-	list, err := texts(tx, `SELECT practitioner, role, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END FROM directory_job WHERE organisation = ? ORDER BY practitioner, id LIMIT ?`, 3, b.code, mostRows)
+	t := b.table("people", "name", "job", "from", "to", "state")
+	list, err := texts(tx, `SELECT practitioner, role, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END, id, opened, closed FROM directory_job
+		WHERE organisation = ? ORDER BY active DESC, practitioner, id LIMIT ?`, 6, b.code, mostRows)
 	if err != nil {
 		return err
 	}
@@ -166,7 +180,7 @@ func (b *pageBuilder) people(tx *store.Tx) error {
 		if text := JobRoleName(job); text != "" {
 			job = text + " (" + job + ")"
 		}
-		b.add(&t, web.Cell(name), web.Cell(job), web.ShowCell(activeTag(b.ctx, row[2] == "active")))
+		b.addKept(&t, keptPost, row[3], name, web.Cell(name), web.Cell(job), web.Cell(dayText(Day(row[4]))), b.until(Day(row[5])), web.ShowCell(activeTag(b.ctx, row[2] == "active")))
 	}
 	b.view.People = t
 	return nil
@@ -192,7 +206,7 @@ func (b *pageBuilder) systems(tx *store.Tx) error {
 				what, at = web.Text(b.ctx, "directory.organisation.device"), id.Get("value").String()
 			}
 		}
-		b.add(&t, web.Cell(what), web.Cell(at), web.ShowCell(interactionsCell(interactionsOf(v.Resource))), web.ShowCell(activeTag(b.ctx, row[3] == "active")))
+		b.addKept(&t, row[0], row[1], at, web.Cell(what), web.Cell(at), web.ShowCell(interactionsCell(interactionsOf(v.Resource))), web.ShowCell(activeTag(b.ctx, row[3] == "active")))
 	}
 	b.view.Systems = t
 	return nil

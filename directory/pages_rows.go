@@ -94,7 +94,10 @@ func (s HealthcareService) eligible(ctx context.Context) (list []string) {
 	case s.Oldest >= 0:
 		list = append(list, web.Text(ctx, "directory.service.aged-to", s.Oldest))
 	}
-	return append(list, s.Others...)
+	if list = append(list, s.Others...); len(list) == 0 {
+		list = append(list, web.Text(ctx, "directory.keep.anybody"))
+	}
+	return list
 }
 
 // importRows sum an import up.

@@ -313,7 +313,8 @@ func (p *Page) Eval(expression string, into any) {
 // Wait waits until an expression of JavaScript is true.
 func (p *Page) Wait(expression string) {
 	p.t.Helper()
-	p.look(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
+	// By the clock, not by the frames that are drawn: on a busy machine a window may draw none for a long while.
+	p.look(chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 }
 
 // Allow grants the page permissions that a browser asks its reader for, such as clipboard-read and clipboard-write.

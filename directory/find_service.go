@@ -1,0 +1,228 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir/search"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+)
+
+// ServiceQuery is what a referrer looks for among services. Every part that is given must hold.
+type ServiceQuery struct {
+	Text      string // the beginnings of words of its name or specialty
+	Specialty string // its code, of SNOMED CT
+	Near      string // an outward code, from which distances are counted
+	Sex       string // female or male: services that take only the other are left out
+	Age       int    // in years: services that do not take it are left out; -1 for not said
+	Closed    bool   // those that have closed too
+}
+
+// FoundService is one service of a search.
+type FoundService struct {
+	ID, Name, Specialty, Kind, Sex string
+	Provider, ProviderName         string
+	Wait, Youngest, Oldest         int
+	Km                             float64 // from ServiceQuery.Near; -1 where it is not known
+	Active                         bool
+}
+
+// mostServices bounds what a search for services looks at; a country of 26,000 organisations has some 15,000 clinics that can be referred to.
+const mostServices = 50_000
+
+// Services finds healthcare services, the nearest first where it is known from where, then those with the shortest wait, then by name.
+// Error: fault.Unavailable while the directory's tables are being written anew.
+func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundService, err error) {
+	if err := d.k.Records.Whole("directory"); err != nil {
+		return nil, err
+	}
+	var c where
+	if !q.Closed {
+		c.and(`s.active = 1`)
+	}
+	if q.Specialty != "" {
+		c.and(`s.specialty = ?`, q.Specialty)
+	}
+	if q.Sex != "" {
+		c.and(`s.sex IN ('', ?)`, q.Sex)
+	}
+	if q.Age >= 0 {
+		c.and(`(s.youngest < 0 OR s.youngest <= ?) AND (s.oldest < 0 OR s.oldest >= ?)`, q.Age, q.Age)
+	}
+	words := wordsOf(q.Text)
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		list = nil
+		fine, err := outwardsIn(tx)
+		if err != nil {
+			return err
+		}
+		found, err := texts(tx, `SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''),
+			CAST(s.wait AS TEXT), CAST(s.youngest AS TEXT), CAST(s.oldest AS TEXT), CASE WHEN s.active = 1 THEN 'active' ELSE '' END
+			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, 12, append(c.args, mostServices)...)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			f := FoundService{ID: r[0], Name: r[1], Specialty: r[2], Kind: r[3], Sex: r[4], Provider: r[5], ProviderName: r[6], Wait: numberOr(r[8]), Youngest: numberOr(r[9]), Oldest: numberOr(r[10]),
+				Active: r[11] != "", Km: -1}
+			if !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
+				continue
+			}
+			if km, ok := apart(fine, q.Near, r[7]); ok && q.Near != "" {
+				f.Km = km
+			}
+			list = append(list, f)
+		}
+		return nil
+	})
+	far := func(v float64) float64 {
+		if v < 0 {
+			return 1e9
+		}
+		return v
+	}
+	slices.SortStableFunc(list, func(a, b FoundService) int {
+		return cmp.Or(cmp.Compare(far(a.Km), far(b.Km)), cmp.Compare(far(float64(a.Wait)), far(float64(b.Wait))), cmp.Compare(search.Fold(a.Name), search.Fold(b.Name)))
+	})
+	return list, err
+}
+
+// beginsEach reports whether each typed word begins one of the words.
+func beginsEach(words, typed []string) bool {
+	for _, t := range typed {
+		if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, t) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// servicesView is what the page for finding services shows.
+type servicesView struct {
+	Table       web.Table
+	Sexes       []web.Option
+	Errors      web.FieldErrors
+	UnknownNear string
+}
+
+// servicesPage finds services as somebody types.
+func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	ctx := r.Context()
+	state, err := web.ReadTableState(r, "likely", "name", "specialty", "wait", "provider")
+	if err != nil {
+		return err
+	}
+	var v servicesView
+	q := ServiceQuery{Text: state.Filter("q"), Sex: state.Filter("sex"), Age: -1}
+	if text := state.Filter("age"); text != "" {
+		if q.Age, err = strconv.Atoi(text); err != nil || q.Age < 0 || q.Age > 150 {
+			q.Age = -1
+			v.Errors.Add("age", web.Text(ctx, "directory.keep.wrong.number"))
+		}
+	}
+	near, known, err := d.near(ctx, state.Filter("near"))
+	if err != nil {
+		return err
+	}
+	if known {
+		q.Near = near
+	} else {
+		v.UnknownNear = state.Filter("near")
+	}
+	list, err := d.Services(ctx, q)
+	if err != nil {
+		return err
+	}
+	sortServices(list, state)
+	if r.URL.Query().Get("format") == "csv" {
+		return servicesCSV(w, r, list)
+	}
+	at := 0
+	if text := state.After() + state.Before(); text != "" {
+		if at, err = strconv.Atoi(text); err != nil || at < 0 {
+			return fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
+		}
+	}
+	v.Sexes = []web.Option{{Value: "", Text: web.Text(ctx, "directory.services.any")}, {Value: "female", Text: web.Text(ctx, "directory.sex.female")}, {Value: "male", Text: web.Text(ctx, "directory.sex.male")}}
+	v.Table = web.Table{ID: "services", State: state, RowHeader: true, Caption: web.Text(ctx, "directory.services.caption"), Count: web.Count(ctx, "directory.services.count", len(list)),
+		CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: web.Text(ctx, "directory.services.none"), Help: web.Text(ctx, "directory.services.none-help")}}
+	columns := []string{"name", "specialty", "provider", "wait", "eligibility"}
+	if known {
+		columns = append(columns, "distance")
+	}
+	for i, name := range columnNames(ctx, columns...) {
+		c := web.Column{Text: name}
+		if i < 4 {
+			c.Sort = columns[i]
+		}
+		v.Table.Columns = append(v.Table.Columns, c)
+	}
+	for _, f := range list[min(at, len(list)):min(at+findPage, len(list))] {
+		cells := []web.TableCell{web.LinkCell(f.Name, serviceURL(f.ID)), web.ShowCell(web.Lines(f.Specialty, f.Kind)), web.LinkCell(f.ProviderName, orgURL(f.Provider)), web.Cell(waitText(ctx, f.Wait)),
+			web.NoteCell(strings.Join(f.eligible(ctx), "; "))}
+		if known {
+			cells = append(cells, web.Cell(kmText(ctx, f.Km)))
+		}
+		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: cells})
+	}
+	if end := at + findPage; end < len(list) {
+		v.Table.NextCursor = strconv.Itoa(end)
+	}
+	if at > 0 {
+		v.Table.PreviousCursor = strconv.Itoa(max(0, at-findPage))
+	}
+	return web.RenderPart(w, r, "services", web.DataTable(v.Table), servicesPageView(v))
+}
+
+// sortServices orders a list as its state says; as it is where the likeliest come first.
+func sortServices(list []FoundService, state web.TableState) {
+	by, down := state.Sort()
+	key := map[string]func(f FoundService) string{"name": func(f FoundService) string { return search.Fold(f.Name) }, "specialty": func(f FoundService) string { return search.Fold(f.Specialty) },
+		"provider": func(f FoundService) string { return search.Fold(f.ProviderName) }}[by]
+	if key == nil && by != "wait" {
+		return
+	}
+	slices.SortStableFunc(list, func(a, b FoundService) int {
+		n := 0
+		if by == "wait" {
+			n = cmp.Compare(a.Wait, b.Wait)
+		} else {
+			n = cmp.Compare(key(a), key(b))
+		}
+		if down {
+			return -n
+		}
+		return n
+	})
+}
+
+// eligible says whom a service takes, in words.
+func (f FoundService) eligible(ctx context.Context) []string {
+	return HealthcareService{Sex: f.Sex, Youngest: f.Youngest, Oldest: f.Oldest}.eligible(ctx)
+}
+
+func servicesCSV(w http.ResponseWriter, r *http.Request, list []FoundService) error {
+	ctx := r.Context()
+	return web.CSV(w, "services", columnNames(ctx, "name", "specialty", "kind", "code", "provider", "wait", "eligibility", "distance"), func(yield func([]string, error) bool) {
+		for _, f := range list {
+			if !yield([]string{f.Name, f.Specialty, f.Kind, f.Provider, f.ProviderName, waitText(ctx, f.Wait), strings.Join(f.eligible(ctx), "; "), kmText(ctx, f.Km)}, nil) {
+				return
+			}
+		}
+	})
+}
+
+// kmText is a distance in words; empty where it is not known.
+func kmText(ctx context.Context, km float64) string {
+	if km < 0 {
+		return ""
+	}
+	return web.Text(ctx, "directory.services.km", strconv.FormatFloat(km, 'f', 0, 64))
+}
