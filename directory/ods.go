@@ -120,6 +120,19 @@ func ReadODS(r io.Reader, report Report) (rows []Row, refused []Refusal, err err
 	}
 }
 
+// LooksRight refuses a file as a whole when it can hardly be the report that it is said to be: it has no line that could be read, or more lines were
+// refused than taken. Error: fault.Invalid, with the first line that was refused and why.
+func LooksRight(report Report, rows []Row, refused []Refusal) error {
+	switch {
+	case len(rows) == 0 && len(refused) == 0:
+		return fault.New(fault.Invalid, "The file is empty; %s has a line of 27 columns for each organisation.", report.Name)
+	case len(refused) > len(rows):
+		return fault.New(fault.Invalid, "This does not look like %s: %d lines could be read and %d could not. The first is line %d: %s Nothing was written.",
+			report.Name, len(rows), len(refused), refused[0].Line, refused[0].Reason)
+	}
+	return nil
+}
+
 // readLine is the next line without its end; tooLong says that it was over odsLine and has been skipped.
 func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
 	text, err = in.ReadSlice('\n')

@@ -102,7 +102,7 @@ func TestALineThatIsWrongIsKeptOutWithItsNumberAndReason(t *testing.T) {
 	if err != nil || len(rows) != 1 || len(refused) != 1 || !strings.Contains(refused[0].Reason, "line 1") {
 		t.Errorf("twice the same code: %d rows, %+v (%v)", len(rows), refused, err)
 	}
-	rows, refused, err = directory.ReadODS(&endless{before: line() + "\r\n", size: 50 << 20, after: "\r\n" + line("1=Z99002")}, directory.Reports()[0])
+	rows, refused, err = directory.ReadODS(&endless{before: line() + "\r\n", size: 100 << 20, after: "\r\n" + line("1=Z99002")}, directory.Reports()[0])
 	if err != nil || len(rows) != 2 || len(refused) != 1 || refused[0].Line != 2 || !strings.Contains(refused[0].Reason, "64 KB") {
 		t.Errorf("a line of 50 MB: %d rows, %+v (%v)", len(rows), refused, err)
 	}

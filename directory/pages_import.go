@@ -94,6 +94,14 @@ func (d *Directory) previewImport(w http.ResponseWriter, r *http.Request, p acce
 	if err != nil {
 		return err
 	}
+	rows, refused, err := ReadODS(bytes.NewReader(body), report)
+	if err == nil {
+		err = LooksRight(report, rows, refused)
+	}
+	if err != nil {
+		view.Errors.Add("file", fault.MessageOf(err))
+		return web.Render(w, r, http.StatusUnprocessableEntity, askImportView(view))
+	}
 	id, err := d.keepUpload(ctx, p, name, report.Name, body)
 	if err != nil {
 		return err

@@ -61,6 +61,9 @@ func (c *directoryImport) Run(s *session) error {
 	start := time.Now()
 	sum := sha256.New()
 	rows, refused, err := directory.ReadODS(io.TeeReader(f, sum), report)
+	if err == nil {
+		err = directory.LooksRight(report, rows, refused)
+	}
 	if err != nil {
 		return err
 	}
