@@ -208,8 +208,11 @@ func (d *desk) giveRole(w http.ResponseWriter, r *http.Request, p access.Princip
 	v, f := d.roleForm(r.Context(), p, m), r.PostForm
 	v.take(r)
 	at, err := organisation(p, strings.TrimSpace(f.Get("organisation")))
-	if err != nil {
+	switch {
+	case err != nil:
 		v.Errors.Add("organisation", fault.MessageOf(err))
+	case at.IsZero():
+		v.Errors.Add("organisation", web.Text(r.Context(), "account.filter.organisation-wrong"))
 	}
 	role := access.Profile{Role: access.Role(f.Get("role")), Organisation: at, Job: strings.TrimSpace(f.Get("job")), Since: v.day(r, "joins"), Until: v.day(r, "leaves"), Review: v.day(r, "review")}
 	if !role.Until.IsZero() {
