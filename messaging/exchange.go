@@ -36,7 +36,7 @@ func (p *Post) turnPeer(ctx context.Context, peer network.NodeID) (more bool, er
 	s.mu.Lock()
 	due, life := s.due, s.inc
 	s.mu.Unlock()
-	if p.clock.Now().Before(due) {
+	if !p.isDue(due) {
 		return false, nil
 	}
 	more, err = p.talk(ctx, peer, s, life)

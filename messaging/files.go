@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/openspine/openspine/fault"
-	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/store"
 )
 
@@ -21,7 +20,3 @@ func (t *turn) lacksFiles(l *letter) (bool, error) { return false, nil }
 func (p *Post) turnFetch(ctx context.Context, w Work) (bool, error) { return false, nil }
 
 func (p *Post) serveFile(w http.ResponseWriter, r *http.Request) {}
-
-func (p *Post) serveLedger(ctx context.Context, peer network.Peer, body []byte) ([]byte, error) {
-	return nil, nil
-}

@@ -30,7 +30,8 @@ type turn struct {
 	q       queue
 	lane    store.Lane
 	careful bool
-	at      time.Time
+	at      time.Time // of the transaction: it never goes back in a lane
+	now     time.Time // by the clock, which may: what is to be tried again goes by it
 
 	deliver func(tx *store.Tx, l *letter) error // what is done with each message; errNotYet ends the turn before it
 	learns  bool                                // somebody here may have to be told
@@ -73,7 +74,7 @@ func (p *Post) runTurn(ctx context.Context, w Work, q queue, deliver func(*store
 	for range 16 {
 		var t turn
 		err = p.db.Write(ctx, lanes, func(tx *store.Tx) error {
-			t = turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: w.Lane, careful: careful, at: tx.At(), deliver: deliver}
+			t = turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: w.Lane, careful: careful, at: tx.At(), now: p.clock.Now(), deliver: deliver}
 			return t.run()
 		})
 		var want wantLanes
@@ -228,7 +229,7 @@ func (t *turn) one(l *letter) error {
 		return err
 	}
 	if missing {
-		return t.hold(l, fetching, 0, t.at, "waits for its files")
+		return t.hold(l, fetching, 0, t.now, "waits for its files")
 	}
 	err = t.try(l)
 	switch {
@@ -292,7 +293,7 @@ func (t *turn) close() error {
 // follows reports whether e can be written together with the one before it.
 func (e *ending) follows(before *ending) bool {
 	a, b := before.l, e.l
-	return e.state == before.state && b.num == a.num+1 && b.source == a.source && (b.source == 0 || b.number == a.number+1) && b.turn == a.turn && e.reason == "" && before.reason == ""
+	return e.state == before.state && b.num == a.num+1 && b.source == a.source && (b.source == 0 || b.number == a.number+1) && b.turn == a.turn && b.base == a.base && e.reason == "" && before.reason == ""
 }
 
 // write writes down endings that follow one another.
@@ -314,7 +315,7 @@ func (t *turn) write(run []ending) error {
 		}
 	}
 	if first.source != 0 {
-		return t.p.note(t.tx, first.lane, first.source, first.number, last.number, e.state, first.turn+1, e.reason)
+		return t.p.note(t.tx, first.lane, first.source, first.number, last.number, e.state, first.base+first.turn+1, e.reason)
 	}
 	for i := range run {
 		if err := t.p.tell(t.tx, run[i].l, run[i].state, t.at, run[i].reason); err != nil {
@@ -347,7 +348,7 @@ func (p *Post) tell(tx *store.Tx, l *letter, s State, at time.Time, reason strin
 	}
 	_, err = tx.Exec(`INSERT INTO post_held (lane, queue, num, sender, conversation, why, tries, due, since, owner, reason) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (lane, queue, num) DO UPDATE SET why = excluded.why, tries = excluded.tries, due = excluded.due, reason = excluded.reason`,
-		l.lane, l.queue, l.num, l.From.String(), l.Conversation, int64(telling), tx.At().Add(p.backoff(1)), tx.At(), l.From.String(), fault.MessageOf(err))
+		l.lane, l.queue, l.num, l.From.String(), l.Conversation, int64(telling), p.clock.Now().Add(p.backoff(1)), tx.At(), l.From.String(), fault.MessageOf(err))
 	return err
 }
 

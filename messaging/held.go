@@ -63,7 +63,7 @@ func (t *turn) failed(l *letter, tries int, cause error) error {
 		if err := event(t.tx, l, "failed", "", reason); err != nil {
 			return err
 		}
-		return t.hold(l, retrying, tries, t.at.Add(t.p.backoff(tries)), reason)
+		return t.hold(l, retrying, tries, t.now.Add(t.p.backoff(tries)), reason)
 	}
 	if err := t.hold(l, parked, tries, time.Time{}, reason); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (t *turn) park(l *letter, reason string) error {
 		return err
 	}
 	if l.source != 0 {
-		return t.p.note(t.tx, l.lane, l.source, l.number, l.number, Parked, l.turn+1, reason)
+		return t.p.note(t.tx, l.lane, l.source, l.number, l.number, Parked, l.base+l.turn+1, reason)
 	}
 	return t.p.tell(t.tx, l, Parked, t.at, reason)
 }
@@ -94,8 +94,8 @@ type heldRow struct {
 
 // retry tries held messages that are due, each with what waits behind it.
 func (t *turn) retry() error {
-	rows, err := t.tx.Query(`SELECT num, tries, why FROM post_held WHERE due > 0 AND due <= ? AND lane = ? AND queue = ? AND why <> ? ORDER BY due LIMIT ?`,
-		t.at, t.lane, t.q.id, int64(fetching), retriesAtOnce+1)
+	rows, err := t.tx.Query(`SELECT num, tries, why FROM post_held WHERE due > 0 AND (due <= ? OR due > ?) AND lane = ? AND queue = ? AND why <> ? ORDER BY due LIMIT ?`,
+		t.now, t.p.beyond(t.now), t.lane, t.q.id, int64(fetching), retriesAtOnce+1)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (t *turn) unhold(l *letter, h heldRow) error {
 		}
 		if n == t.p.o.Batch { // enough for one turn
 			t.more = true
-			_, err := t.tx.Exec(`UPDATE post_held SET why = ?, tries = 0, due = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(retrying), t.at, t.lane, t.q.id, next)
+			_, err := t.tx.Exec(`UPDATE post_held SET why = ?, tries = 0, due = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(retrying), t.now, t.lane, t.q.id, next)
 			return err
 		}
 		if l, err = t.letter(next); err != nil {
@@ -186,7 +186,7 @@ func (t *turn) again(l *letter, h heldRow) (gone bool, err error) {
 			return false, err
 		}
 		if missing {
-			return false, t.hold(l, fetching, 0, t.at, "waits for its files")
+			return false, t.hold(l, fetching, 0, t.now, "waits for its files")
 		}
 		err = t.try(l)
 		if isControl(err) {
@@ -209,7 +209,7 @@ func (t *turn) soon(h heldRow) error {
 		return nil
 	}
 	t.more = true
-	_, err := t.tx.Exec(`UPDATE post_held SET why = ?, due = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(retrying), t.at, t.lane, t.q.id, h.num)
+	_, err := t.tx.Exec(`UPDATE post_held SET why = ?, due = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(retrying), t.now, t.lane, t.q.id, h.num)
 	return err
 }
 
@@ -252,7 +252,7 @@ func (t *turn) tellAgain(l *letter, h heldRow) error {
 		}
 		if err != nil {
 			_, err := t.tx.Exec(`UPDATE post_held SET tries = ?, due = ?, reason = ? WHERE lane = ? AND queue = ? AND num = ?`,
-				h.tries+1, t.at.Add(t.p.backoff(h.tries+1)), clip(fault.MessageOf(err)), t.lane, t.q.id, h.num)
+				h.tries+1, t.now.Add(t.p.backoff(h.tries+1)), clip(fault.MessageOf(err)), t.lane, t.q.id, h.num)
 			return err
 		}
 	}
@@ -304,7 +304,7 @@ func (p *Post) toCarry(ctx context.Context, w Work) (list []letter, err error) {
 	err = p.db.Read(ctx, func(tx *store.Tx) error {
 		const body = `, coalesce(b.body, CAST('' AS BLOB)) FROM post_message m LEFT JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num `
 		due, err := letters(tx, true, turnBytes, `SELECT `+letterColumns+body+`JOIN post_held h ON h.lane = m.lane AND h.queue = m.queue AND h.num = m.num
-			WHERE h.lane = ? AND h.queue = ? AND h.due > 0 AND h.due <= ? AND h.why = ? ORDER BY h.due LIMIT ?`, w.Lane, w.Queue, p.clock.Now(), int64(retrying), carriedAtOnce)
+			WHERE h.lane = ? AND h.queue = ? AND h.due > 0 AND (h.due <= ? OR h.due > ?) AND h.why = ? ORDER BY h.due LIMIT ?`, w.Lane, w.Queue, p.clock.Now(), p.beyond(p.clock.Now()), int64(retrying), carriedAtOnce)
 		if err != nil {
 			return err
 		}

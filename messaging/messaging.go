@@ -314,6 +314,9 @@ func (p *Post) begin(ctx context.Context) error {
 		if _, err := tx.Exec(`UPDATE post_stream SET tried = next - 1`); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(`UPDATE post_peer SET retell = 1 WHERE lane = 0 AND latest = 1`); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`INSERT INTO post_life (lane, life, incarnation, at) VALUES (0, ?, ?, ?)`, p.life, p.db.Incarnation(), tx.At())
 		return err
 	})
@@ -353,4 +356,13 @@ func (p *Post) backoff(tries int) time.Duration {
 		d = p.o.RetryMost
 	}
 	return d/2 + time.Duration(p.o.Jitter()*float64(d/2))
+}
+
+// beyond is later than any pause from now on can end: what is due then was put off by a clock that has since been set back, and is due.
+func (p *Post) beyond(now time.Time) time.Time { return now.Add(2 * p.o.RetryMost) }
+
+// isDue reports whether a time has come.
+func (p *Post) isDue(t time.Time) bool {
+	now := p.clock.Now()
+	return !now.Before(t) || t.After(p.beyond(now))
 }

@@ -44,7 +44,7 @@ func (p *Post) note(tx *store.Tx, lane store.Lane, from, low, high int64, s Stat
 
 func putNote(tx *store.Tx, lane store.Lane, src source, low, high int64, s State, turn int64, reason string, envelope []byte) error {
 	return tx.Queue(`INSERT INTO post_note (lane, peer, source, low, high, at, state, turn, reason, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, peer, source, low, at) DO UPDATE SET high = excluded.high, state = excluded.state, turn = excluded.turn, reason = excluded.reason, envelope = excluded.envelope`,
+		ON CONFLICT (lane, peer, at, source, low) DO UPDATE SET high = excluded.high, state = excluded.state, turn = excluded.turn, reason = excluded.reason, envelope = excluded.envelope`,
 		lane, src.peer.String(), src.id, low, high, tx.At(), int64(s), turn, reason, nonNil(envelope))
 }
 
@@ -58,7 +58,7 @@ type noteKey struct {
 // notesFor reads what a peer is to be told, some of it.
 func notesFor(tx *store.Tx, peer network.NodeID, most int) ([]notice, []noteKey, error) {
 	rows, err := tx.Query(`SELECT n.lane, n.source, n.low, n.high, n.at, n.state, n.turn, n.reason, n.envelope, s.incarnation, s.peerlane
-		FROM post_note n JOIN post_source s ON s.lane = 0 AND s.source = n.source WHERE n.peer = ? ORDER BY n.lane, n.source, n.low, n.at LIMIT ?`, peer.String(), most)
+		FROM post_note n JOIN post_source s ON s.lane = 0 AND s.source = n.source WHERE n.peer = ? ORDER BY n.lane, n.at, n.source, n.low LIMIT ?`, peer.String(), most)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +90,7 @@ func notesFor(tx *store.Tx, peer network.NodeID, most int) ([]notice, []noteKey,
 
 func forgetNotes(tx *store.Tx, keys []noteKey) error {
 	for _, k := range keys {
-		if err := tx.Queue(`DELETE FROM post_note WHERE lane = ? AND peer = ? AND source = ? AND low = ? AND at = ?`, k.lane, k.peer, k.source, k.low, k.at); err != nil {
+		if err := tx.Queue(`DELETE FROM post_note WHERE lane = ? AND peer = ? AND at = ? AND source = ? AND low = ?`, k.lane, k.peer, k.at, k.source, k.low); err != nil {
 			return err
 		}
 	}
@@ -99,15 +99,24 @@ func forgetNotes(tx *store.Tx, keys []noteKey) error {
 
 // hear applies what a peer says became of messages that went to it, as part of tx, which holds the lanes of their streams.
 func (p *Post) hear(tx *store.Tx, peer network.NodeID, notices []notice) error {
+	if len(notices) == 0 {
+		return nil
+	}
+	var ordinal int64
+	if err := tx.QueryRow(`SELECT ordinal FROM post_peer WHERE lane = 0 AND peer = ? AND latest = 1`, peer.String()).Scan(&ordinal); err != nil {
+		return err
+	}
 	for i := range notices {
-		if err := p.hearOne(tx, peer, &notices[i]); err != nil {
+		if err := p.hearOne(tx, peer, ordinal, &notices[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, n *notice) error {
+// hearOne applies one note, to those of its messages of which nothing later is known: later is what a later life of the peer's says, or the
+// same life in a later turn.
+func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, ordinal int64, n *notice) error {
 	q := queue{to: ToNode(peer), incarnation: n.incarnation}
 	q.id = hashOf(q.to.Kind, q.to.Name, q.incarnation)
 	if p.o.Seams.SameNumbers {
@@ -119,14 +128,12 @@ func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, n *notice) error {
 			return err
 		}
 	}
-	guard := ` AND turn < ?`
-	switch {
-	case p.o.Seams.NoTurns:
-		guard = ` AND turn <> - ? - 1` // which none is
-	case n.turn == 0:
-		guard = ` AND turn = ? AND state = 1` // only what is not even known to have arrived
+	heard := ordinal<<32 + n.turn + 1
+	guard := ` AND heard < ?`
+	if p.o.Seams.NoTurns {
+		guard = ` AND heard <> - ?`
 	}
-	args := []any{lane, q.id, n.low, n.high, n.turn}
+	args := []any{lane, q.id, n.low, n.high, heard}
 	changed, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE lane = ? AND queue = ? AND num >= ? AND num <= ?`+guard+` ORDER BY num`, args...)
 	if err != nil || len(changed) == 0 {
 		return err
@@ -135,14 +142,17 @@ func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, n *notice) error {
 	if n.state.Final() {
 		ended = n.at
 	}
-	set := []any{int64(n.state), n.turn, tx.At(), ended}
-	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = ?, delivered = CASE WHEN delivered > 0 THEN delivered ELSE ? END, ended = ?
+	state := int64(n.state)
+	set := []any{state, state, heard, tx.At(), ended}
+	if _, err := tx.Exec(`UPDATE post_message SET turn = CASE WHEN state = ? THEN turn ELSE turn + 1 END, state = ?, heard = ?, delivered = CASE WHEN delivered > 0 THEN delivered ELSE ? END, ended = ?
 		WHERE lane = ? AND queue = ? AND num >= ? AND num <= ?`+guard, append(set, args...)...); err != nil {
 		return err
 	}
 	for j := range changed {
-		if err := p.heard(tx, &changed[j], n); err != nil {
-			return err
+		if l := &changed[j]; l.state != n.state {
+			if err := p.heard(tx, l, n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -156,7 +166,7 @@ func (p *Post) heard(tx *store.Tx, l *letter, n *notice) error {
 		}
 	}
 	if l.source != 0 {
-		return p.note(tx, l.lane, l.source, l.number, l.number, n.state, n.turn, n.reason)
+		return p.note(tx, l.lane, l.source, l.number, l.number, n.state, l.base+l.turn+1, n.reason)
 	}
 	return p.tell(tx, l, n.state, fromMicros(n.at), n.reason)
 }
@@ -168,10 +178,9 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	if err == nil || !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	var pruned int64
-	err = tx.QueryRow(`SELECT done FROM post_stream WHERE lane = ? AND queue = ?`, lane, q.id).Scan(&pruned)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
+	err = tx.QueryRow(`SELECT num FROM post_message WHERE id = ? AND source <> 0 LIMIT 1`, n.envelope.ID).Scan(&num)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return err // it has come to us again, and is on its way once more
 	}
 	if err := tx.QueryRow(`SELECT coalesce(max(life), 0) FROM post_life WHERE lane = 0 AND incarnation = ?`, q.incarnation).Scan(&q.life); err != nil {
 		return err
@@ -185,7 +194,7 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, n.low+1, n.low, n.low); err != nil {
 		return err
 	}
-	l := letter{Message: n.envelope.Message, lane: lane, queue: q.id, num: n.low, state: n.state, turn: n.turn, hops: n.envelope.hops}
+	l := letter{Message: n.envelope.Message, lane: lane, queue: q.id, num: n.low, state: n.state, turn: 1, hops: n.envelope.hops}
 	ended := int64(0)
 	if n.state.Final() {
 		ended = n.at
@@ -246,7 +255,7 @@ func (p *Post) retellPage(ctx context.Context, peer network.NodeID, inc string) 
 				}
 				sources[l.source] = src
 			}
-			if src.peer == peer && src.incarnation != inc {
+			if src.peer == peer {
 				page = append(page, *l)
 			}
 		}
@@ -283,8 +292,8 @@ func lanesOf(list []letter) []store.Lane {
 
 // retellOne makes the note about one message, as it is now.
 func (p *Post) retellOne(tx *store.Tx, src source, l *letter) error {
-	var state, turn int64
-	err := tx.QueryRow(`SELECT state, turn FROM post_message WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&state, &turn)
+	var state, turn, base int64
+	err := tx.QueryRow(`SELECT state, turn, base FROM post_message WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&state, &turn, &base)
 	if err != nil {
 		return err
 	}
@@ -292,5 +301,5 @@ func (p *Post) retellOne(tx *store.Tx, src source, l *letter) error {
 		state = int64(Delivered) // it is on its way from here to another node
 	}
 	it := item{num: l.number, hops: l.hops, Message: l.Message}
-	return putNote(tx, l.lane, src, l.number, l.number, State(state), turn, "", putItem(nil, &it)) //nolint:gosec // as it was put
+	return putNote(tx, l.lane, src, l.number, l.number, State(state), base+turn, "", putItem(nil, &it)) //nolint:gosec // as it was put
 }

@@ -160,7 +160,7 @@ func (p *Post) greet(ctx context.Context, peer network.NodeID, s *peerState) err
 	g := greeting{mine: p.db.Incarnation()}
 	lanes := []store.Lane{0}
 	for _, o := range ours {
-		g.streams = append(g.streams, stream{o.incarnation, int64(o.lane)})
+		g.streams = append(g.streams, mark{stream: stream{o.incarnation, int64(o.lane)}, high: o.done})
 		lanes = append(lanes, o.lane)
 	}
 	text, err := p.ask(ctx, peer, pathGreet, g.encode())
@@ -171,9 +171,9 @@ func (p *Post) greet(ctx context.Context, peer network.NodeID, s *peerState) err
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "the node %s greets in words that are not understood", peer)
 	}
-	marks := map[stream]int64{}
+	marks := map[stream]mark{}
 	for _, m := range answer.marks {
-		marks[m.stream] = m.high
+		marks[m.stream] = m
 	}
 	err = p.db.Write(ctx, lanes, func(tx *store.Tx) error {
 		if err := meet(tx, peer, answer.mine); err != nil {
@@ -210,12 +210,14 @@ func meet(tx *store.Tx, peer network.NodeID, incarnation string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO post_peer (lane, peer, incarnation, latest, retell, at) VALUES (0, ?, ?, 1, ?, ?)`, peer.String(), incarnation, before > 0, tx.At())
+	_, err = tx.Exec(`INSERT INTO post_peer (lane, peer, incarnation, latest, ordinal, retell, at) SELECT 0, CAST(? AS TEXT), CAST(? AS TEXT), 1, count(*) + 1, CAST(? AS INTEGER), CAST(? AS INTEGER) FROM post_peer WHERE lane = 0 AND peer = ?`,
+		peer.String(), incarnation, before > 0, tx.At(), peer.String())
 	return err
 }
 
 // agree brings one of our streams to where the peer has it.
-func (p *Post) agree(tx *store.Tx, o outgoing, high int64) error {
+func (p *Post) agree(tx *store.Tx, o outgoing, m mark) error {
+	high := m.high
 	// It may have gone on since the greeting was made.
 	if err := tx.QueryRow(`SELECT next, done, tried FROM post_stream WHERE lane = ? AND queue = ?`, o.lane, o.queue).Scan(&o.next, &o.done, &o.tried); err != nil {
 		return err
@@ -224,9 +226,36 @@ func (p *Post) agree(tx *store.Tx, o outgoing, high int64) error {
 	case high < o.done && !p.o.Seams.NoRewind:
 		return p.rewind(tx, o, high)
 	case high > o.done:
+		if err := p.leftOut(tx, o, m.gaps); err != nil {
+			return err
+		}
 		return p.acknowledged(tx, o, high, nil)
 	}
 	return nil
+}
+
+// leftOut deals with messages that we were not to send, as we knew in days that a restore has lost: those whose time is up have expired; about the
+// others a person had decided, and must again.
+func (p *Post) leftOut(tx *store.Tx, o outgoing, gaps []gap) error {
+	t := turn{p: p, ctx: tx.Context(), tx: tx, lane: o.lane, at: tx.At()}
+	for _, g := range gaps {
+		list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.lane = ? AND m.queue = ? AND m.num >= ? AND m.num <= ? AND m.num > ? AND m.state = ?`,
+			o.lane, o.queue, g.low, g.high, o.done, int64(Accepted))
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			l := &list[i]
+			if !l.Expires.IsZero() && !l.Expires.After(t.at) {
+				t.end(l, Expired, "its time was up before it could be sent", "")
+				continue
+			}
+			if err := p.parkHere(tx, l, "parked", "it was decided not to send this message, in days that a restore of this node has lost: decide again"); err != nil {
+				return err
+			}
+		}
+	}
+	return t.close()
 }
 
 // rewind goes back to what a peer has that was restored from a backup. What came to it before, and is lost there, is sent again; of what we do not hold
@@ -243,7 +272,7 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 		FROM post_message WHERE `+again+` ON CONFLICT (lane, queue, num, at, step) DO NOTHING`, tx.At(), steps("sent again"), o.lane, o.queue, high, o.done); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, o.done); err != nil {
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, o.done); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ?`, o.lane, o.queue, high, o.done); err != nil {
@@ -260,17 +289,27 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 
 // lost parks a message that neither side holds any more.
 func (p *Post) lost(tx *store.Tx, l *letter) error {
-	const reason = "both this node and the recipient's were restored from backups, and neither holds the message any more: ask the sender to send it again"
-	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = 0 WHERE lane = ? AND queue = ? AND num = ?`, int64(Parked), l.lane, l.queue, l.num); err != nil {
+	return p.parkHere(tx, l, "lost", "both this node and the recipient's were restored from backups, and neither holds the message any more: ask the sender to send it again")
+}
+
+// parkHere parks a message in the node that sends it.
+func (p *Post) parkHere(tx *store.Tx, l *letter, what, reason string) error {
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0 WHERE lane = ? AND queue = ? AND num = ?`, int64(Parked), l.lane, l.queue, l.num); err != nil {
 		return err
 	}
-	if err := event(tx, l, "lost", "", reason); err != nil {
+	if err := event(tx, l, what, "", reason); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`INSERT INTO post_held (lane, queue, num, sender, conversation, why, tries, due, since, owner, reason) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)
 		ON CONFLICT (lane, queue, num) DO UPDATE SET why = excluded.why, due = 0, reason = excluded.reason`,
 		l.lane, l.queue, l.num, l.From.String(), l.Conversation, int64(parked), tx.At(), l.From.String(), reason)
-	return err
+	if err != nil {
+		return err
+	}
+	if l.source != 0 {
+		return p.note(tx, l.lane, l.source, l.number, l.number, Parked, l.base+l.turn+1, reason)
+	}
+	return p.tell(tx, l, Parked, tx.At(), reason)
 }
 
 // acknowledged notes that a peer has a stream as far as high. sent are the messages, if they are known, whose senders are told.

@@ -69,11 +69,18 @@ func (p *Post) serveGreet(ctx context.Context, peer network.Peer, body []byte) (
 			return err
 		}
 		for _, s := range g.streams {
-			high, err := markOf(tx, sourceOf(peer.Node, s))
-			if err != nil {
+			id := sourceOf(peer.Node, s.stream)
+			m := mark{stream: s.stream}
+			var err error
+			if m.high, err = markOf(tx, id); err != nil {
 				return err
 			}
-			answer.marks = append(answer.marks, mark{s, high})
+			if m.high > s.high {
+				if m.gaps, err = gapsOf(tx, id, s.high); err != nil {
+					return err
+				}
+			}
+			answer.marks = append(answer.marks, m)
 		}
 		return nil
 	})
@@ -107,6 +114,45 @@ func markOf(tx *store.Tx, id int64) (high int64, err error) {
 	return high, err
 }
 
+// gapsOf are the gaps in a stream after a number.
+func gapsOf(tx *store.Tx, id, after int64) ([]gap, error) {
+	rows, err := tx.Query(`SELECT low, high FROM post_gap WHERE lane = 0 AND source = ? AND high > ? ORDER BY low DESC LIMIT ?`, id, after, mostGaps)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []gap
+	for rows.Next() {
+		var g gap
+		if err := rows.Scan(&g.low, &g.high); err != nil {
+			return nil, err
+		}
+		list = append(list, g)
+	}
+	return list, rows.Err()
+}
+
+// leave notes the numbers above high that a batch leaves out.
+func (b *batch) leave(tx *store.Tx, id, high int64) error {
+	put := func(low, high int64) error {
+		if low > high {
+			return nil
+		}
+		return tx.Queue(`INSERT INTO post_gap (lane, source, low, high) VALUES (0, ?, ?, ?) ON CONFLICT (lane, source, low) DO NOTHING`, id, low, high)
+	}
+	for i := range b.items {
+		n := b.items[i].num
+		if n <= high {
+			continue
+		}
+		if err := put(high+1, n-1); err != nil {
+			return err
+		}
+		high = n
+	}
+	return put(high+1, b.through)
+}
+
 // serveExchange takes what a peer has for us, if both are in the lives that it means.
 func (p *Post) serveExchange(ctx context.Context, peer network.Peer, body []byte) ([]byte, error) {
 	e, err := decodeExchange(body)
@@ -132,7 +178,7 @@ func (p *Post) serveExchange(ctx context.Context, peer network.Peer, body []byte
 			if err != nil {
 				return err
 			}
-			answer.marks = append(answer.marks, mark{e.batches[i].stream, high})
+			answer.marks = append(answer.marks, mark{stream: e.batches[i].stream, high: high})
 		}
 		return nil
 	})
@@ -216,6 +262,9 @@ func (p *Post) take(tx *store.Tx, peer network.Peer, b *batch) (high int64, err 
 	if b.through <= high {
 		return high, nil
 	}
+	if err := b.leave(tx, id, high); err != nil {
+		return 0, err
+	}
 	_, err = tx.Exec(`UPDATE post_source SET mark = ? WHERE lane = 0 AND source = ?`, b.through, id)
 	return b.through, err
 }
@@ -233,13 +282,13 @@ func (p *Post) lockMark(tx *store.Tx, id int64, peer network.NodeID, s stream) (
 // arrive puts a peer's message into the queue that it is for. What cannot be taken is refused, and kept to be seen.
 func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error {
 	l := letter{Message: it.Message, source: id, number: it.num, hops: it.hops + 1}
-	if l.hops > 1 {
+	to, err := p.route(tx, l.To, l.Workflow)
+	if err == nil && (l.hops > 1 || to.Kind == kindNode) {
 		known, err := p.cameBefore(tx, &l)
 		if err != nil || known {
 			return err
 		}
 	}
-	to, err := p.route(tx, l.To, l.Workflow)
 	reason := ""
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -265,19 +314,41 @@ func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error
 	return p.note(tx, lane, id, it.num, it.num, Refused, 1, reason)
 }
 
-// cameBefore finds a message that was passed on to us before, by a node that was then restored and passed it on again: it is
-// not handled twice, and the node is told what became of it.
+// cameBefore finds a message that passed here before, in days that this node or the one before it has lost: it is not handled twice, and
+// whoever brings it is told what became of it.
 func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
-	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.source <> 0 AND m.state <> ? ORDER BY m.num DESC LIMIT 1`, l.ID, int64(Redirected))
+	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.state <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, int64(Redirected))
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
 	old := &list[0]
+	q, err := p.queue(tx, old.queue)
+	if err != nil {
+		return false, err
+	}
+	if q.to.Kind == kindNode {
+		if lost, err := p.found(tx, old); err != nil || lost {
+			return false, err
+		}
+		if err := tx.Queue(`INSERT INTO post_body (lane, queue, num, body) VALUES (?, ?, ?, ?) ON CONFLICT (lane, queue, num) DO NOTHING`, old.lane, old.queue, old.num, nonNil(l.Body)); err != nil {
+			return false, err
+		}
+	}
 	if _, err := tx.Exec(`UPDATE post_message SET source = ?, number = ? WHERE lane = ? AND queue = ? AND num = ?`, l.source, l.number, old.lane, old.queue, old.num); err != nil {
 		return false, err
 	}
-	if old.turn == 0 {
+	if old.base+old.turn == 0 {
 		return true, nil
 	}
-	return true, p.note(tx, old.lane, l.source, l.number, l.number, old.state, old.turn, "")
+	return true, p.note(tx, old.lane, l.source, l.number, l.number, old.state, old.base+old.turn, "")
+}
+
+// found ends a message that was lost, for it is here again; lost reports whether it was.
+func (p *Post) found(tx *store.Tx, l *letter) (lost bool, err error) {
+	n, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num = ? AND why = ?`, l.lane, l.queue, l.num, int64(parked))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	_, err = tx.Exec(`UPDATE post_message SET state = ?, ended = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(Redirected), tx.At(), l.lane, l.queue, l.num)
+	return true, err
 }

@@ -67,7 +67,7 @@ func (p *Post) Pending(ctx context.Context) (list []Work, err error) {
 			if fetch {
 				cond = `why = ?`
 			}
-			rows, err = tx.Query(`SELECT lane, queue FROM post_held WHERE due > 0 AND due <= ? AND `+cond+` GROUP BY lane, queue ORDER BY lane, queue LIMIT 1000`, p.clock.Now(), int64(fetching))
+			rows, err = tx.Query(`SELECT lane, queue FROM post_held WHERE due > 0 AND (due <= ? OR due > ?) AND `+cond+` GROUP BY lane, queue ORDER BY lane, queue LIMIT 1000`, p.clock.Now(), p.beyond(p.clock.Now()), int64(fetching))
 			if list, err = works(list, rows, err, fetch); err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (p *Post) duePeer(peer network.NodeID, pending bool) bool {
 	s := p.peer(peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (pending || s.inc == "") && !p.clock.Now().Before(s.due)
+	return (pending || s.inc == "") && p.isDue(s.due)
 }
 
 // Reached says that there is a link to a peer again: what waits for it need not wait for its next try.
@@ -191,7 +191,7 @@ func (s *scheduler) start(ctx context.Context, w Work) {
 		s.busy[w] = true
 		return
 	}
-	if r, resting := s.rest[w]; resting && s.p.clock.Now().Before(r.due) {
+	if r, resting := s.rest[w]; resting && !s.p.isDue(r.due) {
 		return
 	}
 	s.busy[w] = false

@@ -69,6 +69,7 @@ type letter struct {
 	queue, num int64
 	state      State
 	turn       int64 // how often its state has changed since it came here
+	base       int64 // and how often before, for one that was redirected
 	hops       int
 	size       int64
 	source     int64 // the stream that it came in by; 0 when it was sent here
@@ -96,9 +97,6 @@ func (p *Post) place(tx *store.Tx, lane store.Lane, to Destination, l letter) (l
 	default:
 		l.state, delivered = Delivered, tx.At().UnixMicro()
 	}
-	if l.source != 0 && to.Kind == kindNode {
-		delivered = tx.At().UnixMicro()
-	}
 	if err := l.insert(tx, delivered, ended); err != nil {
 		return l, err
 	}
@@ -108,9 +106,9 @@ func (p *Post) place(tx *store.Tx, lane store.Lane, to Destination, l letter) (l
 
 // insert writes the rows of a letter.
 func (l *letter) insert(tx *store.Tx, delivered, ended int64) error {
-	err := tx.Queue(`INSERT INTO post_message (lane, queue, num, state, turn, at, delivered, ended, expires, size, hops, source, number, sender, recipient, workflow, conversation, id, files)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.lane, l.queue, l.num, int64(l.state), l.turn, l.At, delivered, ended, micros(l.Expires), len(l.Body), l.hops, l.source, l.number,
+	err := tx.Queue(`INSERT INTO post_message (lane, queue, num, state, turn, base, heard, at, delivered, ended, expires, size, hops, source, number, sender, recipient, workflow, conversation, id, files)
+		VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.lane, l.queue, l.num, int64(l.state), l.turn, l.base, l.At, delivered, ended, micros(l.Expires), len(l.Body), l.hops, l.source, l.number,
 		l.From.String(), l.To.String(), l.Workflow, l.Conversation, l.ID, putFiles(nil, l.Files))
 	if err != nil || l.state.Final() {
 		return err
@@ -151,14 +149,14 @@ func nonNil(b []byte) []byte {
 }
 
 // letterColumns are what scan reads.
-const letterColumns = `m.lane, m.queue, m.num, m.state, m.turn, m.at, m.expires, m.size, m.hops, m.source, m.number, m.sender, m.recipient, m.workflow, m.conversation, m.id, m.files`
+const letterColumns = `m.lane, m.queue, m.num, m.state, m.turn, m.base, m.at, m.expires, m.size, m.hops, m.source, m.number, m.sender, m.recipient, m.workflow, m.conversation, m.id, m.files`
 
 // fields are where letterColumns go; done finishes what was read.
 func (l *letter) fields() (dest []any, done func() error) {
 	var at, expires int64
 	var from, to string
 	var files []byte
-	return []any{&l.lane, &l.queue, &l.num, &l.state, &l.turn, &at, &expires, &l.size, &l.hops, &l.source, &l.number, &from, &to, &l.Workflow, &l.Conversation, &l.ID, &files}, func() error {
+	return []any{&l.lane, &l.queue, &l.num, &l.state, &l.turn, &l.base, &at, &expires, &l.size, &l.hops, &l.source, &l.number, &from, &to, &l.Workflow, &l.Conversation, &l.ID, &files}, func() error {
 		l.At, l.Expires = fromMicros(at), fromMicros(expires)
 		var err error
 		if l.From, err = ident.ParseODSCode(from); err != nil {

@@ -17,6 +17,7 @@ const (
 	mostItems   = 1024
 	mostNotes   = 1024
 	mostStreams = 1 << 16
+	mostGaps    = 1 << 12  // of one stream
 	mostWire    = 16 << 20 // bytes of a request or an answer
 )
 
@@ -30,7 +31,11 @@ type stream struct {
 type mark struct {
 	stream
 	high int64
+	gaps []gap // that the sender may have forgotten; in a greeting only
 }
+
+// gap is numbers that were left out of a stream.
+type gap struct{ low, high int64 }
 
 // batch is what comes in a stream after a number, as far as through: what is left out was given up or went elsewhere.
 type batch struct {
@@ -59,7 +64,7 @@ type notice struct {
 // greeting says who calls, and which streams it has for whom it calls.
 type greeting struct {
 	mine    string
-	streams []stream
+	streams []mark // how far the caller believes that they have come
 }
 
 // greeted says who answers, and how far it has those streams.
@@ -112,7 +117,7 @@ func putItem(b []byte, it *item) []byte {
 func (g *greeting) encode() []byte {
 	b := putInt(putText([]byte{edition}, g.mine), int64(len(g.streams)))
 	for _, s := range g.streams {
-		b = putStream(b, s)
+		b = putInt(putStream(b, s.stream), s.high)
 	}
 	return b
 }
@@ -120,7 +125,10 @@ func (g *greeting) encode() []byte {
 func putMarks(b []byte, marks []mark) []byte {
 	b = putInt(b, int64(len(marks)))
 	for _, m := range marks {
-		b = putInt(putStream(b, m.stream), m.high)
+		b = putInt(putInt(putStream(b, m.stream), m.high), int64(len(m.gaps)))
+		for _, g := range m.gaps {
+			b = putInt(putInt(b, g.low), g.high)
+		}
 	}
 	return b
 }
@@ -290,7 +298,16 @@ func takeFiles(b []byte) ([]File, error) {
 func (r *reader) marks() []mark {
 	marks := make([]mark, r.count(mostStreams))
 	for i := range marks {
-		marks[i] = mark{r.stream(), r.int()}
+		marks[i] = mark{stream: r.stream(), high: r.int()}
+		gaps := make([]gap, r.count(mostGaps))
+		for j := range gaps {
+			if gaps[j] = (gap{r.int(), r.int()}); gaps[j].low < 1 || gaps[j].high < gaps[j].low {
+				r.fail("a gap is none")
+			}
+		}
+		if len(gaps) > 0 {
+			marks[i].gaps = gaps
+		}
 	}
 	return marks
 }
@@ -299,9 +316,9 @@ func decodeGreeting(b []byte) (g greeting, err error) {
 	r := reader{b: b}
 	r.begin()
 	g.mine = r.text(64)
-	g.streams = make([]stream, r.count(mostStreams))
+	g.streams = make([]mark, r.count(mostStreams))
 	for i := range g.streams {
-		g.streams[i] = r.stream()
+		g.streams[i] = mark{stream: r.stream(), high: r.int()}
 	}
 	return g, r.end()
 }

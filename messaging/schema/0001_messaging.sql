@@ -13,9 +13,10 @@ CREATE TABLE post_stream (lane INTEGER NOT NULL, queue INTEGER NOT NULL, next IN
 	PRIMARY KEY (lane, queue)) WITHOUT ROWID;
 CREATE INDEX post_stream_queue ON post_stream (queue);
 
--- Messages: sent from here, or come from a node (source and number say as what).
+-- Messages: sent from here, or come from a node (source and number say as what). turn counts changes of state here, base those before it was redirected;
+-- heard is the last turn that the next node told us of, with the ordinal of that node's life above it.
 CREATE TABLE post_message (lane INTEGER NOT NULL, queue INTEGER NOT NULL, num INTEGER NOT NULL,
-	state INTEGER NOT NULL, turn INTEGER NOT NULL, at INTEGER NOT NULL, delivered INTEGER NOT NULL, ended INTEGER NOT NULL, expires INTEGER NOT NULL, size INTEGER NOT NULL,
+	state INTEGER NOT NULL, turn INTEGER NOT NULL, base INTEGER NOT NULL, heard INTEGER NOT NULL, at INTEGER NOT NULL, delivered INTEGER NOT NULL, ended INTEGER NOT NULL, expires INTEGER NOT NULL, size INTEGER NOT NULL,
 	hops INTEGER NOT NULL, source INTEGER NOT NULL, number INTEGER NOT NULL,
 	sender TEXT NOT NULL, recipient TEXT NOT NULL, workflow TEXT NOT NULL, conversation TEXT NOT NULL, id TEXT NOT NULL, files BLOB NOT NULL,
 	PRIMARY KEY (lane, queue, num)) WITHOUT ROWID;
@@ -37,8 +38,8 @@ CREATE TABLE post_event (lane INTEGER NOT NULL, queue INTEGER NOT NULL, num INTE
 	what TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL,
 	PRIMARY KEY (lane, queue, num, at, step)) WITHOUT ROWID;
 
--- The lives of each peer that we have met; one is its latest. retell: it has lost days, of which it is still to be told.
-CREATE TABLE post_peer (lane INTEGER NOT NULL, peer TEXT NOT NULL, incarnation TEXT NOT NULL, latest INTEGER NOT NULL, retell INTEGER NOT NULL, at INTEGER NOT NULL,
+-- The lives of each peer that we have met; one is its latest. retell: it, or we, lost days, and it is still to be told what we have of it.
+CREATE TABLE post_peer (lane INTEGER NOT NULL, peer TEXT NOT NULL, incarnation TEXT NOT NULL, latest INTEGER NOT NULL, ordinal INTEGER NOT NULL, retell INTEGER NOT NULL, at INTEGER NOT NULL,
 	PRIMARY KEY (lane, peer, incarnation)) WITHOUT ROWID;
 
 -- Streams that come in: a peer's lane in one of its lives, and the highest number that is here.
@@ -46,11 +47,16 @@ CREATE TABLE post_source (lane INTEGER NOT NULL, source INTEGER NOT NULL, peer T
 	PRIMARY KEY (lane, source)) WITHOUT ROWID;
 CREATE INDEX post_source_peer ON post_source (peer);
 
--- What peers are still to be told about the messages that came from them.
+-- Numbers of a stream that its sender left out, for it had given them up before it sent them: should a restore make it forget that, they
+-- must not be taken to have arrived.
+CREATE TABLE post_gap (lane INTEGER NOT NULL, source INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
+	PRIMARY KEY (lane, source, low)) WITHOUT ROWID;
+
+-- What peers are still to be told about the messages that came from them, in order.
 CREATE TABLE post_note (lane INTEGER NOT NULL, peer TEXT NOT NULL, source INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, at INTEGER NOT NULL,
 	state INTEGER NOT NULL, turn INTEGER NOT NULL, reason TEXT NOT NULL, envelope BLOB NOT NULL,
-	PRIMARY KEY (lane, peer, source, low, at)) WITHOUT ROWID;
-CREATE INDEX post_note_peer ON post_note (peer);
+	PRIMARY KEY (lane, peer, at, source, low)) WITHOUT ROWID;
+CREATE INDEX post_note_peer ON post_note (peer, lane, at, source, low);
 
 -- Where an organisation's post goes that is not kept here; an empty workflow stands for all.
 CREATE TABLE post_route (lane INTEGER NOT NULL, recipient TEXT NOT NULL, workflow TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL,

@@ -1,4 +1,4 @@
-// Package storefault is a disk for tests that loses power, tears writes, fills up and fails: a virtual file system
+// Package storefault is a disk for tests and simulators that loses power, tears writes, fills up and fails: a virtual file system
 // for the SQLite engine of package store, all in memory, driven by a seed.
 //
 // What has been written but not synced is kept apart. When the power goes, each such write is, by the seed, lost, kept, or torn at
@@ -112,6 +112,29 @@ func (d *Disk) PowerOn() {
 		}
 		d.lost += c.crash(d.rng)
 	}
+}
+
+// Dark reports whether the power is gone.
+func (d *Disk) Dark() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.off
+}
+
+// Put makes a file durable with what it shall hold, in the place of whatever bore its name, as somebody does who restores a copy. Nobody may have it open.
+func (d *Disk) Put(file string, holds []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.deleted, file)
+	d.files[file] = &content{now: append([]byte(nil), holds...), kept: append([]byte(nil), holds...), durable: true}
+}
+
+// Remove takes a file away, durably.
+func (d *Disk) Remove(file string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.files, file)
+	delete(d.deleted, file)
 }
 
 // SetQuota limits what all files together may hold, in bytes: a write beyond it finds the disk full. 0 is no limit.
