@@ -42,7 +42,7 @@ func Tiers() []Tier {
 
 // TestOnly are helpers that only tests may import, from any floor.
 func TestOnly() []string {
-	return []string{"internal/arch", "internal/spectest", "network/networktest", "store/storetest", "store/storefault", "web/webtest", "sim/simtest"}
+	return []string{"internal/arch", "internal/spectest", "network/networktest", "store/storetest", "web/webtest", "sim/simtest"}
 }
 
 // Place is a package's tier (0 is the roof), its position there, and whether the house knows it.
