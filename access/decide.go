@@ -36,7 +36,7 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		{here, fHere}, {home, fHome}, {pl.Tenant == nation, fNational},
 		{p.Role == Patient && self, fOwn},
 		{b.related, fRelated}, {b.direct, fDirect}, {b.broken, fBreakGlass},
-		{pl.Founding, fFounding}, {scoped(p, a, pl, self), fScoped},
+		{pl.Founding, fFounding}, {scoped(p, a, pl, self), fScoped}, {p.assured(), fAssured},
 		{pl.Reveals != "", fReveals}, {pl.unfiled(), fUnfiled}, {pl.unfiled() && pl.Author == p.ID, fAuthor},
 		{pl.Chart != "" || secret, fFiled}, {label&Restricted != 0, fRestricted}, {label&Sealed != 0, fSealed},
 	} {
@@ -45,6 +45,18 @@ func lookFacts(p Principal, a Action, pl Place, b bond, nation ident.ODSCode, pu
 		}
 	}
 	return f
+}
+
+// assured reports whether it is as sure who p is as the national demographics service asks: AAL2 or AAL3 of professionals, P9 of patients (Personal
+// Demographics Service FHIR API, "Access modes"). A system shows itself by its keys; the open principal is a demonstration's.
+func (p Principal) assured() bool {
+	switch {
+	case p.Role == SystemClient || p.AuthMethod == "open" || p.AuthMethod == "service":
+		return true
+	case p.Role == Patient:
+		return p.Assurance == "P9"
+	}
+	return p.Assurance == "AAL2" || p.Assurance == "AAL3"
 }
 
 // unfiled reports whether the place holds what speaks of a person whose chart nobody could tell.
@@ -84,6 +96,12 @@ func (r *rules) refusal(f facts) error {
 	}
 	if f.action.Sees() && ClassOf(f.typ) != classShared && r.decide(f.ofNobody()).allowed {
 		return NotHere() // as they are told who ask for one that is not there, and may see those that are in nobody's chart
+	}
+	if sure := f; !f.has(fAssured) {
+		sure.flags |= fAssured
+		if r.decide(sure).allowed || r.decide(sure.withEveryReason()).allowed {
+			return fault.New(fault.Forbidden, "You did not sign in surely enough for this. It takes level AAL2 or AAL3, for patients a verified identity (P9): sign in another way.")
+		}
 	}
 	if !f.has(fScoped) {
 		return fault.New(fault.Forbidden, "Your token was not granted this.")

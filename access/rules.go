@@ -50,6 +50,7 @@ const (
 	fUnfiled
 	fAuthor
 	fReveals
+	fAssured
 )
 
 func (f facts) has(x trait) bool { return f.flags&x != 0 }
@@ -226,7 +227,7 @@ func (r *rules) evaluate(f facts) verdict {
 		"here": types.Boolean(f.has(fHere)), "home": types.Boolean(f.has(fHome)), "national": types.Boolean(f.has(fNational)),
 		"own": types.Boolean(f.has(fOwn)), "related": types.Boolean(f.has(fRelated)), "direct": types.Boolean(f.has(fDirect)),
 		"breakGlass": types.Boolean(f.has(fBreakGlass)), "founding": types.Boolean(f.has(fFounding)),
-		"author": types.Boolean(f.has(fAuthor)), "reveals": types.Boolean(f.has(fReveals)), "scoped": types.Boolean(f.has(fScoped)), "purpose": types.String(f.purpose),
+		"author": types.Boolean(f.has(fAuthor)), "reveals": types.Boolean(f.has(fReveals)), "scoped": types.Boolean(f.has(fScoped)), "assured": types.Boolean(f.has(fAssured)), "purpose": types.String(f.purpose),
 	})
 	decision, why := cedar.Authorize(r.policies, world, types.Request{
 		Principal: user, Action: types.NewEntityUID("Action", types.String(f.action)), Resource: item, Context: context})

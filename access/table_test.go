@@ -82,8 +82,9 @@ func accessTable(r *rules) string {
 	b.WriteString("Who may do what: yes and the rule that permits, 403, or 404 where existence is a secret.\n")
 	b.WriteString("Tenants: home is the user's own organisation, nation the national one, other a third. A row that is missing is refused with 403 for every action.\n")
 	for _, role := range Roles() {
-		p := Principal{ID: "u", Role: role, Organisation: home, Person: "me"}
+		p := Principal{ID: "u", Role: role, Organisation: home, Person: "me", Assurance: "AAL2"}
 		if role == Patient {
+			p.Assurance = "P9"
 			p.Organisation, p.Tenants = ident.ODSCode{}, []ident.ODSCode{home}
 		}
 		fmt.Fprintf(&b, "\n%s\n", strings.ToUpper(string(role)))

@@ -187,7 +187,9 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case p.status == http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", access.Challenge(err)) // RFC 6750 section 3
 	case p.code == serviceUnavailable, p.code == tooManyRequests:
-		h.Set("Retry-After", "5")
+		if h.Get("Retry-After") == "" {
+			h.Set("Retry-After", "5")
+		}
 	}
 	w.WriteHeader(p.status)
 	w.Write(p.outcome().JSON())

@@ -43,16 +43,24 @@ type pastText struct {
 	text string
 }
 
-// dayOf is a FHIR date or the date of a dateTime in days since 1970. A date without day or month is its first day.
+// dayOf is a FHIR date or the date of a dateTime in days since 1970. A date without day or month is its first day. One that no calendar has
+// (1990-25-03) is none: nobody knows which part of it is wrong, and the year alone would say that nobody ever knew more.
 func dayOf(text string) int32 {
-	for _, layout := range []string{time.DateOnly, "2006-01", "2006"} {
-		if len(text) >= len(layout) {
-			if t, err := time.Parse(layout, text[:len(layout)]); err == nil {
-				return int32(t.Unix() / 86400)
-			}
-		}
+	layout := time.DateOnly
+	switch len(text) {
+	case len("2006"):
+		layout = "2006"
+	case len("2006-01"):
+		layout = "2006-01"
 	}
-	return noDay
+	if len(text) < len(layout) {
+		return noDay
+	}
+	t, err := time.Parse(layout, text[:len(layout)])
+	if err != nil {
+		return noDay
+	}
+	return int32(t.Unix() / 86400)
 }
 
 // featuresOf are those of a record as it stands.

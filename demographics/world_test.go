@@ -38,10 +38,19 @@ type world struct {
 
 func newWorld(t testing.TB, database string) *world {
 	t.Helper()
+	return newWorldWith(t, database)
+}
+
+// newWorldWith is a world whose node is configured otherwise.
+func newWorldWith(t testing.TB, database string, options ...func(*node.Config)) *world {
+	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	url := "http://" + srv.Listener.Addr().String()
 	cfg := node.Config{Name: "test", Data: t.TempDir(), National: "X26", Database: database, BaseURL: url, Demo: true, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "RZ901", Name: "A hospital", Kind: "hospital"}}}
+	for _, o := range options {
+		o(&cfg)
+	}
 	now := clock.NewFake(today)
 	n, err := node.Open(context.Background(), cfg, node.Options{Clock: now})
 	if err != nil {
@@ -110,11 +119,11 @@ func (w *world) system() *caller {
 
 // patient is a person with access to their own record.
 func (w *world) patient(number string) *caller {
-	return w.as(access.Principal{ID: "person-" + number, Name: "A person", Role: access.Patient, Person: number})
+	return w.as(access.Principal{ID: "person-" + number, Name: "A person", Role: access.Patient, Person: number, Assurance: "P9"})
 }
 
 func staff(role access.Role, id string) access.Principal {
-	return access.Principal{ID: id, Name: "The " + id, Role: role, Organisation: ident.MustODSCode("RZ901")}
+	return access.Principal{ID: id, Name: "The " + id, Role: role, Organisation: ident.MustODSCode("RZ901"), Assurance: "AAL2"}
 }
 
 // answer is what came back.

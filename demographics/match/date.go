@@ -1,12 +1,15 @@
 package match
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Date is a day as yyyymmdd, with 00 for what is not known; zero is none.
 type Date uint32
 
 // ParseDate reads the date of a FHIR date or dateTime: its year, its month and its day as far as they are there. Anything
-// else is none.
+// else is none, and so is a day that no calendar has (1990-25-03).
 func ParseDate(s string) Date {
 	part := func(from, to int) Date {
 		if len(s) < to {
@@ -22,11 +25,18 @@ func ParseDate(s string) Date {
 	if year == 0 {
 		return 0
 	}
-	month := part(5, 7)
-	if month == 0 {
+	month, day := part(5, 7), part(8, 10)
+	switch {
+	case month == 0:
 		return year * 10000
+	case month > 12 || day > daysIn(year, month):
+		return 0 // there is no such day, and nobody knows which part of it is wrong
 	}
-	return year*10000 + month*100 + part(8, 10)
+	return year*10000 + month*100 + day
+}
+
+func daysIn(year, month Date) Date {
+	return Date(time.Date(int(year), time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day())
 }
 
 func (d Date) year() Date  { return d / 10000 }
@@ -64,7 +74,9 @@ func birthLevel(a, b Date) Level {
 }
 
 // slip reports whether two whole dates are one slip of the hand apart: one digit, two neighbouring digits swapped, or day
-// and month swapped.
+// and month swapped. A digit of the year is as good a slip as one of the day or month: of all days on which somebody living may be born, about as many are a
+// slip in the year away from one as are any other slip away (TestASlipInTheYearSaysAsMuch), so that two strangers meet in either as seldom, and one level
+// holds both.
 func slip(a, b Date) bool {
 	if a.year() == b.year() && a.month() == b.day() && a.day() == b.month() {
 		return true

@@ -52,7 +52,7 @@ func TestAClerkTracesAFile(t *testing.T) {
 // A program sends the same file and gets the same answer, and is told in FHIR's words what is wrong.
 func TestAProgramTracesAFile(t *testing.T) {
 	w := shared.Given(t)
-	token, err := w.Node.Kernel().Issuer.Mint(access.Principal{ID: "tracer", Name: "Tracer", Role: access.Clerk, Organisation: sim.National}, time.Hour)
+	token, err := w.Node.Kernel().Issuer.Mint(access.Principal{ID: "tracer", Name: "Tracer", Role: access.Clerk, Assurance: "AAL2", Organisation: sim.National}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

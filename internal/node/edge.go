@@ -16,6 +16,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/signin/limit"
 )
 
 // edge receives requests: it says who asks, lets the route's rule decide, accounts for what is shown, words what failed
@@ -26,6 +27,7 @@ type edge struct {
 	csrf    *http.CrossOriginProtection
 	working *turnstile // requests
 	open    *turnstile // streams
+	rate    *limit.Guard
 	scales  *scales
 	spoken  []spoken
 }
@@ -77,7 +79,8 @@ func RequestID(ctx context.Context) string {
 func newEdge(n *Node, services []catalogue.Service) (*edge, error) {
 	l := n.limits
 	e := &edge{node: n, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(),
-		working: newTurnstile(l.AtOnce, l.CallerAtOnce), open: newTurnstile(l.Streams, l.CallerStreams), scales: &scales{limit: l.HeldBytes}}
+		working: newTurnstile(l.AtOnce, l.CallerAtOnce), open: newTurnstile(l.Streams, l.CallerStreams), scales: &scales{limit: l.HeldBytes},
+		rate: limit.New(n.clock, limit.Rates{Client: l.CallerRate})}
 	for _, s := range services {
 		for _, rt := range s.API {
 			if err := e.lay(s, rt, e.asAPI(e.handler(rt, n.apiFace), n.apiFace)); err != nil {
@@ -298,10 +301,12 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 		if rt.Streams() {
 			gate = e.open
 		}
-		err := gate.enter(caller)
+		err := e.turn(w, caller)
 		if err == nil {
-			defer gate.leave(caller)
-			err = e.node.room(rt)
+			if err = gate.enter(caller); err == nil {
+				defer gate.leave(caller)
+				err = e.node.room(rt)
+			}
 		}
 		if err == nil {
 			err = plainBody(r)

@@ -1,9 +1,12 @@
 package node
 
 import (
+	"crypto/sha256"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +38,8 @@ type Limits struct {
 	HeldBytes int64
 	// AtOnce is how many requests may be worked on at once, and CallerAtOnce how many of one caller: 1,024 and 512.
 	AtOnce, CallerAtOnce int
+	// CallerRate is how many requests a minute one caller is answered, with as many at once: 600,000.
+	CallerRate int
 	// Streams is how many streams may be open at once, and CallerStreams how many of one caller: 2,000 and 30.
 	Streams, CallerStreams int
 	// Depth is how many objects and arrays (in XML, elements) of a sent document may stand inside one another: 64, which is also the most.
@@ -73,7 +78,7 @@ func (l Limits) withDefaults() Limits {
 	for _, n := range []struct {
 		at    *int
 		usual int
-	}{{&l.AtOnce, 1024}, {&l.CallerAtOnce, 512}, {&l.Streams, 2000}, {&l.CallerStreams, 30}} {
+	}{{&l.AtOnce, 1024}, {&l.CallerAtOnce, 512}, {&l.CallerRate, 600_000}, {&l.Streams, 2000}, {&l.CallerStreams, 30}} {
 		if *n.at <= 0 {
 			*n.at = n.usual
 		}
@@ -122,6 +127,18 @@ func (t *turnstile) now() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.in
+}
+
+// turn takes one of a caller's turns, or says when to come again. Callers are kept by what their names hash to, in bounded memory.
+func (e *edge) turn(w http.ResponseWriter, caller string) error {
+	sum := sha256.Sum256([]byte(caller))
+	wait := e.rate.Turn(string(sum[:16]))
+	if wait == 0 {
+		return nil
+	}
+	seconds := max(1, int(math.Ceil(wait.Seconds())))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds)) // RFC 6585 section 4
+	return fault.New(fault.TooMany, "You send more than %d requests a minute; come again in %d seconds.", e.node.limits.CallerRate, seconds)
 }
 
 // callerOf tells callers apart before it is known who they are: by what they present, or else by where they are.

@@ -19,7 +19,7 @@ func (l *Limits) settings() map[string]any {
 	return map[string]any{
 		"header": &l.Header, "body": &l.Body, "request": &l.Request, "idle": &l.Idle, "stream": &l.Stream, "drain": &l.Drain,
 		"body-bytes": &l.BodyBytes, "answer-bytes": &l.AnswerBytes, "held-bytes": &l.HeldBytes,
-		"at-once": &l.AtOnce, "caller-at-once": &l.CallerAtOnce, "streams": &l.Streams, "caller-streams": &l.CallerStreams,
+		"at-once": &l.AtOnce, "caller-at-once": &l.CallerAtOnce, "caller-rate": &l.CallerRate, "streams": &l.Streams, "caller-streams": &l.CallerStreams,
 		"depth": &l.Depth, "search-rows": &l.SearchRows, "search-hop": &l.SearchHop, "search-included": &l.SearchIncluded, "search-time": &l.SearchTime,
 		"user-tries": &l.UserTries, "address-tries": &l.AddressTries, "locked": &l.Locked,
 		"token-client": &l.TokenClient, "token-address": &l.TokenAddress,

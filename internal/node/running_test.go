@@ -193,6 +193,9 @@ func (r *running) token(user string) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	if u.Principal.Assurance = "AAL2"; u.Role == access.Patient {
+		u.Principal.Assurance = "P9"
+	}
 	token, err := r.n.Kernel().Issuer.Mint(u.Principal, time.Hour)
 	if err != nil {
 		r.t.Fatal(err)

@@ -1,0 +1,4 @@
+package match
+
+// Slip is slip, for the tests.
+func Slip(a, b Date) bool { return slip(a, b) }
