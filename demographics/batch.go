@@ -2,11 +2,8 @@ package demographics
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +13,6 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/demographics/match"
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/record"
@@ -78,65 +74,6 @@ type BatchSummary struct {
 	By    map[Outcome]int
 }
 
-// batchAtOnce is how many lines are looked up and accounted for together; batchBeside how many at one time.
-const batchAtOnce, batchBeside = 200, 4
-
-// Trace traces everybody in a CSV file for who, and writes a line for each line, the header left out. Whoever is shown is on the account
-// before their line is written. skip lines were answered before, by a run that was cut off: nothing is written of them, the header neither.
-// progress, if not nil, is called after each stretch, when all its lines are written. Errors: fault.Invalid for a file
-// that is none of this kind, before anything is written; fault.Unavailable while searches are not whole; whatever who may not.
-func (r *Register) Trace(ctx context.Context, who access.Principal, in io.Reader, out io.Writer, skip int, progress func(BatchSummary) error) (BatchSummary, error) {
-	sum := BatchSummary{By: map[Outcome]int{}}
-	if err := r.s.whole(); err != nil {
-		return sum, err
-	}
-	lines, err := openBatch(in)
-	if err != nil {
-		return sum, err
-	}
-	w := csv.NewWriter(out)
-	if skip == 0 {
-		if err := w.Write(batchAnswer()); err != nil {
-			return sum, err
-		}
-	}
-	for ctx.Err() == nil {
-		list, err := lines.next(batchAtOnce)
-		if err != nil {
-			return sum, err
-		}
-		if len(list) == 0 {
-			w.Flush()
-			return sum, w.Error()
-		}
-		if gone := min(skip, len(list)); gone > 0 {
-			list, skip = list[gone:], skip-gone
-		}
-		if len(list) == 0 {
-			continue
-		}
-		if err := r.s.traceSome(ctx, who, list); err != nil {
-			return sum, err
-		}
-		for _, l := range list {
-			sum.Lines++
-			sum.By[l.outcome]++
-			if err := w.Write(l.answer()); err != nil {
-				return sum, err
-			}
-		}
-		if w.Flush(); w.Error() != nil {
-			return sum, w.Error()
-		}
-		if progress != nil {
-			if err := progress(sum); err != nil {
-				return sum, err
-			}
-		}
-	}
-	return sum, ctx.Err()
-}
-
 // batchLine is one line: what it asks and what came of it.
 type batchLine struct {
 	line    int
@@ -147,73 +84,6 @@ type batchLine struct {
 	number  string // of whom was found
 	found   fhir.Value
 	hidden  bool // restricted
-}
-
-// batchLines reads a file line by line.
-type batchLines struct {
-	csv     *csv.Reader
-	columns []string
-}
-
-// openBatch reads the header.
-func openBatch(in io.Reader) (*batchLines, error) {
-	r := csv.NewReader(in)
-	r.FieldsPerRecord = -1
-	header, err := r.Read()
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The file has no header: its first line names the columns, for example %s.", strings.Join(BatchColumns()[:8], ","))
-	}
-	known := BatchColumns()
-	for i, name := range header {
-		name = strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
-		switch {
-		case !slices.Contains(known, name):
-			return nil, fault.New(fault.Invalid, "There is no column %q. The columns are %s.", shown(name), strings.Join(known, ", "))
-		case slices.Contains(header[:i], name):
-			return nil, fault.New(fault.Invalid, "The column %s is there twice.", name)
-		}
-		header[i] = name
-	}
-	if !slices.Contains(header, colBorn) {
-		return nil, fault.New(fault.Invalid, "The column %s is missing: nobody is traced without their birth date.", colBorn)
-	}
-	return &batchLines{r, header}, nil
-}
-
-// next are the next lines, at most most; none at the end. A line that cannot be read is one that is invalid.
-func (b *batchLines) next(most int) ([]*batchLine, error) {
-	var list []*batchLine
-	for len(list) < most {
-		fields, err := b.csv.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		l := &batchLine{asked: map[string]string{}}
-		var broken *csv.ParseError
-		if errors.As(err, &broken) {
-			l.line = broken.StartLine
-			l.invalid("", "the line is no CSV: "+broken.Err.Error())
-			list = append(list, l)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		l.line, _ = b.csv.FieldPos(0)
-		for i, name := range b.columns {
-			if i < len(fields) {
-				l.asked[name] = strings.TrimSpace(fields[i])
-			}
-		}
-		switch {
-		case len(fields) != len(b.columns):
-			l.invalid("", fmt.Sprintf("it has %d fields, and the header %d", len(fields), len(b.columns)))
-		case slices.ContainsFunc(fields, func(f string) bool { return !utf8.ValidString(f) }):
-			l.invalid("", "it is not UTF-8")
-		}
-		list = append(list, l)
-	}
-	return list, nil
 }
 
 func (l *batchLine) invalid(column, why string) {

@@ -19,7 +19,7 @@ var shared = simtest.Share("tracing", nil)
 
 func TestMain(m *testing.M) { shared.Main(m) }
 
-// A clerk sends a file and gets the answer; what is no such file is said beside the field; others may not.
+// A clerk sends a file, sees how far it is, and fetches the answer; what is no such file is said beside the field; it is nobody else's.
 func TestAClerkTracesAFile(t *testing.T) {
 	w := shared.Given(t)
 	p, err := w.Country.Character("patient")
@@ -27,20 +27,36 @@ func TestAClerkTracesAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	number := p.NHSNumber.String()
-	file := "UNIQUE_REFERENCE,FAMILY_NAME,GIVEN_NAME,DATE_OF_BIRTH\r\na," + p.Names[0].Family + "," + p.Names[0].Given[0] + "," + p.Born.String() + "\r\nb,Nobody,Nora,19010101\r\n"
+	file := "UNIQUE_REFERENCE,FAMILY_NAME,GIVEN_NAME,DATE_OF_BIRTH\r\na," + p.Names[0].Family + "," + p.Names[0].Given[0] + "," + p.Born.String() + "\r\n" +
+		"b,\"Nobody,Nora,19010101\r\nc,Nobody,Nora,19010101\r\n"
 	clerk := w.SignedIn(t, "clerk")
 	form := clerk.Get("/tracing").Sees(200, "Trace a file of people", "Several people are like this").Form()
 	clerk.PostFile("/tracing", form, "file", "people.csv", []byte(file))
+	clerk.Sees(200, "people.csv")
+	job := clerk.Get("/tracing").Link(`/tracing/[0-9a-zA-Z-]+`)
+	simtest.Eventually(t, func() bool { return strings.Contains(clerk.Get(job).Text(), "Fetch the answer") })
+	clerk.Sees(200, "Done", "3 of 3 (100%)", "Found just so 1 line", "Lines that cannot be read 1 line", "Nobody 1 line", "Taken away")
+	clerk.Get(job + "/answer.csv")
 	if clerk.Status != 200 || !strings.Contains(clerk.Header.Get("Content-Disposition"), "people.traced.csv") || !strings.HasPrefix(clerk.Header.Get("Content-Type"), "text/csv") {
 		t.Fatalf("%d %v", clerk.Status, clerk.Header)
 	}
-	if lines := strings.Split(strings.TrimSpace(clerk.Body), "\n"); len(lines) != 3 || !strings.Contains(lines[1], ",exact,") || !strings.Contains(lines[1], number) || !strings.Contains(lines[2], ",none,") {
+	lines := strings.Split(strings.TrimSpace(clerk.Body), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[1], "2,a,,exact,") || !strings.Contains(lines[1], number) || !strings.Contains(lines[2], "3,,,invalid,line 3: a quotation mark is opened and not closed") ||
+		!strings.Contains(lines[3], "4,c,,none,") {
 		t.Errorf("the answer:\n%s", clerk.Body)
 	}
+	w.SignedIn(t, "gp").Get(job).Sees(404)
+	w.SignedIn(t, "gp").Get(job + "/answer.csv").Sees(404)
+	clerk.Get("/tracing").Sees(200, "people.csv", "3 of 3")
+	clerk.Get(job).Send(job, "act", "remove").Sees(200, "The file and its answer are gone")
+	clerk.Get(job + "/answer.csv").Sees(409)
+
 	clerk.Get("/tracing").PostFile("/tracing", form, "file", "people.csv", nil)
 	clerk.Sees(422, "There is a problem", "Choose a file")
 	clerk.Get("/tracing").PostFile("/tracing", form, "file", "people.csv", []byte("SHOE_SIZE\n42\n"))
 	clerk.Sees(422, "There is no column \"SHOE_SIZE\"")
+	clerk.Get("/tracing").PostFile("/tracing", form, "file", "people.csv", []byte("DATE_OF_BIRTH\n\n"))
+	clerk.Sees(422, "The file asks about nobody")
 	clerk.PostFile("/tracing", url.Values{}, "file", "people.csv", []byte(file))
 	clerk.Sees(403)
 	for _, user := range []string{"patient", "auditor", "admin"} {
@@ -88,15 +104,20 @@ func TestAProgramTracesAFile(t *testing.T) {
 func TestThePageIsHealthy(t *testing.T) {
 	w := shared.Given(t)
 	cookie := webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie())
+	clerk := w.SignedIn(t, "clerk")
+	clerk.PostFile("/tracing", clerk.Get("/tracing").Form(), "file", "people with a long name of their file, as they have it.csv", []byte("FAMILY_NAME,DATE_OF_BIRTH\nNobody,19010101\n"))
+	job := clerk.Get("/tracing").Link(`/tracing/[0-9a-zA-Z-]+`)
 	b := webtest.NewBrowser(t)
 	for width, options := range map[string][]webtest.Option{"desk": {cookie}, "phone": {cookie, webtest.Phone()}, "plain": {cookie, webtest.NoScript()}} {
-		p := b.Open(t, w.URL+"/tracing", options...)
-		if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
-			p.Screenshot("tracing-" + width + ".png")
-		}
-		p.Healthy()
-		if width == "desk" {
-			p.Walk()
+		for name, path := range map[string]string{"tracing": "/tracing", "tracing-job": job} {
+			p := b.Open(t, w.URL+path, options...)
+			if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
+				p.Screenshot(name + "-" + width + ".png")
+			}
+			p.Healthy()
+			if width == "desk" {
+				p.Walk()
+			}
 		}
 	}
 }
