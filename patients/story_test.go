@@ -2,6 +2,7 @@ package patients_test
 
 import (
 	"context"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web/webtest"
 )
 
 func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
@@ -325,6 +327,12 @@ func TestAPatientSeesTheRecordsUnderBothTheirNumbers(t *testing.T) {
 	patient.Get("/me").Sees(200, "LLEWELYN, Ffion Haf (Ms)", "At Larch Street Surgery", "Asthma", under)
 	if after := patient.Get("/me/seen").Sees(200).Body; strings.Count(after, "Larch Street Surgery") <= strings.Count(before, "Larch Street Surgery") {
 		t.Error("who looked at the other record is not shown")
+	}
+	phone := webtest.Open(t, w.URL+"/me", webtest.Cookie("openspine", patient.Cookie()), webtest.Phone())
+	phone.Sees(under)
+	phone.Healthy()
+	if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
+		phone.Screenshot("me-two-records.png")
 	}
 	link(k.Records.Unmerge)
 	patient.Get("/me").Sees(200, "Asthma").SeesNot(under)

@@ -14,7 +14,9 @@ import (
 func everyPage(t *testing.T, w *simtest.World) [][3]string {
 	at, day := "/trace/"+number(t, w, "spouse"), born(t, w, "spouse")
 	load(t, w, strange)
+	asked := askedBy(t, w, number(t, w, "correct"), "اسمي "+strings.Repeat("Long", 75)+" 😀 O’Neill")
 	return [][3]string{
+		{"clerk", "corrections", "/corrections"}, {"clerk", "correction", asked}, {"patient", "mine-corrections", "/me/corrections"}, {"patient", "mine-asks", "/me/corrections/new"},
 		{"clerk", "trace", "/trace"}, {"clerk", "number", "/trace?number=" + number(t, w, "spouse")}, {"clerk", "nobody", "/trace?number=9998999901"}, {"clerk", "wrong", "/trace?number=12"},
 		{"clerk", "wide", question("family", "Hartlee", "given", "Margret", "born", day, "by", "wide")}, {"clerk", "errors", question("family", "😀😀", "born", "2099-01-01")},
 		{"clerk", "none", question("family", "Nobody", "born", day)}, {"clerk", "many", question("family", "Multitude", "born", "1901-01-01", "bornto", "1999-01-01")},
@@ -45,36 +47,10 @@ func TestEveryPageIsHealthy(t *testing.T) {
 		if cookies[user] == "" {
 			cookies[user] = w.SignedIn(t, user).Cookie()
 		}
-		walk := name == "wide" || name == "details" || name == "change-name" || name == "pharmacy"
+		walk := name == "wide" || name == "correction" || name == "details" || name == "change-name" || name == "pharmacy"
 		visits = append(visits, webtest.Visit{Name: "trace-" + name, Path: path, Cookie: cookies[user], Walk: walk})
 	}
 	webtest.NewBrowser(t).EveryPage(t, w.URL, visits)
-}
-
-// The journey of somebody at a desk, by the keyboard alone: nobody by number, then by details, then a telephone number corrected.
-func TestAJourneyByKeyboard(t *testing.T) {
-	w := shared.Given(t)
-	day := strings.Split(born(t, w, "fada"), "-")
-	p := webtest.Open(t, w.URL+"/trace", webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie()))
-	p.Type("#number", "9998999901")
-	p.PressThrough(kb.Enter)
-	p.Sees("Nobody in the national register has this NHS number", "By details")
-	p.Type("#family", "ni bhriain")
-	p.Type("#born", day[2])
-	p.Type("#born-month", day[1])
-	p.Type("#born-year", day[0])
-	p.PressThrough(kb.Enter)
-	p.Sees("NÍ BHRIAIN, Una", "nearly", "but for an accent")
-	p.Submit(`#found a[href^="/trace/"]`)
-	p.Sees("Patient details", "NÍ BHRIAIN, Una")
-	p.Submit(`a[href$="/change/reach"]`)
-	p.Eval(`document.querySelector('#mobile').value = ''`, new(string))
-	p.Type("#mobile", "07700 900555")
-	p.Type("#reason", "Told us at the desk"+kb.Tab)
-	p.PressThrough(kb.Enter)
-	p.Sees("Check the change", "07700 900555")
-	p.Submit(`main form button.nhsuk-button[data-prevent-double-click]`)
-	p.Sees("The register is changed", "07700 900555")
 }
 
 // The journey of a patient on a telephone without scripts: another pharmacy.

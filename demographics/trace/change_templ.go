@@ -440,7 +440,7 @@ func checkPage(v *changeView) templ.Component {
 					}
 					return nil
 				})
-				templ_7745c5c3_Err = web.FormFor(web.Form{Action: v.Action, Person: v.id(), PersonName: v.who(), Danger: v.Part.key == partDeath, Submit: web.Text(ctx, v.key("check.save")), Cancel: web.Link{URL: v.cancelURL()}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var17), templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = web.FormFor(web.Form{Action: v.Action, Person: v.id(), PersonName: v.who(), Danger: v.Part.key == partDeath, Submit: v.saveText(ctx), Cancel: web.Link{URL: v.cancelURL()}}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var17), templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -53,6 +53,14 @@ func (v *changeView) checkTitle(ctx context.Context) string {
 	return web.Text(ctx, v.key("check.title"))
 }
 
+// saveText is what the button of the check page says.
+func (v *changeView) saveText(ctx context.Context) string {
+	if v.Undoing {
+		return web.Text(ctx, "trace.undo.save")
+	}
+	return web.Text(ctx, v.key("check.save"))
+}
+
 func (v *changeView) cancelURL() string {
 	switch {
 	case v.Undoing:
