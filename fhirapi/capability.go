@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -75,6 +76,9 @@ func (a *api) capability(typ string, referring map[string][]string) fhir.Value {
 		"versioning", "versioned-update", "readHistory", true, "updateCreate", true, "conditionalCreate", true, "conditionalRead", "full-support",
 		"conditionalUpdate", true, "conditionalDelete", "multiple", "searchInclude", fhir.Arr(includes...),
 		"searchRevInclude", fhir.Arr(reverse...), "searchParam", params(own)}
+	if !access.Shared(typ) {
+		pairs = append(pairs, "documentation", "It may be about people: its id is chosen (an update that creates) by systems of the organisation that keeps the record alone. To others PUT of an id that is not there is 404, as one that is hidden is; they POST.")
+	}
 	if typ == "Patient" {
 		pairs = append(pairs, "operation", fhir.Arr(operation("everything", "Patient-everything")))
 	}

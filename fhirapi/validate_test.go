@@ -77,6 +77,9 @@ func TestValidateProfile(t *testing.T) {
 		if got := res.Get("supportedProfile.0").String(); (res.Field("type").String() == "Patient") != (got == "http://example.org/Named") {
 			t.Errorf("%s is told to support %q", res.Field("type").String(), got)
 		}
+		if said := strings.Contains(res.Get("documentation").String(), "by systems of the organisation that keeps the record alone"); res.Field("type").String() != "AuditEvent" && said == access.Shared(res.Field("type").String()) {
+			t.Errorf("%s: who chooses its ids is said: %t", res.Field("type").String(), said)
+		}
 	}
 	fine, bad := `{"resourceType":"Patient","id":"1","name":[{"text":"A"}]}`, `{"resourceType":"Patient","id":"1","active":true}`
 	claims := strings.Replace(bad, `"active"`, `"meta":{"profile":["http://example.org/Named"]},"active"`, 1)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,5 +190,38 @@ func TestAStrangerShutsNobodyOut(t *testing.T) {
 	}
 	if got := try("clinician", codes[2], stranger); got != 303 {
 		t.Errorf("after an administrator has opened the lock: %d", got)
+	}
+}
+
+// TestLimitsOfGuessingAreThoseConfigured: how many failures lock a user's codes and an address, and for how long.
+func TestLimitsOfGuessingAreThoseConfigured(t *testing.T) {
+	at := clock.NewFake(time.Now())
+	h := open(t, at, live, behindProxy, func(c *node.Config) { c.Limits = node.Limits{UserTries: 2, AddressTries: 3, Locked: 2 * time.Minute} })
+	codes, err := h.node.Door().Credentials().NewRecovery(t.Context(), h.clerk(), "clinician")
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(user, code, from string) reply {
+		return h.call(browser(), "POST", "/sign-in/recover", url.Values{"user": {user}, "code": {code}}, from)
+	}
+	for i, want := range []int{400, 400, 429} {
+		if got := try("clinician", "guess", home); got.status != want {
+			t.Errorf("guess %d at a user: %d, want %d", i+1, got.status, want)
+		}
+	}
+	if got := try("clinician", codes[0], home); got.status != 429 || !strings.Contains(got.body, "Try again in 2 minutes") {
+		t.Errorf("the right code while locked: %d", got.status)
+	}
+	for i, want := range []int{400, 400, 400, 429} {
+		if got := try("nobody"+strconv.Itoa(i), "guess", stranger); got.status != want {
+			t.Errorf("guess %d from an address: %d, want %d", i+1, got.status, want)
+		}
+	}
+	at.Advance(2*time.Minute + time.Second)
+	if got := try("clinician", codes[0], home); got.status != 303 {
+		t.Errorf("two minutes later: %d %s", got.status, got.body)
+	}
+	if got := try("nobody9", "guess", stranger); got.status != 400 {
+		t.Errorf("the address, two minutes later: %d", got.status)
 	}
 }

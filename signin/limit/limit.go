@@ -6,6 +6,8 @@
 //	right, too often ──► told when to come again
 //
 // What it knows is in memory, bounded, and gone when the node stops: a stop makes nobody's guess right.
+// Keeping it would cost a commit for each proof and save a program that shares its address with whoever guesses one minute (ShutFor) after a start; users' locks and
+// known places, which last longer, are kept (package credential).
 package limit
 
 import (
