@@ -183,11 +183,11 @@ func (f *follower) next(id string, now time.Time) time.Time {
 // decide says what an answer makes of a patient: the row, and the resource as it is to stand.
 func (f *follower) decide(r *row, local *fhir.Resource, a answer) (*fhir.Resource, error) {
 	r.survivor, r.version, r.differs, r.pattern, r.probability = "", 0, nil, 0, 0
-	switch {
-	case a.what == nobody:
+	switch a.what {
+	case nobody:
 		r.state = Absent
 		return verified(local, Absent)
-	case a.what == unusable:
+	case unusable:
 		r.state = Invalid
 		return verified(local, Invalid)
 	}

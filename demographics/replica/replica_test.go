@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/demographics/replica"
+	"github.com/openspine/openspine/ident"
 )
 
 // Each state that a patient's number can be in, as the authority's own published API tells it.
@@ -59,5 +60,82 @@ func TestEachPatientComesIntoTheirState(t *testing.T) {
 		if after := w.get(hospital, "h1").Ver; after != before {
 			t.Errorf("nothing had changed, and the copy was written: version %d", after)
 		}
+	})
+}
+
+// While the way is cut everybody keeps their state, a few are asked about and then nobody for a while; it is said since when. When it is open again those
+// who are due are asked about by themselves, and what was heard of is asked about at once.
+func TestTheWayIsCut(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		numbers := []string{"9990000018", "9990000026", "9990000034", "9990000042", "9990000050"}
+		for _, n := range numbers {
+			w.put(national, n, person(n, "Marsh", "Helena", "1980-01-02"))
+			w.put(hospital, "p"+n, person(n, "Marsh", "Helena", "1980-01-02"))
+		}
+		w.round()
+		w.counts(map[replica.State]int{replica.Traced: 5})
+		w.time.Advance(30 * time.Hour)
+		w.way.cut.Store(true)
+		asked, since := w.way.asked.Load(), w.time.Now()
+		w.round()
+		w.round()
+		if n := w.way.asked.Load() - asked; n != 3 {
+			t.Errorf("it was asked %d times over a way that is cut, want 3", n)
+		}
+		s := w.status()
+		if s.Failing.Before(since) || s.Error == "" || s.Due == 0 || s.Counts[replica.Traced] != 5 {
+			t.Errorf("the way is cut: %+v", s)
+		}
+		w.way.cut.Store(false)
+		w.time.Advance(time.Hour)
+		w.round()
+		if s := w.status(); !s.Failing.IsZero() || s.Due != 0 || s.Error != "" {
+			t.Errorf("the way is open again: %+v", s)
+		}
+		asked = w.way.asked.Load()
+		n, err := ident.ParseNHSNumber(numbers[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put(national, numbers[1], person(numbers[1], "Marsh", "Helena", "1980-01-02", "address", home("4 New Road", "LS2 1AA")))
+		if err := w.n.Replica().Changed(t.Context(), hospital, n); err != nil {
+			t.Fatal(err)
+		}
+		w.round()
+		if n := w.way.asked.Load() - asked; n != 1 {
+			t.Errorf("one person was heard of, and %d were asked about", n)
+		}
+		if got := w.get(hospital, "p"+numbers[1]).Resource.Get("address.0.line.0").String(); got != "4 New Road" {
+			t.Errorf("the copy says %q", got)
+		}
+	})
+}
+
+// Whoever becomes restricted has their whereabouts taken off the copy, whoever wrote them; when that ends the copy follows again.
+func TestSomebodyIsRestrictedAndNoLonger(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const n = "9990000018"
+		at := func(more ...any) doc {
+			return person(n, "Marsh", "Helena", "1980-01-02", append([]any{"address", home("1 High Street", "LS1 6AE")}, more...)...)
+		}
+		w.put(national, n, at())
+		w.put(hospital, "h", person(n, "Marsh", "Helena", "1980-01-02", "telecom", []any{doc{"system": "phone", "value": "01632 960001"}}, "maritalStatus", doc{"text": "S"}))
+		w.round()
+		next := func() {
+			w.time.Advance(30 * time.Hour)
+			w.round()
+		}
+		w.put(national, n, at("meta", tag("R")))
+		next()
+		if v := w.get(hospital, "h"); v.Resource.Get("address").Exists() || v.Resource.Get("telecom").Exists() || v.Label() == 0 || v.Resource.Get("maritalStatus.text").String() != "S" {
+			t.Errorf("restricted: %s", v.Resource.Root().Raw())
+		}
+		w.counts(map[replica.State]int{replica.Restricted: 1})
+		w.put(national, n, at("meta", tag("U")))
+		next()
+		if v := w.get(hospital, "h"); v.Resource.Get("address.0.line.0").String() != "1 High Street" || v.Label() != 0 {
+			t.Errorf("no longer: %s", v.Resource.Root().Raw())
+		}
+		w.counts(map[replica.State]int{replica.Traced: 1})
 	})
 }
