@@ -278,7 +278,7 @@ func (n *Network) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	failed := make(chan error, 1)
 	group.Go(func() {
-		if err := server.Serve(feed{n}); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(feed{n}); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
 			failed <- err
 			stop()
 		}

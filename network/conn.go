@@ -97,9 +97,10 @@ func (c *conn) cause() error {
 	return nil
 }
 
-// http2 are the bounds of one connection, in both roles.
-func (n *Network) http2() *http.HTTP2Config {
-	return &http.HTTP2Config{MaxConcurrentStreams: streamsAtOnce, StrictMaxConcurrentRequests: true, MaxReceiveBufferPerStream: streamBytes, MaxReceiveBufferPerConnection: connBytes,
+// http2 are the bounds of one connection, for either role. Those of all answers together are those of each times how many there are at once, so that
+// answers that nobody reads never hold up the others; uploads together have a bound of their own.
+func (n *Network) http2(uploads int) *http.HTTP2Config {
+	return &http.HTTP2Config{MaxConcurrentStreams: streamsAtOnce, StrictMaxConcurrentRequests: true, MaxReceiveBufferPerStream: streamBytes, MaxReceiveBufferPerConnection: uploads,
 		SendPingTimeout: 3 * n.timing.Beat, PingTimeout: n.timing.Answer, WriteByteTimeout: n.timing.Stall / 2}
 }
 
@@ -116,7 +117,7 @@ type caller struct {
 }
 
 func (n *Network) newCaller(ctx context.Context, c *conn) (*caller, error) {
-	t := &http.Transport{Protocols: onlyHTTP2(), HTTP2: n.http2(), DisableCompression: true, MaxResponseHeaderBytes: headerBytes,
+	t := &http.Transport{Protocols: onlyHTTP2(), HTTP2: n.http2(0), DisableCompression: true, MaxResponseHeaderBytes: headerBytes,
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
 	client, err := t.NewClientConn(ctx, "http", "peer:80")
 	if err != nil {

@@ -18,7 +18,7 @@ type connKey struct{}
 
 // server answers on every connection of a link, whoever dialled it.
 func (n *Network) server() *http.Server {
-	return &http.Server{Handler: http.HandlerFunc(n.receive), Protocols: onlyHTTP2(), HTTP2: n.http2(), MaxHeaderBytes: headerBytes, ReadHeaderTimeout: n.timing.Answer,
+	return &http.Server{Handler: http.HandlerFunc(n.receive), Protocols: onlyHTTP2(), HTTP2: n.http2(connBytes), MaxHeaderBytes: headerBytes, ReadHeaderTimeout: n.timing.Answer,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if own, ok := c.(*conn); ok {

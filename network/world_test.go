@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,19 @@ type member struct {
 	folder string
 	off    *shifted
 	stop   func()
+
+	flooding atomic.Int64 // answers without end that are being written
+	mu       sync.Mutex
+	why      string // how the last wait ended
+}
+
+// waited is how the last wait ended.
+func (m *member) waited() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	why := m.why
+	m.why = ""
+	return why
 }
 
 // shifted is a clock that is wrong by some time.
@@ -63,7 +77,7 @@ var admin = access.Service("test", network.MustNodeID("X26").Organisation())
 const at = "spine.example:8444"
 
 // country runs test in a bubble with a national node X26, founded and running, and the hospitals named, joined and linked.
-func country(t *testing.T, hospitals []string, test func(w *world)) {
+func country(t *testing.T, hospitals []string, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, wires: networktest.New(), nodes: map[string]*member{}}
@@ -85,7 +99,7 @@ func country(t *testing.T, hospitals []string, test func(w *world)) {
 		for _, h := range hospitals {
 			w.await(h, network.StateUp)
 		}
-		test(w)
+		test(t, w)
 	})
 }
 
@@ -128,6 +142,22 @@ func (w *world) node(name string, change func(*network.Options)) *member {
 		p, _ := network.PeerFrom(r.Context())
 		w.Header().Set("Peer", p.Node.String())
 		_, _ = io.Copy(w, r.Body)
+	}))
+	m.Handle("/wait", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.why = r.Context().Err().Error()
+		panic(http.ErrAbortHandler)
+	}))
+	m.Handle("/flood", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		m.flooding.Add(1)
+		defer m.flooding.Add(-1)
+		for part := make([]byte, 64<<10); ; {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
 	}))
 	m.stop = func() {
 		if err := log.Close(); err != nil {
