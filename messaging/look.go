@@ -364,3 +364,41 @@ func (p *Post) reach(b *Backlog) {
 		b.Since, b.NextTry = s.since, s.due
 	}
 }
+
+// Waiting is what waits for a node.
+type Waiting struct {
+	Messages, Bytes int64     // of the bytes about how many, judged by the oldest
+	Oldest          time.Time // when the oldest was sent; zero when none waits
+}
+
+// Waiting says what a node has not acknowledged, without looking at more than the oldest of it.
+func (p *Post) Waiting(ctx context.Context, peer network.NodeID) (w Waiting, err error) {
+	err = p.db.Read(ctx, func(tx *store.Tx) error {
+		w = Waiting{}
+		pending, err := streamsTo(tx, peer, true)
+		if err != nil {
+			return err
+		}
+		seen, bytes := int64(0), int64(0)
+		for i, o := range pending {
+			w.Messages += o.next - 1 - o.done
+			if i >= 64 {
+				continue // enough to judge by
+			}
+			var n, sum, at int64
+			if err := tx.QueryRow(`SELECT count(*), coalesce(sum(size), 0), coalesce(min(at), 0) FROM (SELECT size, at FROM post_message WHERE lane = ? AND queue = ? AND num > ? ORDER BY num LIMIT 100) AS first`,
+				o.lane, o.queue, o.done).Scan(&n, &sum, &at); err != nil {
+				return err
+			}
+			seen, bytes = seen+n, bytes+sum
+			if t := fromMicros(at); n > 0 && (w.Oldest.IsZero() || t.Before(w.Oldest)) {
+				w.Oldest = t
+			}
+		}
+		if seen > 0 {
+			w.Bytes = w.Messages * bytes / seen
+		}
+		return nil
+	})
+	return w, err
+}

@@ -165,10 +165,12 @@ type Options struct {
 	// Rand is where ids come from, and Jitter what spreads retries (0 to 1); by default the system's.
 	Rand   io.Reader
 	Jitter func() float64
-	// Node is this node's own name; the zero value is one that has no peers.
-	Node network.NodeID
 	// Carrier carries requests to peers; nil means that there are none.
 	Carrier network.Carrier
+	// Directions say which node keeps or passes on the post of an organisation for which there is no route of our own; nil means none.
+	Directions func(ident.ODSCode) (network.NodeID, error)
+	// Turned is told of each turn that Run has made, for measures; what it did is durable. nil means that nobody is.
+	Turned func(Work, error)
 	// Tenants are the organisations whose post this node keeps.
 	Tenants []ident.ODSCode
 	// Account is where what people decide is entered; without it they can decide nothing.
@@ -209,15 +211,17 @@ type Post struct {
 	tenants  map[ident.ODSCode]bool
 	handlers map[string]*Handler
 	couriers map[string]*Courier
-	life     int64 // which life of the database this is, counted from 1
+	life     int64     // which life of the database this is, counted from 1
+	lifeAt   time.Time // when it began
 
-	mu      sync.Mutex
-	routes  routeBook
-	queues  map[int64]queue
-	peers   map[network.NodeID]*peerState
-	rung    map[Work]bool
-	bell    chan struct{}
-	watched []chan struct{}
+	mu       sync.Mutex
+	routes   routeBook
+	queues   map[int64]queue
+	peers    map[network.NodeID]*peerState
+	rung     map[Work]bool
+	bell     chan struct{}
+	watched  []chan struct{}
+	fetching map[[32]byte]bool // files under way
 }
 
 // New prepares the post of a node, whose database has the Schema, with what its services declare.
@@ -226,7 +230,7 @@ func New(ctx context.Context, o Options, handlers []Handler, couriers ...Courier
 	o = o.withDefaults()
 	p := &Post{
 		o: o, db: o.DB, clock: o.Clock, log: o.Logger, tenants: map[ident.ODSCode]bool{}, handlers: map[string]*Handler{}, couriers: map[string]*Courier{},
-		queues: map[int64]queue{}, peers: map[network.NodeID]*peerState{}, rung: map[Work]bool{}, bell: make(chan struct{}, 1),
+		queues: map[int64]queue{}, peers: map[network.NodeID]*peerState{}, rung: map[Work]bool{}, bell: make(chan struct{}, 1), fetching: map[[32]byte]bool{},
 	}
 	for _, t := range o.Tenants {
 		p.tenants[t] = true
@@ -302,14 +306,14 @@ func (p *Post) begin(ctx context.Context) error {
 		p.life = last
 		if last > 0 {
 			var incarnation string
-			if err := tx.QueryRow(`SELECT incarnation FROM post_life WHERE lane = 0 AND life = ?`, last).Scan(&incarnation); err != nil {
+			if err := tx.QueryRow(`SELECT incarnation, at FROM post_life WHERE lane = 0 AND life = ?`, last).Scan(&incarnation, &p.lifeAt); err != nil {
 				return err
 			}
 			if incarnation == p.db.Incarnation() || p.o.Seams.SameNumbers {
 				return nil
 			}
 		}
-		p.life = last + 1
+		p.life, p.lifeAt = last+1, tx.At()
 		// What a backup says of what was tried is old: all that it holds may have been sent.
 		if _, err := tx.Exec(`UPDATE post_stream SET tried = next - 1`); err != nil {
 			return err

@@ -222,10 +222,12 @@ func (p *Post) agree(tx *store.Tx, o outgoing, m mark) error {
 	if err := tx.QueryRow(`SELECT next, done, tried FROM post_stream WHERE lane = ? AND queue = ?`, o.lane, o.queue).Scan(&o.next, &o.done, &o.tried); err != nil {
 		return err
 	}
-	switch {
-	case high < o.done && !p.o.Seams.NoRewind:
-		return p.rewind(tx, o, high)
-	case high > o.done:
+	if !p.o.Seams.NoRewind {
+		if err := p.rewind(tx, o, high); err != nil {
+			return err
+		}
+	}
+	if high > o.done {
 		if err := p.leftOut(tx, o, m.gaps); err != nil {
 			return err
 		}
@@ -259,23 +261,29 @@ func (p *Post) leftOut(tx *store.Tx, o outgoing, gaps []gap) error {
 }
 
 // rewind goes back to what a peer has that was restored from a backup. What came to it before, and is lost there, is sent again; of what we do not hold
-// ourselves any more, a person must know.
+// ourselves any more, a person must know. What became of a message may be known before the peer's mark is: so all that was tried is looked at.
 func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
-	p.log.Warn("messaging: a peer has lost messages, which are sent again", "after", high, "to", o.done)
+	to := max(o.done, o.tried)
+	if high >= to {
+		return nil
+	}
+	if high < o.done {
+		p.log.Warn("messaging: a peer has lost messages, which are sent again", "after", high, "to", o.done)
+	}
 	lost, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.lane = ? AND m.queue = ? AND m.num > ? AND m.num <= ? AND m.delivered > 0
-		AND NOT EXISTS (SELECT 1 FROM post_body b WHERE b.lane = m.lane AND b.queue = m.queue AND b.num = m.num) ORDER BY m.num`, o.lane, o.queue, high, o.done)
+		AND NOT EXISTS (SELECT 1 FROM post_body b WHERE b.lane = m.lane AND b.queue = m.queue AND b.num = m.num) ORDER BY m.num`, o.lane, o.queue, high, to)
 	if err != nil {
 		return err
 	}
 	const again = `lane = ? AND queue = ? AND num > ? AND num <= ? AND delivered > 0`
 	if _, err := tx.Exec(`INSERT INTO post_event (lane, queue, num, at, step, what, actor, reason) SELECT lane, queue, num, CAST(? AS INTEGER), CAST(? AS INTEGER), 'sent again', '', 'the recipient''s node was restored from a backup'
-		FROM post_message WHERE `+again+` ON CONFLICT (lane, queue, num, at, step) DO NOTHING`, tx.At(), steps("sent again"), o.lane, o.queue, high, o.done); err != nil {
+		FROM post_message WHERE `+again+` ON CONFLICT (lane, queue, num, at, step) DO NOTHING`, tx.At(), steps("sent again"), o.lane, o.queue, high, to); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, o.done); err != nil {
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, to); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ?`, o.lane, o.queue, high, o.done); err != nil {
+	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ?`, o.lane, o.queue, high, to); err != nil {
 		return err
 	}
 	for i := range lost {
@@ -283,7 +291,7 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 			return err
 		}
 	}
-	_, err = tx.Exec(`UPDATE post_stream SET done = ? WHERE lane = ? AND queue = ?`, high, o.lane, o.queue)
+	_, err = tx.Exec(`UPDATE post_stream SET done = ? WHERE lane = ? AND queue = ? AND done > ?`, high, o.lane, o.queue, high)
 	return err
 }
 

@@ -76,11 +76,28 @@ func (ledger) Append(*store.Tx, store.Lane, audit.Entry) (int64, error) { return
 
 func newTown(t testing.TB, db *store.DB, w *wires, node string, tenants ...ident.ODSCode) *town {
 	t.Helper()
+	return newTownOver(t, db, func(c network.Carrier) network.Carrier { return c }, w, node, tenants...)
+}
+
+// townWith is a town with a courier of its own.
+func townWith(t testing.TB, db *store.DB, c messaging.Courier) (*messaging.Post, *town) {
+	t.Helper()
+	n := &town{t: t, db: db, clock: clock.NewFake(start)}
+	var err error
+	n.post, err = messaging.New(t.Context(), messaging.Options{DB: db, Clock: n.clock, Tenants: []ident.ODSCode{spine, hospital}, Account: ledger{}}, n.handlers(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.post, n
+}
+
+// newTownOver is newTown with a carrier around the wires.
+func newTownOver(t testing.TB, db *store.DB, over func(network.Carrier) network.Carrier, w *wires, node string, tenants ...ident.ODSCode) *town {
+	t.Helper()
 	n := &town{t: t, db: db, clock: clock.NewFake(start)}
 	o := messaging.Options{DB: db, Clock: n.clock, Tenants: tenants, Jitter: func() float64 { return 1 }, Account: ledger{}}
 	if w != nil {
-		o.Node = network.MustNodeID(node)
-		o.Carrier = wire{w, network.Peer{Node: o.Node, Organisations: tenants}}
+		o.Carrier = over(wire{w, network.Peer{Node: network.MustNodeID(node), Organisations: tenants}})
 	}
 	var err error
 	if n.post, err = messaging.New(t.Context(), o, n.handlers()); err != nil {
@@ -88,7 +105,7 @@ func newTown(t testing.TB, db *store.DB, w *wires, node string, tenants ...ident
 	}
 	if w != nil {
 		w.mu.Lock()
-		w.nodes[o.Node] = n.post.Handler()
+		w.nodes[network.MustNodeID(node)] = n.post.Handler()
 		w.mu.Unlock()
 	}
 	return n

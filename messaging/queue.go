@@ -168,6 +168,11 @@ func (p *Post) route(tx *store.Tx, to ident.ODSCode, workflow string) (Destinati
 	if d, ok := known[routeKey{}]; ok {
 		return d, nil
 	}
+	if p.o.Directions != nil {
+		if node, err := p.o.Directions(to); err == nil {
+			return ToNode(node), nil
+		}
+	}
 	return Destination{}, fault.New(fault.NotFound, "Nobody is known to keep the post of %s: its node, mailbox or address must be entered first.", to)
 }
 

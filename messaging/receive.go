@@ -290,12 +290,16 @@ func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error
 		}
 	}
 	reason := ""
+	speaks, serr := speaksFor(tx, peer, &l)
+	if serr != nil {
+		return serr
+	}
 	switch {
 	case fault.Is(err, fault.NotFound):
 		reason = fault.MessageOf(err)
 	case err != nil:
 		return err
-	case !peer.Speaks(l.From) && !peer.Authority:
+	case !speaks:
 		reason = "the node " + peer.Node.String() + " may not speak for " + l.From.String()
 	case to == ToNode(peer.Node) || l.hops > mostHops:
 		reason = "there is no way on from here to " + l.To.String()
@@ -314,10 +318,25 @@ func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error
 	return p.note(tx, lane, id, it.num, it.num, Refused, 1, reason)
 }
 
+// speaksFor reports whether a peer may bring a message from its sender: because it speaks for it, because it passes on what others send, or because
+// the message went to it from here and a person there redirected it.
+func speaksFor(tx *store.Tx, peer network.Peer, l *letter) (bool, error) {
+	if peer.Speaks(l.From) || peer.Authority {
+		return true, nil
+	}
+	var num int64
+	err := tx.QueryRow(`SELECT m.num FROM post_message m JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue WHERE m.id = ? AND m.sender = ? AND q.kind = ? AND q.name = ? LIMIT 1`,
+		l.ID, l.From.String(), kindNode, peer.Node.String()).Scan(&num)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // cameBefore finds a message that passed here before, in days that this node or the one before it has lost: it is not handled twice, and
 // whoever brings it is told what became of it.
 func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
-	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.state <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, int64(Redirected))
+	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.recipient = ? AND m.state <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, l.To.String(), int64(Redirected))
 	if err != nil || len(list) == 0 {
 		return false, err
 	}

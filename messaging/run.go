@@ -202,6 +202,9 @@ func (s *scheduler) turn(ctx context.Context, w Work) {
 	for {
 		more, err := s.p.Turn(ctx, w)
 		s.p.changed()
+		if s.p.o.Turned != nil {
+			s.p.o.Turned(w, err)
+		}
 		if !s.goOn(ctx, w, more, err) {
 			return
 		}

@@ -101,7 +101,13 @@ func (p *Post) place(tx *store.Tx, lane store.Lane, to Destination, l letter) (l
 		return l, err
 	}
 	p.ring(q.work(lane))
-	return l, nil
+	if l.source == 0 || len(l.Files) == 0 || to.Kind != kindNode {
+		return l, nil
+	}
+	// It is passed on at once; its files follow when they are here.
+	t := turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: lane, at: tx.At(), now: p.clock.Now()}
+	p.ring(Work{Queue: q.id, Lane: lane, Fetch: true})
+	return l, t.hold(&l, fetching, 0, t.now, "its files are on their way")
 }
 
 // insert writes the rows of a letter.
@@ -111,6 +117,9 @@ func (l *letter) insert(tx *store.Tx, delivered, ended int64) error {
 		l.lane, l.queue, l.num, int64(l.state), l.turn, l.base, l.At, delivered, ended, micros(l.Expires), len(l.Body), l.hops, l.source, l.number,
 		l.From.String(), l.To.String(), l.Workflow, l.Conversation, l.ID, putFiles(nil, l.Files))
 	if err != nil || l.state.Final() {
+		return err
+	}
+	if err := l.attach(tx); err != nil {
 		return err
 	}
 	return tx.Queue(`INSERT INTO post_body (lane, queue, num, body) VALUES (?, ?, ?, ?)`, l.lane, l.queue, l.num, nonNil(l.Body))

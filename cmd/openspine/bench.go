@@ -28,7 +28,7 @@ import (
 )
 
 type benchCommand struct {
-	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all" help:"What to measure: create, read, search, transaction, import, start, or all."`
+	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all,messages" help:"What to measure: create, read, search, transaction, import, start, or all of these; or messages: post within a node or between two."`
 	URL      string        `name:"url" help:"Another FHIR server's base, for a fair comparison, instead of a node of its own."`
 	Token    string        `help:"A bearer token for --url."`
 	Clients  int           `default:"64" help:"How many clients call at once."`
@@ -39,6 +39,10 @@ type benchCommand struct {
 	Data     string        `help:"Keep the node's data in this folder and use it again; otherwise a temporary one." type:"path"`
 	Database string        `help:"A PostgreSQL URL for the node under test; SQLite otherwise."`
 	Search   string        `enum:"all,identifier,family,subject,sorted" default:"all" help:"Which searches are measured: of a number, of a family name and years of birth, of somebody's results, of a name in the order of birth; or all by turns."`
+	Rate     int           `help:"Of messages: how many to send a second; as many as go otherwise."`
+	Between  bool          `help:"Of messages: between two nodes over TLS on loopback, each with a database of its own."`
+	Backlog  int           `help:"Of messages: how many wait for a node that is not reached meanwhile."`
+	File     int           `help:"Of messages: send one file of so many MB between two nodes instead."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
 	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
 }
@@ -57,6 +61,9 @@ type bench struct {
 
 // Run measures and prints: operations a second, p50, p99, errors, clients, and what the disk can do.
 func (c *benchCommand) Run(s *session) error {
+	if c.Name == "messages" {
+		return c.messages(s)
+	}
 	names := []string{c.Name}
 	if c.Name == "all" {
 		names = []string{"start", "import", "create", "read", "search", "transaction"}

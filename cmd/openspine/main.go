@@ -45,6 +45,7 @@ type commands struct {
 	Numbers   numbersCommand   `cmd:"" help:"After a restore without the ledger of NHS numbers: say which were given out, so that none is given out twice."`
 	Audit     auditCommand     `cmd:"" help:"Prove that the account of who saw and did what has not been touched."`
 	Bench     benchCommand     `cmd:"" help:"Measure a node, this one or any FHIR server by its URL."`
+	Sim       simCommand       `cmd:"" help:"Prove what is promised: run a part of the programme under faults that follow from a seed."`
 	Version   versionCommand   `cmd:"" help:"Print which build this is."`
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/openspine/openspine/fhir/validate"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -46,6 +47,10 @@ type Service struct {
 	Watches []record.Watch
 	// Jobs run by the clock while the node serves.
 	Jobs []Job
+	// Handles are the messages that the service takes, and those whose outcome it wants to know.
+	Handles []messaging.Handler
+	// Couriers deliver to kinds of destination of the service's own: a mailbox, an address elsewhere.
+	Couriers []messaging.Courier
 	// Keeps keep the service's own tables in step with resources of the record, in the same transaction.
 	Keeps []record.Keeper
 	// Owns are resource types that a generic FHIR write reaches only through this service's rules.
@@ -141,6 +146,8 @@ type Kernel struct {
 	Services func() []Service
 	// Feed hands changes of the record to the services' watches; nil where there are none. Once the node is assembled.
 	Feed func() *record.Feed
+	// Post is what organisations send one another goes by; once the node is assembled.
+	Post func() *messaging.Post
 	// DiskLow reports whether there is so little room that changes are refused.
 	DiskLow func() bool
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.

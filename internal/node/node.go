@@ -28,6 +28,7 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
@@ -57,6 +58,7 @@ type Node struct {
 	open     *access.Principal
 	folder   *Folder
 	feed     *record.Feed
+	post     *messaging.Post
 	names    names
 	vfs      string
 	rand     io.Reader
@@ -191,7 +193,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 		return err
 	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Network: links, Clock: n.clock, Logger: n.log,
-		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, DiskLow: n.low.Load, BaseURL: n.URL, Limits: n.cfg.Limits.services()}
+		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, Post: func() *messaging.Post { return n.post }, DiskLow: n.low.Load, BaseURL: n.URL, Limits: n.cfg.Limits.services()}
 	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving}, runner{"network", links.Run})
 	return nil
 }

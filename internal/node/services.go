@@ -21,6 +21,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/patients"
 	"github.com/openspine/openspine/privacy"
@@ -33,7 +34,7 @@ import (
 
 // Schemas are the tables of the kernel; each service brings its own.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), access.Schema(), network.Schema(), record.Schema()}
+	return []store.Schema{audit.Schema(), access.Schema(), network.Schema(), messaging.Schema(), record.Schema()}
 }
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
@@ -96,6 +97,9 @@ func (n *Node) assemble(ctx context.Context) error {
 		n.services = append(n.services, n.more(n.kernel)...)
 	}
 	if err := n.prepareServices(ctx); err != nil {
+		return err
+	}
+	if err := n.openPost(ctx); err != nil {
 		return err
 	}
 	if err := n.door.Prepare(ctx); err != nil {
@@ -208,7 +212,7 @@ func (n *Node) health() catalogue.Service {
 		_, err := w.Write([]byte(s + "\n"))
 		return err
 	}
-	return catalogue.Service{Name: "node", Summary: "Whether the node is up and ready.", API: []catalogue.Route{
+	return catalogue.Service{Name: "node", Summary: "Whether the node is up and ready.", Jobs: []catalogue.Job{{Name: "prune-post", Every: time.Hour, Run: n.prunePost}}, API: []catalogue.Route{
 		catalogue.Public("GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { return text(w, "up") }),
 		catalogue.Public("GET /readyz", func(w http.ResponseWriter, r *http.Request) error {
 			if !n.ready.Load() {

@@ -70,5 +70,10 @@ CREATE TABLE post_pruned (lane INTEGER NOT NULL, queue INTEGER NOT NULL, source 
 CREATE TABLE post_file (lane INTEGER NOT NULL, file TEXT NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, whole INTEGER NOT NULL, at INTEGER NOT NULL, used INTEGER NOT NULL,
 	PRIMARY KEY (lane, file)) WITHOUT ROWID;
 CREATE INDEX post_file_hash ON post_file (hash);
+
+-- Which messages need which files: these are kept, and may be fetched by where those go.
+CREATE TABLE post_attach (lane INTEGER NOT NULL, queue INTEGER NOT NULL, num INTEGER NOT NULL, hash BLOB NOT NULL,
+	PRIMARY KEY (lane, queue, num, hash)) WITHOUT ROWID;
+CREATE INDEX post_attach_hash ON post_attach (hash);
 CREATE TABLE post_chunk (lane INTEGER NOT NULL, file TEXT NOT NULL, num INTEGER NOT NULL, data BLOB NOT NULL,
 	PRIMARY KEY (lane, file, num)) WITHOUT ROWID;

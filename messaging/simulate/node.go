@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing/fstest"
@@ -98,7 +98,7 @@ func (n *node) start() error {
 	if err := n.db.Migrate(n.w.ctx, messaging.Schema(), schema()); err != nil {
 		return err
 	}
-	post, err := messaging.New(n.w.ctx, messaging.Options{DB: n.db, Clock: n.clock, Rand: n.chance, Jitter: n.rng.Float64, Node: n.id, Carrier: n, Tenants: n.own,
+	post, err := messaging.New(n.w.ctx, messaging.Options{DB: n.db, Clock: n.clock, Rand: n.chance, Jitter: n.rng.Float64, Carrier: n, Tenants: n.own,
 		Account: account{}, Batch: 1 + n.rng.IntN(12), Seams: n.w.o.Seams}, n.handlers())
 	if err != nil {
 		return err
@@ -357,12 +357,31 @@ func (w *world) hand(from, to *node, path string, body []byte) (int, *http.Respo
 	if !to.up || to.disk.Dark() {
 		return 0, nil
 	}
-	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil
+	}
 	peer := network.Peer{Node: from.id, Organisations: from.own, Authority: from.name == "X26"}
-	rec := httptest.NewRecorder()
+	rec := &recorder{status: http.StatusOK, header: http.Header{}}
 	to.handler.ServeHTTP(rec, r.WithContext(network.WithPeer(w.ctx, peer)))
 	if to.disk.Dark() && !w.o.Seams.AckFirst {
 		return 0, nil // it died before it could answer
 	}
-	return rec.Code, rec.Result() //nolint:bodyclose // in memory
+	return rec.status, &http.Response{StatusCode: rec.status, Header: rec.header, Body: io.NopCloser(&rec.body)}
 }
+
+// recorder is an answer in memory.
+type recorder struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header is http.ResponseWriter's.
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader is http.ResponseWriter's.
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+// Write is http.ResponseWriter's.
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }

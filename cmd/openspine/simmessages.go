@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/openspine/openspine/messaging/simulate"
+)
+
+type simCommand struct {
+	Messages simMessagesCommand `cmd:"" help:"Post under faults: links, disks, clocks and backups that fail as each seed says; then everything promised must be so."`
+}
+
+type simMessagesCommand struct {
+	Seeds uint64 `default:"1000" help:"How many seeds to run."`
+	Seed  uint64 `default:"0" help:"The first seed."`
+	Steps int    `default:"120" help:"How many things happen under each seed before the faults stop."`
+	Log   bool   `help:"Print each step: for a seed that failed, with --seeds 1."`
+}
+
+// Run simulates seed after seed, and stops at the first that breaks a promise.
+func (c *simMessagesCommand) Run(s *session) error {
+	var log io.Writer
+	if c.Log {
+		log = s.stdout
+	}
+	var sum simulate.Result
+	began, said := time.Now(), time.Now()
+	for n := range c.Seeds {
+		r, err := simulate.Run(s.ctx, c.Seed+n, simulate.Options{Steps: c.Steps, Log: log})
+		if err != nil {
+			return fmt.Errorf("%w\nreplay it with: openspine sim messages --seeds 1 --seed %d --steps %d --log", err, c.Seed+n, c.Steps)
+		}
+		sum.Add(r)
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			fmt.Fprintf(s.stderr, "%d of %d seeds\n", n+1, c.Seeds)
+		}
+	}
+	_, err := fmt.Fprintf(s.stdout, "%d seeds from %d in %s, every promise kept: %s\n", c.Seeds, c.Seed, time.Since(began).Round(time.Second), sum)
+	return err
+}
