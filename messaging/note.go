@@ -188,10 +188,9 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	if err := p.intern(tx, q); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO post_stream (lane, queue, next, done, tried) VALUES (?, ?, ?, ?, ?) ON CONFLICT (lane, queue) DO UPDATE
+	if _, err := tx.Exec(`INSERT INTO post_stream (lane, queue, next, done, tried) VALUES (?, ?, ?, 0, ?) ON CONFLICT (lane, queue) DO UPDATE
 		SET next = CASE WHEN post_stream.next < excluded.next THEN excluded.next ELSE post_stream.next END,
-		done = CASE WHEN post_stream.done < excluded.done THEN excluded.done ELSE post_stream.done END,
-		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, n.low+1, n.low, n.low); err != nil {
+		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, n.low+1, n.low); err != nil {
 		return err
 	}
 	l := letter{Message: n.envelope.Message, lane: lane, queue: q.id, num: n.low, state: n.state, turn: 1, hops: n.envelope.hops}
