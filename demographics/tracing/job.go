@@ -37,7 +37,7 @@ const (
 
 // job is one file, and how far it is.
 type job struct {
-	ID, Owner, OwnerName, Profile, Name, Header, State string
+	ID, Owner, OwnerName, Profile, Assurance, Name, Header, State string
 
 	Stretches, Stretch, Lines, Traced, Tries int
 	Outcomes                                 map[demographics.Outcome]int
@@ -45,12 +45,12 @@ type job struct {
 	Error                                    string
 }
 
-const jobColumns = `id, owner, owner_name, profile, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error`
+const jobColumns = `id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error`
 
 func (j *job) scan(from interface{ Scan(...any) error }) error {
 	var outcomes string
 	var made, begun, ended, expires, again int64
-	if err := from.Scan(&j.ID, &j.Owner, &j.OwnerName, &j.Profile, &j.Name, &j.Header, &j.State, &j.Stretches, &j.Stretch, &j.Lines, &j.Traced, &outcomes, &made, &begun, &ended, &expires, &again,
+	if err := from.Scan(&j.ID, &j.Owner, &j.OwnerName, &j.Profile, &j.Assurance, &j.Name, &j.Header, &j.State, &j.Stretches, &j.Stretch, &j.Lines, &j.Traced, &outcomes, &made, &begun, &ended, &expires, &again,
 		&j.Tries, &j.Error); err != nil {
 		return err
 	}
@@ -106,9 +106,9 @@ func (o *office) submit(ctx context.Context, who access.Principal, name string, 
 		if n >= unfinished {
 			return fault.New(fault.TooMany, "You have %d files that are not traced yet. Wait for one of them, or stop one.", n)
 		}
-		if err := tx.Queue(`INSERT INTO tracing_job (lane, id, owner, owner_name, profile, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, 0, ?, 0, '{}', ?, 0, 0, ?, 0, 0, '')`,
-			lane, id, who.ID, who.Name, who.Profile, name, b.Header, int64(len(all)), int64(lines), tx.At().UnixMicro(), tx.At().Add(keptFor).UnixMicro()); err != nil {
+		if err := tx.Queue(`INSERT INTO tracing_job (lane, id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, 0, ?, 0, '{}', ?, 0, 0, ?, 0, 0, '')`,
+			lane, id, who.ID, who.Name, who.Profile, who.Assurance, name, b.Header, int64(len(all)), int64(lines), tx.At().UnixMicro(), tx.At().Add(keptFor).UnixMicro()); err != nil {
 			return err
 		}
 		for i, s := range all {
@@ -194,6 +194,7 @@ func (o *office) stretch(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
+	who.Assurance = j.Assurance // as they had signed in when they sent it
 	s, err := o.asked(ctx, j)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T, database string) *desk {
-	d := &desk{t: t, clock: clock.NewFake(time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)), clerk: access.Principal{ID: "dilys", Name: "Dilys", Role: access.Clerk, Organisation: spine},
+	d := &desk{t: t, clock: clock.NewFake(time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)), clerk: access.Principal{ID: "dilys", Name: "Dilys", Role: access.Clerk, Organisation: spine, Assurance: "AAL3"},
 		cfg: node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), Database: database, National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}}
 	d.open()
 	t.Cleanup(func() {
@@ -195,7 +195,7 @@ func TestFilesAreKeptFairlyAndNotForEver(t *testing.T) {
 		if _, err := d.Submit(t.Context(), d.clerk, people(1)); !fault.Is(err, fault.TooMany) {
 			t.Errorf("a sixth file: %v", err)
 		}
-		other := access.Principal{ID: "femi", Name: "Femi", Role: access.Clerk, Organisation: spine}
+		other := access.Principal{ID: "femi", Name: "Femi", Role: access.Clerk, Organisation: spine, Assurance: "AAL3"}
 		if _, err := d.Submit(t.Context(), other, people(200_001)); !fault.Is(err, fault.TooLarge) {
 			t.Errorf("too many people: %v", err)
 		}
