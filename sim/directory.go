@@ -75,6 +75,9 @@ func (k *Country) register() ([]Item, error) {
 			return nil, err
 		}
 	}
+	if err := past(add); err != nil {
+		return nil, err
+	}
 	var list struct{ Service []clinicService }
 	if _, err := toml.Decode(servicesTOML, &list); err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the list of services cannot be read")
@@ -85,6 +88,25 @@ func (k *Country) register() ([]Item, error) {
 		}
 	}
 	return items, nil
+}
+
+// past is what the directory also knows: a practice that closed, with who took over from it, and a site of a hospital, with who operates it.
+func past(add func(*fhir.Resource, error) error) error {
+	closed := directory.Organisation{Code: ident.MustODSCode("Z99820"), Name: "Mill Lane Surgery", State: directory.Closed, Assigner: "NHS ENGLAND", Changed: "2019-04-01",
+		Lines: []string{"4 Mill Lane"}, Town: "Fenmarket", County: "Aldershire", Postcode: "FN2 6MA", Country: "ENGLAND", Setting: "4",
+		Successions: []directory.Succession{{Successor: Practice, On: "2019-04-01"}}}
+	for i, role := range []string{"RO177", "RO76"} {
+		closed.Roles = append(closed.Roles, directory.Role{Code: role, Span: directory.Span{From: "1974-04-01", To: "2019-03-31"}, Instance: int64(900_000_900 + i)})
+	}
+	site := directory.Organisation{Code: ident.MustODSCode("RZZ1A"), Name: "Fenmarket Treatment Centre", Site: true, State: directory.Open, Assigner: "NHS ENGLAND", Changed: "2012-10-01",
+		Lines: []string{"Quarry Road"}, Town: "Fenmarket", County: "Aldershire", Postcode: "FN4 2HQ", Country: "ENGLAND", Phone: "01632960250",
+		Roles: []directory.Role{{Code: "RO198", Active: true, Span: directory.Span{From: "2012-10-01"}, Instance: 900_000_910}}}
+	for _, o := range []directory.Organisation{closed, site} {
+		if err := add(o.Resource()); err != nil {
+			return err
+		}
+	}
+	return add(directory.Relationship{ID: "RZZ1A-RE6-RZZ01", Type: "RE6", From: site.Code, To: HospitalWest, Active: true, Span: directory.Span{From: "2012-10-01"}}.Resource())
 }
 
 // interactions are what the systems of the country answer: reading a record, and post.

@@ -230,6 +230,7 @@ func (s staffMember) writeRole(w *writer, code string) {
 		})
 	})
 	w.raw("active", "true")
+	w.object("period", func() { w.text("start", "2019-09-02") })
 	w.reference("practitioner", "Practitioner", s.ID, s.Prefix+" "+s.Given+" "+s.Family)
 	w.reference("organization", "Organization", s.At, "")
 	national, isNational := jobRoles[s.Job]

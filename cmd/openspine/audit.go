@@ -13,7 +13,7 @@ import (
 )
 
 type auditCommand struct {
-	Archive auditArchive `cmd:"" help:"Move old months of the account into archive files, while the node is stopped; a running node does so by itself (account-months)."`
+	Archive auditArchive `cmd:"" help:"Move old months of the account into archive files now; a running node does so by itself when they are old enough (account-months)."`
 	Verify  auditVerify  `cmd:"" help:"Check every sealed entry of the account against the log; name what was changed, removed, inserted or back-dated."`
 }
 
@@ -62,11 +62,14 @@ type auditArchive struct {
 	Before string `placeholder:"YYYY-MM" help:"The first month that stays in the database; 13 whole months stay by default."`
 }
 
-// Run moves the months before the first that stays. It may be run again after any failure, and goes on where it was.
+// runningAudit is what of the account's commands a running node does itself.
+type runningAudit struct {
+	Archive auditArchive `cmd:"" help:"Move old months of the account into archive files now."`
+}
+
+// Run moves the months before the first that stays. It may be run again after any failure, and goes on where it was. A node that runs
+// does it itself.
 func (c *auditArchive) Run(s *session) error {
-	if err := c.there(); err != nil {
-		return err
-	}
 	before := audit.FirstKept(time.Now(), node.AccountMonths)
 	if c.Before != "" {
 		var err error
@@ -74,7 +77,16 @@ func (c *auditArchive) Run(s *session) error {
 			return fault.New(fault.Invalid, "--before %s is not a month: write it as 2025-01", c.Before)
 		}
 	}
+	if s.node != nil {
+		return archived(s, s.node.Kernel().Audit, before)
+	}
+	if err := c.there(); err != nil {
+		return err
+	}
 	folder, err := node.TakeFolder(c.Data)
+	if fault.Is(err, fault.Conflict) {
+		return node.Ask(s.ctx, c.Data, node.Command{Args: s.args, User: whoami()}, s.stdout)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +102,11 @@ func (c *auditArchive) archive(s *session, before time.Time) error {
 	if err := db.Migrate(s.ctx, audit.Schema()); err != nil {
 		return err
 	}
+	return archived(s, account, before)
+}
+
+// archived moves the months before the first that stays, and says what is where now.
+func archived(s *session, account *audit.Log, before time.Time) error {
 	done, err := account.Archive(s.ctx, before)
 	if err != nil {
 		return err

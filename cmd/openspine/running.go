@@ -95,7 +95,10 @@ func (s *session) read(path string) ([]byte, error) {
 
 // obey does a command for whoever holds the data folder of a running node.
 func obey(ctx context.Context, n *node.Node, c node.Command, out io.Writer) error {
-	var commands forNode
+	var commands struct {
+		forNode
+		Audit runningAudit `cmd:"" help:"Move old months of the account into archives."`
+	}
 	parser, err := kong.New(&commands, kong.Name("openspine"), kong.Writers(out, out), kong.Exit(func(int) {}))
 	if err != nil {
 		return err
