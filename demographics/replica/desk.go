@@ -31,6 +31,7 @@ type deskView struct {
 	National string // the address that asks the authority the same question
 	Said     string // what the authority said, when it showed nobody
 	Found    *foundView
+	May      bool // the reader may make somebody a patient
 	State    web.TableState
 	For      string // the id of a patient without a number, for whom the clerk looks
 	wanted   wanted
@@ -77,7 +78,7 @@ func (f *follower) openDesk(r *http.Request, ask catalogue.Asker) (*deskView, er
 		return nil, err
 	}
 	v := readDesk(ctx, r.URL.Query())
-	v.State, v.Path = state, f.path("find")
+	v.State, v.Path, v.May = state, f.path("find"), mayDecide(ask)
 	v.Page = web.Page{Title: web.Text(ctx, "replica.desk.title"), Back: web.Link{Text: web.Text(ctx, "replica.title"), URL: f.path()}}
 	l, err := f.link(ctx)
 	if err != nil {

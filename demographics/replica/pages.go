@@ -19,18 +19,18 @@ import (
 
 func (r *Replica) pages() []catalogue.Route {
 	return []catalogue.Route{
-		r.staff("GET /replica", (*follower).show),
+		r.staff("GET /replica", (*follower).show, access.Clinician),
 		r.staff("POST /replica", (*follower).steer),
-		r.staff("GET /replica/find", (*follower).desk),
+		r.staff("GET /replica/find", (*follower).desk, access.Clinician),
 		r.staff("POST /replica/find", (*follower).register),
-		r.staff("GET /replica/{person}", (*follower).showPerson),
+		r.staff("GET /replica/{person}", (*follower).showPerson, access.Clinician),
 		r.staff("POST /replica/{person}", (*follower).decidePerson),
 	}
 }
 
-// staff lets in the clerks of the hospital whose copy it is; the refusal of anybody else is on the account. A page without a hospital in its
+// staff lets in the clerks of the hospital whose copy it is, and who of more roles may look; the refusal of anybody else is on the account. A page without a hospital in its
 // address is that of the clerk's own.
-func (r *Replica) staff(pattern string, h func(*follower, http.ResponseWriter, *http.Request, catalogue.Asker) error) catalogue.Route {
+func (r *Replica) staff(pattern string, h func(*follower, http.ResponseWriter, *http.Request, catalogue.Asker) error, more ...access.Role) catalogue.Route {
 	return catalogue.OnBody(pattern, func(w http.ResponseWriter, req *http.Request, ask catalogue.Asker) error {
 		tenant := catalogue.TenantOf(req)
 		if tenant == r.k.National && !strings.HasPrefix(req.RequestURI, "/o/") && slices.Contains(r.Tenants(), ask.Principal.Organisation) && req.Method == http.MethodGet {
@@ -41,12 +41,15 @@ func (r *Replica) staff(pattern string, h func(*follower, http.ResponseWriter, *
 			return err
 		}
 		if ask.Principal.Organisation != tenant {
-			why := fault.New(fault.Forbidden, "This is for the clerks of %s.", f.name)
+			why := fault.New(fault.Forbidden, "This is for those who work at %s.", f.name)
 			return r.k.Gate.Refuse(req.Context(), ask.Principal, access.Search, access.Place{Tenant: tenant, Type: pattern}, why)
 		}
 		return h(f, w, req, ask)
-	}, access.Clerk)
+	}, append([]access.Role{access.Clerk}, more...)...)
 }
+
+// mayDecide reports whether who asks may do more than look.
+func mayDecide(ask catalogue.Asker) bool { return ask.Principal.Role == access.Clerk }
 
 // path is the address of a page of this hospital's copy.
 func (f *follower) path(parts ...string) string {
@@ -75,6 +78,7 @@ type listView struct {
 	Down   string
 	Find   string
 	Reason string
+	May    bool // the reader may stop and decide
 	Errors web.FieldErrors
 }
 
@@ -134,6 +138,7 @@ func (f *follower) showList(w http.ResponseWriter, r *http.Request, ask catalogu
 	if csv {
 		return f.listCSV(ctx, w, list, people, l)
 	}
+	v.May = mayDecide(ask)
 	v.Hidden, v.Path, v.Find = hidden, f.path(), f.path("find")
 	v.Table = web.Table{ID: "replica", State: state, RowHeader: true, Caption: web.Text(ctx, "replica.caption."+v.State), Count: web.Count(ctx, "replica.count", total), CSVURL: state.With("format", "csv"),
 		Columns: []web.Column{{Text: web.Text(ctx, "replica.column.patient"), Share: 5}, {Text: web.Text(ctx, "replica.column.number"), Whole: true, Share: 3}, {Text: web.Text(ctx, "replica.column.state"), Share: 4},

@@ -37,6 +37,7 @@ type personView struct {
 	Done    string
 	Seen    int64
 	Number  string // that a superseded one has given way to
+	May     bool   // the reader may decide
 	Find    string // where the number of a patient without one is looked for
 }
 
@@ -59,6 +60,7 @@ func (f *follower) openPerson(r *http.Request, ask catalogue.Asker) (*personView
 	}
 	v := &personView{Row: one, Name: nameOf(local.Resource), Path: f.path(one.id), Chart: f.chartPath(one.id), Seen: local.Ver, Done: r.URL.Query().Get("done"), Number: number(one.survivor),
 		Page: web.Page{Title: web.Text(ctx, "replica.person.title"), Back: web.Link{Text: web.Text(ctx, "replica.title"), URL: f.path()}}}
+	v.May = mayDecide(ask)
 	if one.number == "" {
 		v.Find = f.findTheirs(one.id, local.Resource)
 	}
@@ -66,7 +68,9 @@ func (f *follower) openPerson(r *http.Request, ask catalogue.Asker) (*personView
 	v.Away = away
 	v.Facts = f.facts(ctx, one, l)
 	v.Table = f.sideBySide(ctx, one, local.Resource, a.person)
-	v.Acts = f.mayDecide(one, a, away)
+	if v.May {
+		v.Acts = f.decidable(one, a)
+	}
 	f.choices(ctx, v, local.Resource, a.person)
 	return v, local, a, nil
 }
@@ -94,8 +98,8 @@ func (f *follower) now(ctx context.Context, r row, l link) (a answer, away strin
 	return a, away
 }
 
-// mayDecide are what may be decided: most only while the authority answers, and still says what it said.
-func (f *follower) mayDecide(r row, a answer, away string) []string {
+// decidable is what may be decided: most only while the authority answers, and still says what it said.
+func (f *follower) decidable(r row, a answer) []string {
 	var list []string
 	for _, act := range acts()[r.state] {
 		answers := a.what == somebody

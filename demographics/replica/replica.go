@@ -121,7 +121,7 @@ func (r *Replica) Service() catalogue.Service {
 		Pages:  r.pages(),
 	}
 	if len(r.followers) > 0 {
-		s.Links = []catalogue.Link{{Key: "replica.nav", Path: "/replica", Roles: []access.Role{access.Clerk}, Organisations: r.Tenants()}}
+		s.Links = []catalogue.Link{{Key: "replica.nav", Path: "/replica", Roles: []access.Role{access.Clerk, access.Clinician}, Organisations: r.Tenants()}}
 	}
 	for _, f := range r.followers {
 		s.Keeps = append(s.Keeps, f.keeper())

@@ -37,10 +37,14 @@ func TestTheDemonstrationHasEachState(t *testing.T) {
 			t.Errorf("nobody is %s", state)
 		}
 	}
+	east := w.SignedIn(t, "hospital-east")
+	east.Get("/o/RZZ02/replica?state=stale").Sees(200, "The national register cannot be asked", "the line to the spine is being moved", "may be behind since", "Not traced")
+	east.SeesNot("Stop asking", "Go on asking")
+	w.SignedIn(t, "hospital").Get(west+"/00000003").Sees(200, "WHITLOCK, Dean").SeesNot("What is right?", "Ask the national register now")
 	if counts[1].Paused.IsZero() {
 		t.Error("the second hospital's line is open")
 	}
-	for _, user := range []string{"clerk", "patient", "hospital", "records", "admin"} {
+	for _, user := range []string{"clerk", "patient", "hospital-east", "records", "admin"} {
 		w.SignedIn(t, user).Get(west).Sees(403)
 	}
 }
