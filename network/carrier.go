@@ -339,9 +339,16 @@ var errStopping = errors.New("the node is stopping")
 
 // Do is Carrier's, over the link that there is.
 func (n *Network) Do(ctx context.Context, to NodeID, r *http.Request) (*http.Response, error) {
+	if r.Header.Get(askerHeader) != "" {
+		return nil, fault.New(fault.Internal, "who asks in somebody's name uses Call")
+	}
+	return n.carry(ctx, to, r)
+}
+
+func (n *Network) carry(ctx context.Context, to NodeID, r *http.Request) (*http.Response, error) {
 	l := n.link(to)
 	if l == nil {
-		return nil, fault.New(fault.Unavailable, "This node has no link to %s.", to)
+		return nil, fault.Wrap(errNoLink(to), fault.Unavailable, "This node has no link to %s.", to)
 	}
 	c, err := l.caller()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/store"
 )
 
@@ -36,6 +37,9 @@ func (n *Network) Follow(text []byte) (roots, revoked int, edition int64, err er
 	}
 	return len(t.roots), len(t.revoked), t.edition, nil
 }
+
+// AskerOf is in whose name a peer asks.
+func AskerOf(p Peer, header string) (access.Principal, string, error) { return askerOf(p, header) }
 
 // Told is the news of this node, as JSON.
 func (n *Network) Told() ([]byte, int64) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/network/networktest"
@@ -34,6 +35,7 @@ type member struct {
 	*network.Network
 	db     *store.DB
 	gate   *access.Gate
+	log    *audit.Log
 	folder string
 	off    *shifted
 	stop   func()
@@ -134,7 +136,7 @@ func (w *world) node(name string, change func(*network.Options)) *member {
 	if change != nil {
 		change(&o)
 	}
-	m.db, m.gate = db, gate
+	m.db, m.gate, m.log = db, gate, log
 	if m.Network, err = network.Open(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +145,13 @@ func (w *world) node(name string, change func(*network.Options)) *member {
 		w.Header().Set("Peer", p.Node.String())
 		_, _ = io.Copy(w, r.Body)
 	}))
+	m.Answer("GET /document", "a document", func(w http.ResponseWriter, r *http.Request, by access.Principal) error {
+		if r.URL.Query().Get("fail") != "" {
+			return fault.New(fault.NotFound, "There is no such document.")
+		}
+		_, err := io.WriteString(w, "for "+by.ID+" of "+by.Organisation.String())
+		return err
+	})
 	m.Handle("/wait", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		m.mu.Lock()

@@ -44,7 +44,7 @@ func (n *Node) newMetrics() *metrics {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "openspine_token_refusals_total", ConstLabels: prometheus.Labels{"why": why},
 			Help: "Requests for tokens that were not looked at: rate, more than the client may send; shut, after too many wrong proofs."}, func() float64 { return float64(count()) })
 	}
-	m.registry.MustRegister(m.requests, m.faults, m.jobs, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	m.registry.MustRegister(m.requests, m.faults, m.jobs, n.newLinkFigures(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("openspine_audit_unsealed", "Audit entries that are not yet sealed in the log.", n.unsealed),
 		gauge("openspine_audit_online", "Audit entries in the database.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Online }) }),
 		gauge("openspine_audit_archived", "Audit entries in archives.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Archived }) }),
