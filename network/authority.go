@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -128,7 +129,7 @@ func (a *Authority) firstRoot(ctx context.Context, by access.Principal, node Nod
 			return err
 		}
 	}
-	return a.revise(ctx, nil)
+	return a.revise(ctx)
 }
 
 func organisationsOf(node NodeID, others []ident.ODSCode) []ident.ODSCode {
@@ -190,7 +191,10 @@ func (a *Authority) load(ctx context.Context) error {
 			return fault.Wrap(err, fault.Internal, "the list of what is revoked is damaged")
 		}
 	}
-	t.revoked = revokedIn(t.list)
+	if t.revoked, err = a.marked(ctx); err != nil {
+		return err
+	}
+	maps.Copy(t.revoked, revokedIn(t.list))
 	a.known.Store(t)
 	return nil
 }

@@ -1,6 +1,7 @@
 package network_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -355,6 +357,53 @@ func TestARootIsChangedUnderTraffic(t *testing.T) {
 		keys, err := filepath.Glob(filepath.Join(w.nodes["X26"].folder, "root-*.pem"))
 		if err != nil || len(keys) != 1 {
 			t.Errorf("keys of roots that are left: %q %v", keys, err)
+		}
+	})
+}
+
+// brittle keys cannot be opened for a while.
+type brittle struct {
+	network.Keys
+	broken atomic.Bool
+}
+
+func (b *brittle) Open(name string) (crypto.Signer, error) {
+	if b.broken.Load() {
+		return nil, fault.New(fault.Unavailable, "the device does not answer")
+	}
+	return b.Keys.Open(name)
+}
+
+// A crash between what is decided and the list that says it: the list says it after the next start.
+func TestARevocationThatWasInterruptedHoldsAfterTheStart(t *testing.T) {
+	country(t, []string{"RQX", "RQY"}, func(t *testing.T, w *world) {
+		w.nodes["X26"].stop()
+		keys := &brittle{Keys: network.FileKeys(w.nodes["X26"].folder)}
+		w.node("X26", func(o *network.Options) { o.Keys = keys })
+		w.run("X26")
+		w.await("RQX", network.StateUp)
+		keys.broken.Store(true)
+		if err := w.office().Revoke(t.Context(), admin, network.MustNodeID("RQX"), "stolen"); !fault.Is(err, fault.Unavailable) {
+			t.Fatalf("revoked without a key to sign the list with: %v", err)
+		}
+		if s := w.await("RQX", network.StateRefused); !strings.Contains(s.LastError, "was revoked") {
+			t.Errorf("without a list the revoked node is told %q", s.LastError)
+		}
+		w.nodes["X26"].stop()
+		w.node("X26", func(o *network.Options) { o.Keys = keys })
+		w.run("X26") // the device still does not answer
+		time.Sleep(time.Minute)
+		if s := w.link("RQX"); s.State != network.StateRefused {
+			t.Errorf("after a start without the device the revoked node is %s", s.State)
+		}
+		w.nodes["X26"].stop()
+		w.node("X26", nil) // with the keys as they are in their files
+		w.run("X26")
+		w.await("RQY", network.StateUp)
+		w.await("RQX", network.StateRefused)
+		time.Sleep(time.Minute)
+		if s, err := w.nodes["RQY"].Status(t.Context()); err != nil || s.Revoked != 1 {
+			t.Errorf("another node knows of %d revocations: %v", s.Revoked, err)
 		}
 	})
 }

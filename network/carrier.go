@@ -161,6 +161,11 @@ func (n *Network) settle(ctx context.Context) error {
 		if err := a.load(ctx); err != nil {
 			return err
 		}
+		if a.issuer.Load() != nil {
+			if err := a.catchUp(ctx); err != nil {
+				n.log.Error("what is revoked could not be put on the list that other nodes go by; here it holds", "cause", err)
+			}
+		}
 		t = a.known.Load()
 		if len(t.roots) == 0 {
 			return fault.New(fault.Unavailable, "this node keeps the authority of the network, and its database knows no root: restore it from a backup")

@@ -130,7 +130,6 @@ func (a *Authority) Admit(ctx context.Context, secret string, csr *x509.Certific
 		return nil, err
 	}
 	by := access.Service("network/"+t.node.String(), t.node.Organisation())
-	var former []string
 	again := false
 	err = a.db.Write(ctx, a.lanes(by, t.node), func(tx *store.Tx) error {
 		now, err := a.ticketIn(tx, hash)
@@ -140,7 +139,7 @@ func (a *Authority) Admit(ctx context.Context, secret string, csr *x509.Certific
 		if again, err = now.good(key, tx.At()); again || err != nil {
 			return err // somebody was quicker
 		}
-		if former, err = a.heldIn(tx, t.node); err != nil {
+		if err := a.endIn(tx, t.node); err != nil {
 			return err
 		}
 		serial := c.SerialNumber.Text(16)
@@ -158,10 +157,8 @@ func (a *Authority) Admit(ctx context.Context, secret string, csr *x509.Certific
 	case again:
 		return a.given(ctx, t.node, key)
 	}
-	if len(former) > 0 {
-		if err := a.revise(ctx, former); err != nil {
-			return nil, err
-		}
+	if err := errors.Join(a.load(ctx), a.catchUp(ctx)); err != nil {
+		return nil, err // whoever asks again gets the same certificate
 	}
 	return a.chainOf(c), nil
 }
@@ -193,23 +190,6 @@ func (a *Authority) given(ctx context.Context, node NodeID, key string) ([]*x509
 		return nil, err
 	}
 	return a.chainOf(c), nil
-}
-
-// heldIn are the serials of a node's certificates that hold, or could be renewed.
-func (a *Authority) heldIn(tx *store.Tx, node NodeID) (serials []string, err error) {
-	rows, err := tx.Query(`SELECT serial FROM network_certificate WHERE lane = ? AND node = ? AND revoked = 0 AND until > ?`, a.lane, node.String(), tx.At().Add(-RenewGrace))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		serials = append(serials, s)
-	}
-	return serials, rows.Err()
 }
 
 // checkRequest refuses a request whose key is not the asker's, or is weaker than ours. What else it says does not count: who the certificate is
@@ -262,13 +242,21 @@ func (a *Authority) Renew(ctx context.Context, h holder, csr *x509.CertificateRe
 // standsIn looks again, in the commit, whether a certificate was revoked. One that is not known was given out in a time that a restored backup has
 // forgotten: that it is the authority's own was seen when it was shown.
 func (a *Authority) standsIn(tx *store.Tx, h holder) error {
-	var revoked int64
-	err := tx.QueryRow(`SELECT revoked FROM network_certificate WHERE lane = ? AND serial = ?`, a.lane, h.serial).Scan(&revoked)
-	if fault.Is(err, fault.NotFound) {
-		return nil
+	for _, ask := range []struct{ query, key string }{
+		{`SELECT revoked FROM network_certificate WHERE lane = ? AND serial = ?`, h.serial},
+		{`SELECT revoked FROM network_node WHERE lane = ? AND node = ?`, h.Node.String()},
+	} {
+		var revoked int64
+		err := tx.QueryRow(ask.query, a.lane, ask.key).Scan(&revoked)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if revoked != 0 {
+			return errRevoked(h.Node)
+		}
 	}
-	if err == nil && revoked != 0 {
-		return errRevoked(h.Node)
-	}
-	return err
+	return nil
 }

@@ -41,6 +41,9 @@ func (n *Network) Follow(text []byte) (roots, revoked int, edition int64, err er
 // AskerOf is in whose name a peer asks.
 func AskerOf(p Peer, header string) (access.Principal, string, error) { return askerOf(p, header) }
 
+// FileKeys are the authority's keys in a folder.
+func FileKeys(path string) Keys { return fileKeys{folder(path)} }
+
 // Told is the news of this node, as JSON.
 func (n *Network) Told() ([]byte, int64) {
 	w := httptest.NewRecorder()

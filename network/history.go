@@ -245,7 +245,8 @@ func (n *Network) judgeSilent() {
 	now := n.clock.Now()
 	for _, l := range n.allLinks() {
 		l.mu.Lock()
-		silent := l.state == StateUp && now.Sub(l.beaten) > 4*n.timing.Beat+n.timing.Answer
+		quiet := now.Sub(l.beaten)
+		silent := l.state == StateUp && quiet > 4*n.timing.Beat+n.timing.Answer && quiet < maxCounted // longer, and this clock has jumped
 		l.mu.Unlock()
 		if silent {
 			n.endLink(l.peer.Load().Node, errSilent)

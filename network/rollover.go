@@ -130,7 +130,7 @@ func (a *Authority) step(ctx context.Context, by access.Principal, act, reason s
 	if err != nil {
 		return err
 	}
-	return a.revise(ctx, nil)
+	return a.revise(ctx)
 }
 
 // followed is fault.Conflict while members have not followed the last step, unless they are to be left behind.
