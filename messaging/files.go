@@ -17,8 +17,12 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// chunkBytes is how much of a file one row holds; each row is a commit of its own, so that a file of any size takes little memory and holds nobody up.
-const chunkBytes = 256 << 10
+// chunkBytes is how much of a file one row holds, and chunksAtOnce how many rows one commit writes: a file of any size takes little memory and holds
+// nobody up.
+const (
+	chunkBytes   = 256 << 10
+	chunksAtOnce = 2
+)
 
 // MaxFile bounds a file.
 const MaxFile = 16 << 30
@@ -55,34 +59,44 @@ func (p *Post) newFile(ctx context.Context, id string, hash []byte, size int64) 
 
 // fill appends what r holds to a file that has its chunks up to from, and returns the size that it has then.
 func (p *Post) fill(ctx context.Context, id string, from int64, r io.Reader, sum hash.Hash, most int64) (int64, error) {
-	buf := make([]byte, chunkBytes)
-	lane := p.fileLane(id)
-	for num := from; ; num++ {
+	buf := make([]byte, chunksAtOnce*chunkBytes)
+	for num := from; ; num += chunksAtOnce {
 		n, end, err := readChunk(r, buf)
-		if err != nil {
-			return 0, err
-		}
 		size := num*chunkBytes + int64(n)
 		if size > most {
 			return 0, fault.New(fault.TooLarge, "The file is larger than the %d bytes that it may have.", most)
 		}
-		if n > 0 {
-			_, _ = sum.Write(buf[:n]) // a hash never fails
-			werr := p.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-				if _, err := tx.Exec(`INSERT INTO post_chunk (lane, file, num, data) VALUES (?, ?, ?, ?)`, lane, id, num, buf[:n]); err != nil {
-					return err
-				}
-				_, err := tx.Exec(`UPDATE post_file SET used = ? WHERE lane = ? AND file = ?`, tx.At(), lane, id)
-				return err
-			})
-			if werr != nil {
-				return 0, werr
-			}
+		if err != nil {
+			n -= n % chunkBytes // what is whole is kept, to go on from
+		}
+		_, _ = sum.Write(buf[:n]) // a hash never fails
+		if werr := p.append(ctx, id, num, buf[:n]); werr != nil {
+			return 0, werr
+		}
+		if err != nil {
+			return 0, err
 		}
 		if end {
 			return size, nil
 		}
 	}
+}
+
+// append writes chunks of a file from num on.
+func (p *Post) append(ctx context.Context, id string, num int64, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	lane := p.fileLane(id)
+	return p.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+		for i := int64(0); i*chunkBytes < int64(len(b)); i++ {
+			if err := tx.Queue(`INSERT INTO post_chunk (lane, file, num, data) VALUES (?, ?, ?, ?)`, lane, id, num+i, b[i*chunkBytes:min((i+1)*chunkBytes, int64(len(b)))]); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(`UPDATE post_file SET used = ? WHERE lane = ? AND file = ?`, tx.At(), lane, id)
+		return err
+	})
 }
 
 // readChunk fills buf, or as much of it as there is before the end.

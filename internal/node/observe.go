@@ -49,6 +49,9 @@ func (n *Node) newMetrics() *metrics {
 		gauge("openspine_audit_online", "Audit entries in the database.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Online }) }),
 		gauge("openspine_audit_archived", "Audit entries in archives.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Archived }) }),
 		gauge("openspine_audit_archive_bytes", "Bytes of the archives of the account.", func() float64 { return n.kept(func(k audit.Kept) int64 { return k.Bytes }) }),
+		gauge("openspine_post_waiting", "Messages that no recipient's queue has acknowledged or handled yet, held ones included.", func() float64 { return n.posted().waiting }),
+		gauge("openspine_post_parked", "Messages that wait for a person.", func() float64 { return n.posted().parked }),
+		gauge("openspine_post_oldest_seconds", "Age of the oldest message that waits or is held; 0 when none is.", func() float64 { return n.posted().oldest }),
 		gauge("openspine_parked_changes", "Changes of the record that a watch could not handle, or that wait behind one.", func() float64 { return n.parked(func(s record.ParkedSum) float64 { return float64(s.Count) }) }),
 		gauge("openspine_parked_oldest_seconds", "Age of the oldest parked change; 0 when none is.", func() float64 {
 			return n.parked(func(s record.ParkedSum) float64 {

@@ -47,3 +47,24 @@ func (n *Node) elsewhere(org ident.ODSCode) (network.NodeID, error) {
 
 // prunePost drops what ended longer ago than backups reach back.
 func (n *Node) prunePost(ctx context.Context) error { return n.post.Prune(ctx) }
+
+// postSum is how the post is, for metrics.
+type postSum struct{ waiting, parked, oldest float64 }
+
+// posted sums up what waits.
+func (n *Node) posted() (sum postSum) {
+	list, err := n.post.Backlogs(context.Background())
+	if err != nil {
+		n.log.Warn("what waits in the post cannot be counted", "cause", err)
+		return sum
+	}
+	now := n.clock.Now()
+	for _, b := range list {
+		sum.waiting += float64(b.Waiting + b.Held)
+		sum.parked += float64(b.Parked)
+		if !b.Oldest.IsZero() {
+			sum.oldest = max(sum.oldest, now.Sub(b.Oldest).Seconds())
+		}
+	}
+	return sum
+}

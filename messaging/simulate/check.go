@@ -17,14 +17,19 @@ type deed struct {
 // check holds the country, at rest, to what was promised.
 func (w *world) check() {
 	deeds := map[int][]deed{}
+	all := map[*node][]deed{}
 	for _, n := range w.nodes {
-		for _, d := range w.deedsOf(n) {
+		all[n] = w.deedsOf(n)
+		for _, d := range all[n] {
 			deeds[d.key] = append(deeds[d.key], d)
 		}
 	}
 	sent := map[int]bool{}
 	for _, n := range w.nodes {
 		w.checkSent(n, deeds, sent)
+	}
+	for _, n := range w.nodes {
+		w.checkOrder(n, all[n], sent)
 	}
 	restored := false
 	for _, n := range w.nodes {
@@ -41,7 +46,22 @@ func (w *world) check() {
 	}
 }
 
-// deedsOf reads what was done at a node, and looks at the order of each conversation.
+// checkOrder looks at the order of each conversation. What its sender sent in days that a restore has lost is no part of it: another restore, of a copy
+// from before, may bring back what those days had replaced.
+func (w *world) checkOrder(n *node, list []deed, sent map[int]bool) {
+	last := map[string]int{}
+	for _, d := range list {
+		if strings.HasSuffix(d.conversation, "/") || !sent[d.key] {
+			continue
+		}
+		if d.key <= last[d.conversation] {
+			w.broken("%s handled %d after %d in %s", n.name, d.key, last[d.conversation], d.conversation)
+		}
+		last[d.conversation] = d.key
+	}
+}
+
+// deedsOf reads what was done at a node.
 func (w *world) deedsOf(n *node) (list []deed) {
 	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
 		list = nil
@@ -60,16 +80,6 @@ func (w *world) deedsOf(n *node) (list []deed) {
 	})
 	if err != nil {
 		w.broken("%s cannot be read: %v", n.name, err)
-	}
-	last := map[string]int{}
-	for _, d := range list {
-		if strings.HasSuffix(d.conversation, "/") {
-			continue
-		}
-		if d.key <= last[d.conversation] {
-			w.broken("%s handled %d after %d in %s", n.name, d.key, last[d.conversation], d.conversation)
-		}
-		last[d.conversation] = d.key
 	}
 	return list
 }
