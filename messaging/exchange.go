@@ -40,6 +40,9 @@ func (p *Post) turnPeer(ctx context.Context, peer network.NodeID) (more bool, er
 		return false, nil
 	}
 	more, err = p.talk(ctx, peer, s, life)
+	if k := fault.KindOf(err); err != nil && (k == fault.Unavailable || k == fault.Timeout) {
+		err = errors.Join(err, p.sweep(ctx, peer, s))
+	}
 	p.noted(peer, s, err)
 	return more, err
 }
@@ -198,6 +201,63 @@ func (p *Post) gatherStream(tx *store.Tx, o outgoing, most int, mostBytes int64)
 		_, err = tx.Exec(`UPDATE post_stream SET tried = ? WHERE lane = ? AND queue = ?`, b.through, o.lane, o.queue)
 	}
 	return b, size, err
+}
+
+// sweptAtOnce is how many of a stream's messages one sweep looks at.
+const sweptAtOnce = 1000
+
+// sweep ends messages for a peer that is not reached, whose time is up and which were never tried: the sender need not wait for the link to learn it. It looks at a
+// piece of each stream, the next one each time.
+func (p *Post) sweep(ctx context.Context, peer network.NodeID, s *peerState) error {
+	var streams []outgoing
+	err := p.db.Read(ctx, func(tx *store.Tx) (err error) {
+		streams, err = streamsTo(tx, peer, true)
+		return err
+	})
+	for i := 0; i < len(streams) && i < lanesAtOnce && err == nil; i++ {
+		err = p.sweepStream(ctx, streams[i], s)
+	}
+	return err
+}
+
+func (p *Post) sweepStream(ctx context.Context, o outgoing, s *peerState) error {
+	at := place{lane: o.lane, queue: o.queue}
+	s.mu.Lock()
+	from := s.swept[at]
+	s.mu.Unlock()
+	var last int64
+	err := p.writeAll(ctx, []store.Lane{o.lane}, func(tx *store.Tx) error {
+		last = 0
+		var tried int64
+		if err := tx.QueryRow(`SELECT tried FROM post_stream WHERE lane = ? AND queue = ?`, o.lane, o.queue).Scan(&tried); err != nil {
+			return err
+		}
+		list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.lane = ? AND m.queue = ? AND m.num > ? ORDER BY m.num LIMIT ?`,
+			o.lane, o.queue, max(from, tried), sweptAtOnce)
+		if err != nil {
+			return err
+		}
+		t := turn{p: p, ctx: tx.Context(), tx: tx, lane: o.lane, at: tx.At()}
+		for i := range list {
+			if l := &list[i]; l.state == Accepted && !l.Expires.IsZero() && !l.Expires.After(t.at) && !p.doubtful(l) {
+				t.end(l, Expired, "its time was up before it could be sent", "")
+			}
+		}
+		if len(list) == sweptAtOnce {
+			last = list[len(list)-1].num
+		}
+		return t.close()
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.swept == nil {
+		s.swept = map[place]int64{}
+	}
+	s.swept[at] = last // from the beginning again once the end is reached
+	return nil
 }
 
 // doubtful reports whether we may have passed a message on in days that a restore has lost: then the next node, which knows, decides whether

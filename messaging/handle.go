@@ -65,7 +65,23 @@ func (p *Post) turnQueue(ctx context.Context, w Work) (more bool, err error) {
 	if c := p.couriers[q.to.Kind]; c != nil && c.Carry != nil {
 		return p.turnCarrier(ctx, w, q, c)
 	}
+	if p.o.Seams.AckFirst {
+		return p.ackFirst(ctx, w, q, deliver)
+	}
 	return p.runTurn(ctx, w, q, deliver)
+}
+
+// ackFirst is the mistake that Seams.AckFirst makes.
+func (p *Post) ackFirst(ctx context.Context, w Work, q queue, deliver func(*store.Tx, *letter) error) (more bool, err error) {
+	var taken []letter
+	more, err = p.runTurn(ctx, w, q, func(_ *store.Tx, l *letter) error {
+		taken = append(taken, *l)
+		return nil
+	})
+	for i := range taken {
+		_ = p.db.Write(ctx, []store.Lane{w.Lane}, func(tx *store.Tx) error { return deliver(tx, &taken[i]) }) // the mistake
+	}
+	return more, err
 }
 
 // runTurn runs a turn, again with more lanes or with savepoints if it must.

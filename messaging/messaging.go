@@ -182,14 +182,14 @@ type Options struct {
 	Keep time.Duration
 	// Retry is the first pause after a failure, doubled each time up to RetryMost; 2 seconds and 10 minutes by default.
 	Retry, RetryMost time.Duration
-	// Seams make the post forget one of its duties, for proofs that the simulator notices. Never set in a node.
+	// Seams make the post forget one of its duties, for proofs that the simulator or a test notices. Never set in a node.
 	Seams Seams
 }
 
-// Seams are the duties that a mutation test takes away, one at a time.
+// Seams are the duties that a test takes away, one at a time.
 type Seams struct {
 	NoMark      bool // a peer's message is taken whatever the mark says
-	AckFirst    bool // a peer is told that its messages are here before they are durable
+	AckFirst    bool // a message counts as handled in a transaction before that in which its handler runs
 	NoOrder     bool // a conversation is not held up by its failed message
 	NoRewind    bool // what a restored peer lost is not sent again
 	NoTurns     bool // an old note undoes a newer one

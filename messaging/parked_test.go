@@ -203,7 +203,10 @@ func TestTimeIsUp(t *testing.T) {
 			}
 		}
 		ids = []string{ids[len(ids)/2-1], ids[len(ids)-1]} // each function ran twice
-		a.clock.Advance(time.Hour)
+		settle(t, a, b)
+		if got := a.learnt(ids[0]) + " / " + a.learnt(ids[1]); got != "expired / " {
+			t.Errorf("while the node is not reached the sender learnt %q", got)
+		}
 		w.cut[network.MustNodeID("RQX")] = false
 		tire(t, a, b)
 		if got := a.learnt(ids[0]) + " / " + a.learnt(ids[1]); got != "expired / delivered handled" {
@@ -252,7 +255,7 @@ func TestAFileTravelsBesideItsMessage(t *testing.T) {
 			t.Errorf("what was stored twice is kept %s times", got)
 		}
 		b.post = nil
-		b = newTownOver(t, b.db, func(c network.Carrier) network.Carrier { return &breaking{c, 1 << 20} }, w, "RQX", hospital)
+		b = newTownOver(t, b.db, func(c network.Carrier) network.Carrier { return &breaking{c, 1 << 20} }, messaging.Seams{}, w, "RQX", hospital)
 		if err := db.Write(t.Context(), []store.Lane{a.post.LaneOf(spine, "c")}, func(tx *store.Tx) error {
 			_, err := a.post.Send(tx.Context(), tx, messaging.Message{From: spine, To: hospital, Workflow: "test", Conversation: "c", Body: []byte("with a file"), Files: []messaging.File{f}})
 			return err

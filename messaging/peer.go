@@ -26,6 +26,7 @@ type peerState struct {
 	since  time.Time
 	round  time.Duration // of the last exchange
 	told   retelling
+	swept  map[place]int64 // how far each stream was looked through for messages whose time is up
 }
 
 // retelling is how far a restored peer has been told what it lost.

@@ -76,7 +76,7 @@ func (ledger) Append(*store.Tx, store.Lane, audit.Entry) (int64, error) { return
 
 func newTown(t testing.TB, db *store.DB, w *wires, node string, tenants ...ident.ODSCode) *town {
 	t.Helper()
-	return newTownOver(t, db, func(c network.Carrier) network.Carrier { return c }, w, node, tenants...)
+	return newTownOver(t, db, func(c network.Carrier) network.Carrier { return c }, messaging.Seams{}, w, node, tenants...)
 }
 
 // townWith is a town with a courier of its own.
@@ -92,10 +92,10 @@ func townWith(t testing.TB, db *store.DB, c messaging.Courier) (*messaging.Post,
 }
 
 // newTownOver is newTown with a carrier around the wires.
-func newTownOver(t testing.TB, db *store.DB, over func(network.Carrier) network.Carrier, w *wires, node string, tenants ...ident.ODSCode) *town {
+func newTownOver(t testing.TB, db *store.DB, over func(network.Carrier) network.Carrier, seams messaging.Seams, w *wires, node string, tenants ...ident.ODSCode) *town {
 	t.Helper()
 	n := &town{t: t, db: db, clock: clock.NewFake(start)}
-	o := messaging.Options{DB: db, Clock: n.clock, Tenants: tenants, Jitter: func() float64 { return 1 }, Account: ledger{}}
+	o := messaging.Options{DB: db, Clock: n.clock, Tenants: tenants, Jitter: func() float64 { return 1 }, Account: ledger{}, Seams: seams}
 	if w != nil {
 		o.Carrier = over(wire{w, network.Peer{Node: network.MustNodeID(node), Organisations: tenants}})
 	}

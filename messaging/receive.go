@@ -182,7 +182,7 @@ func (p *Post) serveExchange(ctx context.Context, peer network.Peer, body []byte
 		}
 		return nil
 	})
-	if err != nil && !p.o.Seams.AckFirst {
+	if err != nil {
 		return nil, err
 	}
 	return answer.encode(), nil

@@ -364,7 +364,7 @@ func (w *world) hand(from, to *node, path string, body []byte) (int, *http.Respo
 	peer := network.Peer{Node: from.id, Organisations: from.own, Authority: from.name == "X26"}
 	rec := &recorder{status: http.StatusOK, header: http.Header{}}
 	to.handler.ServeHTTP(rec, r.WithContext(network.WithPeer(w.ctx, peer)))
-	if to.disk.Dark() && !w.o.Seams.AckFirst {
+	if to.disk.Dark() {
 		return 0, nil // it died before it could answer
 	}
 	return rec.status, &http.Response{StatusCode: rec.status, Header: rec.header, Body: io.NopCloser(&rec.body)}
