@@ -122,7 +122,7 @@ func number(n int) string {
 	return string(b[:])
 }
 
-// nhsNumber spreads people over the reserved range in ascending order. The first block, with the tour's cast, has the
+// nhsNumber spreads people over the range in ascending order. The first block, with the tour's cast, has the
 // first numbers of the range whatever the size of the country.
 func (k *Country) nhsNumber(i int) ident.NHSNumber {
 	at := i
@@ -132,7 +132,7 @@ func (k *Country) nhsNumber(i int) ident.NHSNumber {
 			at += int(k.random(purposeNumber, uint64(i)).Uint64N(uint64(k.stride)))
 		}
 	}
-	n, err := ident.FromIndex(at)
+	n, err := k.numbers.At(at)
 	if err != nil {
 		panic(fault.Wrap(err, fault.Internal, "the range of NHS numbers was counted wrongly"))
 	}

@@ -28,6 +28,8 @@ const (
 	MinPeople = blockSize
 	// MaxPeople is the largest; the reserved range holds 909,091 numbers.
 	MaxPeople = 900_000
+	// MaxCrowd is the largest whose people take numbers of ident.LoadRange.
+	MaxCrowd = 36_000_000
 )
 
 // Config says which country.
@@ -41,12 +43,23 @@ type Config struct {
 	// Charts is how many people at most have a chart at the practice and at each hospital; 0 means 12,000.
 	// Everyone else is known to the national tenant only.
 	Charts int
+	// Crowd gives people numbers of ident.LoadRange in place of the test range: a country for load tests, up to MaxCrowd.
+	Crowd bool
+}
+
+// numbers are those that the country's people take theirs from, and how many of them there are at most.
+func (c Config) numbers() (ident.NHSRange, int) {
+	if c.Crowd {
+		return ident.LoadRange, MaxCrowd
+	}
+	return ident.TestRange, MaxPeople
 }
 
 // Country is a made-up country. It is immutable and safe for concurrent use.
 type Country struct {
 	config     Config
 	today      Day
+	numbers    ident.NHSRange
 	stride     int // distance between the NHS numbers of neighbours after the first block
 	words      *vocabulary
 	cast       []castMember
@@ -77,17 +90,18 @@ func New(c Config) (*Country, error) {
 	if c.Charts == 0 {
 		c.Charts = 12_000
 	}
+	numbers, most := c.numbers()
 	switch {
-	case c.People < MinPeople || c.People > MaxPeople:
-		return nil, fault.New(fault.Invalid, "a country has %d to %d people; %d were asked for", MinPeople, MaxPeople, c.People)
+	case c.People < MinPeople || c.People > most:
+		return nil, fault.New(fault.Invalid, "a country has %d to %d people; %d were asked for", MinPeople, most, c.People)
 	case c.Now.Year() < 1990 || c.Now.Year() > 2200:
 		return nil, fault.New(fault.Invalid, "the country's day must be given, between 1990 and 2200")
 	case c.Charts < 0:
 		return nil, fault.New(fault.Invalid, "the number of charts cannot be negative")
 	}
-	k := &Country{config: c, today: DayOf(c.Now), stride: 1}
+	k := &Country{config: c, today: DayOf(c.Now), numbers: numbers, stride: 1}
 	if rest := c.People - blockSize; rest > 0 {
-		k.stride = max(1, (ident.TestRange.Len()-blockSize)/rest)
+		k.stride = max(1, (numbers.Len()-blockSize)/rest)
 	}
 	k.practice = share(0.62, c.Charts, c.People)
 	k.hospital = share(0.40, c.Charts, c.People/2)
