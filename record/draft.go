@@ -47,6 +47,9 @@ type Change struct {
 	Would func(context.Context, access.Act) (bool, error)
 	// Beside is what is written together with this change under a name, nil for none.
 	Beside func(Ref) *fhir.Resource
+	// Later puts off what the resource is found by until FindLater, if nothing stands there: for whoever loads very many where nobody else
+	// works. Nobody can search from the first of them on until FindLater. Only PrepareAll and SQLite know it; else it is as if it were not set.
+	Later bool
 }
 
 // Criteria are a search that decides what a conditional change concerns, as the caller may see it.
@@ -88,6 +91,7 @@ type Draft struct {
 	sheaf   *sheaf // that of Together, and the draft's place in it
 	place   int
 	fresh   bool // nothing stands there, and nothing in the chart that it begins: see PrepareAll
+	later   bool // what it is found by is put off: see Change.Later
 }
 
 // Ref is the resource that the draft will write; for a conditional create that found one, that one.
@@ -368,11 +372,14 @@ func (r *Records) newContent(ctx context.Context, d *Draft, current *Version) er
 		}
 	}
 	d.dict, d.packed = r.bodies.pack(res.JSON())
+	d.claims = identifierValues(res)
+	if d.later = d.change.Later && d.fresh && r.db.Lanes() == 1; d.later {
+		return nil
+	}
 	var err error
 	if d.rows, err = r.index.rows(ctx, d.ref.Tenant, d.kind, res); err != nil {
 		return err
 	}
-	d.claims = identifierValues(res)
 	return nil
 }
 

@@ -90,6 +90,9 @@ const (
 
 // plan settles how to find what satisfies conds, want of them or all (0). none is true when nothing can.
 func (f *finder) plan(typ string, conds []cond, sort []sortKey, want int) (p *plan, none bool, err error) {
+	if err := f.r.found(); err != nil {
+		return nil, false, err
+	}
 	kind, ok := f.r.words.kind(f.tenant.String(), typ)
 	if !ok || !f.scope.Allows(typ) {
 		return nil, true, nil

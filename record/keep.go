@@ -26,6 +26,9 @@ type Keeper struct {
 	// Past asks for the versions before the current one, oldest first, when resources are handed over again: for a keeper that
 	// remembers what was so once.
 	Past bool
+	// Searching, if set, is what a load of very many writes later of what is new, in place of Keep (see Change.Later): the rows that Keep
+	// would have written of a first version, when nothing else depends on when they are.
+	Searching *Searching
 }
 
 // Kept is one version that is written, and what stood there before it.
@@ -55,7 +58,7 @@ func (r *Records) ready(d *Draft) error {
 	d.keeping = nil
 	for i := range r.keepers {
 		k := &r.keepers[i]
-		if !k.keeps(d.ref) {
+		if !k.keeps(d.ref) || d.later && k.Searching != nil {
 			continue
 		}
 		kept := keeping{keeper: k}

@@ -144,6 +144,7 @@ type Records struct {
 
 	keepers []Keeper
 	behind  atomic.Pointer[behind] // nil once all keepers are whole
+	later   atomic.Bool            // something was loaded that cannot be found yet
 }
 
 // Open reads what the record has interned. The schema must have been migrated.
@@ -177,7 +178,9 @@ func Open(ctx context.Context, o Options) (*Records, error) {
 	if r.cursors, err = cipherOf(secret); err != nil {
 		return nil, err
 	}
-	return r, nil
+	due, err := r.dueFrom(ctx)
+	r.later.Store(due > 0)
+	return r, err
 }
 
 // Close gives back what Open took; the database stays open.

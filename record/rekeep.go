@@ -170,6 +170,9 @@ func (r *Records) Late() (l Late) {
 // Whole is nil when the tables of a service's keepers (those whose name is the service's, or begins with it and a space) hold all that
 // was written; else a fault.Unavailable that says how far they are. What searches those tables asks first.
 func (r *Records) Whole(service string) error {
+	if err := r.found(); err != nil {
+		return err
+	}
 	b := r.behind.Load()
 	if b == nil || !slices.ContainsFunc(b.keepers, func(k *Keeper) bool { return k.Name == service || strings.HasPrefix(k.Name, service+" ") }) {
 		return nil
@@ -360,35 +363,10 @@ func (r *Records) hand(tx *store.Tx, w *row, k *Keeper) (handed, error) {
 // kept by that write.
 func (r *Records) rekeepSome(ctx context.Context, lane store.Lane, after int64, some *again, left []*Keeper) error {
 	return r.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		now := map[int64]int64{}
-		if err := scan(tx, func(scan func(...any) error) error {
-			var rid, seq int64
-			err := scan(&rid, &seq)
-			now[rid] = seq
-			return err
-		}, `SELECT rid, seq FROM record_resource WHERE lane = ? AND rid > ? AND rid <= ?`, int64(lane), after, some.last); err != nil {
+		if err := r.keepAgain(tx, lane, after, some, left); err != nil {
 			return err
 		}
 		for _, k := range left {
-			var at []Kept
-			for _, h := range some.kept[k] {
-				switch {
-				case now[h.rid] != h.seq:
-				case len(h.versions) == 1:
-					at = append(at, h.versions[0])
-				default:
-					for i := range h.versions {
-						if err := k.Keep(tx, h.versions[i:i+1]); err != nil {
-							return err
-						}
-					}
-				}
-			}
-			if len(at) > 0 {
-				if err := k.Keep(tx, at); err != nil {
-					return err
-				}
-			}
 			finished := int64(0)
 			if some.looked == 0 {
 				finished = 1
@@ -401,4 +379,39 @@ func (r *Records) rekeepSome(ctx context.Context, lane store.Lane, after int64, 
 		}
 		return nil
 	})
+}
+
+// keepAgain hands a stretch to its keepers, but for what was written since it was read.
+func (r *Records) keepAgain(tx *store.Tx, lane store.Lane, after int64, some *again, keepers []*Keeper) error {
+	now := map[int64]int64{}
+	if err := scan(tx, func(scan func(...any) error) error {
+		var rid, seq int64
+		err := scan(&rid, &seq)
+		now[rid] = seq
+		return err
+	}, `SELECT rid, seq FROM record_resource WHERE lane = ? AND rid > ? AND rid <= ?`, int64(lane), after, some.last); err != nil {
+		return err
+	}
+	for _, k := range keepers {
+		var at []Kept
+		for _, h := range some.kept[k] {
+			switch {
+			case now[h.rid] != h.seq:
+			case len(h.versions) == 1:
+				at = append(at, h.versions[0])
+			default:
+				for i := range h.versions {
+					if err := k.Keep(tx, h.versions[i:i+1]); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if len(at) > 0 {
+			if err := k.Keep(tx, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -106,6 +106,9 @@ func (r *Records) ApplyAll(tx *store.Tx, drafts []*Draft, grants ...access.Grant
 	if err := heap.flush(tx); err != nil {
 		return out, -1, err
 	}
+	if err := r.noteLater(tx, drafts, out); err != nil {
+		return out, -1, err
+	}
 	return out, -1, heap.keepAll(tx, r)
 }
 

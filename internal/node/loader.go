@@ -33,11 +33,18 @@ type Loader struct {
 	// Name, if set, is that of a load that can be cut off: how far it came is kept with each commit (record.Load), for whoever goes on.
 	Name string
 	// Batch is how many resources share one commit; LoadBatch when it is 0. A larger one costs each less and keeps other writers waiting longer.
-	Batch   int
+	Batch int
+	// Later puts off what is searched until Flush, which then writes it all in its order (record.Change.Later): several times as fast where
+	// very many are loaded, and nobody else works meanwhile. Found, if set, is told how far that is.
+	Later   bool
+	Found   func(record.Progress)
 	waiting []*fhir.Resource // nil is for one that was refused before it came here
 	loaded  int              // resources handed over since the planner was told
 	commit  chan error       // the outcome of the batch that is being committed; nil when there is none
 }
+
+// ManyLoaded is from how many resources on Later is worth its while.
+const ManyLoaded = 50_000
 
 // Loader makes a loader for one tenant, which acts as a part of the node with that name. wrote is told how many resources
 // each commit wrote; nil is fine.
@@ -64,7 +71,7 @@ func (w *Loader) PassOver(ctx context.Context) error { return w.Add(ctx, nil) }
 // muchLoaded is after how many resources the database's planner is told what the tables now hold.
 const muchLoaded = 5 * LoadBatch
 
-// Flush writes what is waiting and returns when all of it is durable.
+// Flush writes what is waiting and returns when all of it is durable and can be found.
 func (w *Loader) Flush(ctx context.Context) error {
 	if w == nil {
 		return nil
@@ -74,8 +81,16 @@ func (w *Loader) Flush(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.settled(); err != nil || w.loaded < muchLoaded {
+	if err := w.settled(); err != nil {
 		return err
+	}
+	if w.Later {
+		if err := w.n.kernel.Records.FindLater(ctx, w.n.cfg.Data, w.Found); err != nil {
+			return err
+		}
+	}
+	if w.loaded < muchLoaded {
+		return nil
 	}
 	w.loaded = 0
 	return w.n.Kernel().DB.Analyze(ctx)
@@ -117,7 +132,7 @@ func (w *Loader) prepare(ctx context.Context, list []*fhir.Resource) (*batch, er
 	changes := make([]record.Change, 0, len(list))
 	for _, res := range list {
 		if res != nil {
-			changes = append(changes, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res})
+			changes = append(changes, record.Change{Verb: record.Put, Ref: record.Ref{Tenant: w.tenant, Type: res.Type(), ID: res.ID()}, Resource: res, Later: w.Later})
 		}
 	}
 	drafts := make([]*record.Draft, len(changes))

@@ -68,6 +68,7 @@ type Node struct {
 	replica  *replica.Replica
 	sources  []replica.Source
 	way      func(ident.ODSCode, http.RoundTripper) http.RoundTripper
+	loading  bool // what is to be found later is left to the caller
 
 	low     atomic.Bool // the disk is nearly full
 	space   func() (int64, error)
@@ -110,6 +111,8 @@ type Options struct {
 	// must be accounted for, can go on; by default the data folder's file system and 128 MB.
 	Space   func() (int64, error)
 	Reserve int64
+	// Loading says that the caller is about to load very many resources: what a load that was cut off left to be found later is left to it.
+	Loading bool
 }
 
 // Open opens the data that the configuration names and assembles the services. The node does not listen yet.
@@ -129,7 +132,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: o.Clock, log: slog.New(discreet{o.Logger.Handler()}).With("node", cfg.Name), tenants: tenants, proxies: trusted,
-		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, dial: o.Dial, way: o.Way, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes)}
+		limits: cmp.Or(o.Limits, cfg.Limits).withDefaults(), vfs: o.VFS, rand: o.Rand, commands: o.Commands, more: o.Services, dial: o.Dial, way: o.Way, space: o.Space, reserve: cmp.Or(o.Reserve, reserveBytes), loading: o.Loading}
 	if n.space == nil {
 		n.space = func() (int64, error) { return freeSpace(cfg.Data) }
 	}

@@ -132,6 +132,9 @@ func (n *Node) prepareServices(ctx context.Context) error {
 	if err := n.kernel.Records.Behind(ctx); err != nil {
 		return err
 	}
+	if err := n.findLater(ctx); err != nil {
+		return err
+	}
 	n.runners = append(n.runners, runner{"keepers", n.rekeep})
 	indexed, err := n.kernel.Records.Indexed(ctx)
 	if err != nil {
@@ -150,6 +153,21 @@ func (n *Node) prepareServices(ctx context.Context) error {
 	n.feed = feed
 	n.runners = append(n.runners, runner{"feed", feed.Run})
 	return nil
+}
+
+// findLater ends a load that was cut off: before anybody asks, what it wrote can be found.
+func (n *Node) findLater(ctx context.Context) error {
+	if n.loading || !n.kernel.Records.Due() {
+		return nil
+	}
+	told := n.clock.Now()
+	n.log.Warn("a load was cut off; what it wrote is made to be found before this node starts, which can take minutes")
+	return n.kernel.Records.FindLater(ctx, n.cfg.Data, func(p record.Progress) {
+		if now := n.clock.Now(); now.Sub(told) >= anewTold {
+			told = now
+			n.log.Warn("what was loaded is made to be found", "read", p.Done, "of", p.Total, "rows written", p.Wrote)
+		}
+	})
 }
 
 // rekeep brings the services' tables up to date with what was written before they were there, or in an older edition. The services'
