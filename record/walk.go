@@ -3,6 +3,10 @@ package record
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/fault"
 )
 
 // A walk goes through an index in its order and shows what satisfies the plan. While most of what it meets does, reading
@@ -10,10 +14,11 @@ import (
 // a set in memory, and only what is in the set is read.
 
 const (
-	walkChunk = 4096    // index rows read at once when most are passed over
-	amongMost = 100_000 // candidates of one condition that may be held as a set
-	patience  = 300     // bodies that a walk may expect to read for nothing before it asks the index
-	bodyCost  = 40      // index rows that can be read while one body is
+	walkChunk = 4096      // index rows read at once when most are passed over
+	amongMost = 1_000_000 // candidates of one condition that may be held as a set
+	patience  = 300       // bodies that a walk may expect to read for nothing before it asks the index
+	bodyCost  = 40        // index rows that can be read while one body is
+	setCost   = 120       // and where they are read into a set
 )
 
 // runSource goes through an index. A resource that stands there under several keys is shown at the first of those that
@@ -51,7 +56,7 @@ func (f *finder) runSource(p *plan, src *source, after *place, desc bool, visit 
 		from = &last
 		if waste := p.waste(looked, shown); waste > patience {
 			p.tried = looked
-			if err := f.narrow(p, src, waste*bodyCost/2); err != nil {
+			if err := f.narrow(p, src, waste*setCost/2); err != nil {
 				return err
 			}
 		}
@@ -125,7 +130,7 @@ func (f *finder) narrow(p *plan, walked *source, most int) error {
 	}
 	slices.SortStableFunc(order, func(a, b *planned) int { return cmp.Compare(a.est, b.est) })
 	for _, pc := range order {
-		if p.among != nil && pc.est > bodyCost*p.among.n {
+		if p.among != nil && pc.est > setCost*p.among.n {
 			break // reading what is left is cheaper
 		}
 		set, err := f.spots(pc.src)
@@ -148,21 +153,19 @@ func (f *finder) spots(s *source) (*spots, error) {
 	}
 	set := newSpots()
 	for _, p := range s.parts {
-		columns := `lane, rid`
 		if f.r.db.Lanes() == 1 {
-			columns = `rid`
+			if err := f.listed(set, p); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		rows, err := f.tx.Query(`SELECT `+columns+` FROM `+p.table+` WHERE `+p.where, p.args...)
+		rows, err := f.tx.Query(`SELECT lane, rid FROM `+p.table+` WHERE `+p.where, p.args...)
 		if err != nil {
 			return nil, err
 		}
 		var r resident
-		into := []any{&r.lane, &r.rid}
-		if columns == `rid` {
-			into = into[1:]
-		}
 		for rows.Next() {
-			if err := rows.Scan(into...); err != nil {
+			if err := rows.Scan(&r.lane, &r.rid); err != nil {
 				return nil, err
 			}
 			set.add(r.lane, r.rid)
@@ -172,6 +175,24 @@ func (f *finder) spots(s *source) (*spots, error) {
 		}
 	}
 	return set, nil
+}
+
+// listed adds a part to a set. The one lane's numbers come in one text: that costs a quarter of a row for each.
+func (f *finder) listed(set *spots, p part) error {
+	var text string
+	if err := f.tx.QueryRow(`SELECT coalesce(group_concat(rid), '') FROM `+p.table+` WHERE `+p.where, p.args...).Scan(&text); err != nil {
+		return err
+	}
+	for rest := text; rest != ""; {
+		var one string
+		one, rest, _ = strings.Cut(rest, ",")
+		rid, err := strconv.ParseInt(one, 10, 64)
+		if err != nil {
+			return fault.Wrap(err, fault.Internal, "a list of numbers does not read")
+		}
+		set.add(0, rid)
+	}
+	return nil
 }
 
 // walkOrRank settles whether a plan that has its candidates in memory is sorted by reading each of them, or by going through
