@@ -101,7 +101,8 @@ func (s *register) give(c *call, person object, request once) (record.Outcome, e
 		return record.Outcome{}, err
 	}
 	like := s.likeThis(sample)
-	if err := s.alone(ctx, scope, like); err != nil {
+	since, err := s.alone(ctx, scope, like)
+	if err != nil {
 		return record.Outcome{}, err
 	}
 	for range 1000 {
@@ -109,7 +110,7 @@ func (s *register) give(c *call, person object, request once) (record.Outcome, e
 		if err != nil {
 			return record.Outcome{}, err
 		}
-		out, err := s.registerUnder(ctx, c, scope, like, n, person, request)
+		out, err := s.registerUnder(ctx, c, scope, like, since, n, person, request)
 		if !errors.Is(err, errTaken) && !record.Moved(err) {
 			return out, err
 		}
@@ -120,7 +121,7 @@ func (s *register) give(c *call, person object, request once) (record.Outcome, e
 // errTaken says that a number has a record already, as some of a demonstration's have.
 var errTaken = errors.New("the number is taken")
 
-func (s *register) registerUnder(ctx context.Context, c *call, scope access.Scope, like *query, n ident.NHSNumber, person object, request once) (out record.Outcome, err error) {
+func (s *register) registerUnder(ctx context.Context, c *call, scope access.Scope, like *query, since record.Since, n ident.NHSNumber, person object, request once) (out record.Outcome, err error) {
 	person["id"] = n.String()
 	person["identifier"] = []any{object{"system": ident.SystemNHSNumber, "value": n.String(), "extension": []any{object{
 		"url": ukExtension + "NHSNumberVerificationStatus", "valueCodeableConcept": object{"coding": []any{object{
@@ -154,7 +155,7 @@ func (s *register) registerUnder(ctx context.Context, c *call, scope access.Scop
 	}
 	lanes := append(append(draft.Lanes(), request.lane), s.likeLanes(like)...)
 	err = s.k.Gate.Act(ctx, grants, lanes, func(tx *store.Tx) error {
-		if err := s.aloneIn(tx, scope, like); err != nil { // again, now that nobody born that day or living there comes in between
+		if err := s.stillAlone(tx, scope, like, since); err != nil { // again, now that nobody born that day or living there comes in between
 			return err
 		}
 		if out, err = s.k.Records.Apply(tx, draft, grants...); err != nil {
@@ -198,9 +199,39 @@ func likePerson(f features, like *match.Person) *query {
 	return q
 }
 
-// alone refuses when somebody like this is there already. Who it is, when it is one, is on the account as shown.
-func (s *register) alone(ctx context.Context, scope access.Scope, like *query) error {
-	return s.k.DB.Read(ctx, func(tx *store.Tx) error { return s.aloneIn(tx, scope, like) })
+// alone refuses when somebody like this is there already. Who it is, when it is one, is on the account as shown. since is what it went by.
+func (s *register) alone(ctx context.Context, scope access.Scope, like *query) (since record.Since, err error) {
+	err = s.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		if since, err = s.k.Records.Newest(tx, s.k.National, "Patient"); err != nil {
+			return err
+		}
+		return s.aloneIn(tx, scope, like)
+	})
+	return since, err
+}
+
+// mostSince is how many people may have been written since somebody was found to be alone for them to be looked at one by one.
+const mostSince = 300
+
+// stillAlone is alone in the Write that registers somebody: whoever was written since is looked at, and nobody else where that can be told.
+func (s *register) stillAlone(tx *store.Tx, scope access.Scope, like *query, since record.Since) error {
+	ids, told, err := s.k.Records.WrittenSince(tx, since, mostSince)
+	if err != nil {
+		return err
+	}
+	if !told {
+		return s.aloneIn(tx, scope, like)
+	}
+	if err := s.whole(); err != nil {
+		return err
+	}
+	f := finder{s: s, tx: tx, scope: scope, q: like, seen: map[string]bool{}}
+	for some := range slices.Chunk(ids, 16) {
+		if err := f.these(some); err != nil {
+			return err
+		}
+	}
+	return s.unlike(scope, f.matches)
 }
 
 func (s *register) aloneIn(tx *store.Tx, scope access.Scope, like *query) error {
@@ -211,8 +242,13 @@ func (s *register) aloneIn(tx *store.Tx, scope access.Scope, like *query) error 
 	if err := f.candidates(); err != nil {
 		return refuse(multipleMatches, "Unable to create new patient. Multiple matches found for supplied demographic data.")
 	}
+	return s.unlike(scope, f.matches)
+}
+
+// unlike refuses when there is anybody among those who were found.
+func (s *register) unlike(scope access.Scope, matches []hit) error {
 	var alike []string
-	for _, m := range f.matches {
+	for _, m := range matches {
 		if m.score > 0 {
 			alike = append(alike, m.person)
 		}

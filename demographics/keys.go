@@ -16,36 +16,65 @@ import (
 
 // keeper keeps what people are found by in step with their records.
 func (s *register) keeper() record.Keeper {
-	return record.Keeper{Name: "demographics", Edition: 2, Type: "Patient", Tenant: s.k.National, Past: true,
-		Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return featuresOf(res), nil },
-		Keep:  s.keep,
+	return record.Keeper{Name: "demographics", Edition: 3, Type: "Patient", Tenant: s.k.National, Past: true,
+		Ready:     func(_ record.Ref, res *fhir.Resource) (any, error) { return featuresOf(res), nil },
+		Keep:      s.keep,
+		Searching: &record.Searching{Inserts: inserts(), Rows: rowsLater},
 	}
 }
 
 // familyBytes is how much of a family name stands in the index.
 const familyBytes = 24
 
-// nameRow and keyRow are the rows that a person is found by.
-type nameRow struct {
-	lane   store.Lane
-	family string
-	born   int32
-	person string
-	sound  string
+// The tables that a person is found by, and that which holds what a search compares of them.
+const (
+	inName = iota
+	inBorn
+	inSound
+	inKey
+	inPerson
+)
+
+// inserts are the tables, the columns of their keys first.
+func inserts() []string {
+	return []string{
+		inName:   `INSERT INTO demographics_name (lane, family, born, person) VALUES `,
+		inBorn:   `INSERT INTO demographics_born (lane, born, person) VALUES `,
+		inSound:  `INSERT INTO demographics_sound (lane, sound, born, person) VALUES `,
+		inKey:    `INSERT INTO demographics_key (lane, hash, person) VALUES `,
+		inPerson: `INSERT INTO demographics_person (lane, person, hidden, label, features) VALUES `,
+	}
 }
 
+// deletes take one row away by its key.
+func deletes() []string {
+	return []string{
+		inName:  `DELETE FROM demographics_name WHERE lane = ? AND family = ? AND born = ? AND person = ?`,
+		inBorn:  `DELETE FROM demographics_born WHERE lane = ? AND born = ? AND person = ?`,
+		inSound: `DELETE FROM demographics_sound WHERE lane = ? AND sound = ? AND born = ? AND person = ?`,
+		inKey:   `DELETE FROM demographics_key WHERE lane = ? AND hash = ? AND person = ?`,
+	}
+}
+
+// keyRow is a row that a person is found by: family or sound and born, born alone, or a hash.
 type keyRow struct {
+	table  int
 	lane   store.Lane
-	hash   int64
+	text   string
+	number int64
 	person string
-}
-
-func (a nameRow) compare(b nameRow) int {
-	return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.family, b.family), cmp.Compare(a.born, b.born), cmp.Compare(a.person, b.person))
 }
 
 func (a keyRow) compare(b keyRow) int {
-	return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.hash, b.hash), cmp.Compare(a.person, b.person))
+	return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.lane, b.lane), cmp.Compare(a.text, b.text), cmp.Compare(a.number, b.number), cmp.Compare(a.person, b.person))
+}
+
+// columns are those of the row's table.
+func (a keyRow) columns() []any {
+	if a.table == inName || a.table == inSound {
+		return []any{int64(a.lane), a.text, a.number, a.person}
+	}
+	return []any{int64(a.lane), a.number, a.person}
 }
 
 // clipped is a folded family name as the index holds it.
@@ -66,14 +95,18 @@ func keyHash(kind, text string) int64 {
 // squeezed is a postcode without spaces, as it is compared.
 func squeezed(postcode string) string { return strings.ToUpper(strings.ReplaceAll(postcode, " ", "")) }
 
-// rows are what a person with these features is found by. Without a birth date nobody is: every search names one.
-func (f features) rows(lane store.Lane, person string) (names []nameRow, keys []keyRow) {
+// rows are what a person with these features is found by, in order. Without a birth date nobody is: every search names one.
+func (f features) rows(lane store.Lane, person string) (rows []keyRow) {
 	if f.born == noDay {
-		return nil, nil
+		return nil
 	}
+	born := int64(f.born)
 	for _, n := range f.names {
 		family := match.Plain(n.family)
-		names = append(names, nameRow{lane, clipped(family), f.born, person, match.Sound(family)})
+		rows = append(rows, keyRow{inName, lane, clipped(family), born, person}, keyRow{inSound, lane, match.Sound(family), born, person})
+	}
+	if len(f.names) > 0 {
+		rows = append(rows, keyRow{inBorn, lane, "", born, person})
 	}
 	for _, list := range []struct {
 		kind  string
@@ -84,20 +117,40 @@ func (f features) rows(lane store.Lane, person string) (names []nameRow, keys []
 			if list.kind == "p" {
 				text = squeezed(text)
 			}
-			keys = append(keys, keyRow{lane, keyHash(list.kind, text), person})
+			rows = append(rows, keyRow{inKey, lane, "", keyHash(list.kind, text), person})
 		}
 	}
-	slices.SortFunc(names, nameRow.compare)
-	slices.SortFunc(keys, keyRow.compare)
-	names = slices.CompactFunc(names, func(a, b nameRow) bool { return a.compare(b) == 0 })
-	return names, slices.Compact(keys)
+	slices.SortFunc(rows, keyRow.compare)
+	return slices.Compact(rows)
+}
+
+// personRow is what a search compares of a person.
+func personRow(v record.Version, f features) []any {
+	hidden := int64(0)
+	if invalidated(v.Resource) {
+		hidden = 1
+	}
+	return []any{int64(v.Lane), v.ID, hidden, int64(v.Label() & access.Restricted), f.pack()}
+}
+
+// rowsLater are all rows of a person who was not there before.
+func rowsLater(v record.Version, made any, put func(table int, columns ...any) error) error {
+	f, ok := made.(features)
+	if !ok {
+		return fault.New(fault.Internal, "nothing was made ready of a person")
+	}
+	for _, row := range f.rows(v.Lane, v.ID) {
+		if err := put(row.table, row.columns()...); err != nil {
+			return err
+		}
+	}
+	return put(inPerson, personRow(v, f)...)
 }
 
 // keep writes what the people of a transaction are found by, and what happened to them, many rows at once.
 func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 	var people, events [][]any
-	var names []nameRow
-	var keys []keyRow
+	var found []keyRow
 	for _, k := range kept {
 		v := k.Version
 		if !k.Again {
@@ -121,28 +174,22 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 		if !k.Again || v.Ver > 1 { // else everything begins anew with the first version
 			f = now.remembering(was)
 		}
-		people = append(people, []any{int64(v.Lane), v.ID, invalidated(v.Resource), int64(v.Label() & access.Restricted), f.pack()})
-		n, ks := f.rows(v.Lane, v.ID)
-		names, keys = append(names, n...), append(keys, ks...)
+		people = append(people, personRow(v, f))
+		found = append(found, f.rows(v.Lane, v.ID)...)
 	}
-	slices.SortFunc(names, nameRow.compare)
-	slices.SortFunc(keys, keyRow.compare)
-	if err := insert(tx, `INSERT INTO demographics_person (lane, person, hidden, label, features) VALUES `, people); err != nil {
+	into := inserts()
+	if err := insert(tx, into[inPerson], people); err != nil {
 		return err
 	}
-	nameArgs := make([][]any, len(names))
-	for i, n := range names {
-		nameArgs[i] = []any{int64(n.lane), n.family, int64(n.born), n.person, n.sound}
+	slices.SortFunc(found, keyRow.compare)
+	var rows [inPerson][][]any
+	for _, row := range found {
+		rows[row.table] = append(rows[row.table], row.columns())
 	}
-	if err := insert(tx, `INSERT INTO demographics_name (lane, family, born, person, sound) VALUES `, nameArgs); err != nil {
-		return err
-	}
-	keyArgs := make([][]any, len(keys))
-	for i, k := range keys {
-		keyArgs[i] = []any{int64(k.lane), k.hash, k.person}
-	}
-	if err := insert(tx, `INSERT INTO demographics_key (lane, hash, person) VALUES `, keyArgs); err != nil {
-		return err
+	for table := range rows {
+		if err := insert(tx, into[table], rows[table]); err != nil {
+			return err
+		}
 	}
 	return insert(tx, insertEvents, events)
 }
@@ -162,14 +209,9 @@ func (s *register) forget(tx *store.Tx, lane store.Lane, person string) (feature
 	if err != nil {
 		return features{}, err
 	}
-	names, keys := was.rows(lane, person)
-	for _, n := range names {
-		if _, err := tx.Exec(`DELETE FROM demographics_name WHERE lane = ? AND family = ? AND born = ? AND person = ?`, int64(lane), n.family, int64(n.born), person); err != nil {
-			return was, err
-		}
-	}
-	for _, k := range keys {
-		if _, err := tx.Exec(`DELETE FROM demographics_key WHERE lane = ? AND hash = ? AND person = ?`, int64(lane), k.hash, person); err != nil {
+	gone := deletes()
+	for _, row := range was.rows(lane, person) {
+		if _, err := tx.Exec(gone[row.table], row.columns()...); err != nil {
 			return was, err
 		}
 	}

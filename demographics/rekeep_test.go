@@ -60,7 +60,7 @@ func (w *world) forgetTables() {
 	w.t.Helper()
 	k := w.node.Kernel()
 	err := k.DB.Write(w.t.Context(), []store.Lane{0}, func(tx *store.Tx) error {
-		for _, table := range []string{"demographics_person", "demographics_name", "demographics_key", "record_job"} {
+		for _, table := range []string{"demographics_person", "demographics_name", "demographics_born", "demographics_sound", "demographics_key", "record_job"} {
 			if _, err := tx.Exec(`DELETE FROM ` + table); err != nil {
 				return err
 			}

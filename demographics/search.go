@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -163,6 +164,8 @@ type finder struct {
 	q       *query
 	seen    map[string]bool
 	looked  int
+	counted bool // that there are not too many is known
+	beside  bool // others than the candidates are looked at, and passed over
 	matches []hit
 }
 
@@ -195,7 +198,7 @@ func (f *finder) candidates() error {
 	case !q.family.wild() && len(q.family.begin()) <= familyBytes:
 		return f.byName(`n.family = ? AND n.born >= ? AND n.born <= ?`, q.family.begin(), from, to)
 	case q.born.hi-q.born.lo <= wideDays:
-		return f.byName(`n.born >= ? AND n.born <= ?`, from, to)
+		return f.byBirth(from, to)
 	}
 	begin := clipped(q.family.begin())
 	return f.byName(`n.family >= ? AND n.family < ? AND n.born >= ? AND n.born <= ?`, begin, begin+"\U0010FFFF", from, to)
@@ -206,13 +209,13 @@ func (f *finder) candidates() error {
 func (f *finder) bySound(from, to int64) error {
 	if to-from <= 1 {
 		var n int
-		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM demographics_name n WHERE `+f.inLane("n")+`n.born >= ? AND n.born <= ? LIMIT ?) AS c`,
+		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM demographics_born n WHERE `+f.inLane("n")+`n.born >= ? AND n.born <= ? LIMIT ?) AS c`,
 			from, to, mostOfADay).Scan(&n)
 		if err != nil {
 			return err
 		}
-		if n < mostOfADay {
-			return f.byName(`n.born >= ? AND n.born <= ?`, from, to)
+		if f.counted = n < mostOfADay; f.counted {
+			return f.byBirth(from, to)
 		}
 	}
 	sounds := map[string]bool{}
@@ -223,7 +226,7 @@ func (f *finder) bySound(from, to int64) error {
 	}
 	delete(sounds, "")
 	for sound := range sounds {
-		if err := f.byName(`n.sound = ? AND n.born >= ? AND n.born <= ?`, sound, from, to); err != nil {
+		if err := f.by("demographics_sound", `n.sound = ? AND n.born >= ? AND n.born <= ?`, sound, from, to); err != nil {
 			return err
 		}
 	}
@@ -239,11 +242,45 @@ func (f *finder) inLane(alias string) string {
 }
 
 func (f *finder) byName(where string, args ...any) error {
-	return f.look(`demographics_name n JOIN demographics_person p ON p.lane = n.lane AND p.person = n.person WHERE `+f.inLane("n")+where, args...)
+	return f.by("demographics_name", where, args...)
+}
+
+func (f *finder) byBirth(from, to int64) error {
+	return f.by("demographics_born", `n.born >= ? AND n.born <= ?`, from, to)
+}
+
+// by looks at the people of a range of a table. That there are too many is found out before any of them is looked at.
+func (f *finder) by(table, where string, args ...any) error {
+	if !f.counted {
+		var n int
+		if err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+table+` n WHERE `+f.inLane("n")+where+` LIMIT ?) AS c`, append(slices.Clone(args), mostLooked+1)...).Scan(&n); err != nil {
+			return err
+		}
+		if n > mostLooked {
+			return refuse(tooManyMatches, "")
+		}
+	}
+	return f.look(table+` n JOIN demographics_person p ON p.lane = n.lane AND p.person = n.person WHERE `+f.inLane("n")+where, args...)
 }
 
 func (f *finder) byKey(kind, text string) error {
 	return f.look(`demographics_key k JOIN demographics_person p ON p.lane = k.lane AND p.person = k.person WHERE `+f.inLane("k")+`k.hash = ?`, keyHash(kind, text))
+}
+
+// these looks at people by their numbers, as far as they are among those whom the search is about: born in its days, or living at its postcode.
+func (f *finder) these(ids []string) error {
+	f.beside = true
+	args := make([]any, 0, 2*len(ids))
+	for _, id := range ids {
+		args = append(args, int64(f.s.k.DB.LaneOf(f.s.k.National.String(), id)), id)
+	}
+	return f.look(`(VALUES (CAST(? AS BIGINT), CAST(? AS TEXT))`+strings.Repeat(`, (?, ?)`, len(ids)-1)+`) AS k CROSS JOIN demographics_person p WHERE p.lane = k.column1 AND p.person = k.column2`, args...)
+}
+
+// near reports whether a search by birthday or postcode would have come upon somebody.
+func (q *query) near(f *features) bool {
+	return f.born >= q.born.lo && f.born <= q.born.hi ||
+		q.postcode.asked() && slices.ContainsFunc(f.postcodes, func(p pastText) bool { return squeezed(p.text) == squeezed(q.postcode.text) })
 }
 
 // look compares each person of a range with the question, as far as the scope shows them.
@@ -278,6 +315,9 @@ func (f *finder) look(from string, args ...any) error {
 			return err
 		}
 		q := f.q
+		if f.beside && !q.near(&features) {
+			continue
+		}
 		if q.like != nil && label&access.Restricted != 0 && q.shown {
 			q = q.unlocated()
 		}
