@@ -101,7 +101,23 @@ func dialReader(path string, o Options) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-8192", "trusted_schema=OFF")
+	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-"+strconv.Itoa(readCache(path, o)), "trusted_schema=OFF")
+}
+
+// The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of
+// its indexes, is about a hundredth of it.
+const leastCache, mostCache = 8 << 10, 64 << 10
+
+// readCache is how much a connection that reads may hold, by the size of the database as it is opened.
+func readCache(path string, o Options) int {
+	if o.VFS != "" {
+		return leastCache
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return leastCache
+	}
+	return int(min(max(info.Size()>>10/32, leastCache), mostCache))
 }
 
 func connect(path string, o Options) (*conn, error) {
