@@ -28,7 +28,7 @@ import (
 )
 
 type benchCommand struct {
-	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all,messages" help:"What to measure: create, read, search, transaction, import, start, or all of these; or messages: post within a node or between two."`
+	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all,messages,register,match" help:"What to measure: create, read, search, transaction, import, start, or all of these; messages: post within a node or between two; register (the national register of very many people through its published API); match (the nightly comparison of everybody with everybody)."`
 	URL      string        `name:"url" help:"Another FHIR server's base, for a fair comparison, instead of a node of its own."`
 	Token    string        `help:"A bearer token for --url."`
 	Clients  int           `default:"64" help:"How many clients call at once."`
@@ -43,6 +43,7 @@ type benchCommand struct {
 	Between  bool          `help:"Of messages: between two nodes over TLS on loopback, each with a database of its own."`
 	Backlog  int           `help:"Of messages: how many wait for a node that is not reached meanwhile."`
 	File     int           `help:"Of messages: send one file of so many MB between two nodes instead."`
+	Only     string        `help:"Of the register, only these kinds of call, with commas: read,exact,fuzzy,fuzzy-year,wildcard,range,too-many,fhir-sorted,create,token; none for loading alone."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
 	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
 }
@@ -61,8 +62,10 @@ type bench struct {
 
 // Run measures and prints: operations a second, p50, p99, errors, clients, and what the disk can do.
 func (c *benchCommand) Run(s *session) error {
-	if c.Name == "messages" {
+	switch c.Name {
+	case "messages":
 		return c.messages(s)
+	case "register":
 	}
 	names := []string{c.Name}
 	if c.Name == "all" {
@@ -72,28 +75,41 @@ func (c *benchCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Profile != "" {
-		f, err := os.Create(c.Profile)
-		if err != nil {
-			return errors.Join(err, b.stop())
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return errors.Join(err, b.stop())
-		}
-		defer pprof.StopCPUProfile()
+	if err := c.profiled("", func() error { return b.all(s, names) }); err != nil {
+		return errors.Join(err, b.stop())
 	}
+	return b.stop()
+}
+
+// profiled does something under a CPU profile, if one is asked for; what names it where there are several.
+func (c *benchCommand) profiled(what string, do func() error) error {
+	if c.Profile == "" {
+		return do()
+	}
+	f, err := os.Create(c.Profile + what)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return do()
+}
+
+func (b *bench) all(s *session, names []string) error {
 	for _, name := range names {
 		r, err := b.measure(s.ctx, name)
 		if err != nil {
-			return errors.Join(err, b.stop())
+			return err
 		}
 		r.Name, r.Target, r.FsyncPerSec, r.Note = name, b.base, b.fsync, strings.TrimSpace(b.note+" "+r.Note)
-		if err := r.print(s.stdout, c.JSON); err != nil {
-			return errors.Join(err, b.stop())
+		if err := r.print(s.stdout, b.c.JSON); err != nil {
+			return err
 		}
 	}
-	return b.stop()
+	return nil
 }
 
 func (r result) print(w io.Writer, asJSON bool) error {
@@ -238,20 +254,20 @@ func (b *bench) measure(ctx context.Context, name string) (result, error) {
 	switch name {
 	case "create":
 		l.next = func(client, i int) request {
-			return request{http.MethodPost, "/Observation", json, observation(chart(client, i), i), []int{201}}
+			return request{method: http.MethodPost, path: "/Observation", contentType: json, body: observation(chart(client, i), i), want: []int{201}}
 		}
 	case "read":
 		l.next = func(client, i int) request {
-			return request{http.MethodGet, "/Patient/" + chart(client, i), "", nil, []int{200}}
+			return request{method: http.MethodGet, path: "/Patient/" + chart(client, i), want: []int{200}}
 		}
 	case "search":
 		l.next = func(client, i int) request {
-			return request{http.MethodGet, searchOf(b.c.Search, chart(client, i), client+i), "", nil, []int{200}}
+			return request{method: http.MethodGet, path: searchOf(b.c.Search, chart(client, i), client+i), want: []int{200}}
 		}
 	case "transaction":
 		l.clients = min(l.clients, 4)
 		l.next = func(client, i int) request {
-			return request{http.MethodPost, "", json, transaction(chart(client, i), 100), []int{200}}
+			return request{method: http.MethodPost, contentType: json, body: transaction(chart(client, i), 100), want: []int{200}}
 		}
 	case "start":
 		return b.start(ctx)
@@ -409,7 +425,7 @@ func (c *benchCommand) spare(ctx context.Context) (at string, drop func() error,
 // peopleAlone writes the people of a country and nothing about them.
 func peopleAlone(ctx context.Context, n *node.Node, k *sim.Country, wrote func(int) error) error {
 	w := n.Loader("bench", sim.National, wrote)
-	w.Batch = node.LoadAlone
+	w.Batch, w.Later = node.LoadAlone, k.People() >= node.ManyLoaded
 	for p := range k.Everyone() {
 		res, err := fhir.Parse(k.Patient(p))
 		if err != nil {

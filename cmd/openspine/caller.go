@@ -70,6 +70,9 @@ func (c *caller) exchange(ctx context.Context, q request) (*http.Response, error
 	if c.load.token != "" {
 		req.Header["Authorization"] = []string{"Bearer " + c.load.token}
 	}
+	if q.requestID != "" {
+		req.Header["X-Request-Id"] = []string{q.requestID}
+	}
 	if len(q.body) == 0 {
 		req.Body = http.NoBody
 	}

@@ -108,7 +108,7 @@ func (c *importCommand) open(s *session) (*node.Node, ident.ODSCode, error) {
 	if err != nil {
 		return nil, tenant, err
 	}
-	n, err := node.Open(s.ctx, cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	n, err := node.Open(s.ctx, cfg, node.Options{Loading: true, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	return n, tenant, err
 }
 
@@ -256,7 +256,7 @@ const readAtOnce = 64
 // write writes items in their order, and lists what the record refuses.
 func (r *importing) write(w *node.Loader, name string, items []item) error {
 	progress := bar(r.s.stderr, len(items), "importing")
-	w.Name, w.Batch = name, r.c.Batch
+	w.Name, w.Batch, w.Later = name, r.c.Batch, len(items) >= node.ManyLoaded || r.n.Kernel().Records.Due()
 	w.Wrote = func(count int) error {
 		r.mu.Lock()
 		r.waiting = r.waiting[count:]

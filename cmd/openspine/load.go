@@ -18,6 +18,7 @@ type request struct {
 	method, path, contentType string
 	body                      []byte
 	want                      []int // statuses that count as answered
+	requestID                 string
 }
 
 // load sends requests from a number of clients for a time and keeps what each took.
@@ -74,7 +75,11 @@ func (l load) run(ctx context.Context) result {
 				if begun.After(end) {
 					return
 				}
-				problem := line.call(ctx, l.next(c, i))
+				q := l.next(c, i)
+				if q.method == "" {
+					return // there is no more to ask
+				}
+				problem := line.call(ctx, q)
 				if begun.Before(counted) {
 					continue
 				}
