@@ -84,6 +84,9 @@ func private(path string) error {
 	return f.Close()
 }
 
+// busyTimeout is how long a connection waits for another process.
+const busyTimeout = 5 * time.Second
+
 // dial opens a connection that may write.
 func dial(path string, o Options) (*conn, error) {
 	c, err := connect(path, o)

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"errors"
+	"time"
+
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -21,20 +24,40 @@ func (s *walState) grown(_ *sqlite3.Conn, _ string, pages int) error {
 	return nil
 }
 
+// The log cannot start again while anybody reads from it, and where many read there is always somebody. When it has grown to tooLong
+// times its size, whoever reads is waited for: those who come meanwhile find everything in the database file.
+const tooLong, readersWait = 8, 100 * time.Millisecond
+
 // tend moves the log into the database file when it has grown. Called with the baton, between batches.
 func (w *writer) tend() {
 	s := &w.wal
 	if s.pages < s.due || s.due == 0 || w.conn.broke {
 		return
 	}
+	mode := sqlite3.CHECKPOINT_PASSIVE
+	if s.pages >= tooLong*s.every {
+		mode = sqlite3.CHECKPOINT_RESTART
+	}
 	s.due = s.pages + s.every // should a reader still need the log, it goes on growing
-	if err := w.checkpoint(); err != nil {
+	if err := w.checkpoint(mode); err != nil {
 		w.opt.Logger.Warn("store: the write-ahead log could not be moved; it is kept and will be tried again", "error", err)
 	}
 }
 
-func (w *writer) checkpoint() (err error) {
+func (w *writer) checkpoint(mode sqlite3.CheckpointMode) (err error) {
 	defer w.conn.guard(&err)
-	_, _, err = w.conn.c.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+	if mode != sqlite3.CHECKPOINT_PASSIVE {
+		if err := w.conn.c.BusyTimeout(readersWait); err != nil {
+			return sqliteFault(err)
+		}
+		defer func() {
+			if berr := w.conn.c.BusyTimeout(busyTimeout); err == nil {
+				err = sqliteFault(berr)
+			}
+		}()
+	}
+	if _, _, err = w.conn.c.WALCheckpoint("main", mode); errors.Is(err, sqlite3.BUSY) {
+		return nil // somebody reads for longer: there will be another time
+	}
 	return sqliteFault(err)
 }
