@@ -66,7 +66,7 @@ func (r *Records) found() error {
 		"who is there is missed. Reading by number works.")
 }
 
-// later is one run of FindLater.
+// laterRun is one run of FindLater.
 type laterRun struct {
 	r        *Records
 	from     int64
@@ -281,86 +281,101 @@ func (l *laterRun) sort(ctx context.Context, s *sorter, u *unread, buffer []byte
 // writtenLater is how many rows share one commit: some thousand pages, each written once.
 const writtenLater = 100_000
 
-// piece is rows of one commit, already made into the arguments of statements.
-type piece struct {
+// bundle is rows of one commit, already made into statements.
+type bundle struct {
 	statements []string
 	args       [][]any
 	rows       int
 }
 
+// bundler makes sorted rows into bundles.
+type bundler struct {
+	l     *laterRun
+	give  func(*bundle) error
+	now   *bundle
+	table int // of args
+	args  []any
+	texts map[int]string
+}
+
+// take takes the next row, in order.
+func (b *bundler) take(row []byte) (err error) {
+	if int(row[0]) != b.table {
+		b.end()
+		b.table = int(row[0])
+	}
+	if _, b.args, err = readRow(row, b.args); err != nil || len(b.args) < manyAtOnce*b.l.widths[b.table] {
+		return err
+	}
+	if b.end(); b.now.rows < writtenLater {
+		return nil
+	}
+	return b.hand()
+}
+
+// end ends a statement.
+func (b *bundler) end() {
+	n := len(b.args) / b.l.widths[b.table]
+	if n == 0 {
+		return
+	}
+	key := b.table<<8 | n
+	if b.texts[key] == "" {
+		b.texts[key] = b.l.inserts[b.table] + tuples(n, b.l.widths[b.table]) + ` ON CONFLICT DO NOTHING`
+	}
+	b.now.statements, b.now.args = append(b.now.statements, b.texts[key]), append(b.now.args, b.args)
+	b.now.rows += n
+	b.args = make([]any, 0, len(b.args))
+}
+
+// hand gives what there is.
+func (b *bundler) hand() error {
+	b.end()
+	full := b.now
+	b.now = &bundle{}
+	return b.give(full)
+}
+
 // write merges what was sorted and writes it, preparing one commit while the one before it is written.
 func (l *laterRun) write(ctx context.Context) error {
-	statements := map[int]string{}
-	statement := func(table, rows int) string {
-		at := table<<8 | rows
-		if statements[at] == "" {
-			statements[at] = l.inserts[table] + tuples(rows, l.widths[table]) + ` ON CONFLICT DO NOTHING`
-		}
-		return statements[at]
-	}
 	group, ctx := errgroup.WithContext(ctx)
-	pieces := make(chan *piece, 1)
+	bundles := make(chan *bundle, 1)
+	b := &bundler{l: l, now: &bundle{}, texts: map[int]string{}, give: func(full *bundle) error {
+		select {
+		case bundles <- full:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}}
 	group.Go(func() error {
-		defer close(pieces)
-		now := &piece{}
-		var args []any
-		table := 0
-		end := func() { // of a statement
-			if n := len(args) / l.widths[table]; n > 0 {
-				now.statements, now.args = append(now.statements, statement(table, n)), append(now.args, args)
-				now.rows += n
-				args = make([]any, 0, len(args))
-			}
-		}
-		hand := func() error {
-			end()
-			select {
-			case pieces <- now:
-				now = &piece{}
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		err := merged(l.sorters, func(row []byte) error {
-			if int(row[0]) != table {
-				end()
-				table = int(row[0])
-			}
-			var err error
-			if _, args, err = readRow(row, args); err != nil {
-				return err
-			}
-			if len(args) < manyAtOnce*l.widths[table] {
-				return nil
-			}
-			if end(); now.rows < writtenLater {
-				return nil
-			}
-			return hand()
-		})
-		if err != nil {
+		defer close(bundles)
+		if err := merged(l.sorters, b.take); err != nil {
 			return err
 		}
-		return hand()
+		return b.hand()
 	})
 	group.Go(func() error {
-		for p := range pieces {
-			if err := l.r.db.Write(ctx, []store.Lane{0}, func(tx *store.Tx) error {
-				for i, st := range p.statements {
-					if err := tx.Queue(st, p.args[i]...); err != nil {
-						return err
-					}
-				}
-				return nil
-			}); err != nil {
+		for full := range bundles {
+			if err := l.commit(ctx, full); err != nil {
 				return err
 			}
-			l.told(Progress{Wrote: int64(p.rows)})
+			l.told(Progress{Wrote: int64(full.rows)})
 		}
 		return nil
 	})
 	return group.Wait()
+}
+
+func (l *laterRun) commit(ctx context.Context, full *bundle) error {
+	return l.r.db.Write(ctx, []store.Lane{0}, func(tx *store.Tx) error {
+		for i, statement := range full.statements {
+			if err := tx.Queue(statement, full.args[i]...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // keepChanged hands what has several versions already to its keepers as Rekeep does: they remember what was so once.

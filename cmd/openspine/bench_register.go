@@ -161,11 +161,18 @@ func (b *registerBench) kinds() []kindOfCall {
 		}
 		return "/Patient?" + v.Encode()
 	}
+	return append(b.searches(about, query), kindOfCall{"create", "1,000/s", b.c.Clients, func(client, i int) request {
+		return request{method: http.MethodPost, path: demographics.Base + "/Patient", contentType: "application/json", body: newcomer(client, i), want: []int{201}, requestID: uuid.NewString()}
+	}}, kindOfCall{"token", "1,000/s", 32, nil})
+}
+
+// searches are the read by number and each kind of search.
+func (b *registerBench) searches(about func(func(p *sim.Person) string) func(client, i int) request, query func(pairs ...string) string) []kindOfCall {
 	family := func(p *sim.Person) string { return p.Names[0].Family }
 	given := func(p *sim.Person) string { return p.Names[0].Given[0] }
 	year := func(p *sim.Person) string { return p.Born.String()[:4] }
 	begins := func(name string) string { return string([]rune(name + "aa")[:2]) }
-	list := []kindOfCall{
+	return []kindOfCall{
 		{"read", "8,000/s", b.c.Clients, about(func(p *sim.Person) string { return "/Patient/" + p.NHSNumber.String() })},
 		{"exact", "p99 < 20 ms", 2, about(func(p *sim.Person) string {
 			return query("family", family(p), "given", given(p), "birthdate", "eq"+p.Born.String(), "gender", p.Gender)
@@ -189,12 +196,7 @@ func (b *registerBench) kinds() []kindOfCall {
 			p := b.sample[(client*7919+i*31)%len(b.sample)]
 			return request{method: http.MethodGet, path: "/FHIR/R4/Patient?gender=female&_sort=birthdate&_count=10&name=" + url.QueryEscape(family(p)), want: []int{200}}
 		}},
-		{"create", "1,000/s", b.c.Clients, func(client, i int) request {
-			return request{method: http.MethodPost, path: demographics.Base + "/Patient", contentType: "application/json", body: newcomer(client, i), want: []int{201}, requestID: uuid.NewString()}
-		}},
-		{"token", "1,000/s", 32, nil},
 	}
-	return list
 }
 
 func (b *registerBench) measure(s *session, k kindOfCall) error {
