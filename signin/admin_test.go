@@ -11,8 +11,8 @@ import (
 )
 
 // office is a house with a national administrator and a registrar of the practice.
-func office(t *testing.T) *house {
-	h := open(t, nil)
+func office(t *testing.T, options ...houseOption) *house {
+	h := open(t, nil, options...)
 	own := h.clerk()
 	for _, m := range []access.Member{
 		{User: access.User{Principal: access.Principal{ID: "boss", Name: "Grace Mwangi", Role: access.Administrator, Organisation: national}, Demo: true}},

@@ -161,7 +161,7 @@ func (d *Door) act(w http.ResponseWriter, r *http.Request, p access.Principal) e
 	case f.Has("passkey"):
 		done, err = "removed", d.credentials.RemovePasskey(ctx, p, p.ID, decodeID(f.Get("passkey")))
 	case f.Has("provider"):
-		done, err = "unlinked", d.elsewhere.Unlink(ctx, p, p.ID, f.Get("provider"))
+		done, err = "unlinked", d.elsewhere.Unlink(ctx, p, f.Get("provider"))
 	case f.Has("codes"):
 		codes, err := d.credentials.NewRecovery(ctx, p, p.ID)
 		if err != nil {

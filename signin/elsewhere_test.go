@@ -131,7 +131,7 @@ func (h *house) provider(id string) *provider.Provider {
 // expect has the near node know a user by the far node's name for them.
 func (h *house) expect(id, identifier, user string) {
 	h.t.Helper()
-	if err := h.node.Door().Elsewhere().Expect(h.t.Context(), h.clerk(), h.provider(id), identifier, user); err != nil {
+	if err := h.node.Door().Elsewhere().Expect(h.t.Context(), h.clerk(), h.provider(id), identifier, user, "test"); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -310,7 +310,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 	if got := f.arrive(h, browser(), nil); got.status != 403 {
 		t.Errorf("after unlinking: %d", got.status)
 	}
-	if err := doors.Elsewhere().Unlink(t.Context(), h.clerk(), "clinician", f.server.URL); err == nil {
+	if err := doors.Elsewhere().Part(t.Context(), h.clerk(), "clinician", f.server.URL, "test"); err == nil {
 		t.Error("unlinked twice")
 	}
 	// whoever is signed in adds it, with a page of their own
@@ -347,7 +347,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 	if got := f.arrive(h, browser(), nil); got.status != 403 || !strings.Contains(got.body, "There is no account") {
 		t.Errorf("a user who has left: %d", got.status)
 	}
-	if err := doors.Elsewhere().Expect(t.Context(), h.clerk(), h.provider("far"), "x", "patient"); err == nil {
+	if err := doors.Elsewhere().Expect(t.Context(), h.clerk(), h.provider("far"), "x", "patient", "test"); err == nil {
 		t.Error("a provider of professionals vouches for a patient")
 	}
 }

@@ -84,7 +84,7 @@ func (d *Door) Services() []catalogue.Service {
 
 // Administration is the pages of those who say who may come in.
 func (d *Door) Administration() catalogue.Service {
-	return admin.Service(d.k, d.tokens, d.credentials)
+	return admin.Service(d.k, d.tokens, d.credentials, d.elsewhere)
 }
 
 func (d *Door) show(w http.ResponseWriter, r *http.Request) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -12,7 +13,7 @@ import (
 type providerCommand struct {
 	Check  providerCheckCommand  `cmd:"" help:"Ask the providers of a configuration whether they are there, and say what to register with them."`
 	Expect providerExpectCommand `cmd:"" help:"Say which user somebody is whom a provider of professionals knows by an identifier."`
-	List   providerListCommand   `cmd:"" help:"List a user's accounts at providers."`
+	List   providerListCommand   `cmd:"" help:"List a user's accounts at providers, and what is expected."`
 	Unlink providerUnlinkCommand `cmd:"" help:"Part a user from their account at a provider; the sessions that came of it end."`
 }
 
@@ -56,7 +57,7 @@ func (c *providerExpectCommand) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return n.Door().Elsewhere().Expect(ctx, by, p, c.Identifier, c.User)
+		return n.Door().Elsewhere().Expect(ctx, by, p, c.Identifier, c.User, c.Reason)
 	})
 }
 
@@ -68,9 +69,14 @@ type providerListCommand struct {
 // Run prints a line for each.
 func (c *providerListCommand) Run(s *session) error {
 	return c.with(s, func(ctx context.Context, n *node.Node, _ access.Principal) error {
-		links, err := n.Door().Elsewhere().LinksOf(ctx, c.User)
-		for _, l := range links {
-			fmt.Fprintf(s.stdout, "%s  %s  since %s by %s\n", l.Provider, l.Issuer, day(l.Since), l.How)
+		list, err := n.Door().Elsewhere().AccountsOf(ctx, c.User)
+		for _, a := range list {
+			if len(a.Identifiers) > 0 {
+				fmt.Fprintf(s.stdout, "%s  %s  expected as %s since %s\n", a.Provider, a.Issuer, strings.Join(a.Identifiers, ", "), day(a.Expected))
+			}
+			if !a.Since.IsZero() {
+				fmt.Fprintf(s.stdout, "%s  %s  since %s by %s\n", a.Provider, a.Issuer, day(a.Since), a.How)
+			}
 		}
 		return err
 	})
@@ -92,6 +98,6 @@ func (c *providerUnlinkCommand) Run(s *session) error {
 		} else if !fault.Is(err, fault.NotFound) {
 			return err
 		}
-		return n.Door().Elsewhere().Unlink(ctx, by, c.User, issuer)
+		return n.Door().Elsewhere().Part(ctx, by, c.User, issuer, c.Reason)
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/signin/credential"
 	"github.com/openspine/openspine/signin/oauth"
+	"github.com/openspine/openspine/signin/provider"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
 )
@@ -30,11 +31,12 @@ type desk struct {
 	k           catalogue.Kernel
 	tokens      *oauth.Server
 	credentials *credential.Keeper
+	elsewhere   *provider.Providers
 }
 
 // Service is the pages of administration.
-func Service(k catalogue.Kernel, tokens *oauth.Server, credentials *credential.Keeper) catalogue.Service {
-	d := &desk{k, tokens, credentials}
+func Service(k catalogue.Kernel, tokens *oauth.Server, credentials *credential.Keeper, elsewhere *provider.Providers) catalogue.Service {
+	d := &desk{k, tokens, credentials, elsewhere}
 	both := []access.Role{access.Registrar, access.Administrator}
 	var pages []catalogue.Route
 	add := func(pattern string, roles []access.Role, h func(http.ResponseWriter, *http.Request, access.Principal) error) {
@@ -51,6 +53,7 @@ func Service(k catalogue.Kernel, tokens *oauth.Server, credentials *credential.K
 	add("GET /admin/users/{user}", both, d.user)
 	form("/admin/users/{user}/change", both, d.askChange, d.changeUser)
 	form("/admin/users/{user}/role", both, d.askRole, d.giveRole)
+	form("/admin/users/{user}/elsewhere", both, d.askExpect, d.expect)
 	form("/admin/users/{user}/do/{act}", both, d.askAct, d.doAct)
 	only := []access.Role{access.Administrator}
 	add("GET /admin/clients", only, d.clients)

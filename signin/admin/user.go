@@ -71,7 +71,7 @@ func (d *desk) user(w http.ResponseWriter, r *http.Request, p access.Principal) 
 			return err
 		}
 	}
-	for _, table := range []func(context.Context, access.Member) (web.Table, error){d.roleTableFor(p), d.passkeyTable, d.sessionTable} {
+	for _, table := range []func(context.Context, access.Member) (web.Table, error){d.roleTableFor(p), d.passkeyTable, d.accountTableFor(p), d.sessionTable} {
 		t, err := table(ctx, m)
 		if err != nil {
 			return err
@@ -111,6 +111,7 @@ func (d *desk) actsOn(ctx context.Context, by access.Principal, m access.Member)
 	offer(all, web.Link{Text: web.Text(ctx, "admin.act.change"), URL: path + "/change"})
 	offer(m.Role != access.Patient, web.Link{Text: web.Text(ctx, "admin.act.give-role"), URL: path + "/role"})
 	offer(first, link(ctx, do, "review"))
+	offer(all && m.Role != access.Patient && len(d.elsewhere.All(access.Professionals)) > 0, web.Link{Text: web.Text(ctx, "admin.act.expect"), URL: path + "/elsewhere"})
 	for _, act := range []string{"reset", "signout", "suspend", "end"} {
 		offer(all, link(ctx, do, act))
 	}
@@ -230,12 +231,12 @@ func (d *desk) giveRole(w http.ResponseWriter, r *http.Request, p access.Princip
 // actForm asks why, after it has said what will happen.
 func (d *desk) actForm(r *http.Request, m access.Member) (formView, error) {
 	ctx, act := r.Context(), r.PathValue("act")
-	if err := known(act, "suspend", "restore", "end", "end-role", "reset", "signout", "review"); err != nil {
+	if err := known(act, "suspend", "restore", "end", "end-role", "reset", "signout", "review", "unlink"); err != nil {
 		return formView{}, err
 	}
 	v := formView{Title: web.Text(ctx, "admin.act."+act), About: m.Name, Back: userPath(m.ID), Submit: web.Text(ctx, "admin.act."+act), Subject: m.ID,
 		Explain: []string{web.Text(ctx, "admin.will."+act), web.Text(ctx, "admin.undo."+act)}, Danger: act != "restore" && act != "review"}
-	role := r.FormValue("role")
+	role := r.FormValue("role") // which of a user's roles the act is about, or which of their accounts elsewhere
 	for _, p := range m.Roles() {
 		if p.ID == role && !p.Organisation.IsZero() {
 			v.About += " – " + web.RoleName(ctx, string(p.Role)) + ", " + d.k.Organisation(ctx, p.Organisation)
@@ -244,6 +245,9 @@ func (d *desk) actForm(r *http.Request, m access.Member) (formView, error) {
 	hidden := text(ctx, "role", role, 0)
 	hidden.kind = "hidden"
 	v.Fields = []field{hidden, reasonField(ctx, "")}
+	if act == "unlink" {
+		return v, d.aboutAccount(r, m, &v)
+	}
 	return v, nil
 }
 
@@ -308,6 +312,8 @@ func (d *desk) carryOut(ctx context.Context, p access.Principal, m access.Member
 		return "", g.Reviewed(ctx, p, m.ID, role, reason, dateless())
 	case "reset":
 		code, err = d.credentials.Reset(ctx, p, m.ID, reason)
+	case "unlink":
+		return "", d.elsewhere.Part(ctx, p, m.ID, role, reason)
 	case "signout":
 		err = g.Administer(ctx, p, m.ID, access.Work{Act: "signed-out", Reason: reason, Ends: true, Do: nothing})
 	}

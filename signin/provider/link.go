@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -203,91 +202,4 @@ func (ps *Providers) LinksOf(ctx context.Context, user string) ([]Link, error) {
 		return rows.Err()
 	})
 	return list, err
-}
-
-// Unlink makes an account at a provider stand for nobody, and ends the sessions that came of it. What an administrator expected under the
-// user's identifier is forgotten too. Errors: fault.NotFound when there is neither.
-func (ps *Providers) Unlink(ctx context.Context, by access.Principal, user, issuer string) error {
-	type row struct {
-		lane store.Lane
-		key  string
-	}
-	var links, expected []row
-	err := ps.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		links, expected = nil, nil
-		read := func(query string, lane func(key string) store.Lane, into *[]row) error {
-			rows, err := tx.Query(query, user, issuer)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var key string
-				if err := rows.Scan(&key); err != nil {
-					return err
-				}
-				*into = append(*into, row{lane(key), key})
-			}
-			return rows.Err()
-		}
-		if err := read(`SELECT subject FROM provider_link WHERE user_id = ? AND issuer = ?`, func(s string) store.Lane { return ps.linkLane(issuer, s) }, &links); err != nil {
-			return err
-		}
-		return read(`SELECT identifier FROM provider_expected WHERE user_id = ? AND issuer = ?`, func(s string) store.Lane { return ps.expectedLane(issuer, s) }, &expected)
-	})
-	if err != nil {
-		return err
-	}
-	if len(links)+len(expected) == 0 {
-		return fault.New(fault.NotFound, "The user has no account there.")
-	}
-	lanes := []store.Lane{ps.userLane(user), ps.k.Gate.DeedLane(by)}
-	for _, r := range append(links, expected...) {
-		lanes = append(lanes, r.lane)
-	}
-	id, title := ps.byIssuer(issuer)
-	if id == "" {
-		id = title
-	}
-	err = ps.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
-		for _, r := range links {
-			if _, err := tx.Exec(`DELETE FROM provider_link WHERE lane = ? AND issuer = ? AND subject = ? AND user_id = ?`, int64(r.lane), issuer, r.key, user); err != nil {
-				return err
-			}
-		}
-		for _, r := range expected {
-			if _, err := tx.Exec(`DELETE FROM provider_expected WHERE lane = ? AND issuer = ? AND identifier = ? AND user_id = ?`, int64(r.lane), issuer, r.key, user); err != nil {
-				return err
-			}
-		}
-		return ps.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActCredential, Basis: "provider unlinked", Detail: "user " + user + ": " + id})
-	})
-	if err != nil {
-		return err
-	}
-	return ps.endSessions(ctx, by, `user_id = ? AND issuer = ?`, user, issuer)
-}
-
-// Expect says that whoever a provider of professionals calls identifier is a user here, from their first sign-in. Saying it again of another
-// user moves it. Errors: fault.Invalid; fault.NotFound for nobody's.
-func (ps *Providers) Expect(ctx context.Context, by access.Principal, p *Provider, identifier, user string) error {
-	identifier = strings.TrimSpace(identifier)
-	u, err := ps.k.Gate.UserByID(ctx, user)
-	switch {
-	case err != nil:
-		return err
-	case p.Realm != access.Professionals || u.Role.Realm() != p.Realm:
-		return fault.New(fault.Invalid, "%s vouches for %s; patients are known by their NHS number.", p.Title, p.Realm)
-	case identifier == "" || len(identifier) > 200:
-		return fault.New(fault.Invalid, "Give the user's identifier there (%s), in at most 200 letters.", p.Identifier)
-	}
-	lane := ps.expectedLane(p.Issuer, identifier)
-	return ps.k.DB.Write(ctx, []store.Lane{lane, ps.k.Gate.DeedLane(by)}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO provider_expected (lane, issuer, identifier, user_id, since) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (lane, issuer, identifier) DO UPDATE SET user_id = excluded.user_id, since = excluded.since`,
-			int64(lane), p.Issuer, identifier, user, tx.At().UnixMicro()); err != nil {
-			return err
-		}
-		return ps.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActAdminister, Basis: "provider", Detail: "expects user " + user + " from " + p.ID})
-	})
 }
