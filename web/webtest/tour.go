@@ -104,7 +104,7 @@ func (p *Page) visit(base string, v Visit) {
 	p.fits(v, "phone")
 	p.script(false)
 	p.Go(base + v.Path)
-	p.axe(`runOnly: ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]`)
+	p.axe(`runOnly: ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]`) //nolint:misspell // axe's own name
 	p.fits(v, "plain")
 }
 
