@@ -34,7 +34,6 @@ type turn struct {
 	now     time.Time // by the clock, which may: what is to be tried again goes by it
 
 	deliver func(tx *store.Tx, l *letter) error // what is done with each message; errNotYet ends the turn before it
-	learns  bool                                // somebody here may have to be told
 	held    bool                                // something in this queue is held
 	ended   []ending
 	more    bool

@@ -206,10 +206,8 @@ type Page struct {
 	Ref Ref
 }
 
-// looked is how many rows one search goes through at most, where no index leads.
-const looked = 200_000
-
-// Search finds messages, the latest first; next is nil after the last page. A search that has to look at too much ends early with a next page.
+// Search finds messages, the latest first; next is nil after the last page. By id, age, or what is held it reads an index;
+// by organisation, workflow or state it reads the messages of its span of time, and is fault.Timeout when that takes longer than a read may: give a span.
 func (p *Post) Search(ctx context.Context, q Query) (list []Item, next *Page, err error) {
 	where, args := q.where()
 	limit := min(max(q.Limit, 0), 500)

@@ -255,7 +255,7 @@ func (w *world) deliverLate() {
 	w.late = kept
 	for _, l := range due {
 		w.res.Late++
-		status, _ := w.hand(l.from, l.to, l.path, l.body)
+		status, _ := w.hand(l.from, l.to, l.path, l.body) //nolint:bodyclose // in memory
 		w.say("late %s to %s: %d", l.path, l.to.name, status)
 	}
 	w.buryDead()
