@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/access"
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
@@ -112,15 +111,9 @@ type servicesView struct {
 	UnknownNear string
 }
 
-// servicesPage finds services as somebody types.
-func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
-	ctx := r.Context()
-	state, err := web.ReadTableState(r, "likely", "name", "specialty", "wait", "provider")
-	if err != nil {
-		return err
-	}
-	var v servicesView
-	q := ServiceQuery{Text: state.Filter("q"), Sex: state.Filter("sex"), Age: -1}
+// askedServices is what the page's form asks for; what cannot be so is said in the view.
+func (d *Directory) askedServices(ctx context.Context, state web.TableState) (v servicesView, q ServiceQuery, err error) {
+	q = ServiceQuery{Text: state.Filter("q"), Sex: state.Filter("sex"), Age: -1}
 	if text := state.Filter("age"); text != "" {
 		if q.Age, err = strconv.Atoi(text); err != nil || q.Age < 0 || q.Age > 150 {
 			q.Age = -1
@@ -128,13 +121,24 @@ func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ acces
 		}
 	}
 	near, known, err := d.near(ctx, state.Filter("near"))
-	if err != nil {
-		return err
-	}
 	if known {
 		q.Near = near
 	} else {
 		v.UnknownNear = state.Filter("near")
+	}
+	return v, q, err
+}
+
+// servicesPage finds services as somebody types.
+func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	ctx := r.Context()
+	state, err := web.ReadTableState(r, "likely", "name", "specialty", "wait", "provider")
+	if err != nil {
+		return err
+	}
+	v, q, err := d.askedServices(ctx, state)
+	if err != nil {
+		return err
 	}
 	list, err := d.Services(ctx, q)
 	if err != nil {
@@ -144,17 +148,15 @@ func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ acces
 	if r.URL.Query().Get("format") == "csv" {
 		return servicesCSV(w, r, list)
 	}
-	at := 0
-	if text := state.After() + state.Before(); text != "" {
-		if at, err = strconv.Atoi(text); err != nil || at < 0 {
-			return fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
-		}
+	at, err := offsetOf(state)
+	if err != nil {
+		return err
 	}
 	v.Sexes = []web.Option{{Value: "", Text: web.Text(ctx, "directory.services.any")}, {Value: "female", Text: web.Text(ctx, "directory.sex.female")}, {Value: "male", Text: web.Text(ctx, "directory.sex.male")}}
 	v.Table = web.Table{ID: "services", State: state, RowHeader: true, Caption: web.Text(ctx, "directory.services.caption"), Count: web.Count(ctx, "directory.services.count", len(list)),
 		CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: web.Text(ctx, "directory.services.none"), Help: web.Text(ctx, "directory.services.none-help")}}
 	columns := []string{"name", "specialty", "provider", "wait", "eligibility"}
-	if known {
+	if q.Near != "" {
 		columns = append(columns, "distance")
 	}
 	for i, name := range columnNames(ctx, columns...) {
@@ -167,17 +169,12 @@ func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ acces
 	for _, f := range list[min(at, len(list)):min(at+findPage, len(list))] {
 		cells := []web.TableCell{web.LinkCell(f.Name, serviceURL(f.ID)), web.ShowCell(web.Lines(f.Specialty, f.Kind)), web.LinkCell(f.ProviderName, orgURL(f.Provider)), web.Cell(waitText(ctx, f.Wait)),
 			web.NoteCell(strings.Join(f.eligible(ctx), "; "))}
-		if known {
+		if q.Near != "" {
 			cells = append(cells, web.Cell(kmText(ctx, f.Km)))
 		}
 		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: cells})
 	}
-	if end := at + findPage; end < len(list) {
-		v.Table.NextCursor = strconv.Itoa(end)
-	}
-	if at > 0 {
-		v.Table.PreviousCursor = strconv.Itoa(max(0, at-findPage))
-	}
+	turn(&v.Table, at, len(list))
 	return web.RenderPart(w, r, "services", web.DataTable(v.Table), servicesPageView(v))
 }
 
@@ -190,16 +187,13 @@ func sortServices(list []FoundService, state web.TableState) {
 		return
 	}
 	slices.SortStableFunc(list, func(a, b FoundService) int {
-		n := 0
-		if by == "wait" {
-			n = cmp.Compare(a.Wait, b.Wait)
-		} else {
-			n = cmp.Compare(key(a), key(b))
-		}
 		if down {
-			return -n
+			a, b = b, a
 		}
-		return n
+		if by == "wait" {
+			return cmp.Compare(a.Wait, b.Wait)
+		}
+		return cmp.Compare(key(a), key(b))
 	})
 }
 

@@ -249,10 +249,10 @@ func (d *Directory) save(w http.ResponseWriter, r *http.Request, p access.Princi
 
 // after is the page that shows what was kept.
 func (v keepView) after() string {
-	switch {
-	case v.Kind.key == keptService:
+	switch v.Kind.key {
+	case keptService:
 		return serviceURL(v.ID)
-	case v.Kind.key == keptSite:
+	case keptSite:
 		return orgURL(v.ID)
 	}
 	return orgURL(v.At.String())

@@ -83,7 +83,7 @@ func (f *keptForm) siteMade(ctx context.Context, d *Directory, old *fhir.Resourc
 	}
 	list := []*fhir.Resource{res}
 	if o.Site {
-		operator := ""
+		var operator string
 		if old == nil {
 			operator = f.At.String()
 			rel, err := Relationship{ID: o.Code.String() + "-RE6-" + operator, Type: "RE6", From: o.Code, To: f.At, Active: true, Span: o.Span()}.Resource()
@@ -199,13 +199,13 @@ func (f *keptForm) checkSite(ctx context.Context, d *Directory) error {
 	code, err := ident.ParseODSCode(f.Answers["code"])
 	if err != nil {
 		wrong("code", "code")
-		return nil
-	}
-	f.Answers["code"] = code.String()
-	if _, err := d.Organisation(ctx, code); err == nil {
-		wrong("code", "taken")
-	} else if !fault.Is(err, fault.NotFound) {
-		return err
+	} else {
+		f.Answers["code"] = code.String()
+		if _, err := d.Organisation(ctx, code); err == nil {
+			wrong("code", "taken")
+		} else if !fault.Is(err, fault.NotFound) {
+			return err
+		}
 	}
 	return nil
 }

@@ -63,9 +63,8 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 	if q.Near = near; known {
 		q.Distance = true
 	}
-	at := state.After() + state.Before() // either is how many rows come before
-	if q.Offset, err = strconv.Atoi(at); at != "" && (err != nil || q.Offset < 0) {
-		return fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
+	if q.Offset, err = offsetOf(state); err != nil {
+		return err
 	}
 	if r.URL.Query().Get("format") == "csv" {
 		q.Limit, q.Offset = findCSV, 0
@@ -75,13 +74,7 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 		return err
 	}
 	if r.URL.Query().Get("format") == "csv" {
-		return web.CSV(w, "organisations", columnNames(ctx, "code", "name", "role", "town", "postcode", "opened", "closed", "state", "distance"), func(yield func([]string, error) bool) {
-			for _, f := range results.Found {
-				if !yield([]string{f.Code.String(), f.Name, f.what(), f.Town, f.Postcode, dayText(f.Opened), dayText(f.Closed), web.Text(ctx, "directory.state."+string(f.State)), kmText(ctx, f.Km)}, nil) {
-					return
-				}
-			}
-		})
+		return organisationsCSV(w, r, results.Found)
 	}
 	view := findView{Query: q, Roles: roleOptions(ctx), Table: web.Table{ID: findID, State: state, RowHeader: true, Caption: web.Text(ctx, "directory.find.caption"),
 		Count: web.Count(ctx, "directory.find.count", results.Total), CSVURL: state.With("format", "csv"),
@@ -107,13 +100,42 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 		}
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: cells})
 	}
-	if end := q.Offset + len(results.Found); end < results.Total {
-		view.Table.NextCursor = strconv.Itoa(end)
-	}
-	if q.Offset > 0 {
-		view.Table.PreviousCursor = strconv.Itoa(max(0, q.Offset-findPage))
-	}
+	turn(&view.Table, q.Offset, results.Total)
 	return web.RenderPart(w, r, findID, web.DataTable(view.Table), findPageView(view))
+}
+
+// offsetOf is how many rows come before those of the page that the URL asks for. Error: fault.Invalid for what is no such number.
+func offsetOf(state web.TableState) (int, error) {
+	text := state.After() + state.Before() // either is how many rows come before
+	if text == "" {
+		return 0, nil
+	}
+	at, err := strconv.Atoi(text)
+	if err != nil || at < 0 {
+		return 0, fault.New(fault.Invalid, "This page of the list is not known; begin at the first.")
+	}
+	return at, nil
+}
+
+// turn leads from the rows after offset to those before and after them.
+func turn(t *web.Table, offset, total int) {
+	if end := offset + findPage; end < total {
+		t.NextCursor = strconv.Itoa(end)
+	}
+	if offset > 0 {
+		t.PreviousCursor = strconv.Itoa(max(0, offset-findPage))
+	}
+}
+
+func organisationsCSV(w http.ResponseWriter, r *http.Request, list []Found) error {
+	ctx := r.Context()
+	return web.CSV(w, "organisations", columnNames(ctx, "code", "name", "role", "town", "postcode", "opened", "closed", "state", "distance"), func(yield func([]string, error) bool) {
+		for _, f := range list {
+			if !yield([]string{f.Code.String(), f.Name, f.what(), f.Town, f.Postcode, dayText(f.Opened), dayText(f.Closed), web.Text(ctx, "directory.state."+string(f.State)), kmText(ctx, f.Km)}, nil) {
+				return
+			}
+		}
+	})
 }
 
 // findView is what the search page shows.
