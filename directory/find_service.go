@@ -174,7 +174,7 @@ func (d *Directory) servicesPage(w http.ResponseWriter, r *http.Request, _ acces
 		}
 		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: cells})
 	}
-	turn(&v.Table, at, len(list))
+	turn(&v.Table, at, len(list), findPage)
 	return web.RenderPart(w, r, "services", web.DataTable(v.Table), servicesPageView(v))
 }
 

@@ -20,7 +20,7 @@ const (
 	findID   = "organisations"
 	findPage = 20
 	findCSV  = 20_000
-	mostRows = 50 // of each list on an organisation's page
+	mostRows = 50 // of a page of each list of an organisation
 )
 
 // pages are the directory's own.
@@ -100,7 +100,7 @@ func (d *Directory) findPage(w http.ResponseWriter, r *http.Request, _ access.Pr
 		}
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: cells})
 	}
-	turn(&view.Table, q.Offset, results.Total)
+	turn(&view.Table, q.Offset, results.Total, findPage)
 	return web.RenderPart(w, r, findID, web.DataTable(view.Table), findPageView(view))
 }
 
@@ -117,13 +117,13 @@ func offsetOf(state web.TableState) (int, error) {
 	return at, nil
 }
 
-// turn leads from the rows after offset to those before and after them.
-func turn(t *web.Table, offset, total int) {
-	if end := offset + findPage; end < total {
+// turn leads from the page of size rows after offset to those before and after it.
+func turn(t *web.Table, offset, total, size int) {
+	if end := offset + size; end < total {
 		t.NextCursor = strconv.Itoa(end)
 	}
 	if offset > 0 {
-		t.PreviousCursor = strconv.Itoa(max(0, offset-findPage))
+		t.PreviousCursor = strconv.Itoa(max(0, offset-size))
 	}
 }
 
@@ -196,12 +196,7 @@ func sentence(s string) string {
 // organisationView is what an organisation's page shows.
 type organisationView struct {
 	Organisation Organisation
-	Roles        web.Table
-	Relations    web.Table
-	Sites        web.Table
-	Services     web.Table
-	People       web.Table
-	Systems      web.Table
+	Lists        []web.Table
 	Successors   []web.Link
 	Predecessors []web.Link
 	Keeps        bool
@@ -226,20 +221,31 @@ func (d *Directory) organisationPage(w http.ResponseWriter, r *http.Request, p a
 	if code.String() != r.PathValue("code") {
 		return web.SeeOther(w, r, orgURL(code.String()))
 	}
-	state, err := web.ReadTableState(r, "name")
+	reads, err := d.reads(ctx, "Organization", "HealthcareService", "Endpoint", "Device")
 	if err != nil {
 		return err
 	}
-	reads, err := d.reads(ctx, "Organization", "HealthcareService", "Practitioner", "Endpoint", "Device")
-	if err != nil {
-		return err
-	}
-	b := pageBuilder{ctx: ctx, state: state, reads: reads, code: code.String(), keeps: p.Role == access.Administrator}
+	query := r.URL.Query()
+	b := pageBuilder{ctx: ctx, asked: r, reads: reads, code: code.String(), keeps: p.Role == access.Administrator, only: query.Get("list"), csv: query.Has("list") && query.Get("format") == "csv"}
 	if err := d.k.DB.Read(ctx, b.read); err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return fault.New(fault.NotFound, "There is no organisation %s in the directory.", code)
 		}
 		return err
+	}
+	switch {
+	case b.file != nil:
+		return web.CSV(w, b.code+"-"+b.only, b.file[0], func(yield func([]string, error) bool) {
+			for _, line := range b.file[1:] {
+				if !yield(line, nil) {
+					return
+				}
+			}
+		})
+	case b.only != "" && len(b.view.Lists) == 1:
+		return web.RenderPart(w, r, b.only, web.DataTable(b.view.Lists[0]), organisationListView(b.view))
+	case b.only != "":
+		return fault.New(fault.NotFound, "An organisation has no such list.")
 	}
 	b.view.Keeps, b.view.Done = b.keeps, doneText(r)
 	return web.Render(w, r, http.StatusOK, organisationPageView(b.view))

@@ -2,11 +2,12 @@ package directory
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/a-h/templ"
 
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
@@ -16,21 +17,23 @@ import (
 // pageBuilder gathers an organisation's page in one snapshot.
 type pageBuilder struct {
 	ctx   context.Context
-	state web.TableState
+	asked *http.Request
 	reads reader
 	code  string
-	keeps bool // whoever looks may change what is shown
+	keeps bool   // whoever looks may change what is shown
+	only  string // the one list that was asked for; empty for the page with all of them
+	csv   bool   // the list is wanted whole, as a file
 	view  organisationView
+	file  [][]string // the list as a file, its heading first
 }
 
 func (b *pageBuilder) read(tx *store.Tx) error {
-	b.view = organisationView{}
+	b.view, b.file = organisationView{}, nil
 	o, err := b.reads.organisation(tx, b.code)
 	if err != nil {
 		return err
 	}
 	b.view.Organisation = o
-	b.roles(o)
 	for _, s := range o.Successions {
 		text := web.Text(b.ctx, "directory.organisation.succeeded", nameOf(tx, s.Successor.String()), dayText(s.On))
 		b.view.Successors = append(b.view.Successors, web.Link{Text: text, URL: orgURL(s.Successor.String())})
@@ -42,48 +45,32 @@ func (b *pageBuilder) read(tx *store.Tx) error {
 	for _, row := range before {
 		b.view.Predecessors = append(b.view.Predecessors, web.Link{Text: nameOf(tx, row[0]) + " (" + row[0] + ")", URL: orgURL(row[0])})
 	}
-	for _, part := range []func(*store.Tx) error{b.relations, b.sites, b.services, b.people, b.systems} {
-		if err := part(tx); err != nil {
+	for _, part := range []struct {
+		name string
+		read func(*store.Tx) error
+	}{{"roles", b.roles}, {"relations", b.relations}, {"sites", b.sites}, {"services", b.services}, {"people", b.people}, {"systems", b.systems}} {
+		if b.only != "" && b.only != part.name {
+			continue
+		}
+		if err := part.read(tx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// table is an empty table of the page with its words.
-func (b *pageBuilder) table(name string, columns ...string) web.Table {
-	t := web.Table{ID: name, State: b.state, RowHeader: true, Caption: web.Text(b.ctx, "directory.organisation."+name),
-		Empty: web.Empty{Text: web.Text(b.ctx, "directory.organisation."+name+"-none")}}
-	if b.keeps && name != "roles" && name != "relations" {
-		columns = append(columns, "act")
-	}
-	for _, c := range columnNames(b.ctx, columns...) {
-		t.Columns = append(t.Columns, web.Column{Text: c})
-	}
-	return t
-}
-
-// addKept is add, with a way to change the thing for whoever may.
-func (b *pageBuilder) addKept(t *web.Table, kind, id, about string, cells ...web.TableCell) {
-	if b.keeps {
-		cells = append(cells, web.ShowCell(keepLink(kind, id, about)))
-	}
-	b.add(t, cells...)
-}
-
-func (b *pageBuilder) roles(o Organisation) {
-	b.view.Roles = b.table("roles", "role", "kind", "from", "to", "state")
-	for _, r := range o.Roles {
-		kind := "directory.organisation.secondary"
+func (b *pageBuilder) roles(*store.Tx) error {
+	l := listing{name: "roles", columns: []string{"role", "kind", "from", "to", "state"}, sorts: []string{"role", "kind", "from", "to", "state"}}
+	for _, r := range b.view.Organisation.Roles {
+		kind := web.Text(b.ctx, "directory.organisation.secondary")
 		if rolePrimary(r.Code) {
-			kind = "directory.organisation.primary"
+			kind = web.Text(b.ctx, "directory.organisation.primary")
 		}
-		b.add(&b.view.Roles, web.Cell(roleText(r.Code)+" ("+r.Code+")"), web.Cell(web.Text(b.ctx, kind)), web.Cell(dayText(r.Span.From)), b.until(r.Span.To), web.ShowCell(activeTag(b.ctx, r.Active)))
+		role := roleText(r.Code) + " (" + r.Code + ")"
+		l.add([]string{role, kind, string(r.Span.From), string(r.Span.To), b.activeText(r.Active)},
+			web.Cell(role), web.Cell(kind), web.Cell(dayText(r.Span.From)), b.until(r.Span.To), web.ShowCell(activeTag(b.ctx, r.Active)))
 	}
-}
-
-func (b *pageBuilder) add(t *web.Table, cells ...web.TableCell) {
-	t.Rows = append(t.Rows, web.TableRow{Cells: cells})
+	return b.list(l)
 }
 
 // until is an end, or that there is none.
@@ -94,25 +81,34 @@ func (b *pageBuilder) until(d Day) web.TableCell {
 	return web.Cell(dayText(d))
 }
 
-// org is a cell that leads to another organisation; one that the directory does not hold is its code alone.
-func (b *pageBuilder) org(tx *store.Tx, code string) web.TableCell {
-	if name := nameOf(tx, code); name != code {
-		return web.LinkCell(name+" ("+code+")", orgURL(code))
+func (b *pageBuilder) activeText(active bool) string {
+	if active {
+		return b.stateText(Open)
 	}
-	return web.Cell(code)
+	return b.stateText(Closed)
+}
+
+func (b *pageBuilder) stateText(s State) string {
+	return web.Text(b.ctx, "directory.state."+string(s))
 }
 
 func (b *pageBuilder) relations(tx *store.Tx) error {
-	t := b.table("relations", "relation", "organisation", "from", "to", "state")
+	l := listing{name: "relations", columns: []string{"relation", "organisation", "from", "to", "state"}, sorts: []string{"relation", "organisation", "from", "to", "state"}}
 	list, err := relationsWhere(tx, `source = ?`, b.code)
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
-		b.add(&t, web.Cell(relationText(r.Type)), b.org(tx, r.To.String()), web.Cell(dayText(r.Span.From)), b.until(r.Span.To), web.ShowCell(activeTag(b.ctx, r.Active)))
+		code := r.To.String()
+		name, other := nameOf(tx, code), web.Cell(code) // one that the directory does not hold is its code alone
+		if name != code {
+			name += " (" + code + ")"
+			other = web.LinkCell(name, orgURL(code))
+		}
+		l.add([]string{relationText(r.Type), name, string(r.Span.From), string(r.Span.To), b.activeText(r.Active)},
+			web.Cell(relationText(r.Type)), other, web.Cell(dayText(r.Span.From)), b.until(r.Span.To), web.ShowCell(activeTag(b.ctx, r.Active)))
 	}
-	b.view.Relations = t
-	return nil
+	return b.list(l)
 }
 
 func relationText(kind string) string {
@@ -124,92 +120,99 @@ func relationText(kind string) string {
 
 // sites are its places: sites that it operates, and rooms and buildings of its own.
 func (b *pageBuilder) sites(tx *store.Tx) error {
-	t := b.table("sites", "name", "code", "postcode", "state")
+	l := listing{name: "sites", columns: []string{"name", "code", "postcode", "state"}, sorts: []string{"name", "code", "postcode", "state"}}
 	list, err := texts(tx, `SELECT o.code, o.name, o.postcode, o.state FROM directory_relation r JOIN directory_organisation o ON o.code = r.source
-		WHERE r.target = ? AND r.active = 1 AND r.kind = 'RE6' ORDER BY o.folded LIMIT ?`, 4, b.code, mostRows)
+		WHERE r.target = ? AND r.active = 1 AND r.kind = 'RE6' ORDER BY o.folded, o.code LIMIT ?`, 4, b.code, findCSV)
 	if err != nil {
 		return err
 	}
 	for _, row := range list {
-		b.addKept(&t, keptSite, row[0], row[1], web.LinkCell(row[1], orgURL(row[0])), web.Cell(row[0]), web.Cell(spaced(row[2])), web.ShowCell(stateTag(b.ctx, State(row[3]))))
+		l.add([]string{row[1], row[0], spaced(row[2]), b.stateText(State(row[3]))},
+			b.kept(keptSite, row[0], row[1], web.LinkCell(row[1], orgURL(row[0])), web.Cell(row[0]), web.Cell(spaced(row[2])), web.ShowCell(stateTag(b.ctx, State(row[3]))))...)
 	}
 	places, err := texts(tx, `SELECT name, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END, id FROM directory_place p WHERE organisation = ? AND id <> ?
-		AND NOT EXISTS (SELECT 1 FROM directory_organisation o WHERE o.code = p.id) ORDER BY name, id LIMIT ?`, 3, b.code, b.code, mostRows)
-	for _, row := range places {
-		b.addKept(&t, keptPlace, row[2], row[0], web.Cell(row[0]), web.Cell(web.Text(b.ctx, "directory.organisation.place")), web.Cell(b.view.Organisation.Postcode), web.ShowCell(stateTag(b.ctx, State(row[1]))))
+		AND NOT EXISTS (SELECT 1 FROM directory_organisation o WHERE o.code = p.id) ORDER BY name, id LIMIT ?`, 3, b.code, b.code, findCSV)
+	if err != nil {
+		return err
 	}
-	b.view.Sites = t
-	return err
+	what, postcode := web.Text(b.ctx, "directory.organisation.place"), b.view.Organisation.Postcode
+	for _, row := range places {
+		l.add([]string{row[0], what, postcode, b.activeText(row[1] == "active")},
+			b.kept(keptPlace, row[2], row[0], web.Cell(row[0]), web.Cell(what), web.Cell(postcode), web.ShowCell(activeTag(b.ctx, row[1] == "active")))...)
+	}
+	return b.list(l)
 }
 
 func (b *pageBuilder) services(tx *store.Tx) error {
-	t := b.table("services", "name", "specialty", "wait", "eligibility", "state")
-	list, err := texts(tx, `SELECT id FROM directory_service WHERE organisation = ? ORDER BY folded, id LIMIT ?`, 1, b.code, mostRows)
+	l := listing{name: "services", columns: []string{"name", "specialty", "wait", "eligibility", "state"}, sorts: []string{"name", "specialty", "wait", "state"}}
+	list, err := texts(tx, `SELECT id, name, field, CAST(wait AS TEXT), CASE WHEN active = 1 THEN 'active' ELSE 'closed' END FROM directory_service
+		WHERE organisation = ? ORDER BY folded, id LIMIT ?`, 5, b.code, findCSV)
 	if err != nil {
 		return err
 	}
 	for _, row := range list {
-		v, err := b.reads.version(tx, "HealthcareService", row[0])
-		if err != nil {
-			return err
-		}
-		s := ParseHealthcareService(v.Resource)
-		b.addKept(&t, keptService, s.ID, s.Name, web.LinkCell(s.Name, serviceURL(s.ID)), web.Cell(s.SpecialtyName), web.Cell(waitText(b.ctx, s.Wait)), web.Cell(strings.Join(s.eligible(b.ctx), "; ")), web.ShowCell(activeTag(b.ctx, s.Active)))
+		active := row[4] == "active"
+		l.lines = append(l.lines, listed{keys: []string{row[1], row[2], fmt.Sprintf("%09d", numberOr(row[3])), "", b.activeText(active)}, line: func() ([]string, []web.TableCell, error) {
+			v, err := b.reads.version(tx, "HealthcareService", row[0])
+			if err != nil {
+				return nil, nil, err
+			}
+			s := ParseHealthcareService(v.Resource)
+			wait, whom := waitText(b.ctx, s.Wait), strings.Join(s.eligible(b.ctx), "; ")
+			return []string{s.Name, s.SpecialtyName, wait, whom, b.activeText(s.Active)},
+				b.kept(keptService, s.ID, s.Name, web.LinkCell(s.Name, serviceURL(s.ID)), web.Cell(s.SpecialtyName), web.Cell(wait), web.Cell(whom), web.ShowCell(activeTag(b.ctx, s.Active))), nil
+		}})
 	}
-	b.view.Services = t
-	return nil
+	return b.list(l)
 }
 
 func (b *pageBuilder) people(tx *store.Tx) error {
-	t := b.table("people", "name", "job", "from", "to", "state")
-	list, err := texts(tx, `SELECT practitioner, role, CASE WHEN active = 1 THEN 'active' ELSE 'closed' END, id, opened, closed FROM directory_job
-		WHERE organisation = ? ORDER BY active DESC, practitioner, id LIMIT ?`, 6, b.code, mostRows)
+	l := listing{name: "people", columns: []string{"name", "job", "from", "to", "state"}, sorts: []string{"name", "job", "from", "to", "state"}}
+	list, err := texts(tx, `SELECT coalesce(p.name, j.practitioner), j.role, CASE WHEN j.active = 1 THEN 'active' ELSE 'closed' END, j.id, j.opened, j.closed
+		FROM directory_job j LEFT JOIN directory_practitioner p ON p.id = j.practitioner
+		WHERE j.organisation = ? ORDER BY j.active DESC, j.practitioner, j.id LIMIT ?`, 6, b.code, findCSV)
 	if err != nil {
 		return err
 	}
 	for _, row := range list {
-		name := row[0]
-		v, err := b.reads.version(tx, "Practitioner", row[0])
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		if err == nil {
-			name = practitionerName(v.Resource)
-		}
-		job := row[1]
+		job, active := row[1], row[2] == "active"
 		if text := JobRoleName(job); text != "" {
 			job = text + " (" + job + ")"
 		}
-		b.addKept(&t, keptPost, row[3], name, web.Cell(name), web.Cell(job), web.Cell(dayText(Day(row[4]))), b.until(Day(row[5])), web.ShowCell(activeTag(b.ctx, row[2] == "active")))
+		l.add([]string{row[0], job, row[4], row[5], b.activeText(active)},
+			b.kept(keptPost, row[3], row[0], web.Cell(row[0]), web.Cell(job), web.Cell(dayText(Day(row[4]))), b.until(Day(row[5])), web.ShowCell(activeTag(b.ctx, active)))...)
 	}
-	b.view.People = t
-	return nil
+	return b.list(l)
 }
 
 func (b *pageBuilder) systems(tx *store.Tx) error {
-	t := b.table("systems", "system", "address", "interactions", "state")
+	l := listing{name: "systems", columns: []string{"system", "address", "interactions", "state"}, sorts: []string{"system", "interactions", "state"}}
 	list, err := texts(tx, `SELECT kind, id, CAST(count(*) AS TEXT), CASE WHEN max(active) = 1 THEN 'active' ELSE 'closed' END FROM directory_system
-		WHERE organisation = ? GROUP BY kind, id ORDER BY kind, id LIMIT ?`, 4, b.code, mostRows)
+		WHERE organisation = ? GROUP BY kind, id ORDER BY kind, id LIMIT ?`, 4, b.code, findCSV)
 	if err != nil {
 		return err
 	}
 	for _, row := range list {
-		typ := map[string]string{"device": "Device", "endpoint": "Endpoint"}[row[0]]
-		v, err := b.reads.version(tx, typ, row[1])
-		if err != nil {
-			return err
+		active, what := row[3] == "active", web.Text(b.ctx, "directory.organisation.endpoint")
+		if row[0] == keptDevice {
+			what = web.Text(b.ctx, "directory.organisation.device")
 		}
-		what := web.Text(b.ctx, "directory.organisation.endpoint")
-		at := v.Resource.Get("address").String()
-		for id := range v.Resource.Get("identifier").Items() {
-			if id.Get("system").String() == systemASID {
-				what, at = web.Text(b.ctx, "directory.organisation.device"), id.Get("value").String()
+		l.lines = append(l.lines, listed{keys: []string{what, "", fmt.Sprintf("%09d", numberOr(row[2])), b.activeText(active)}, line: func() ([]string, []web.TableCell, error) {
+			v, err := b.reads.version(tx, map[string]string{keptDevice: "Device", keptEndpoint: "Endpoint"}[row[0]], row[1])
+			if err != nil {
+				return nil, nil, err
 			}
-		}
-		b.addKept(&t, row[0], row[1], at, web.Cell(what), web.Cell(at), web.ShowCell(interactionsCell(interactionsOf(v.Resource))), web.ShowCell(activeTag(b.ctx, row[3] == "active")))
+			at, known := v.Resource.Get("address").String(), interactionsOf(v.Resource)
+			for id := range v.Resource.Get("identifier").Items() {
+				if id.Get("system").String() == systemASID {
+					at = id.Get("value").String()
+				}
+			}
+			return []string{what, at, strings.Join(known, " "), b.activeText(active)},
+				b.kept(row[0], row[1], at, web.Cell(what), web.Cell(at), web.ShowCell(interactionsCell(known)), web.ShowCell(activeTag(b.ctx, active))), nil
+		}})
 	}
-	b.view.Systems = t
-	return nil
+	return b.list(l)
 }
 
 func interactionsOf(res *fhir.Resource) (list []string) {
