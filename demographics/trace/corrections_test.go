@@ -1,6 +1,7 @@
 package trace_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,7 +71,7 @@ func TestWhoReadsWhatPeopleAsk(t *testing.T) {
 	w.SignedIn(t, "records").Get(hidden).Sees(404)
 }
 
-// askedBy is a request of somebody who has no page of their own in the demonstration. It answers its address.
+// askedBy is a request of somebody who has no page of their own in the demonstration; it goes when the test ends. It answers its address.
 func askedBy(t *testing.T, w *simtest.World, person, words string) (at string) {
 	t.Helper()
 	db := w.Node.Kernel().DB
@@ -86,5 +87,14 @@ func askedBy(t *testing.T, w *simtest.World, person, words string) (at string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		err := db.Write(context.Background(), []store.Lane{lane}, func(tx *store.Tx) error {
+			_, err := tx.Exec(`DELETE FROM trace_correction WHERE lane = ? AND '/corrections/' || CAST(id AS TEXT) = ?`, int64(lane), at)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	return at
 }
