@@ -66,6 +66,9 @@ func (c *benchCommand) Run(s *session) error {
 	case "messages":
 		return c.messages(s)
 	case "register":
+		return c.register(s)
+	case "match":
+		return c.match(s)
 	}
 	names := []string{c.Name}
 	if c.Name == "all" {

@@ -136,7 +136,7 @@ func (b *registerBench) prepare(ctx context.Context) (err error) {
 			b.sample = append(b.sample, p)
 		}
 	}
-	b.token, err = b.n.Kernel().Issuer.Mint(access.Principal{ID: "bench", Name: "Bench", Role: access.Clinician, Organisation: sim.Practice}, 12*time.Hour)
+	b.token, err = b.n.Kernel().Issuer.Mint(access.Principal{ID: "bench", Name: "Bench", Role: access.Clinician, Organisation: sim.Practice, Assurance: "AAL3"}, 12*time.Hour)
 	return err
 }
 

@@ -49,7 +49,6 @@ type postNode struct {
 	db     *store.DB
 	post   *messaging.Post
 	server *http.Server
-	url    string
 	client *http.Client
 	peers  map[network.NodeID]string
 	name   network.NodeID
