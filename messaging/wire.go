@@ -279,6 +279,9 @@ func takeFiles(b []byte) ([]File, error) {
 	}
 	r := reader{b: b}
 	files := make([]File, r.count(MaxFiles))
+	if len(files) == 0 {
+		r.fail("a list of files is empty") // none is written as nothing
+	}
 	for i := range files {
 		f := &files[i]
 		if len(r.b) < len(f.Hash) {

@@ -24,6 +24,7 @@ func FuzzWire(f *testing.F) {
 	for _, s := range wireSeeds() {
 		f.Add(s)
 	}
+	f.Add([]byte{0}) // a list of files that says it is empty, which is written as nothing
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := decodeExchange(b); err == nil {
 			again, err := decodeExchange(e.encode())
