@@ -24,6 +24,7 @@ import (
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/network/outward"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 )
@@ -152,6 +153,8 @@ type Kernel struct {
 	DiskLow func() bool
 	// BaseURL is where the node is reached, for example http://127.0.0.1:8080, without a final slash.
 	BaseURL func() string
+	// Outward says what may be called where somebody else names an address.
+	Outward outward.Options
 	// Limits are those of the node's configuration that services keep to.
 	Limits Limits
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/network/outward"
 	"github.com/openspine/openspine/signin/provider"
 )
 
@@ -59,6 +60,10 @@ type Config struct {
 	// TrustedProxies are the addresses, or ranges of them, of the proxies before this node: X-Forwarded-For is believed from these alone.
 	TrustedProxies []string `koanf:"trusted-proxies"`
 
+	// Outward are addresses, or ranges of them, that are not on the public internet and may yet be called where somebody else names an
+	// address: where subscribers want to be told of events, where third parties take their post.
+	Outward []string `koanf:"outward"`
+
 	// Limits bound what requests may take; what is zero has its default.
 	Limits Limits `koanf:"-"`
 
@@ -70,7 +75,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "network-addr", "otlp", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "network-addr", "otlp", "outward", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 
@@ -135,6 +140,9 @@ func ReadConfig(path string) (Config, error) {
 	}
 	if _, err := c.proxies(); err != nil {
 		return c, fault.Wrap(err, fault.Invalid, "%s: %s", path, fault.MessageOf(err))
+	}
+	if _, err := outward.ParseAllow(c.Outward); err != nil {
+		return c, fault.Wrap(err, fault.Invalid, "%s: outward: %s", path, fault.MessageOf(err))
 	}
 	_, err = c.tenants()
 	return c, err

@@ -30,6 +30,7 @@ import (
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/network/outward"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -195,8 +196,12 @@ func (n *Node) openKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	allow, err := outward.ParseAllow(n.cfg.Outward)
+	if err != nil {
+		return err
+	}
 	n.kernel = catalogue.Kernel{DB: db, Definitions: defs, Records: records, Gate: gate, Audit: account, Network: links, Clock: n.clock, Logger: n.log,
-		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, Post: func() *messaging.Post { return n.post }, DiskLow: n.low.Load, BaseURL: n.URL, Limits: n.cfg.Limits.services()}
+		National: national, Tenants: n.tenants, Organisation: n.organisation, Feed: func() *record.Feed { return n.feed }, Post: func() *messaging.Post { return n.post }, DiskLow: n.low.Load, BaseURL: n.URL, Outward: outward.Options{Allow: allow}, Limits: n.cfg.Limits.services()}
 	n.runners = append(n.runners, runner{"account", account.Run}, runner{"refusals", n.kernel.Gate.Run}, runner{"space", n.watchSpace}, runner{"archive", n.keepArchiving}, runner{"network", links.Run})
 	return nil
 }
