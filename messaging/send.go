@@ -27,6 +27,29 @@ func (p *Post) Send(_ context.Context, tx *store.Tx, m Message) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	return p.send(tx, lane, to, m)
+}
+
+// SendTo is Send to a place that the sender knows, of a kind that a Courier of this node serves: a mailbox, an address elsewhere. m.To is the organisation
+// whose it is. Errors: those of Send; fault.NotFound when nothing here delivers to such places.
+func (p *Post) SendTo(_ context.Context, tx *store.Tx, to Destination, m Message) (string, error) {
+	if err := m.check(); err != nil {
+		return "", err
+	}
+	lane := p.LaneOf(m.From, m.Conversation)
+	if !tx.Holds(lane) {
+		return "", fault.New(fault.Internal, "to send from %s in this conversation a transaction must hold lane %d (Post.LaneOf)", m.From, lane)
+	}
+	if !p.Serves(to.Kind) || to.Name == "" {
+		return "", fault.New(fault.NotFound, "Nothing here delivers to a %s.", to.Kind)
+	}
+	return p.send(tx, lane, to, m)
+}
+
+// Serves reports whether a Courier of this node delivers to places of a kind.
+func (p *Post) Serves(kind string) bool { return p.couriers[kind] != nil }
+
+func (p *Post) send(tx *store.Tx, lane store.Lane, to Destination, m Message) (_ string, err error) {
 	if m.ID, err = p.newID(tx.At()); err != nil {
 		return "", err
 	}
