@@ -35,6 +35,10 @@ func ward(w *world) {
 func TestSearchesFindWhatTheyShouldAndNothingElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ward(w)
+		all, err := w.find("?_type=Account,SupplyRequest,Patient,Observation,Location,ValueSet,Organization,Practitioner&_count=100")
+		if err != nil {
+			t.Fatal(err)
+		}
 		for query, want := range map[string]string{
 			"Account?subject=Patient/ann":                                                 "twins",
 			"Account?patient=bob":                                                         "twins",
@@ -122,8 +126,45 @@ func TestSearchesFindWhatTheyShouldAndNothingElse(t *testing.T) {
 			if page.Total == nil || int(*page.Total) != len(got) {
 				t.Errorf("%s: total %v", query, page.Total)
 			}
+			w.matchesAlike(query, all.Matches, want)
 		}
 	})
+}
+
+// matchesAlike: whoever watches the record by the criteria of a search is told of what the search finds, and of nothing else; what asks about other
+// resources is refused.
+func (w *world) matchesAlike(query string, all []record.Version, want string) {
+	w.t.Helper()
+	typ, raw, _ := strings.Cut(query, "?")
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	q, _, err := w.recs.ParseQuery(typ, values, false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := q.Matchable(); err != nil {
+		isKind(w.t, err, fault.Invalid)
+		if !strings.Contains(query, "_has") && !strings.Contains(query, "_sort") && !strings.Contains(raw, ".") {
+			w.t.Errorf("%s cannot be watched: %v", query, err)
+		}
+		return
+	}
+	var got []string
+	for _, v := range all {
+		held, err := w.recs.Matches(q, v)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if held {
+			got = append(got, v.ID)
+		}
+	}
+	slices.Sort(got)
+	if strings.Join(got, " ") != want {
+		w.t.Errorf("%s watches %q, want %q", query, strings.Join(got, " "), want)
+	}
 }
 
 func TestWhatIsNotUnderstoodIsRefusedByName(t *testing.T) {
