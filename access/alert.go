@@ -147,35 +147,16 @@ func concerns(p Principal) (cond string, args []any) {
 	return "(tenant IN (" + marks + ") OR organisation IN (" + marks + "))", append(args, args...)
 }
 
+// alerts are what access_alert holds.
+func alerts() reviews[Alert] {
+	return reviews[Alert]{TypeAlert, "access_alert", "reviewed_at = 0", "There is no such alert.", readAlerts, func(al Alert) string { return al.ID }}
+}
+
 // Alerts lists the alerts that concern p's organisation or one of p's Tenants: about people in its records, or raised by
 // its staff, in any records. Errors: fault.Forbidden for a role that does not review; fault.Invalid for a foreign cursor.
 func (g *Gate) Alerts(ctx context.Context, p Principal, q AlertQuery) (AlertPage, error) {
-	grant, err := g.Decide(ctx, p, Search, Place{Tenant: p.Organisation, Type: TypeAlert})
-	if err != nil {
-		return AlertPage{}, err
-	}
-	mine, args := concerns(p)
-	k, err := q.keyset("reviewed_at = 0", mine, args)
-	if err != nil {
-		return AlertPage{}, err
-	}
-	var page AlertPage
-	err = g.db.Read(ctx, func(tx *store.Tx) error {
-		page = AlertPage{}
-		if err := tx.QueryRow(`SELECT count(*) FROM access_alert WHERE reviewed_at = 0 AND `+mine, args...).Scan(&page.Waiting); err != nil {
-			return err
-		}
-		list, err := readAlerts(tx, k.cond, k.args...)
-		if err != nil {
-			return err
-		}
-		page.Alerts, page.Previous, page.Next = paged(list, q, func(al Alert) string { return al.ID })
-		return nil
-	})
-	if err != nil {
-		return AlertPage{}, err
-	}
-	return page, g.Account(ctx, []Grant{grant}, nil)
+	page, err := alerts().page(ctx, g, p, q)
+	return AlertPage{Alerts: page.rows, Next: page.next, Previous: page.previous, Waiting: page.waiting}, err
 }
 
 func readAlerts(tx *store.Tx, cond string, args ...any) ([]Alert, error) {
@@ -198,13 +179,8 @@ func readAlerts(tx *store.Tx, cond string, args ...any) ([]Alert, error) {
 		if reviewed != 0 {
 			al.Reviewed = time.UnixMicro(reviewed).UTC()
 		}
-		if al.Tenant, err = ident.ParseODSCode(tenant); err != nil {
+		if al.Tenant, al.Organisation, err = organisations(tenant, organisation); err != nil {
 			return nil, err
-		}
-		if organisation != "" {
-			if al.Organisation, err = ident.ParseODSCode(organisation); err != nil {
-				return nil, err
-			}
 		}
 		list = append(list, al)
 	}
@@ -213,35 +189,7 @@ func readAlerts(tx *store.Tx, cond string, args ...any) ([]Alert, error) {
 
 // AlertByID is one alert. Errors: as Alerts; fault.NotFound when it does not concern p.
 func (g *Gate) AlertByID(ctx context.Context, p Principal, id string) (Alert, error) {
-	grant, err := g.Decide(ctx, p, Read, Place{Tenant: p.Organisation, Type: TypeAlert})
-	if err != nil {
-		return Alert{}, err
-	}
-	var al Alert
-	err = g.db.Read(ctx, func(tx *store.Tx) (err error) {
-		al, err = alertIn(tx, p, id)
-		return err
-	})
-	if err != nil {
-		return Alert{}, err
-	}
-	return al, g.Account(ctx, []Grant{grant}, nil)
-}
-
-func alertIn(tx *store.Tx, p Principal, id string) (Alert, error) {
-	_, lane, n, err := parseAlertID(id)
-	if err != nil {
-		return Alert{}, err
-	}
-	mine, args := concerns(p)
-	list, err := readAlerts(tx, `lane = ? AND id = ? AND `+mine, append([]any{lane, n}, args...)...)
-	if err != nil {
-		return Alert{}, err
-	}
-	if len(list) == 0 {
-		return Alert{}, fault.New(fault.NotFound, "There is no such alert.")
-	}
-	return list[0], nil
+	return alerts().one(ctx, g, p, id)
 }
 
 // Acknowledge records the review of an alert: Justified or NeedsAction, with a note. A review can be changed; the account
@@ -262,7 +210,7 @@ func (g *Gate) Acknowledge(ctx context.Context, p Principal, id, outcome, note s
 		return err
 	}
 	return g.Act(ctx, []Grant{grant}, []store.Lane{store.Lane(lane)}, func(tx *store.Tx) error {
-		al, err := alertIn(tx, p, id)
+		al, err := alerts().in(tx, p, id)
 		if err != nil {
 			return err
 		}

@@ -100,51 +100,20 @@ type ObjectionPage struct {
 	Waiting    int    // how many wait in all
 }
 
+// objections are what access_objection holds.
+func objections() reviews[Objection] {
+	return reviews[Objection]{TypeObjection, "access_objection", "answered_at = 0", "There is no such question.", readObjections, func(o Objection) string { return o.ID }}
+}
+
 // Objections lists those that concern p, as Alerts does, newest first. Errors: as Alerts.
 func (g *Gate) Objections(ctx context.Context, p Principal, q AlertQuery) (ObjectionPage, error) {
-	grant, err := g.Decide(ctx, p, Search, Place{Tenant: p.Organisation, Type: TypeObjection})
-	if err != nil {
-		return ObjectionPage{}, err
-	}
-	mine, args := concerns(p)
-	k, err := q.keyset("answered_at = 0", mine, args)
-	if err != nil {
-		return ObjectionPage{}, err
-	}
-	var page ObjectionPage
-	err = g.db.Read(ctx, func(tx *store.Tx) error {
-		page = ObjectionPage{}
-		if err := tx.QueryRow(`SELECT count(*) FROM access_objection WHERE answered_at = 0 AND `+mine, args...).Scan(&page.Waiting); err != nil {
-			return err
-		}
-		list, err := readObjections(tx, k.cond, k.args...)
-		if err != nil {
-			return err
-		}
-		page.Objections, page.Previous, page.Next = paged(list, q, func(o Objection) string { return o.ID })
-		return nil
-	})
-	if err != nil {
-		return ObjectionPage{}, err
-	}
-	return page, g.Account(ctx, []Grant{grant}, nil)
+	page, err := objections().page(ctx, g, p, q)
+	return ObjectionPage{Objections: page.rows, Next: page.next, Previous: page.previous, Waiting: page.waiting}, err
 }
 
 // ObjectionByID is one objection that concerns p. Errors: as AlertByID.
 func (g *Gate) ObjectionByID(ctx context.Context, p Principal, id string) (Objection, error) {
-	grant, err := g.Decide(ctx, p, Read, Place{Tenant: p.Organisation, Type: TypeObjection})
-	if err != nil {
-		return Objection{}, err
-	}
-	var o Objection
-	err = g.db.Read(ctx, func(tx *store.Tx) (err error) {
-		o, err = objectionIn(tx, p, id)
-		return err
-	})
-	if err != nil {
-		return Objection{}, err
-	}
-	return o, g.Account(ctx, []Grant{grant}, nil)
+	return objections().one(ctx, g, p, id)
 }
 
 // TakeObjection makes p the one who looks into it, whoever was before. Errors: as AnswerObjection.
@@ -175,7 +144,7 @@ func (g *Gate) onObjection(ctx context.Context, p Principal, id, set string, val
 		return err
 	}
 	return g.Act(ctx, []Grant{grant}, []store.Lane{store.Lane(lane)}, func(tx *store.Tx) error {
-		o, err := objectionIn(tx, p, id)
+		o, err := objections().in(tx, p, id)
 		if err != nil {
 			return err
 		}
@@ -189,22 +158,6 @@ func (g *Gate) onObjection(ctx context.Context, p Principal, id, set string, val
 		_, err = tx.Exec(`UPDATE access_objection SET `+set+` WHERE lane = ? AND id = ?`, append(args, lane, n)...)
 		return err
 	})
-}
-
-func objectionIn(tx *store.Tx, p Principal, id string) (Objection, error) {
-	_, lane, n, err := parseAlertID(id)
-	if err != nil {
-		return Objection{}, err
-	}
-	mine, args := concerns(p)
-	list, err := readObjections(tx, `lane = ? AND id = ? AND `+mine, append([]any{lane, n}, args...)...)
-	if err != nil {
-		return Objection{}, err
-	}
-	if len(list) == 0 {
-		return Objection{}, fault.New(fault.NotFound, "There is no such question.")
-	}
-	return list[0], nil
 }
 
 func readObjections(tx *store.Tx, cond string, args ...any) ([]Objection, error) {
@@ -227,13 +180,8 @@ func readObjections(tx *store.Tx, cond string, args ...any) ([]Objection, error)
 		if answered != 0 {
 			o.Answered = time.UnixMicro(answered).UTC()
 		}
-		if o.Tenant, err = ident.ParseODSCode(tenant); err != nil {
+		if o.Tenant, o.Organisation, err = organisations(tenant, organisation); err != nil {
 			return nil, err
-		}
-		if organisation != "" {
-			if o.Organisation, err = ident.ParseODSCode(organisation); err != nil {
-				return nil, err
-			}
 		}
 		list = append(list, o)
 	}
