@@ -432,11 +432,11 @@ func (q *where) text(name, modifier, value string) error {
 		case "address-country":
 			v = strings.ToUpper(v)
 		}
-		v = like(v) + "%"
 		if modifier == "contains" {
-			v = "%" + v
+			q.and(folded+` LIKE ? ESCAPE '\'`, "%"+like(v)+"%")
+			break
 		}
-		q.and(folded+` LIKE ? ESCAPE '\'`, v)
+		q.and(folded+` >= ? AND `+folded+` < ?`, v, v+"\U0010FFFF") // begins with v; an index serves it
 	}
 	return nil
 }

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/openspine/openspine/fault"
 )
@@ -37,6 +40,28 @@ func TestTranslation(t *testing.T) {
 	}
 	if got := numbered("SELECT '?', \"?\", ? /* ? */ WHERE CAST(? AS INTEGER) > ? -- ?"); got != "SELECT '?', \"?\", $1 /* ? */ WHERE CAST($2 AS BIGINT) > $3 -- ?" {
 		t.Errorf("numbered: %s", got)
+	}
+}
+
+// A statement is planned once, whatever limits and ranges it is then given.
+func TestStatementsArePlannedOnce(t *testing.T) {
+	c, err := dial(filepath.Join(t.TempDir(), "test.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.discard()
+	if err := c.script("CREATE TABLE a (x INTEGER, y TEXT); CREATE INDEX a_x ON a (x) WHERE y <> ''"); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"SELECT x FROM a WHERE x >= ? AND x < ? LIMIT ?", "SELECT x FROM a WHERE x = ? AND y = ? LIMIT ?"} {
+		for i := range int64(3) {
+			if _, err := c.exec(query, []any{i, i + 10, i + 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := c.stmts[query].s.Status(sqlite3.STMTSTATUS_REPREPARE, false); n > 0 {
+			t.Errorf("%s was planned %d times more", query, n)
+		}
 	}
 }
 

@@ -38,6 +38,10 @@ func newConn(name string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A statement is planned once, whatever it is then given: else each new LIMIT or end of a range would have it planned anew.
+	if _, err := c.Config(sqlite3.DBCONFIG_ENABLE_QPSG, true); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return &conn{c: c, stmts: map[string]*stmt{}}, nil
 }
 
