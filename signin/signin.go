@@ -32,13 +32,31 @@ type Door struct {
 	credentials *credential.Keeper
 	elsewhere   *provider.Providers
 
-	mu    sync.Mutex
-	first first
+	mu     sync.Mutex
+	first  first
+	beside func() []Neighbour
 }
 
 // New is the door of a node; demo offers everybody with one click.
 func New(k catalogue.Kernel, demo bool) *Door {
 	return &Door{k: k, demo: demo, tokens: oauth.New(k, oauth.Options{Mock: demo}), credentials: credential.New(k), elsewhere: &provider.Providers{}}
+}
+
+// Neighbour is another node of a demonstration, whose own people sign in there.
+type Neighbour struct {
+	Name, Kind string
+	URL        string // of the node
+}
+
+// Beside says which other nodes a demonstration has; it is asked for each page. It is called before the door opens.
+func (d *Door) Beside(neighbours func() []Neighbour) { d.beside = neighbours }
+
+// neighbours are the other nodes of a demonstration.
+func (d *Door) neighbours() []Neighbour {
+	if d.beside == nil {
+		return nil
+	}
+	return d.beside()
 }
 
 // Trust opens the door to those for whom providers elsewhere vouch. Errors: fault.Invalid and fault.NotFound, for whoever wrote the configuration.
@@ -100,7 +118,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 		users = slices.DeleteFunc(users, func(u access.User) bool { return u.Role.Realm() != realm })
 	}
 	d.mayReturn(w, r, to)
-	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), to, d.waysIn(r, to)))
+	return web.Render(w, r, http.StatusOK, choosePage(d.groups(r.Context(), users), d.neighbours(), to, d.waysIn(r, to)))
 }
 
 // showEntry asks for a passkey.

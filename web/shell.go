@@ -69,6 +69,13 @@ func environment(ctx context.Context) Environment {
 	return Live
 }
 
+func place(ctx context.Context) string {
+	if s := siteOf(ctx); s != nil {
+		return s.place
+	}
+	return ""
+}
+
 func openAPI(ctx context.Context) bool {
 	s := siteOf(ctx)
 	return s != nil && s.openAPI

@@ -49,6 +49,8 @@ type Options struct {
 	// FormKey signs form tokens: at least 32 bytes, the same on every node of one site. Empty means a random one,
 	// so that forms opened before a restart must be opened again.
 	FormKey []byte
+	// Place is which node this is, in the header of its pages, where a visitor meets several; empty leaves it out.
+	Place string
 	// Plain leaves the design system out even where it was built in, as on a machine without Node.
 	Plain bool
 }
@@ -59,6 +61,7 @@ type Site struct {
 	clock       clock.Clock
 	environment Environment
 	openAPI     bool
+	place       string
 	key         []byte
 	assets      *assets
 }
@@ -79,7 +82,7 @@ func New(o Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Site{clock: o.Clock, environment: o.Environment, openAPI: o.OpenAPI, key: o.FormKey, assets: a}, nil
+	return &Site{clock: o.Clock, environment: o.Environment, openAPI: o.OpenAPI, place: o.Place, key: o.FormKey, assets: a}, nil
 }
 
 // Dressed reports whether the design system was built in (make web).

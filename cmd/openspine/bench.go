@@ -188,7 +188,7 @@ func (c *benchCommand) disk(dir string) (float64, error) {
 }
 
 func (c *benchCommand) node(s *session, dir string) (*node.Node, *sim.Country, error) {
-	d := demoCommand{Addr: "127.0.0.1:0", Data: dir, People: c.People, Seed: 1}
+	d := demoCommand{Addr: "127.0.0.1:0", Data: dir, People: c.People, Seed: 1, OneNode: true}
 	now := clock.System()
 	was, err := d.seeded(now.Now())
 	if err != nil {
@@ -198,17 +198,22 @@ func (c *benchCommand) node(s *session, dir string) (*node.Node, *sim.Country, e
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := d.config(k)
+	cfg := d.national(k, nil)
 	cfg.Database = c.Database
 	n, err := node.Open(s.ctx, cfg, node.Options{Clock: now, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err != nil {
 		return nil, nil, err
 	}
-	fill := seed.Country
-	if c.Bare {
-		fill = peopleAlone
+	fill := func(wrote func(int) error) error {
+		if c.Bare {
+			return peopleAlone(s.ctx, n, k, wrote)
+		}
+		if err := seed.Country(s.ctx, n, k, wrote); err != nil {
+			return err
+		}
+		return seed.Copies(s.ctx, []*node.Node{n}, k)
 	}
-	if err := d.seedBy(s, n, k, was, fill); err != nil {
+	if err := d.seedBy(s, was, fill); err != nil {
 		return nil, nil, errors.Join(err, n.Close())
 	}
 	return n, k, n.Listen()

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
@@ -29,6 +26,7 @@ type demoCommand struct {
 	People      int      `default:"2000" help:"How many people the country has, 64 to 900,000."`
 	Seed        uint64   `default:"1" help:"Which country: the same seed gives the same people."`
 	Package     []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions, such as UK Core's, for $validate." type:"path"`
+	OneNode     bool     `help:"Keep the hospitals on the national node, instead of on nodes of their own. It counts when the country is seeded."`
 	Verbose     bool     `help:"Log every request, not only what went wrong."`
 }
 
@@ -37,6 +35,7 @@ type country struct {
 	Seed   uint64    `json:"seed"`
 	People int       `json:"people"`
 	Day    time.Time `json:"day"`
+	Nodes  int       `json:"nodes,omitempty"` // how many it was seeded into; 0, as before there were several, is one
 }
 
 // Run seeds an empty data folder, serves, and says so in one line that starts with ready.
@@ -58,11 +57,12 @@ func (c *demoCommand) Run(s *session) error {
 		return err
 	}
 	return node.ServeAll(s.ctx, nodes, func() {
+		if err := link(s.ctx, nodes); err != nil {
+			fmt.Fprintln(s.stderr, "the nodes are not linked:", explain(err))
+		}
 		tour(s.stdout, nodes[0].URL(), k)
-		for _, n := range nodes {
-			if n.SecureURL() != "" {
-				fmt.Fprintf(s.stdout, "  Over TLS, with a certificate of its own: %s\n\n", n.SecureURL())
-			}
+		if url := nodes[0].SecureURL(); url != "" {
+			fmt.Fprintf(s.stdout, "  Over TLS, with a certificate of its own: %s\n\n", url)
 		}
 		for _, n := range nodes[1:] {
 			fmt.Fprintf(s.stdout, "node %s %s\n", n.Name(), n.URL())
@@ -71,42 +71,15 @@ func (c *demoCommand) Run(s *session) error {
 	})
 }
 
-// open is the country's nodes, seeded and listening; the national one comes first.
-func (c *demoCommand) open(s *session, k *sim.Country, was country) ([]*node.Node, error) {
-	level := slog.LevelWarn
-	if c.Verbose {
-		level = slog.LevelInfo
-	}
-	n, err := node.Open(s.ctx, c.config(k), node.Options{Clock: clock.System(), Commands: obey, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))})
-	if err != nil {
-		return nil, err
-	}
-	err = n.Listen()
-	if err == nil {
-		err = c.seed(s, n, k, was)
-	}
-	if err == nil && c.Open {
-		var u access.User
-		if u, err = n.Kernel().Gate.UserByID(s.ctx, "open"); err == nil {
-			n.SetOpen(u.Principal)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, n.Close())
-	}
-	return []*node.Node{n}, nil
-}
-
-func (c *demoCommand) config(k *sim.Country) node.Config {
-	return node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package, National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k), Replicas: seed.Replicas()}
-}
-
 const countryFile = "country.json"
 
 // seeded is the country that the data folder holds, or the one to seed it with. Another seed or size on existing data is
 // an error: the people would not be those whom the tour names.
 func (c *demoCommand) seeded(now time.Time) (country, error) {
-	want := country{Seed: c.Seed, People: c.People, Day: now}
+	want := country{Seed: c.Seed, People: c.People, Day: now, Nodes: 1 + len(seed.Apart())}
+	if c.OneNode {
+		want.Nodes = 1
+	}
 	text, err := os.ReadFile(filepath.Join(c.Data, countryFile))
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat(node.DatabasePath(c.Data)); err == nil {
@@ -127,21 +100,24 @@ func (c *demoCommand) seeded(now time.Time) (country, error) {
 	return was, nil
 }
 
-func (c *demoCommand) seed(s *session, n *node.Node, k *sim.Country, was country) error {
-	return c.seedBy(s, n, k, was, seed.Country)
+// seed writes a country into its nodes, once.
+func (c *demoCommand) seed(s *session, nodes []*node.Node, k *sim.Country, was country) error {
+	return c.seedBy(s, was, func(wrote func(int) error) error {
+		if err := seed.Nodes(s.ctx, nodes, k, wrote); err != nil {
+			return err
+		}
+		return seed.Copies(s.ctx, nodes, k)
+	})
 }
 
-// seedBy has fill write a country into a node, once.
-func (c *demoCommand) seedBy(s *session, n *node.Node, k *sim.Country, was country, fill func(context.Context, *node.Node, *sim.Country, func(int) error) error) error {
+// seedBy has fill write a country, once.
+func (c *demoCommand) seedBy(s *session, was country, fill func(wrote func(int) error) error) error {
 	path := filepath.Join(c.Data, countryFile)
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
 	progress := bar(s.stderr, -1, "seeding")
-	if err := fill(s.ctx, n, k, progress.Add); err != nil {
-		return err
-	}
-	if err := seed.Copies(s.ctx, n, k); err != nil {
+	if err := fill(progress.Add); err != nil {
 		return err
 	}
 	if err := progress.Finish(); err != nil {

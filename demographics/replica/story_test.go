@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,9 @@ import (
 	"github.com/openspine/openspine/web/webtest"
 )
 
-var shared = simtest.ShareWith("replica", func(c *node.Config) { c.Replicas = seed.Replicas() }, seed.Copies)
+var shared = simtest.ShareWith("replica", func(c *node.Config) { c.Replicas = seed.Replicas() }, func(ctx context.Context, n *node.Node, k *sim.Country) error {
+	return seed.Copies(ctx, []*node.Node{n}, k)
+})
 
 func TestMain(m *testing.M) { shared.Main(m) }
 

@@ -40,7 +40,8 @@ type Config struct {
 	Data string `koanf:"data"`
 	// Database is a PostgreSQL URL; empty means SQLite in Data.
 	Database string `koanf:"database"`
-	// National is the tenant that /FHIR/R4 stands for.
+	// National is the organisation that keeps the national register and directory. The node whose tenants hold it is the national one; any
+	// other is a hospital's, which asks that one over the network.
 	National string `koanf:"national"`
 	// Tenants are the organisations whose records the node keeps.
 	Tenants []TenantConfig `koanf:"tenants"`
@@ -71,6 +72,10 @@ type Config struct {
 	Open bool `koanf:"-"`
 	// Demo turns on one-click sign-in and the banner that says people are made up.
 	Demo bool `koanf:"-"`
+	// Place is which of several nodes this is, in the header of its pages; empty where there is one.
+	Place string `koanf:"-"`
+	// Cookies sets this node's cookies apart from those of other nodes on the same machine: a browser does not tell ports apart.
+	Cookies string `koanf:"-"`
 }
 
 // Settings are the keys that a configuration file may have.
@@ -164,7 +169,7 @@ func unknownTenantKeys(path string, raw any) error {
 	return nil
 }
 
-// tenants parses the organisations; the national one must be among them.
+// tenants parses the organisations. A node that does not keep the national one is a hospital's.
 func (c Config) tenants() ([]catalogue.Tenant, error) {
 	kinds := []string{"national", "hospital", "practice", "pharmacy"}
 	var all []catalogue.Tenant
@@ -183,8 +188,17 @@ func (c Config) tenants() ([]catalogue.Tenant, error) {
 		seen[code] = true
 		all = append(all, catalogue.Tenant{Code: code, Name: t.Name, Kind: t.Kind})
 	}
-	if national, err := ident.ParseODSCode(c.National); err != nil || !seen[national] {
-		return nil, fault.New(fault.Invalid, "the national tenant %q is not among the tenants", c.National)
+	national, err := ident.ParseODSCode(c.National)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "the national tenant %q: %s", c.National, fault.MessageOf(err))
+	}
+	for _, t := range all {
+		if t.Kind == "national" && t.Code != national {
+			return nil, fault.New(fault.Invalid, "%s is of kind national, and the national tenant is %s", t.Code, national)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fault.New(fault.Invalid, "a node keeps the records of one organisation at least: name it below tenants")
 	}
 	return all, nil
 }

@@ -227,7 +227,7 @@ func plainBody(r *http.Request) error {
 // address peels /o/{ods} off the path and marks the request with its tenant. What is percent-encoded in the path stays so until
 // a route has taken its parts, so that an encoded slash never makes another address; an API's address may end with a slash.
 func (e *edge) address(r *http.Request) (*http.Request, error) {
-	tenant, escaped := e.node.kernel.National, r.URL.EscapedPath()
+	tenant, escaped := e.node.home(), r.URL.EscapedPath()
 	rest, own := strings.CutPrefix(escaped, "/o/")
 	if own {
 		code, below, _ := strings.Cut(rest, "/")

@@ -21,14 +21,15 @@ type nameAt struct {
 	at   time.Time
 }
 
-// nameFor is how long a name is believed, and rememberedNames how many are kept; a full memory is begun anew.
+// nameFor is how long a name is believed, nameAgain when the national node is asked again that did not answer, and rememberedNames how many are kept; a full memory is begun anew.
 const (
 	nameFor         = 5 * time.Minute
+	nameAgain       = 10 * time.Second
 	rememberedNames = 10_000
 )
 
 // organisation is what an organisation is called: as the configuration names it where this node keeps its records, else as the national
-// record has it, else its code. No code has no name.
+// record has it, which a hospital's node asks for over the network, else its code. No code has no name.
 func (n *Node) organisation(ctx context.Context, code ident.ODSCode) string {
 	if code.IsZero() {
 		return ""
@@ -45,13 +46,24 @@ func (n *Node) organisation(ctx context.Context, code ident.ODSCode) string {
 	if ok && now.Sub(known.at).Abs() < nameFor {
 		return known.name
 	}
-	name := n.registered(ctx, code)
+	at := now
+	name := code.String()
+	if n.hosts(n.kernel.National) {
+		name = n.registered(ctx, code)
+	} else if asked, err := n.askName(ctx, code); err == nil {
+		name = asked
+	} else {
+		if ok {
+			name = known.name
+		}
+		at = now.Add(nameAgain - nameFor)
+	}
 	n.names.mu.Lock()
 	defer n.names.mu.Unlock()
 	if n.names.by == nil || len(n.names.by) >= rememberedNames {
 		n.names.by = map[ident.ODSCode]nameAt{}
 	}
-	n.names.by[code] = nameAt{name, now}
+	n.names.by[code] = nameAt{name, at}
 	return name
 }
 

@@ -225,6 +225,14 @@ func (n *Node) hosts(tenant ident.ODSCode) bool {
 	return false
 }
 
+// home is the organisation that an address without one means: the national one where it is kept, and at a hospital's node the hospital.
+func (n *Node) home() ident.ODSCode {
+	if n.hosts(n.kernel.National) {
+		return n.kernel.National
+	}
+	return n.tenants[0].Code
+}
+
 // locate says where a resource is: in the record, or, for an AuditEvent, in the account of the person whom it is about.
 func (n *Node) locate(ctx context.Context, tenant ident.ODSCode, typ, id string) (access.Place, error) {
 	if typ == "AuditEvent" {
@@ -249,7 +257,12 @@ func (n *Node) locateEntry(ctx context.Context, tenant ident.ODSCode, id string)
 }
 
 // ServeHTTP answers one request, wherever it came in.
-func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.edge.ServeHTTP(w, r) }
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if n.cfg.Cookies != "" {
+		w, r = apart(w, r, "-"+n.cfg.Cookies)
+	}
+	n.edge.ServeHTTP(w, r)
+}
 
 // Close seals what is not sealed yet and closes the data. It may be called again.
 func (n *Node) Close() error {

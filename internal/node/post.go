@@ -28,6 +28,9 @@ func (n *Node) openPost(ctx context.Context) error {
 	n.post = post
 	links.Handle("/messages/", post.Handler())
 	links.Up(post.Reached)
+	if n.hosts(n.kernel.National) {
+		n.answerPeers()
+	}
 	links.Measure(func(ctx context.Context, peer network.NodeID) (network.Backlog, error) {
 		w, err := post.Waiting(ctx, peer)
 		return network.Backlog{Messages: w.Messages, Bytes: w.Bytes, Oldest: w.Oldest}, err

@@ -20,7 +20,7 @@ import (
 )
 
 // ReplicaConfig is one hospital that keeps a copy of the national register, and how it reaches it. Without a BaseURL the register is that
-// of this node; with one it is reached over HTTP as any hospital system reaches it, with client credentials by signed JWT.
+// of this node, or of the national node over the network where this one does not keep it; with one it is reached over HTTP as any hospital system reaches it, with client credentials by signed JWT.
 type ReplicaConfig struct {
 	Tenant, BaseURL                  string
 	TokenURL, Client, KeyID, KeyFile string
@@ -93,8 +93,11 @@ func (n *Node) replicaSources() ([]replica.Source, error) {
 		if s.Rate == 0 { // below 0 is no bound
 			s.Rate = replicaRate
 		}
-		if c.BaseURL == "" {
-			s.Base, s.Transport = "http://"+n.cfg.Name+".invalid"+demographics.Base, replica.InProcess(http.HandlerFunc(n.ServeHTTP), n.replicaToken(tenant))
+		s.Base = "http://" + n.cfg.Name + ".invalid" + demographics.Base
+		if c.BaseURL == "" && n.hosts(n.kernel.National) {
+			s.Transport = n.AskedBy(tenant)
+		} else if c.BaseURL == "" {
+			s.Transport = n.overTheLink(tenant)
 		} else if s.Base, s.Transport, err = c.elsewhere(n); err != nil {
 			return nil, err
 		}
@@ -128,9 +131,14 @@ const replicaTokenLife = time.Minute
 // replicaToken makes tokens that speak for a hospital's system at this node's own register.
 func (n *Node) replicaToken(tenant ident.ODSCode) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
-		return n.kernel.Issuer.Mint(access.Principal{ID: "system/replica-" + tenant.String(), Name: "Copy of the register at " + n.organisation(ctx, tenant), Role: access.SystemClient, Organisation: tenant,
-			Tenants: []ident.ODSCode{n.kernel.National}, Scopes: []string{"system/Patient.read"}, AuthMethod: "service"}, replicaTokenLife)
+		return n.kernel.Issuer.Mint(n.replicaPrincipal(ctx, tenant), replicaTokenLife)
 	}
+}
+
+// replicaPrincipal is a hospital's system as it asks the national register.
+func (n *Node) replicaPrincipal(ctx context.Context, tenant ident.ODSCode) access.Principal {
+	return access.Principal{ID: "system/replica-" + tenant.String(), Name: "Copy of the register at " + n.organisation(ctx, tenant), Role: access.SystemClient, Organisation: tenant,
+		Tenants: []ident.ODSCode{n.kernel.National}, Scopes: []string{"system/Patient.read"}, AuthMethod: "service"}
 }
 
 // Replica is the copies of the national register that hospitals on this node keep.

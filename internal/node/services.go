@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,25 +40,36 @@ func Schemas() []store.Schema {
 
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
-	register := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
-	organisations := directory.New(n.kernel, n.cfg.Demo)
 	n.replica = replica.New(n.kernel, n.sources...)
-	return append(n.door.Services(),
+	register, organisations := n.national()
+	return slices.Concat(n.door.Services(), []catalogue.Service{
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
 		privacy.Service(n.kernel),
-		organisations.Service(),
+	}, organisations, []catalogue.Service{
 		n.door.Administration(),
 		upkeep.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
-		register.Service(),
-		trace.Service(n.kernel, register, pharmacies{organisations}),
-		office.Service(n.kernel),
-		tracing.Service(n.kernel, register),
+	}, register, []catalogue.Service{
 		n.replica.Service(),
 		n.health(),
-	)
+	})
+}
+
+// national is the register and the directory, which the national node alone runs.
+func (n *Node) national() (register, organisations []catalogue.Service) {
+	if !n.hosts(n.kernel.National) {
+		return nil, nil
+	}
+	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
+	places := directory.New(n.kernel, n.cfg.Demo)
+	return []catalogue.Service{
+		people.Service(),
+		trace.Service(n.kernel, people, pharmacies{places}),
+		office.Service(n.kernel),
+		tracing.Service(n.kernel, people),
+	}, []catalogue.Service{places.Service()}
 }
 
 // assemble makes the site, the services and the edge.
@@ -67,7 +79,7 @@ func (n *Node) assemble(ctx context.Context) error {
 		environment = web.Demonstration
 	}
 	var err error
-	if n.site, err = web.New(web.Options{Clock: n.clock, Environment: environment, OpenAPI: n.cfg.Open}); err != nil {
+	if n.site, err = web.New(web.Options{Clock: n.clock, Environment: environment, OpenAPI: n.cfg.Open, Place: n.cfg.Place}); err != nil {
 		return err
 	}
 	issuer, err := access.OpenIssuer(n.cfg.Data, n.cfg.Name, n.audience(), n.clock)

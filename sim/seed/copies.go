@@ -21,9 +21,16 @@ import (
 // copyRate is how many people in a second a demonstration's hospital asks about.
 const copyRate = 20
 
-// Replicas are the copies that a demonstration's hospitals keep.
-func Replicas() []node.ReplicaConfig {
-	return []node.ReplicaConfig{{Tenant: sim.HospitalWest.String(), Rate: copyRate}, {Tenant: sim.HospitalEast.String(), Rate: copyRate}}
+// Replicas are the copies that a demonstration's hospitals keep: those of the hospitals named, or all.
+func Replicas(of ...ident.ODSCode) []node.ReplicaConfig {
+	if len(of) == 0 {
+		of = []ident.ODSCode{sim.HospitalWest, sim.HospitalEast}
+	}
+	var all []node.ReplicaConfig
+	for _, code := range of {
+		all = append(all, node.ReplicaConfig{Tenant: code.String(), Rate: copyRate})
+	}
+	return all
 }
 
 // unknown is a number that nobody has: the published example of one that is not found.
@@ -33,25 +40,26 @@ const unknown = "9111231130"
 const copiesBegun = 40
 
 // Copies lets the hospitals have written down what they have, and asks about the first of their patients. The second hospital's line is closed
-// afterwards: its patients are as the register said then.
-func Copies(ctx context.Context, n *node.Node, k *sim.Country) error {
-	former, err := formerNumber(ctx, n, k)
+// afterwards: its patients are as the register said then. The first of the nodes is the national one.
+func Copies(ctx context.Context, nodes []*node.Node, k *sim.Country) error {
+	west, east := nodes[keeper(nodes, sim.HospitalWest)], nodes[keeper(nodes, sim.HospitalEast)]
+	former, err := formerNumber(ctx, nodes[0], k)
 	if err != nil {
 		return err
 	}
-	if err := unusableNumber(ctx, n); err != nil {
+	if err := unusableNumber(ctx, nodes[0]); err != nil {
 		return err
 	}
-	if err := slips(ctx, n, k, former); err != nil {
+	if err := slips(ctx, west, k, former); err != nil {
 		return err
 	}
-	if err := n.Replica().Begin(ctx, sim.HospitalWest, copiesBegun); err != nil {
+	if err := west.Replica().Begin(ctx, sim.HospitalWest, copiesBegun); err != nil {
 		return err
 	}
-	if err := n.Replica().Begin(ctx, sim.HospitalEast, copiesBegun); err != nil {
+	if err := east.Replica().Begin(ctx, sim.HospitalEast, copiesBegun); err != nil {
 		return err
 	}
-	return n.Replica().Pause(ctx, access.Service("seed", sim.HospitalEast), sim.HospitalEast, "the line to the spine is being moved")
+	return east.Replica().Pause(ctx, access.Service("seed", sim.HospitalEast), sim.HospitalEast, "the line to the spine is being moved")
 }
 
 // spare is a number near the end of the range, where nobody generated is.

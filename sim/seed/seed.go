@@ -4,9 +4,11 @@ package seed
 
 import (
 	"context"
+	"slices"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/store"
@@ -15,8 +17,16 @@ import (
 // Country puts k into the empty node n: users first, then each tenant's charts in order, then who looks after whom. wrote is
 // told how many resources each commit wrote; nil is fine. It stops at the first error, and n is then of no use.
 func Country(ctx context.Context, n *node.Node, k *sim.Country, wrote func(count int) error) error {
-	if err := n.Kernel().Gate.PutUsers(ctx, users(k)); err != nil {
-		return err
+	return Nodes(ctx, []*node.Node{n}, k, wrote)
+}
+
+// Nodes puts k into empty nodes, as Country into one: each tenant's people and charts into the node that keeps its records. The first is
+// the national one, which has everybody who works nowhere else.
+func Nodes(ctx context.Context, nodes []*node.Node, k *sim.Country, wrote func(count int) error) error {
+	for i, n := range nodes {
+		if err := n.Kernel().Gate.PutUsers(ctx, usersOf(nodes, i, k)); err != nil {
+			return err
+		}
 	}
 	var w *node.Loader
 	for item := range k.Items() {
@@ -24,7 +34,7 @@ func Country(ctx context.Context, n *node.Node, k *sim.Country, wrote func(count
 			if err := w.Flush(ctx); err != nil {
 				return err
 			}
-			w = n.Loader("seed", item.Tenant, wrote)
+			w = nodes[keeper(nodes, item.Tenant)].Loader("seed", item.Tenant, wrote)
 			w.Batch = node.LoadAlone
 		}
 		res, err := fhir.Parse(item.Resource)
@@ -38,36 +48,68 @@ func Country(ctx context.Context, n *node.Node, k *sim.Country, wrote func(count
 	if err := w.Flush(ctx); err != nil {
 		return err
 	}
-	return relate(ctx, n, k)
+	for i := range nodes {
+		if err := relate(ctx, nodes, i, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Tenants are the organisations of k whose records a demonstration's node keeps.
-func Tenants(k *sim.Country) []node.TenantConfig {
+// keeper is which of the nodes keeps an organisation's records: the first for one that none keeps.
+func keeper(nodes []*node.Node, code ident.ODSCode) int {
+	for i, n := range nodes {
+		for _, t := range n.Kernel().Tenants {
+			if t.Code == code {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// Apart are the organisations of a demonstration of several nodes that have one of their own.
+func Apart() []ident.ODSCode { return []ident.ODSCode{sim.HospitalWest, sim.HospitalEast} }
+
+// Tenants are the organisations of k whose records a demonstration of one node keeps; without those named, which have nodes of their own.
+func Tenants(k *sim.Country, without ...ident.ODSCode) []node.TenantConfig {
 	var all []node.TenantConfig
 	for _, o := range k.Organisations() {
-		if o.Tenant {
+		if o.Tenant && !slices.Contains(without, o.Code) {
 			all = append(all, node.TenantConfig{Code: o.Code.String(), Name: o.Name, Kind: o.Kind})
 		}
 	}
 	return all
 }
 
-// users are those whom a visitor can be, as access knows them. The privacy officer is that of every organisation here, so
-// that no broken glass and no claim is left unread.
-func users(k *sim.Country) []access.User {
+// usersOf are those whom a visitor can be at a node, as access knows them. The privacy officer is that of every organisation here, so
+// that no broken glass and no claim is left unread. A hospital with a node of its own has an administrator of its own.
+func usersOf(nodes []*node.Node, at int, k *sim.Country) []access.User {
 	var all []access.User
 	for _, u := range k.Users() {
+		if keeper(nodes, u.Organisation) != at && access.Role(u.Role) != access.PrivacyOfficer {
+			continue
+		}
 		p := access.Principal{ID: u.ID, Name: u.Name, Role: access.Role(u.Role), Organisation: u.Organisation, Person: u.Person}
 		if p.Role == access.PrivacyOfficer {
 			p.Tenants = sim.Tenants()
 		}
 		all = append(all, access.User{Principal: p, Demo: !u.Open})
 	}
+	for _, t := range nodes[at].Kernel().Tenants {
+		if name := administrators[t.Code.String()]; at > 0 && name != "" {
+			all = append(all, access.User{Principal: access.Principal{ID: "admin", Name: name, Role: access.Administrator, Organisation: t.Code}, Demo: true})
+		}
+	}
 	return all
 }
 
+// administrators run the hospitals' nodes.
+var administrators = map[string]string{"RZZ01": "Mr Idris Bowen", "RZZ02": "Ms Tamsin Holt"}
+
 // relate says who looks after whom, and lets the open clinician see everybody who is not restricted.
-func relate(ctx context.Context, n *node.Node, k *sim.Country) error {
+func relate(ctx context.Context, nodes []*node.Node, at int, k *sim.Country) error {
+	n := nodes[at]
 	gate, db := n.Kernel().Gate, n.Kernel().DB
 	var batch []access.Relationship
 	write := func() error {
@@ -93,10 +135,16 @@ func relate(ctx context.Context, n *node.Node, k *sim.Country) error {
 		return write()
 	}
 	for r := range k.Relationships() {
+		if keeper(nodes, r.Tenant) != at {
+			continue
+		}
 		rel := access.Relationship{Tenant: r.Tenant, Chart: r.Chart, User: r.User, Organisation: r.Organisation, Kind: r.Kind, Basis: "seeded", By: "service/seed"}
 		if err := add(rel); err != nil {
 			return err
 		}
+	}
+	if at > 0 {
+		return write()
 	}
 	for _, t := range n.Kernel().Tenants {
 		if err := add(access.Relationship{Tenant: t.Code, Chart: access.Everyone, User: "open", Kind: "demonstration", Basis: "seeded", By: "service/seed"}); err != nil {
