@@ -15,6 +15,7 @@ const (
 	ActCredential = "credential"
 	ActConsent    = "consent"
 	ActAdminister = "administer"
+	ActMail       = "mail" // what the program of a mailbox sent, read or acknowledged
 )
 
 // Deed is an act about no person's record.

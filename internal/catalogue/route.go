@@ -17,6 +17,7 @@ type Route struct {
 	roles           []access.Role
 	changes         bool // it may change what the node keeps
 	streams         bool
+	uploads         int64
 	serve           func(d Desk, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -31,7 +32,7 @@ const (
 	RuleResource Rule = "resource" // a located resource: its chart and label are known before it is read
 	RuleBody     Rule = "body"     // what is sent names the places it touches; all Grants come first
 	RuleSet      Rule = "set"      // a search or export, under a Scope
-	RulePeer     Rule = "peer"     // another node
+	RulePeer     Rule = "peer"     // another system, which shows who it is as its protocol says
 )
 
 // Desk is where a request is received: the edge gives it to the route's rule.
@@ -78,6 +79,16 @@ func (rt Route) Streamed() Route {
 		panic("catalogue: a search cannot be streamed: " + rt.Pattern())
 	}
 	rt.streams = true
+	return rt
+}
+
+// Uploads is how many bytes the route takes as they come; 0 when it does not, and the edge's own bound holds.
+func (rt Route) Uploads() int64 { return rt.uploads }
+
+// Uploaded is rt with a body of up to most bytes that the handler reads as it comes, in any content coding: it is never held whole, and may take
+// as long as a stream lasts. What it says of the body's end is io.EOF; a body that is longer is *http.MaxBytesError.
+func (rt Route) Uploaded(most int64) Route {
+	rt.uploads = most
 	return rt
 }
 

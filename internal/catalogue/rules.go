@@ -118,6 +118,18 @@ func OnBody(pattern string, h func(w http.ResponseWriter, r *http.Request, ask A
 	})
 }
 
+// FromPeer is for another system that shows who it is as its protocol says: admit looks at that before anything else is done, and the
+// handler is told who it is. What admit refuses is answered as it says.
+func FromPeer[T any](pattern string, admit func(r *http.Request) (T, error), h func(w http.ResponseWriter, r *http.Request, from T) error) Route {
+	return newRoute(pattern, RulePeer, writes(pattern), nil, func(_ Desk, w http.ResponseWriter, r *http.Request) error {
+		from, err := admit(r)
+		if err != nil {
+			return err
+		}
+		return h(w, r, from)
+	})
+}
+
 func (rt Route) as(rule Rule) Route {
 	rt.rule = rule
 	return rt

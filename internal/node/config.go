@@ -30,6 +30,8 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files; without them a certificate is made and kept beside the data.
 	TLSCert string `koanf:"tls-cert"`
 	TLSKey  string `koanf:"tls-key"`
+	// MeshClientCA is a PEM file of the authorities whose client certificates the programs of mailboxes must show over TLS; empty means that none is asked for.
+	MeshClientCA string `koanf:"mesh-client-ca"`
 	// MetricsAddr serves /metrics and pprof, on loopback; empty means not.
 	MetricsAddr string `koanf:"metrics-addr"`
 	// NetworkAddr is where other nodes dial this one, for example 0.0.0.0:8444; empty means that none does, as at a hospital.
@@ -80,7 +82,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "metrics-addr", "name", "national", "network-addr", "otlp", "outward", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "otlp", "outward", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 

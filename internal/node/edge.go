@@ -11,6 +11,7 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -54,7 +55,8 @@ type visit struct {
 	err             error
 	weight          *weight
 	streams         bool
-	cut             bool // the answer was begun and cannot be finished
+	body            io.ReadCloser // as it came, before it was bounded
+	cut             bool          // the answer was begun and cannot be finished
 }
 
 type visitKey struct{}
@@ -208,6 +210,7 @@ func (e *edge) receive(w *countingWriter, r *http.Request) {
 		return
 	}
 	v.tenant = catalogue.TenantOf(r)
+	v.body = r.Body
 	r.Body = weighed{http.MaxBytesReader(w, r.Body, e.node.limits.BodyBytes), v.weight}
 	if _, pattern := e.mux.Handler(r); pattern == "" {
 		e.unrouted(w, r)
@@ -308,7 +311,10 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 				err = e.node.room(rt)
 			}
 		}
-		if err == nil {
+		switch {
+		case err == nil && rt.Uploads() > 0:
+			r.Body = e.uploaded(rt, w, r)
+		case err == nil:
 			err = plainBody(r)
 		}
 		switch {
@@ -325,8 +331,11 @@ func (e *edge) handler(rt catalogue.Route, f face) http.Handler {
 
 // buffered runs a route, puts what its answer shows on the account, and then sends the answer.
 func (e *edge) buffered(rt catalogue.Route, f face, w http.ResponseWriter, r *http.Request) {
-	v := visitOf(r)
-	ctx, cancel := context.WithTimeout(r.Context(), e.node.limits.Request)
+	v, within := visitOf(r), e.node.limits.Request
+	if rt.Uploads() > 0 {
+		within = e.node.limits.Stream
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
 	out := &answer{header: make(http.Header), limit: e.node.limits.AnswerBytes, weight: v.weight}
 	err := e.serve(rt, out, r.WithContext(ctx))
@@ -337,6 +346,11 @@ func (e *edge) buffered(rt catalogue.Route, f face, w http.ResponseWriter, r *ht
 		v.err = worded(err)
 		out.reset()
 		f.Refuse(out, r, v.err)
+	}
+	if rt.Uploads() > 0 {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.node.limits.Request)); err != nil {
+			v.err = fault.Wrap(err, fault.Internal, "the answer cannot be timed")
+		}
 	}
 	out.send(w, r)
 }

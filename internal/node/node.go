@@ -28,6 +28,7 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/mesh"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/network/outward"
@@ -68,6 +69,7 @@ type Node struct {
 	restored bool // the database was restored from a backup
 	replica  *replica.Replica
 	sources  []replica.Source
+	mail     *mesh.Office
 	way      func(ident.ODSCode, http.RoundTripper) http.RoundTripper
 	loading  bool // what is to be found later is left to the caller
 

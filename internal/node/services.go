@@ -53,6 +53,7 @@ func (n *Node) list() []catalogue.Service {
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{
 		n.replica.Service(),
+		n.mail.Service(),
 		n.health(),
 	})
 }
@@ -102,6 +103,9 @@ func (n *Node) assemble(ctx context.Context) error {
 		return err
 	}
 	if n.sources, err = n.replicaSources(); err != nil {
+		return err
+	}
+	if err := n.openMail(); err != nil {
 		return err
 	}
 	n.services = n.list()

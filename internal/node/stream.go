@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -86,4 +87,30 @@ func (e *edge) streamed(rt catalogue.Route, f face, w http.ResponseWriter, r *ht
 	case v.err != nil:
 		v.cut = true // half an answer must not pass for a whole one
 	}
+}
+
+// upload is a body that is taken as it comes: each piece has a time of its own to come, and all of it the time of a stream.
+type upload struct {
+	io.ReadCloser
+	control *http.ResponseController
+	within  time.Duration
+	until   time.Time
+}
+
+// Read is io.Reader's.
+func (u *upload) Read(p []byte) (int, error) {
+	by := time.Now().Add(u.within)
+	if by.After(u.until) {
+		by = u.until
+	}
+	if err := u.control.SetReadDeadline(by); err != nil {
+		return 0, err
+	}
+	return u.ReadCloser.Read(p)
+}
+
+// uploaded is the body of a request to a route that takes it as it comes.
+func (e *edge) uploaded(rt catalogue.Route, w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	l := e.node.limits
+	return &upload{http.MaxBytesReader(w, visitOf(r).body, rt.Uploads()), http.NewResponseController(w), l.Body, time.Now().Add(l.Stream)}
 }

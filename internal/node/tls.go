@@ -34,7 +34,11 @@ func (n *Node) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "the certificate %s and its key cannot be read: %v", certFile, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, Time: n.clock.Now}, nil
+	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, Time: n.clock.Now}
+	if n.cfg.MeshClientCA != "" {
+		c.ClientAuth = tls.RequestClientCert // looked at where the programs of mailboxes call: people who read pages need none
+	}
+	return c, nil
 }
 
 // selfSign makes a certificate for loopback names unless a valid one is there.

@@ -28,6 +28,9 @@ func Nodes(ctx context.Context, nodes []*node.Node, k *sim.Country, wrote func(c
 			return err
 		}
 	}
+	if err := n.Mail().Demo(ctx); err != nil {
+		return err
+	}
 	var w *node.Loader
 	for item := range k.Items() {
 		if w == nil || w.Tenant() != item.Tenant {
