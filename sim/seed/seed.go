@@ -28,7 +28,7 @@ func Nodes(ctx context.Context, nodes []*node.Node, k *sim.Country, wrote func(c
 			return err
 		}
 	}
-	if err := n.Mail().Demo(ctx); err != nil {
+	if err := nodes[0].Mail().Demo(ctx); err != nil {
 		return err
 	}
 	var w *node.Loader
