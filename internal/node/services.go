@@ -22,6 +22,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/links"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/patients"
@@ -49,6 +50,7 @@ func (n *Node) list() []catalogue.Service {
 	}, organisations, []catalogue.Service{
 		n.door.Administration(),
 		upkeep.Service(n.kernel),
+		links.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{
