@@ -63,6 +63,22 @@ func apart(fine map[string]point, a, b string) (km float64, ok bool) {
 	return crow(from, to), true
 }
 
+// awayFrom tells how far each outward code is from one, in kilometres; -1 where that is not known. Each is worked out once.
+func awayFrom(fine map[string]point, from string) func(outward string) float64 {
+	known := map[string]float64{}
+	return func(outward string) float64 {
+		km, asked := known[outward]
+		if !asked {
+			var ok bool
+			if km, ok = apart(fine, from, outward); !ok {
+				km = -1
+			}
+			known[outward] = km
+		}
+		return km
+	}
+}
+
 // near is the outward code of a postcode or of its first part as somebody types it; known says whether it is known where it lies.
 func (d *Directory) near(ctx context.Context, typed string) (outward string, known bool, err error) {
 	text := strings.ToUpper(strings.TrimSpace(typed))

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -62,6 +63,7 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 		if err != nil {
 			return err
 		}
+		away := awayFrom(fine, q.Near)
 		found, err := texts(tx, `SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''),
 			CAST(s.wait AS TEXT), CAST(s.youngest AS TEXT), CAST(s.oldest AS TEXT), CASE WHEN s.active = 1 THEN 'active' ELSE '' END
 			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, 12, append(c.args, mostServices)...)
@@ -71,11 +73,11 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 		for _, r := range found {
 			f := FoundService{ID: r[0], Name: r[1], Specialty: r[2], Kind: r[3], Sex: r[4], Provider: r[5], ProviderName: r[6], Wait: numberOr(r[8]), Youngest: numberOr(r[9]), Oldest: numberOr(r[10]),
 				Active: r[11] != "", Km: -1}
-			if !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
+			if len(words) > 0 && !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
 				continue
 			}
-			if km, ok := apart(fine, q.Near, r[7]); ok && q.Near != "" {
-				f.Km = km
+			if q.Near != "" {
+				f.Km = away(r[7])
 			}
 			list = append(list, f)
 		}
@@ -83,12 +85,12 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 	})
 	far := func(v float64) float64 {
 		if v < 0 {
-			return 1e9
+			return math.Inf(1)
 		}
 		return v
 	}
-	slices.SortStableFunc(list, func(a, b FoundService) int {
-		return cmp.Or(cmp.Compare(far(a.Km), far(b.Km)), cmp.Compare(far(float64(a.Wait)), far(float64(b.Wait))), cmp.Compare(search.Fold(a.Name), search.Fold(b.Name)))
+	slices.SortStableFunc(list, func(a, b FoundService) int { // they came in the order of their names
+		return cmp.Or(cmp.Compare(far(a.Km), far(b.Km)), cmp.Compare(far(float64(a.Wait)), far(float64(b.Wait))))
 	})
 	return list, err
 }
