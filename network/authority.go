@@ -391,6 +391,28 @@ func (k fileKeys) Open(name string) (crypto.Signer, error) {
 // Remove forgets a key that signs no longer.
 func (k fileKeys) Remove(name string) error { return k.folder.remove(name + ".pem") }
 
+// movingKeys makes keys in a device and finds those that were made in files before, so that a rollover moves an authority into its device.
+type movingKeys struct {
+	Keys
+	before fileKeys
+}
+
+// Open is a key of the device, or one in a file.
+func (k movingKeys) Open(name string) (crypto.Signer, error) {
+	key, err := k.Keys.Open(name)
+	if fault.Is(err, fault.NotFound) {
+		if old, oldErr := k.before.Open(name); oldErr == nil {
+			return old, nil
+		}
+	}
+	return key, err
+}
+
+// Remove forgets a key wherever it is.
+func (k movingKeys) Remove(name string) error {
+	return errors.Join(k.Keys.Remove(name), k.before.Remove(name))
+}
+
 func randomHex(r io.Reader, n int) (string, error) {
 	b := make([]byte, n)
 	_, err := io.ReadFull(r, b)

@@ -32,7 +32,7 @@ type Options struct {
 	Folder string
 	// Dial opens a connection to an address; by default over TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
-	// Keys keep the authority's keys; files in Folder by default.
+	// Keys keep the authority's keys; files in Folder by default. Keys that stand in files yet go on signing until a rollover replaces them.
 	Keys   Keys
 	Timing Timing
 }
@@ -132,6 +132,8 @@ func Open(ctx context.Context, o Options) (*Network, error) {
 	}
 	if n.opt.Keys == nil {
 		n.opt.Keys = fileKeys{n.files}
+	} else {
+		n.opt.Keys = movingKeys{n.opt.Keys, fileKeys{n.files}}
 	}
 	if err := n.loadCuts(ctx); err != nil {
 		return nil, err

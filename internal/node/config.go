@@ -36,6 +36,8 @@ type Config struct {
 	MetricsAddr string `koanf:"metrics-addr"`
 	// NetworkAddr is where other nodes dial this one, for example 0.0.0.0:8444; empty means that none does, as at a hospital.
 	NetworkAddr string `koanf:"network-addr"`
+	// NetworkKeys is the PKCS #11 URI of the device that keeps the keys of the network's authority; empty means files below Data.
+	NetworkKeys string `koanf:"network-keys"`
 	// BaseURL is how others reach the node, when it stands behind a proxy; empty means http://Addr.
 	BaseURL string `koanf:"base-url"`
 	// Data is the folder of the account's log, keys and, on SQLite, the database.
@@ -82,7 +84,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "otlp", "outward", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "network-keys", "otlp", "outward", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 

@@ -2,10 +2,14 @@ package node
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/network/pkcs11"
+	"github.com/openspine/openspine/store"
 )
 
 // linkFigures are the figures of this node's links, taken when somebody asks for them.
@@ -70,4 +74,20 @@ func (f *linkFigures) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(k.desc, k.kind, k.value(l), l.Peer.String())
 		}
 	}
+}
+
+// openNetwork prepares the network. Where the configuration names a device, the keys of an authority are in it.
+func (n *Node) openNetwork(ctx context.Context, db *store.DB, gate *access.Gate) (*network.Network, error) {
+	o := network.Options{DB: db, Gate: gate, Clock: n.clock, Rand: n.rand, Logger: n.log, Folder: filepath.Join(n.cfg.Data, "network"), Dial: n.dial}
+	if n.cfg.NetworkKeys != "" {
+		at, err := pkcs11.Parse(n.cfg.NetworkKeys)
+		if err != nil {
+			return nil, err
+		}
+		if n.device, err = pkcs11.Open(at); err != nil {
+			return nil, err
+		}
+		o.Keys = n.device
+	}
+	return network.Open(ctx, o)
 }

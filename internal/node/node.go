@@ -30,8 +30,8 @@ import (
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/mesh"
 	"github.com/openspine/openspine/messaging"
-	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/network/outward"
+	"github.com/openspine/openspine/network/pkcs11"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -61,6 +61,7 @@ type Node struct {
 	folder   *Folder
 	feed     *record.Feed
 	post     *messaging.Post
+	device   *pkcs11.Keys // of the network's authority; nil when files keep its keys
 	names    names
 	vfs      string
 	rand     io.Reader
@@ -194,7 +195,7 @@ func (n *Node) openKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	links, err := network.Open(ctx, network.Options{DB: db, Gate: gate, Clock: n.clock, Rand: n.rand, Logger: n.log, Folder: filepath.Join(n.cfg.Data, "network"), Dial: n.dial})
+	links, err := n.openNetwork(ctx, db, gate)
 	if err != nil {
 		return err
 	}
@@ -285,6 +286,10 @@ func (n *Node) Close() error {
 	}
 	if n.kernel.Records != nil {
 		n.kernel.Records.Close()
+	}
+	if n.device != nil {
+		errs = append(errs, n.device.Close())
+		n.device = nil
 	}
 	if n.kernel.Audit != nil && n.kernel.Gate != nil {
 		errs = append(errs, n.kernel.Gate.Summarise(context.Background(), true))
