@@ -215,7 +215,7 @@ func (l *Log) fill(ctx context.Context, f *os.File, leaves *leafCache, lanes []l
 func (l *Log) fillLane(ctx context.Context, w *archiveWriter, leaves *leafCache, t *laneTail, end time.Time) (more bool, err error) {
 	var seals []sealRow
 	var rows []Entry
-	err = l.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) (err error) {
 		if seals, err = sealsAfter(tx, t.lane, t.batch); err != nil || len(seals) == 0 {
 			return err
 		}

@@ -561,7 +561,7 @@ func usual(rng *rand.Rand, people, users int) audit.Entry {
 // databaseSize is what the account takes in the database, indexes and all.
 func databaseSize(b *testing.B, db *store.DB) (size int64) {
 	b.Helper()
-	err := db.Read(context.Background(), func(tx *store.Tx) error {
+	err := db.ReadNow(context.Background(), func(tx *store.Tx) error {
 		if db.Engine() == "sqlite" {
 			var pages int64
 			if err := tx.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {

@@ -74,7 +74,7 @@ func readGone(tx *store.Tx, archive int64) (map[store.Lane]int64, error) {
 }
 
 func (l *Log) archives(ctx context.Context) (list []archiveRow, err error) {
-	err = l.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) (err error) {
 		list, err = readArchives(tx)
 		return err
 	})
@@ -91,7 +91,7 @@ type laneTail struct {
 // laneTails are the lanes whose next batch ended before an instant, how many of the others have a seal that is not the log's, and
 // the first instant of the month in which the earliest of those batches ended.
 func (l *Log) laneTails(ctx context.Context, leaves *leafCache, before time.Time) (tails []laneTail, held int, month time.Time, err error) {
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		tails, held, month = nil, 0, time.Time{}
 		lanes, err := lanesOf(tx, "audit_seal")
 		if err != nil {
@@ -285,7 +285,7 @@ type Kept struct {
 
 // Kept counts the entries, in a few steps for each lane.
 func (l *Log) Kept(ctx context.Context) (k Kept, err error) {
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		k = Kept{}
 		lanes, err := lanesOf(tx, "audit_entry")
 		if err != nil {

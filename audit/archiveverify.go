@@ -211,7 +211,7 @@ func (p *laneCheck) passOver() {
 
 // seals are the lane's seal rows, in order, those of archives among them.
 func (p *laneCheck) seals(ctx context.Context) (list []sealRow, err error) {
-	err = p.log.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = p.log.db.ReadNow(ctx, func(tx *store.Tx) (err error) {
 		if p.pieces, err = readPieces(tx, p.lane); err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (p *laneCheck) seals(ctx context.Context) (list []sealRow, err error) {
 // and left out.
 func (p *laneCheck) rows(ctx context.Context, first, last int64) (entries []Entry, err error) {
 	var online []Entry
-	err = p.log.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = p.log.db.ReadNow(ctx, func(tx *store.Tx) (err error) {
 		if p.pieces, err = readPieces(tx, p.lane); err != nil {
 			return err
 		}

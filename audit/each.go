@@ -44,7 +44,7 @@ func (l *Log) ByID(ctx context.Context, id string) (Entry, error) {
 	}
 	var rows []Entry
 	var pieces []piece
-	err := l.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err := l.db.ReadNow(ctx, func(tx *store.Tx) (err error) {
 		pieces = nil
 		if rows, err = readRows(tx, store.Lane(lane), seq, seq); err != nil || len(rows) > 0 {
 			return err

@@ -148,7 +148,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 	var pages, size int64
-	if err := db.Read(ctx, func(tx *store.Tx) error {
+	if err := db.ReadNow(ctx, func(tx *store.Tx) error {
 		if err := tx.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {
 			return err
 		}

@@ -134,7 +134,7 @@ func (l *Log) write(ctx context.Context, batch []*slip) error {
 		lanes = append(lanes, entries[i].Lane)
 	}
 	slices.Sort(lanes)
-	return l.db.Write(ctx, slices.Compact(lanes), func(tx *store.Tx) error {
+	return l.db.WriteAside(ctx, slices.Compact(lanes), func(tx *store.Tx) error {
 		_, err := l.AppendAll(tx, entries)
 		return err
 	})

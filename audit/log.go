@@ -209,7 +209,7 @@ func (l *Log) sealedTo(lane store.Lane) int64 {
 
 // loadTails reads where the seals of each lane end, and takes every lane that has entries as dirty.
 func (l *Log) loadTails() error {
-	return l.db.Read(context.Background(), func(tx *store.Tx) error {
+	return l.db.ReadNow(context.Background(), func(tx *store.Tx) error {
 		lanes, err := lanesOf(tx, "audit_entry")
 		if err != nil {
 			return err

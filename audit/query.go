@@ -87,7 +87,7 @@ func (l *Log) Search(ctx context.Context, q Query) (Page, error) {
 	}
 	var found []Entry
 	var archives []archiveRow
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Query(`SELECT `+entryColumns+entryTables+w.sql()+order+` LIMIT ?`, append(slices.Clone(w.args), q.Limit+1)...)
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (l *Log) Count(ctx context.Context, q Query) (n int64, err error) {
 		return 0, err
 	}
 	var archives []archiveRow
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM audit_entry e LEFT JOIN audit_act t ON t.lane = e.lane AND t.id = e.act `+w.sql()+` LIMIT ?) AS found`,
 			append(slices.Clone(w.args), CountLimit)...).Scan(&n)
 		archives = nil

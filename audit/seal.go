@@ -66,7 +66,7 @@ func (l *Log) takeDirty() []store.Lane {
 }
 
 func (l *Log) sealLanes(ctx context.Context, lanes []store.Lane) error {
-	if err := l.db.Read(ctx, l.names.learn); err != nil {
+	if err := l.db.ReadNow(ctx, l.names.learn); err != nil {
 		return err
 	}
 	if l.open == nil {
@@ -91,7 +91,7 @@ func (l *Log) sealLanes(ctx context.Context, lanes []store.Lane) error {
 
 // collect reads the next batch of each lane. more says that a lane has a further one.
 func (l *Log) collect(ctx context.Context, lanes []store.Lane) (batches []leaf, more bool, err error) {
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
+	err = l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		batches, more = nil, false
 		for _, lane := range lanes {
 			t := l.tailOf(lane)
@@ -255,7 +255,7 @@ func (l *Log) adopt(ctx context.Context, reader tessera.LogReader) error {
 // firstUnrecorded is the index after the highest that any seal row names.
 func (l *Log) firstUnrecorded(ctx context.Context) (uint64, error) {
 	next := int64(0)
-	err := l.db.Read(ctx, func(tx *store.Tx) error {
+	err := l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		lanes, err := lanesOf(tx, "audit_seal")
 		if err != nil {
 			return err

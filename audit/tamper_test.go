@@ -99,7 +99,7 @@ var columns = map[string]string{
 func copyAccount(t testing.TB, db *store.DB) copied {
 	t.Helper()
 	kept := copied{}
-	err := db.Read(context.Background(), func(tx *store.Tx) error {
+	err := db.ReadNow(context.Background(), func(tx *store.Tx) error {
 		for table, cols := range columns {
 			rows, err := tx.Query("SELECT " + cols + " FROM " + table)
 			if err != nil {

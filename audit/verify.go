@@ -145,7 +145,7 @@ func (l *Log) Verify(ctx context.Context) (Report, error) {
 		return v.report, err
 	}
 	var lanes []store.Lane
-	err := l.db.Read(ctx, func(tx *store.Tx) error {
+	err := l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		lanes = nil
 		for _, table := range []string{"audit_entry", "audit_seal", "audit_archived"} {
 			some, err := lanesOf(tx, table)
@@ -253,7 +253,7 @@ func headOf(index uint64, raw []byte) head {
 // keptCheckpoints are those kept in the database, by size.
 func (v *verifier) keptCheckpoints(ctx context.Context) ([]log.Checkpoint, error) {
 	var kept []log.Checkpoint
-	err := v.log.db.Read(ctx, func(tx *store.Tx) error {
+	err := v.log.db.ReadNow(ctx, func(tx *store.Tx) error {
 		kept = nil
 		rows, err := tx.Query(`SELECT note FROM audit_checkpoint WHERE lane = 0 ORDER BY size`)
 		if err != nil {
@@ -333,7 +333,7 @@ func checkpointSize(raw []byte) (int64, error) {
 // Unsealed is how many entries wait for their seal.
 func (l *Log) Unsealed(ctx context.Context) (int64, error) {
 	var n int64
-	err := l.db.Read(ctx, func(tx *store.Tx) error {
+	err := l.db.ReadNow(ctx, func(tx *store.Tx) error {
 		n = 0
 		lanes, err := lanesOf(tx, "audit_entry")
 		if err != nil {

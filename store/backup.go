@@ -71,7 +71,7 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 		return backupFault(err)
 	}
 	b := bufio.NewWriterSize(z, 1<<16)
-	err = db.eng.read(ctx, 0, func(tx *Tx) error { return db.dump(tx, b) })
+	err = db.eng.read(ctx, 0, now, func(tx *Tx) error { return db.dump(tx, b) })
 	if err = errors.Join(err, b.Flush(), z.Close()); err != nil {
 		return backupFault(err)
 	}

@@ -129,7 +129,7 @@ func (e *pgEngine) analyze(ctx context.Context) error {
 		return errClosed()
 	}
 	var names []string
-	err := e.read(ctx, 0, func(tx *Tx) (err error) {
+	err := e.read(ctx, 0, now, func(tx *Tx) (err error) {
 		names, err = e.tables(tx)
 		return err
 	})
@@ -196,7 +196,7 @@ func numbered(query string) string {
 const beginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 // read runs fn in a REPEATABLE READ, READ ONLY transaction.
-func (e *pgEngine) read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error {
+func (e *pgEngine) read(ctx context.Context, limit time.Duration, _ reading, fn func(*Tx) error) error {
 	if e.closed.Load() {
 		return errClosed()
 	}

@@ -18,7 +18,7 @@ const pgAttempts = 6
 // outcomeWithin is how long the fate of a commit is looked for after its connection was lost.
 const outcomeWithin = 15 * time.Second
 
-func (e *pgEngine) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+func (e *pgEngine) write(ctx context.Context, lanes []Lane, _ bool, fn func(*Tx) error) error {
 	if e.closed.Load() {
 		return errClosed()
 	}

@@ -67,8 +67,8 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		}
 	}
 	e := &sqliteEngine{opt: o, path: path}
-	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, o)
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, o) }, o)
+	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, e.readers, o)
 	return e, ctx.Err()
 }
 
@@ -226,12 +226,12 @@ func (e *sqliteEngine) name() string { return "sqlite" }
 
 func (e *sqliteEngine) dialect(migration string) string { return strict(section(migration, "sqlite")) }
 
-func (e *sqliteEngine) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
-	return e.writer.write(ctx, lanes, fn)
+func (e *sqliteEngine) write(ctx context.Context, lanes []Lane, aside bool, fn func(*Tx) error) error {
+	return e.writer.write(ctx, lanes, aside, fn)
 }
 
-func (e *sqliteEngine) read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error {
-	return e.readers.read(ctx, limit, fn)
+func (e *sqliteEngine) read(ctx context.Context, limit time.Duration, as reading, fn func(*Tx) error) error {
+	return e.readers.read(ctx, limit, as, fn)
 }
 
 func (e *sqliteEngine) tables(tx *Tx) ([]string, error) {

@@ -19,6 +19,7 @@ type conn struct {
 	clock uint64 // counts uses, for dropping the statement least recently used
 	lost  bool   // the transaction was rolled back by SQLite itself
 	broke bool   // out of memory, or worse: good only to be thrown away
+	snap  snapshot
 }
 
 type stmt struct {
@@ -239,7 +240,7 @@ func (c *conn) step(sql string) error {
 // end rolls back whatever transaction is open and makes the connection ready for the next one.
 func (c *conn) end() (err error) {
 	defer c.guard(&err)
-	c.lost = false
+	c.lost, c.snap = false, snapshot{}
 	if c.c.GetAutocommit() {
 		return nil
 	}

@@ -2,57 +2,110 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/clock"
 )
 
-// readers is the pool of connections that read. The one used last is used next, so that its cache is warm.
+// readers is the pool of connections that read. The one used last is used next, so that its cache is warm. SQLite empties a connection's
+// cache when it begins a snapshot and anything at all was written since its last: so a connection rests with its snapshot, and goes on with it
+// if nothing was written meanwhile but aside.
 type readers struct {
-	dial  func() (*conn, error)
-	clock clock.Clock
-	slots chan struct{} // one per Read under way
+	dial    func() (*conn, error)
+	clock   clock.Clock
+	slots   chan struct{} // one per Read under way
+	written history
 
 	mu     sync.Mutex
 	idle   []*conn
+	awake  bool // no connection rests
 	closed bool
 }
+
+// history counts commits: all of them, and those of anything that was not written aside.
+type history struct{ all, changes atomic.Int64 }
+
+// count takes note of a commit, before its callers are told of it.
+func (h *history) count(batch []*job) {
+	h.all.Add(1)
+	if slices.ContainsFunc(batch, func(j *job) bool { return !j.aside }) {
+		h.changes.Add(1)
+	}
+}
+
+// snapshot is what a connection that reads sees: at least so much of the history.
+type snapshot struct {
+	held         bool
+	all, changes int64
+	since        time.Time
+}
+
+// restsFor is how long a connection goes on with a snapshot, so that no log waits long for it, and nobody for what another process wrote.
+const restsFor = 100 * time.Millisecond
 
 func newReaders(dial func() (*conn, error), o Options) *readers {
 	return &readers{dial: dial, clock: o.Clock, slots: make(chan struct{}, o.Readers)}
 }
 
-func (r *readers) read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error {
+// enter waits for a place.
+func (r *readers) enter(ctx context.Context) error {
 	select {
 	case r.slots <- struct{}{}:
+		return nil
 	default:
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return gaveUp(ctx)
-		}
 	}
-	defer func() { <-r.slots }()
+	select {
+	case r.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return gaveUp(ctx)
+	}
+}
+
+func (r *readers) read(ctx context.Context, limit time.Duration, as reading, fn func(*Tx) error) (err error) {
+	if as != beside {
+		if err := r.enter(ctx); err != nil {
+			return err
+		}
+		defer func() { <-r.slots }()
+	}
 	c, err := r.take()
 	if err != nil {
 		return err
 	}
-	defer r.put(c)
+	sound := false
+	defer func() { r.put(c, sound) }()
 	at := r.clock.Now().Truncate(time.Microsecond)
 	lim := &readLimit{Context: ctx, clock: r.clock, until: at.Add(limit)}
 	if limit == 0 {
 		lim.until = time.Time{}
 	}
 	c.c.SetInterrupt(lim)
-	if err := c.step("BEGIN"); err != nil {
+	if err := r.begin(c, at, as); err != nil {
 		return readFault(ctx, err)
 	}
-	tx := &Tx{ctx: ctx, at: at, sess: c, readonly: true}
+	tx := &Tx{ctx: ctx, at: at, sess: c, readonly: true, behind: func() bool { return c.snap.all != r.written.all.Load() }}
 	defer func() { tx.over = true }()
-	err = fn(tx)
-	return readFault(ctx, tx.settle(err))
+	err = tx.settle(fn(tx))
+	sound = err == nil
+	return readFault(ctx, err)
+}
+
+// begin gives c a snapshot: that with which it rests, if it will do.
+func (r *readers) begin(c *conn, at time.Time, as reading) error {
+	now := snapshot{held: true, all: r.written.all.Load(), changes: r.written.changes.Load(), since: at}
+	if was := c.snap; was.held && was.changes == now.changes && (as == recent || was.all == now.all) && at.Sub(was.since).Abs() < restsFor {
+		return nil
+	}
+	if err := c.end(); err != nil {
+		return err
+	}
+	c.snap = now
+	return c.step("BEGIN")
 }
 
 // readFault blames the caller's context where it, and not the time limit, ended a read.
@@ -87,22 +140,41 @@ func (r *readers) take() (*conn, error) {
 	return c, nil
 }
 
-// put ends the snapshot and keeps the connection, or closes it if it is of no more use.
-func (r *readers) put(c *conn) {
+// put keeps the connection, with its snapshot if it is sound, or closes it if it is of no more use.
+func (r *readers) put(c *conn, sound bool) {
 	c.c.SetInterrupt(context.Background())
 	for _, s := range c.stmts {
 		if s.busy {
 			c.giveBack(s)
 		}
 	}
-	err := c.end()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var err error
+	if !sound || r.awake || c.lost {
+		err = c.end()
+	}
 	if err != nil || c.broke || r.closed {
 		c.discard()
 		return
 	}
 	r.idle = append(r.idle, c)
+}
+
+// rest says whether connections may rest with their snapshots. When they no longer may, those that do end them.
+func (r *readers) rest(may bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.awake = !may; may {
+		return
+	}
+	r.idle = slices.DeleteFunc(r.idle, func(c *conn) bool {
+		err := c.end()
+		if err != nil {
+			c.discard()
+		}
+		return err != nil
+	})
 }
 
 func (r *readers) close() {

@@ -38,6 +38,8 @@ func (w *writer) tend() {
 	if s.pages >= tooLong*s.every {
 		mode = sqlite3.CHECKPOINT_RESTART
 	}
+	w.readers.rest(false)
+	defer w.readers.rest(true)
 	s.due = s.pages + s.every // should a reader still need the log, it goes on growing
 	if err := w.checkpoint(mode); err != nil {
 		w.opt.Logger.Warn("store: the write-ahead log could not be moved; it is kept and will be tried again", "error", err)

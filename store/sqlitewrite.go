@@ -18,8 +18,9 @@ import (
 //	enqueue → [run → savepoint → fn → release] → pass the baton … → last of the batch commits, wakes the others
 //	                                                             ↘ shared transaction lost: each again, alone
 type writer struct {
-	opt  Options
-	dial func() (*conn, error)
+	opt     Options
+	dial    func() (*conn, error)
+	readers *readers
 
 	mu     sync.Mutex
 	queue  []*job
@@ -45,6 +46,7 @@ type writer struct {
 type job struct {
 	ctx   context.Context
 	lanes []Lane
+	aside bool // see DB.WriteAside
 	fn    func(*Tx) error
 	turn  chan turn
 	state jobState // under writer.mu
@@ -73,19 +75,19 @@ const longestBatch = 20 * time.Millisecond
 // slowFunction is when a function that held everybody up is named in the log.
 const slowFunction = time.Second
 
-func newWriter(c *conn, dial func() (*conn, error), o Options) *writer {
-	w := &writer{opt: o, dial: dial, lanes: map[Lane]*laneState{}}
+func newWriter(c *conn, dial func() (*conn, error), r *readers, o Options) *writer {
+	w := &writer{opt: o, dial: dial, readers: r, lanes: map[Lane]*laneState{}}
 	w.free.L = &w.mu
 	w.wal.every = o.CheckpointPages
 	w.use(c)
 	return w
 }
 
-func (w *writer) write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error {
+func (w *writer) write(ctx context.Context, lanes []Lane, aside bool, fn func(*Tx) error) error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
-	j := &job{ctx: ctx, lanes: lanes, fn: fn, turn: make(chan turn, 1)}
+	j := &job{ctx: ctx, lanes: lanes, aside: aside, fn: fn, turn: make(chan turn, 1)}
 	if err := w.enqueue(j); err != nil {
 		return err
 	}
@@ -382,7 +384,9 @@ func (w *writer) finish() {
 	if len(w.batch) == 0 && !w.open {
 		return
 	}
-	if err := w.commit(); err != nil {
+	err := w.commit()
+	w.readers.written.count(w.batch)
+	if err != nil {
 		if rerr := w.conn.end(); rerr != nil {
 			w.conn.broke = true
 		}

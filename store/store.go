@@ -9,7 +9,8 @@
 //     lane has one writer at a time, and the numbers from Tx.Seq run without gaps in the order of commits.
 //   - Tx.At is the one instant of a transaction: whole microseconds, strictly increasing in each lane, over restarts
 //     and over clocks that jump back.
-//   - Read is a snapshot. It never waits for a writer and is limited in time.
+//   - Read is a snapshot of all that was written before. It never waits for a writer and is limited in time. What was written aside
+//     (WriteAside) it may see a moment later; ReadNow sees that as well.
 //   - A function may be run more than once before its transaction commits, so it must have no effect but through its
 //     Tx, and must set (not add to) what it hands out.
 //   - After a failed statement nothing more can be done in the same transaction or Savepoint, and no statement may run
@@ -86,8 +87,8 @@ type DB struct {
 // engine is what SQLite and PostgreSQL each do in their own way.
 type engine interface {
 	name() string
-	write(ctx context.Context, lanes []Lane, fn func(*Tx) error) error
-	read(ctx context.Context, limit time.Duration, fn func(*Tx) error) error
+	write(ctx context.Context, lanes []Lane, aside bool, fn func(*Tx) error) error
+	read(ctx context.Context, limit time.Duration, as reading, fn func(*Tx) error) error
 	dialect(migration string) string
 	analyze(ctx context.Context) error
 	tables(tx *Tx) ([]string, error)
@@ -204,16 +205,44 @@ func (db *DB) Write(ctx context.Context, lanes []Lane, fn func(tx *Tx) error) er
 	if err != nil {
 		return err
 	}
-	return db.eng.write(ctx, held, fn)
+	return db.eng.write(ctx, held, false, fn)
 }
 
-// Read runs fn over a snapshot of the database. Nothing can be changed in it. It ends with fault.Timeout when it has been held
-// longer than Options.ReadLimit, or when ctx ends.
-func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	if ran, err := db.shared(ctx, fn); ran {
+// WriteAside is Write of rows that only ReadNow needs to see: a Read or View may go on without them for a moment, until anything else
+// is written. So those who read need not all begin anew, without a page in memory, for each entry that one of them has put on the account.
+func (db *DB) WriteAside(ctx context.Context, lanes []Lane, fn func(tx *Tx) error) error {
+	refuseNested(ctx)
+	held, err := db.order(lanes)
+	if err != nil {
 		return err
 	}
-	return db.eng.read(ctx, db.opt.ReadLimit, fn)
+	return db.eng.write(ctx, held, true, fn)
+}
+
+// reading is how new a snapshot must be, and on whose account it is taken.
+type reading uint8
+
+const (
+	recent reading = iota // all that was written before, but perhaps not what was written aside
+	now                   // all that was written before
+	beside                // now, in the place of a View that waits for it
+)
+
+// Read runs fn over a snapshot of the database: all that was written before it began, but for what was written aside a moment ago.
+// Nothing can be changed in it. It ends with fault.Timeout when it has been held longer than Options.ReadLimit, or when ctx ends.
+func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	if ran, err := db.shared(ctx, recent, fn); ran {
+		return err
+	}
+	return db.eng.read(ctx, db.opt.ReadLimit, recent, fn)
+}
+
+// ReadNow is Read that also sees everything that was written aside. Under a View that does not, it has a snapshot of its own.
+func (db *DB) ReadNow(ctx context.Context, fn func(tx *Tx) error) error {
+	if ran, err := db.shared(ctx, now, fn); ran {
+		return err
+	}
+	return db.eng.read(ctx, db.opt.ReadLimit, now, fn)
 }
 
 // Analyze tells the database's planner what the tables now hold: for whoever has just written very much at once. PostgreSQL finds

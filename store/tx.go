@@ -20,6 +20,7 @@ type Tx struct {
 	rows     *Rows               // the open ones
 	failed   error               // the first failed statement since the last savepoint
 	answers  map[any]any         // in a Read: see Once
+	behind   func() bool         // in a Read on SQLite: something has been written aside since the snapshot
 	depth    int
 	over     bool
 	readonly bool

@@ -19,7 +19,7 @@ type viewKey struct{}
 // ever, but Reads under the same View do not see it. The time limit of a Read holds for the whole View.
 // A Read that runs while another one does (in another goroutine) has a snapshot of its own.
 func (db *DB) View(ctx context.Context, fn func(ctx context.Context) error) error {
-	return db.eng.read(ctx, db.opt.ReadLimit, func(tx *Tx) error {
+	return db.eng.read(ctx, db.opt.ReadLimit, recent, func(tx *Tx) error {
 		v := &view{db: db, tx: tx}
 		defer v.mu.Lock()
 		err := fn(context.WithValue(ctx, viewKey{}, v))
@@ -52,8 +52,8 @@ func Once[K comparable, V any](tx *Tx, key K, find func() (V, error)) (V, error)
 	return v, err
 }
 
-// shared runs fn in the snapshot of ctx's View, and reports whether there was one to run it in.
-func (db *DB) shared(ctx context.Context, fn func(tx *Tx) error) (ran bool, err error) {
+// shared runs fn in the snapshot of ctx's View, or beside it if that is not new enough, and reports whether there was a View.
+func (db *DB) shared(ctx context.Context, as reading, fn func(tx *Tx) error) (ran bool, err error) {
 	v, ok := ctx.Value(viewKey{}).(*view)
 	if !ok || v.db != db || !v.mu.TryLock() {
 		return false, nil
@@ -61,6 +61,9 @@ func (db *DB) shared(ctx context.Context, fn func(tx *Tx) error) (ran bool, err 
 	defer v.mu.Unlock()
 	if v.tx.usable() != nil {
 		return false, nil
+	}
+	if as == now && v.tx.behind != nil && v.tx.behind() {
+		return true, db.eng.read(ctx, db.opt.ReadLimit, beside, fn)
 	}
 	return true, v.tx.settle(fn(v.tx))
 }
