@@ -225,7 +225,7 @@ func (s *register) stillAlone(tx *store.Tx, scope access.Scope, like *query, sin
 	if err := s.whole(); err != nil {
 		return err
 	}
-	f := finder{s: s, tx: tx, scope: scope, q: like, seen: map[string]bool{}}
+	f := s.finder(tx, scope, like)
 	for some := range slices.Chunk(ids, 16) {
 		if err := f.these(some); err != nil {
 			return err
@@ -238,7 +238,7 @@ func (s *register) aloneIn(tx *store.Tx, scope access.Scope, like *query) error 
 	if err := s.whole(); err != nil {
 		return err
 	}
-	f := finder{s: s, tx: tx, scope: scope, q: like, seen: map[string]bool{}}
+	f := s.finder(tx, scope, like)
 	if err := f.candidates(); err != nil {
 		return refuse(multipleMatches, "Unable to create new patient. Multiple matches found for supplied demographic data.")
 	}

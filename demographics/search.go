@@ -94,24 +94,19 @@ func (s *register) whole() error {
 
 // find is everybody who answers the question, best first. Errors: TOO_MANY_MATCHES when there are more than the question allows,
 // or when too many would have to be looked at.
-func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]hit, error) {
+func (s *register) find(ctx context.Context, scope access.Scope, q *query) (matches []hit, err error) {
 	if err := s.whole(); err != nil {
 		return nil, err
 	}
-	var matches []hit
-	err := s.k.DB.Read(ctx, func(tx *store.Tx) error {
-		matches = nil
-		f := finder{s: s, tx: tx, scope: scope, q: q, seen: map[string]bool{}}
+	err = s.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		f := s.finder(tx, scope, q)
 		if err := f.candidates(); err != nil {
 			return err
 		}
-		matches = f.matches
-		return nil
+		matches, err = f.survivors()
+		return err
 	})
 	if err != nil {
-		return nil, err
-	}
-	if matches, err = s.survivors(ctx, matches); err != nil {
 		return nil, err
 	}
 	if len(matches) > q.most {
@@ -123,12 +118,12 @@ func (s *register) find(ctx context.Context, scope access.Scope, q *query) ([]hi
 	return matches, nil
 }
 
-// survivors puts the surviving record in the place of a superseded one, each person once.
-func (s *register) survivors(ctx context.Context, matches []hit) ([]hit, error) {
+// survivors are the matches with the surviving record in the place of a superseded one, each person once.
+func (f *finder) survivors() ([]hit, error) {
 	best := map[string]hit{}
 	var order []string
-	for _, m := range matches {
-		to, err := s.k.Records.Survivor(ctx, s.k.National, m.person)
+	for _, m := range f.matches {
+		to, err := f.s.k.Records.SurvivorIn(f.tx, f.s.k.National, m.person)
 		if err != nil {
 			return nil, err
 		}
@@ -167,6 +162,11 @@ type finder struct {
 	counted bool // that there are not too many is known
 	beside  bool // others than the candidates are looked at, and passed over
 	matches []hit
+	enough  int // of matches, to see whether they are too many already
+}
+
+func (s *register) finder(tx *store.Tx, scope access.Scope, q *query) *finder {
+	return &finder{s: s, tx: tx, scope: scope, q: q, seen: map[string]bool{}, enough: q.most}
 }
 
 // Bounds of what one search looks at: people in all, and people born on one day before those are narrowed by sound.
@@ -283,13 +283,32 @@ func (q *query) near(f *features) bool {
 		q.postcode.asked() && slices.ContainsFunc(f.postcodes, func(p pastText) bool { return squeezed(p.text) == squeezed(q.postcode.text) })
 }
 
-// look compares each person of a range with the question, as far as the scope shows them.
+// look compares each person of a range with the question, as far as the scope shows them. When it has come by enough it stops to see whether
+// those are too many, and if they are not (some may be one person), it goes over the range again, past those whom it has seen.
 func (f *finder) look(from string, args ...any) error {
+	before := f.looked
+	all, err := f.lookFor(from, args...)
+	if all || err != nil {
+		return err
+	}
+	people, err := f.survivors()
+	if err != nil {
+		return err
+	}
+	if len(people) > f.q.most || len(f.matches) > 4*mostMatches {
+		return refuse(tooManyMatches, "")
+	}
+	f.looked, f.enough = before, 2*f.enough
+	return f.look(from, args...)
+}
+
+// lookFor is look until there are more than enough matches: then all is false.
+func (f *finder) lookFor(from string, args ...any) (all bool, err error) {
 	cond, more := f.scope.Where(access.Columns{Lane: "p.lane", Chart: "p.person", Label: "p.label", Author: "''"}, "Patient")
 	rows, err := f.tx.Query(`SELECT p.person, p.hidden, p.label, p.features FROM `+from+` AND (`+cond+`) LIMIT ?`,
 		append(append(args, more...), mostLooked+1-f.looked)...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer rows.Close()
 	var person string
@@ -298,10 +317,10 @@ func (f *finder) look(from string, args ...any) error {
 	var packed []byte
 	for rows.Next() {
 		if err := rows.Scan(&person, &hidden, &label, &packed); err != nil {
-			return err
+			return false, err
 		}
 		if f.looked++; f.looked > mostLooked {
-			return refuse(tooManyMatches, "")
+			return false, refuse(tooManyMatches, "")
 		}
 		if f.seen[person] {
 			continue
@@ -312,7 +331,7 @@ func (f *finder) look(from string, args ...any) error {
 		}
 		features, err := unpackFeatures(packed)
 		if err != nil {
-			return err
+			return false, err
 		}
 		q := f.q
 		if f.beside && !q.near(&features) {
@@ -335,11 +354,11 @@ func (f *finder) look(from string, args ...any) error {
 		if q.like != nil {
 			found.why = q.explainLike(&features)
 		}
-		if f.matches = append(f.matches, found); len(f.matches) > 4*mostMatches {
-			return refuse(tooManyMatches, "")
+		if f.matches = append(f.matches, found); len(f.matches) > f.enough {
+			return false, nil
 		}
 	}
-	return rows.Err()
+	return true, rows.Err()
 }
 
 // featuresIn are those of one person whom the scope shows; false when there is nobody, or nobody who is shown.

@@ -148,10 +148,15 @@ func (r *Records) survivor(tx *store.Tx, tenant ident.ODSCode, chart string) (st
 func (r *Records) Survivor(ctx context.Context, tenant ident.ODSCode, chart string) (string, error) {
 	var to string
 	err := r.db.Read(ctx, func(tx *store.Tx) (err error) {
-		to, err = r.survivor(tx, tenant, chart)
+		to, err = r.SurvivorIn(tx, tenant, chart)
 		return err
 	})
 	return to, err
+}
+
+// SurvivorIn is Survivor within a transaction.
+func (r *Records) SurvivorIn(tx *store.Tx, tenant ident.ODSCode, chart string) (string, error) {
+	return r.survivor(tx, tenant, chart)
 }
 
 // Charts are all that are one person with chart, the surviving one first: what a reader of the person must show Grants for.
