@@ -1,6 +1,7 @@
 package demographics
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -44,6 +45,59 @@ func Events(tx *store.Tx, lane store.Lane, after int64, limit int) ([]Event, err
 		list = append(list, e)
 	}
 	return list, rows.Err()
+}
+
+// Unread are the events that a reader has not read yet, oldest first in each lane, those of one lane together, at most limit. A reader is named in
+// one word, and begins with the first event that there ever was.
+func Unread(tx *store.Tx, reader string, limit int) ([]Event, error) {
+	rows, err := tx.Query(`SELECT e.lane, e.seq, e.kind, e.person, e.ver, e.at FROM demographics_reader r JOIN demographics_event e ON e.lane = r.lane AND e.seq > r.seq
+		WHERE r.reader = ? ORDER BY e.lane, e.seq, e.kind LIMIT ?`, reader, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Event
+	for rows.Next() {
+		var e Event
+		if err := rows.Scan(&e.Lane, &e.Seq, &e.Kind, &e.Person, &e.Version, &e.At); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// Read moves a reader on: it has read a lane's events up to seq, as part of tx, which holds the lane. It is false, and nothing is written, when the
+// reader was not where it thought, at from: another process was quicker. Of one sequence all events are read together.
+func Read(tx *store.Tx, reader string, lane store.Lane, from, seq int64) (bool, error) {
+	n, err := tx.Exec(`UPDATE demographics_reader SET seq = ? WHERE lane = ? AND reader = ? AND seq = ?`, seq, int64(lane), reader, from)
+	return n == 1, err
+}
+
+// Place is how far a reader has come in a lane.
+func Place(tx *store.Tx, reader string, lane store.Lane) (seq int64, err error) {
+	err = tx.QueryRow(`SELECT seq FROM demographics_reader WHERE lane = ? AND reader = ?`, int64(lane), reader).Scan(&seq)
+	return seq, err
+}
+
+// Reader makes a reader known in every lane, if it is not.
+func Reader(ctx context.Context, db *store.DB, reader string) error {
+	known := false
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		var n int64
+		if err := tx.QueryRow(`SELECT count(*) FROM demographics_reader WHERE reader = ?`, reader).Scan(&n); err != nil {
+			return err
+		}
+		known = n == int64(db.Lanes())
+		return nil
+	})
+	for lane := 0; lane < db.Lanes() && err == nil && !known; lane++ {
+		err = db.Write(ctx, []store.Lane{store.Lane(lane)}, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO demographics_reader (lane, reader, seq) VALUES (?, ?, 0) ON CONFLICT (lane, reader) DO NOTHING`, int64(lane), reader)
+			return err
+		})
+	}
+	return err
 }
 
 // happened are the rows for what a version tells. What the node itself loads (a seed, an import) is no event: nobody's life changed.
