@@ -19,6 +19,7 @@ import (
 	"github.com/openspine/openspine/demographics/tracing"
 	"github.com/openspine/openspine/developer"
 	"github.com/openspine/openspine/directory"
+	"github.com/openspine/openspine/events"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -51,6 +52,7 @@ func (n *Node) list() []catalogue.Service {
 		n.door.Administration(),
 		upkeep.Service(n.kernel),
 		links.Service(n.kernel),
+		events.Service(n.kernel, organisations),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{

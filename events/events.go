@@ -1,0 +1,77 @@
+// Package events lets whoever needs to know be told when something happens to somebody: they were registered, moved to another practice, died, have another
+// number. What is sent says what happened to whom, when, and where to ask about it; it says nothing else of anybody.
+//
+//	a record changes ──► demographics notes what happened, in the same commit
+//	                        │ pump: read once, and sent, in one commit
+//	somebody publishes ──► event ──► each subscription that asks for such ──► may they know of this person? ──► a message of the post
+//	                                                                                                             │
+//	          mailbox (mesh://…) or address (https://…) ◄── once in effect, tried again, parked where a person sees it ◄┘
+//
+//	a subscription:  active ──► error (a day without being reached; goes on being tried) ──► active
+//	                   └──► off (paused by an administrator, with a reason: what happens meanwhile waits) ──► active
+//
+// It speaks the published Multicast Notification Service at /multicast-notification-service, for programs alone. Nobody learns by subscribing what they could not
+// ask: an event about a person is sent to those who may trace that person, and stands on the person's account.
+// Of a restricted person, filters that tell where somebody is let nothing pass.
+package events
+
+import (
+	"context"
+	"embed"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/network/outward"
+	"github.com/openspine/openspine/store"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// service is the events of one node.
+type service struct {
+	k        catalogue.Kernel
+	client   *http.Client
+	makersOf func(ctx context.Context, organisation ident.ODSCode) ([]string, error)
+}
+
+// Directory is what events ask about organisations.
+type Directory interface {
+	// Makers are those who make the accredited systems of an organisation.
+	Makers(ctx context.Context, organisation ident.ODSCode) ([]string, error)
+}
+
+// Service is the events of a node over its kernel.
+func Service(k catalogue.Kernel, d Directory) catalogue.Service {
+	out := k.Outward
+	out.Within = 20 * time.Second
+	s := &service{k: k, client: outward.Client(out), makersOf: d.Makers}
+	return catalogue.Service{
+		Name: "events", Summary: "Who is told when something happens to somebody.",
+		Schema:    store.Embedded("events", schemaFiles, "schema"),
+		Published: []catalogue.Published{s.published()},
+		Couriers:  []messaging.Courier{{Kind: courierURL, Owner: "whoever keeps the event subscriptions", Carry: s.carry}},
+		Handles:   []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}},
+		Jobs:      []catalogue.Job{{Name: "events", Every: time.Second, Run: s.pump}, {Name: "prune-events", Every: time.Hour, Run: s.prune}},
+		Pages: []catalogue.Route{
+			catalogue.ForRole("GET /subscriptions", s.list, access.Administrator),
+			catalogue.ForRole("GET /subscriptions/{id}", s.show, access.Administrator),
+			catalogue.ForRole("POST /subscriptions/{id}", s.decide, access.Administrator),
+		},
+		Links: []catalogue.Link{{Key: "events.nav", Path: "/subscriptions", Roles: []access.Role{access.Administrator}}},
+	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}
