@@ -46,18 +46,17 @@ type Directory interface {
 	Makers(ctx context.Context, organisation ident.ODSCode) ([]string, error)
 }
 
-// Service is the events of a node over its kernel.
+// Service is the events of a node over its kernel. Without a directory the node is not the national one: it keeps no register, so there is no notification service.
 func Service(k catalogue.Kernel, d Directory) catalogue.Service {
 	out := k.Outward
 	out.Within = 20 * time.Second
-	s := &service{k: k, client: outward.Client(out), makersOf: d.Makers}
-	return catalogue.Service{
+	s := &service{k: k, client: outward.Client(out)}
+	all := catalogue.Service{
 		Name: "events", Summary: "Who is told when something happens to somebody.",
-		Schema:    store.Embedded("events", schemaFiles, "schema"),
-		Published: []catalogue.Published{s.published()},
-		Couriers:  []messaging.Courier{{Kind: courierURL, Owner: "whoever keeps the event subscriptions", Carry: s.carry}},
-		Handles:   []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}},
-		Jobs:      []catalogue.Job{{Name: "events", Every: time.Second, Run: s.pump}, {Name: "prune-events", Every: time.Hour, Run: s.prune}},
+		Schema:   store.Embedded("events", schemaFiles, "schema"),
+		Couriers: []messaging.Courier{{Kind: courierURL, Owner: "whoever keeps the event subscriptions", Carry: s.carry}},
+		Handles:  []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}},
+		Jobs:     []catalogue.Job{{Name: "prune-events", Every: time.Hour, Run: s.prune}},
 		Pages: []catalogue.Route{
 			catalogue.ForRole("GET /subscriptions", s.list, access.Administrator),
 			catalogue.ForRole("GET /subscriptions/{id}", s.show, access.Administrator),
@@ -65,6 +64,12 @@ func Service(k catalogue.Kernel, d Directory) catalogue.Service {
 		},
 		Links: []catalogue.Link{{Key: "events.nav", Path: "/subscriptions", Roles: []access.Role{access.Administrator}}},
 	}
+	if d != nil {
+		s.makersOf = d.Makers
+		all.Published = []catalogue.Published{s.published()}
+		all.Jobs = append(all.Jobs, catalogue.Job{Name: "events", Every: time.Second, Run: s.pump})
+	}
+	return all
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -43,7 +43,7 @@ func Schemas() []store.Schema {
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
 	n.replica = replica.New(n.kernel, n.sources...)
-	register, organisations := n.national()
+	register, organisations, told := n.national()
 	return slices.Concat(n.door.Services(), []catalogue.Service{
 		web.Service(n.cfg.Demo),
 		patients.Service(n.kernel),
@@ -52,7 +52,7 @@ func (n *Node) list() []catalogue.Service {
 		n.door.Administration(),
 		upkeep.Service(n.kernel),
 		links.Service(n.kernel),
-		events.Service(n.kernel, organisations),
+		told,
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{
@@ -62,10 +62,10 @@ func (n *Node) list() []catalogue.Service {
 	})
 }
 
-// national is the register and the directory, which the national node alone runs.
-func (n *Node) national() (register, organisations []catalogue.Service) {
+// national is the register and the directory, which the national node alone runs, and who is told of what happens: on other nodes, of the record alone.
+func (n *Node) national() (register, organisations []catalogue.Service, told catalogue.Service) {
 	if !n.hosts(n.kernel.National) {
-		return nil, nil
+		return nil, nil, events.Service(n.kernel, nil)
 	}
 	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	places := directory.New(n.kernel, n.cfg.Demo)
@@ -74,7 +74,7 @@ func (n *Node) national() (register, organisations []catalogue.Service) {
 		trace.Service(n.kernel, people, pharmacies{places}),
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
-	}, []catalogue.Service{places.Service()}
+	}, []catalogue.Service{places.Service()}, events.Service(n.kernel, places)
 }
 
 // assemble makes the site, the services and the edge.
