@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/openspine/openspine/fault"
-	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/store"
 )
@@ -54,7 +52,7 @@ type Held struct {
 	Since  time.Time
 	Owner  string
 	Reason string
-	Behind int // how many of its conversation wait behind it; only from Parked
+	Behind int // how many of its conversation wait behind it; only from At, Held and Parked
 }
 
 // Step is one line of a message's timeline.
@@ -68,11 +66,15 @@ type Step struct {
 const itemColumns = letterColumns + `, m.delivered, m.ended, q.kind, q.name, coalesce(h.why, 0), coalesce(h.tries, 0), coalesce(h.due, 0), coalesce(h.since, 0), coalesce(h.owner, ''), coalesce(h.reason, ''),
 	coalesce((SELECT peer FROM post_source o WHERE o.lane = 0 AND o.source = m.source), ''), coalesce((SELECT tried FROM post_stream s WHERE s.lane = m.lane AND s.queue = m.queue), 0)`
 
-const itemTables = ` FROM post_message m JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue
+const itemJoins = ` JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue
 	LEFT JOIN post_held h ON h.lane = m.lane AND h.queue = m.queue AND h.num = m.num `
 
 func items(tx *store.Tx, where string, args ...any) ([]Item, error) {
-	rows, err := tx.Query(`SELECT `+itemColumns+itemTables+where, args...)
+	return scanItems(tx, `SELECT `+itemColumns+` FROM post_message m`+itemJoins+where, args...)
+}
+
+func scanItems(tx *store.Tx, query string, args ...any) ([]Item, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +136,11 @@ func (p *Post) At(ctx context.Context, ref Ref) (it Item, err error) {
 		if err == nil && len(list) == 0 {
 			err = fault.New(fault.NotFound, "There is no such message on this node.")
 		}
-		if err == nil {
-			it = list[0]
+		if err != nil {
+			return err
 		}
-		return err
+		it = list[0]
+		return countBehind(tx, &it)
 	})
 	return it, err
 }
@@ -185,117 +188,6 @@ func (p *Post) Timeline(ctx context.Context, ref Ref) ([]Step, error) {
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return a.At.Compare(b.At) })
 	return steps, err
-}
-
-// Query selects messages. Zero fields select all.
-type Query struct {
-	ID           string
-	Organisation ident.ODSCode // sender or recipient
-	Workflow     string
-	States       []State
-	Held         bool // only those out of their queue's course
-	Parked       bool // only those that wait for a person
-	From, To     time.Time
-	Limit        int   // 1 to 500; 50 when zero
-	After        *Page // of the page before
-}
-
-// Page is where a search goes on.
-type Page struct {
-	At  time.Time
-	Ref Ref
-}
-
-// Search finds messages, the latest first; next is nil after the last page. By id, age, or what is held it reads an index;
-// by organisation, workflow or state it reads the messages of its span of time, and is fault.Timeout when that takes longer than a read may: give a span.
-func (p *Post) Search(ctx context.Context, q Query) (list []Item, next *Page, err error) {
-	where, args := q.where()
-	limit := min(max(q.Limit, 0), 500)
-	if limit == 0 {
-		limit = 50
-	}
-	args = append(args, limit+1)
-	err = p.db.Read(ctx, func(tx *store.Tx) error {
-		list, err = items(tx, `WHERE `+where+` ORDER BY m.id DESC, m.lane DESC, m.queue DESC, m.num DESC LIMIT ?`, args...)
-		return err
-	})
-	if len(list) > limit {
-		list = list[:limit]
-		last := list[limit-1]
-		next = &Page{At: last.At, Ref: last.Ref}
-	}
-	return list, next, err
-}
-
-// where is the condition of a search. Ids sort by the time that they were given, so that their index is that of age as well.
-func (q *Query) where() (string, []any) {
-	conds, args := []string{`m.id > ?`}, []any{lowestID(q.From)}
-	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
-	if !q.To.IsZero() {
-		add(`m.id < ?`, lowestID(q.To))
-	}
-	if q.ID != "" {
-		add(`m.id = ?`, q.ID)
-	}
-	if !q.Organisation.IsZero() {
-		add(`(m.sender = ? OR m.recipient = ?)`, q.Organisation.String(), q.Organisation.String())
-	}
-	if q.Workflow != "" {
-		add(`m.workflow = ?`, q.Workflow)
-	}
-	if len(q.States) > 0 {
-		values := make([]any, len(q.States))
-		for i, s := range q.States {
-			values[i] = int64(s)
-		}
-		add(`m.state IN (?`+strings.Repeat(`, ?`, len(values)-1)+`)`, values...)
-	}
-	if q.Held {
-		add(`h.why > 0`)
-	}
-	if q.Parked {
-		add(`h.why = ?`, int64(parked))
-	}
-	if q.After != nil {
-		add(`(m.id, m.lane, m.queue, m.num) < ((SELECT id FROM post_message WHERE lane = ? AND queue = ? AND num = ?), ?, ?, ?)`,
-			q.After.Ref.Lane, q.After.Ref.Queue, q.After.Ref.Num, q.After.Ref.Lane, q.After.Ref.Queue, q.After.Ref.Num)
-	}
-	return strings.Join(conds, ` AND `), args
-}
-
-// lowestID is below every id given from t on.
-func lowestID(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	var id [9]byte
-	ms := t.UnixMilli()
-	for i := 8; i >= 0; i-- {
-		id[i] = alphabet[ms&31]
-		ms >>= 5
-	}
-	return string(id[:])
-}
-
-// Parked lists what waits for a person, the oldest first, most at most.
-func (p *Post) Parked(ctx context.Context, most int) (list []Item, err error) {
-	err = p.db.Read(ctx, func(tx *store.Tx) error {
-		if list, err = items(tx, `WHERE h.why = ? ORDER BY h.since, m.lane, m.queue, m.num LIMIT ?`, int64(parked), most); err != nil {
-			return err
-		}
-		for i := range list {
-			it := &list[i]
-			if it.Conversation == "" {
-				continue
-			}
-			if err := tx.QueryRow(`SELECT count(*) FROM post_held WHERE lane = ? AND queue = ? AND sender = ? AND conversation = ? AND num > ?`,
-				it.Ref.Lane, it.Ref.Queue, it.From.String(), it.Conversation, it.Ref.Num).Scan(&it.Held.Behind); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return list, err
 }
 
 // Backlog is what waits in a queue.

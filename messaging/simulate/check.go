@@ -168,7 +168,7 @@ func (w *world) checkVisible(key int, id string) {
 
 // checkHeld looks at what is held: at rest all of it waits for a person, has an owner, or waits behind one that does.
 func (w *world) checkHeld(n *node) {
-	list, _, err := n.post.Search(w.ctx, messaging.Query{Held: true, Limit: 500})
+	list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 500})
 	if err != nil {
 		w.broken("%s cannot be searched: %v", n.name, err)
 	}

@@ -78,7 +78,7 @@ func (n *node) open() error {
 	if n.fullTill == 0 {
 		n.disk.SetQuota(0)
 	}
-	db, err := store.Open(n.w.ctx, n.path(), store.Options{VFS: n.disk.VFS(), Clock: n.clock, CheckpointPages: 50})
+	db, err := store.Open(n.w.ctx, n.path(), store.Options{VFS: n.disk.VFS(), Clock: n.clock, CheckpointPages: 200})
 	if err == nil {
 		n.db = db
 		err = n.start()
