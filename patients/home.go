@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -16,15 +18,17 @@ import (
 
 // homeView is what this viewer can do here, what this node runs and keeps, and its health.
 type homeView struct {
-	Viewer   access.Principal
-	Home     catalogue.Tenant
-	Services web.Table
-	Tenants  web.Table
-	Types    web.Table
-	Facts    []web.Row
-	Parked   record.ParkedSum
-	DiskLow  bool
-	Work     []catalogue.Link // what this viewer can do here
+	Viewer     access.Principal
+	Home       catalogue.Tenant
+	Services   web.Table
+	Tenants    web.Table
+	Types      web.Table
+	Facts      []web.Row
+	Parked     record.ParkedSum
+	Post       messaging.ParkedSum // what waits for a person of the post that this viewer may decide about
+	PostOldest string
+	DiskLow    bool
+	Work       []catalogue.Link // what this viewer can do here
 }
 
 func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) error {
@@ -50,6 +54,16 @@ func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	}
 	if v.Parked, err = f.k.Records.ParkedSum(ctx); err != nil {
 		return err
+	}
+	if p.Role == access.Administrator || p.Role == access.Clerk && !p.Organisation.IsZero() {
+		own := p.Organisation
+		if p.Role == access.Administrator {
+			own = ident.ODSCode{}
+		}
+		if v.Post, err = f.k.Post().ParkedSum(ctx, own); err != nil {
+			return err
+		}
+		v.PostOldest = web.Text(ctx, "patients.home.oldest", web.Ago(ctx, f.k.Clock.Now(), v.Post.Oldest), format.DateTime(v.Post.Oldest))
 	}
 	v.Facts = f.homeFacts(ctx, v, int(unsealed))
 	v.Tenants, v.Types, v.Services = f.tenantTable(ctx, counts), f.typeTable(ctx, counts), f.serviceTable(ctx)

@@ -27,6 +27,7 @@ import (
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/patients"
+	"github.com/openspine/openspine/postroom"
 	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/signin"
@@ -53,6 +54,7 @@ func (n *Node) list() []catalogue.Service {
 		upkeep.Service(n.kernel),
 		links.Service(n.kernel),
 		told,
+		postroom.Service(n.kernel),
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{
