@@ -162,7 +162,7 @@ func charts(ctx context.Context, history []network.Span, w window) []web.Chart {
 				s.Name = web.Text(ctx, names[i])
 			}
 			for _, h := range history {
-				if key == "latency" && h.Beats == 0 {
+				if key == "latency" && h.Mean == 0 { // no beat was measured
 					continue
 				}
 				y, text := value(h)
@@ -205,6 +205,9 @@ func latencyFinding(ctx context.Context, history []network.Span, within string) 
 	var sum, worst time.Duration
 	beats := int64(0)
 	for _, h := range history {
+		if h.Mean == 0 {
+			continue
+		}
 		sum, beats, worst = sum+h.Mean*time.Duration(h.Beats), beats+h.Beats, max(worst, h.Slowest)
 	}
 	if beats == 0 {

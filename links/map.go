@@ -241,12 +241,12 @@ type picture struct {
 
 // site is one box of the picture, with its link.
 type site struct {
-	URL, Label string // where it leads, and what it is in words
-	Code       string
-	Lines      []string // its name
-	State      network.State
-	Words      string // under the code: state and latency, or what waits
-	Y          int    // of its middle
+	URL   string // where it leads
+	Code  string
+	Lines []string // its name
+	State network.State
+	Words string // state and latency, or what waits
+	Y     int    // of its middle
 }
 
 // The picture's measures, in the units of its viewBox.
@@ -280,7 +280,10 @@ func (d *desk) draw(ctx context.Context, s network.Status) picture {
 			words += ", " + latency(ctx, l.Latency)
 		}
 		name := d.siteName(ctx, l.Peer)
-		p.Sites = append(p.Sites, site{URL: linkURL(l.Peer), Label: name + " (" + l.Peer.String() + "): " + words, Code: l.Peer.String(), Lines: wrap(name, lineLetters), State: l.State, Words: words,
+		if name == l.Peer.String() {
+			name = "" // the code says it
+		}
+		p.Sites = append(p.Sites, site{URL: linkURL(l.Peer), Code: l.Peer.String(), Lines: wrap(name, lineLetters), State: l.State, Words: words,
 			Y: i*rowHeight + rowHeight/2 + (p.Height-len(list)*rowHeight)/2})
 	}
 	return p

@@ -482,7 +482,7 @@ const walkStep = `(() => {
 	const look = () => { const s = getComputedStyle(e), l = e.labels && e.labels[0] ? getComputedStyle(e.labels[0], "::before") : s;
 		return [s.outlineStyle + s.outlineWidth + s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor, l.boxShadow, l.outline].join("|"); };
 	const focused = look(), box = e.getBoundingClientRect();
-	const name = (e.getAttribute("aria-label") || (e.labels && e.labels[0] && e.labels[0].innerText) || e.innerText || e.title || "").trim();
+	const name = (e.getAttribute("aria-label") || (e.labels && e.labels[0] && e.labels[0].innerText) || e.innerText || (e instanceof SVGElement && e.textContent) || e.title || "").trim();
 	const sight = e.type === "radio" || e.type === "checkbox" ? e.closest("div") : e;
 	const at = document.elementFromPoint(Math.max(1, box.left + Math.min(box.width, 40) / 2), box.top + Math.min(box.height / 2, 12));
 	const visible = box.width > 0 && box.top >= 0 && box.bottom <= innerHeight + box.height && !!at && (sight.contains(at) || at.contains(e));
