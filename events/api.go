@@ -148,7 +148,7 @@ func (s *service) asked(r *http.Request, p access.Principal) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	q, err := parseRequest(body, s.k.Outward, s.k.Post().Serves)
+	q, err := parseRequest(body, s.k.Outward, s.k.Post())
 	if err != nil {
 		return q, err
 	}

@@ -34,6 +34,8 @@ func (s *service) carry(ctx context.Context, to messaging.Destination, m messagi
 		return err
 	case q.Status == off:
 		return fault.New(fault.Unavailable, "The subscription is paused.")
+	case q.Of == ofResources:
+		return s.carryHook(ctx, &q, m)
 	}
 	l := letter{method: http.MethodPost, url: q.Endpoint, media: q.Payload, headers: q.Headers, message: m.ID, body: m.Body}
 	err = s.post(ctx, l)
@@ -135,6 +137,13 @@ func (s *service) noted(ctx context.Context, q *subscription, failure error) {
 
 // went is what a delivery does to a subscription.
 func (q *subscription) went(at time.Time, failure error) {
+	if q.Status == requested {
+		q.Status, q.Note, q.Failing, q.Failures, q.Reached = active, "", time.Time{}, 0, at
+		if failure != nil {
+			q.Status, q.Note, q.Failing, q.Failures, q.Reached = failed, errHandshake+fault.MessageOf(failure), at, 1, time.Time{}
+		}
+		return
+	}
 	if failure == nil {
 		q.Failing, q.Failures, q.Reached = time.Time{}, 0, at
 		if q.Status == failed {
@@ -152,4 +161,10 @@ func (q *subscription) went(at time.Time, failure error) {
 	if q.Status == active || q.Status == failed {
 		q.Note = fault.MessageOf(failure)
 	}
+}
+
+// over reports whether the end of a FHIR Subscription has come.
+func (q *subscription) over(now time.Time) bool {
+	ends, ok := instant(q.Ends)
+	return ok && q.Of == ofResources && !ends.After(now)
 }

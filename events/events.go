@@ -10,6 +10,11 @@
 //	a subscription:  active ──► error (a day without being reached; goes on being tried) ──► active
 //	                   └──► off (paused by an administrator, with a reason: what happens meanwhile waits) ──► active
 //
+//	a FHIR Subscription:  requested ── an empty request is answered 2xx ──► active … as above; off when its end has come
+//	                          └── it is not ──► error, with the reason: written again as requested, it is tried again
+//
+// Whoever speaks FHIR is told of any resource by a Subscription of R4 (rest-hook): its criteria are a search, and what is sent is looked up when it is sent, as a search of the subscriber's own.
+//
 // It speaks the published Multicast Notification Service at /multicast-notification-service, for programs alone. Nobody learns by subscribing what they could not
 // ask: an event about a person is sent to those who may trace that person, and stands on the person's account.
 // Of a restricted person, filters that tell where somebody is let nothing pass.
@@ -27,6 +32,7 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network/outward"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 )
 
@@ -56,7 +62,10 @@ func Service(k catalogue.Kernel, d Directory) catalogue.Service {
 		Schema:   store.Embedded("events", schemaFiles, "schema"),
 		Couriers: []messaging.Courier{{Kind: courierURL, Owner: "whoever keeps the event subscriptions", Carry: s.carry}},
 		Handles:  []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}},
-		Jobs:     []catalogue.Job{{Name: "prune-events", Every: time.Hour, Run: s.prune}},
+		Jobs:     []catalogue.Job{{Name: "prune-events", Every: time.Hour, Run: s.prune}, {Name: "subscriptions", Every: time.Second, Run: s.settle}},
+		API:      s.hooks(),
+		Watches:  []record.Watch{{Name: "subscriptions", Wants: s.watched, Lanes: s.hookLanes, Handle: s.changed}},
+		Owns:     []catalogue.Owned{{Type: "Subscription", Check: whole}},
 		Pages: []catalogue.Route{
 			catalogue.ForRole("GET /subscriptions", s.list, access.Administrator),
 			catalogue.ForRole("GET /subscriptions/{id}", s.show, access.Administrator),

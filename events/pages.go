@@ -12,6 +12,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -433,6 +434,12 @@ func (s *service) act(ctx context.Context, p access.Principal, id, what, reason 
 	if err != nil {
 		return err
 	}
+	note := func(tx *store.Tx) error { return s.k.Gate.Note(tx, g, place, what+"-subscription", id+": "+reason) }
+	if q, err := s.current(ctx, id); err == nil && q.Of == ofResources && what == "delete" {
+		return s.voidHook(ctx, &q, reason, func(d *record.Draft) ([]access.Grant, error) {
+			return s.k.Gate.DecideAll(ctx, access.Service(reader, q.Tenant), d.Acts())
+		}, note, s.k.Gate.NoteLane(g, place))
+	}
 	return s.k.DB.Write(ctx, []store.Lane{s.lane(), s.k.Gate.NoteLane(g, place)}, func(tx *store.Tx) error {
 		q, err := s.subscriptionByID(tx, id)
 		if err != nil {
@@ -451,6 +458,6 @@ func (s *service) act(ctx context.Context, p access.Principal, id, what, reason 
 		if err != nil {
 			return err
 		}
-		return s.k.Gate.Note(tx, g, place, what+"-subscription", id+": "+reason)
+		return note(tx)
 	})
 }

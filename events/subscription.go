@@ -91,8 +91,14 @@ type request struct {
 	sub      subscription
 }
 
-// parseRequest reads and checks it. serves reports whether the node delivers to a kind of place; out is what it may call.
-func parseRequest(body []byte, out outward.Options, serves func(kind string) bool) (request, error) {
+// post is what the post of the node can do.
+type post interface {
+	Serves(kind string) bool    // it delivers to a kind of place
+	Knows(workflow string) bool // a workflow is one of its own services'
+}
+
+// parseRequest reads and checks it; out is what the node may call.
+func parseRequest(body []byte, out outward.Options, at post) (request, error) {
 	var q request
 	wrong := invalid{}
 	raw, ok := objectOf(body)
@@ -137,7 +143,7 @@ func parseRequest(body []byte, out outward.Options, serves func(kind string) boo
 			wrong.add("channel.payload", "Please provide the payload application/json or application/fhir+json")
 		}
 		q.sub.Endpoint = text(channel, "endpoint", "channel.endpoint", true)
-		if why := checkEndpoint(q.sub.Endpoint, out, serves); why != "" {
+		if why := checkEndpoint(q.sub.Endpoint, out, at); why != "" {
 			wrong.add("channel.endpoint", why)
 		}
 		if q.sub.Headers, ok = headersOf(channel["header"]); !ok {
@@ -170,7 +176,7 @@ func hydration(raw json.RawMessage) (on, ok bool) {
 }
 
 // checkEndpoint says what is wrong with where events are to go; nothing when they can.
-func checkEndpoint(endpoint string, out outward.Options, serves func(kind string) bool) string {
+func checkEndpoint(endpoint string, out outward.Options, at post) string {
 	switch {
 	case len(endpoint) > 2000:
 		return "Please provide a valid endpoint"
@@ -180,7 +186,10 @@ func checkEndpoint(endpoint string, out outward.Options, serves func(kind string
 		if m := meshEndpoint.FindStringSubmatch(endpoint); m == nil || len(m[1]) > 60 || len(m[2]) > messaging.MaxWorkflow {
 			return "Please provide a mailbox and its workflow: mesh://MYMAILBOX?workflow_id=MY_WORKFLOW"
 		}
-		if !serves(courierMailbox) {
+		if _, id, _ := strings.Cut(endpoint, "workflow_id="); at.Knows(id) {
+			return "Please provide a workflow of your own: this service uses that one itself"
+		}
+		if !at.Serves(courierMailbox) {
 			return "This node keeps no mailboxes: provide an address (https://…)"
 		}
 		return ""

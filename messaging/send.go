@@ -49,6 +49,9 @@ func (p *Post) SendTo(_ context.Context, tx *store.Tx, to Destination, m Message
 // Serves reports whether a Courier of this node delivers to places of a kind.
 func (p *Post) Serves(kind string) bool { return p.couriers[kind] != nil }
 
+// Knows reports whether a service of this node sends or handles a workflow: nobody else may name theirs so.
+func (p *Post) Knows(workflow string) bool { return p.handlers[workflow] != nil }
+
 func (p *Post) send(tx *store.Tx, lane store.Lane, to Destination, m Message) (_ string, err error) {
 	if m.ID, err = p.newID(tx.At()); err != nil {
 		return "", err

@@ -22,6 +22,8 @@ type Watch struct {
 	Later  bool     // only what changes a resource that stood before: version 2 and after
 	Lanes  func(c Version) []store.Lane
 	Handle func(ctx context.Context, tx *store.Tx, c Version) error
+	// Wants, if set, says in place of Types which types are wanted, as the snapshot has it from which the next changes are read; none means nothing.
+	Wants func(tx *store.Tx) ([]string, error)
 	// FromNow begins with what is written after the watch first runs; otherwise it begins with the first change ever.
 	FromNow bool
 }
@@ -248,7 +250,16 @@ func (f *Feed) ahead(ctx context.Context, w *Watch, lane store.Lane) (s stretch,
 			s.last = begin
 			return nil
 		}
-		seqs, last, err := f.wanted(tx, w, lane, max(from, 0))
+		typed := *w
+		if w.Wants != nil {
+			if typed.Types, err = w.Wants(tx); err != nil {
+				return err
+			}
+			if len(typed.Types) == 0 {
+				typed.Types = []string{""} // no type is called so
+			}
+		}
+		seqs, last, err := f.wanted(tx, &typed, lane, max(from, 0))
 		if err != nil {
 			return err
 		}
