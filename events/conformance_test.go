@@ -327,8 +327,10 @@ func (r *report) operations(w *world, spec map[string]any) {
 		}
 		done := map[string]string{"GET": "200", "PUT": "204", "DELETE": "204"}[method]
 		tries(method+" /subscriptions/{id}", func(c *caller) *answered { return c.do(method, "/subscriptions/"+own, text) }, map[string]func() *answered{
-			done:  one(own),
-			"400": func() *answered { return one("x")().says(`{"errors":"Please provide a valid subscription ID in UUID4 format"}`) },
+			done: one(own),
+			"400": func() *answered {
+				return one("x")().says(`{"errors":"Please provide a valid subscription ID in UUID4 format"}`)
+			},
 			"404": func() *answered { return one(strange)().says(`{"errors":"Not found"}`) },
 			"409": func() *answered { return c.do("PUT", "/subscriptions/"+other, mine) }})
 	}

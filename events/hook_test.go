@@ -182,4 +182,3 @@ func TestAnEndpointThatDoesNotAnswer(t *testing.T) {
 		t.Errorf("once it was reached it is %s", st)
 	}
 }
-
