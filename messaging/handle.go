@@ -61,7 +61,7 @@ func (p *Post) turnQueue(ctx context.Context, w Work) (more bool, err error) {
 	}
 	p.remember(q)
 	deliver := p.inTransaction(ctx, q)
-	if c := p.couriers[q.to.Kind]; c != nil && c.Carry != nil {
+	if c := p.couriers[q.to.Kind]; c != nil && c.away() {
 		return p.turnCarrier(ctx, w, q, c)
 	}
 	if p.o.Seams.AckFirst {
@@ -351,7 +351,7 @@ func (p *Post) tell(tx *store.Tx, l *letter, s State, at time.Time, reason strin
 			return err
 		}
 	}
-	r := Receipt{Message: l.Message, State: s, At: at, Reason: reason}
+	r := Receipt{Message: l.Message, State: s, At: at, Reason: reason, Answer: l.answer}
 	r.Body = nil
 	err := tx.Savepoint(func() error { return safely(func() error { return h.Learn(tx.Context(), tx, r) }) })
 	if err == nil || isControl(err) {
@@ -360,6 +360,11 @@ func (p *Post) tell(tx *store.Tx, l *letter, s State, at time.Time, reason strin
 	p.log.Warn("messaging: a sender could not be told what became of a message; it is tried again", "workflow", l.Workflow, "state", s.String(), "error", err)
 	if !s.Final() {
 		return nil // it is told when it is over
+	}
+	if len(l.answer) > 0 { // kept where the message was, until it is told
+		if err := tx.Queue(`INSERT INTO post_body (lane, queue, num, body) VALUES (?, ?, ?, ?)`, l.lane, l.queue, l.num, l.answer); err != nil {
+			return err
+		}
 	}
 	_, err = tx.Exec(`INSERT INTO post_held (lane, queue, num, sender, conversation, why, tries, due, since, owner, reason) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (lane, queue, num) DO UPDATE SET why = excluded.why, tries = excluded.tries, due = excluded.due, reason = excluded.reason`,

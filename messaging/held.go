@@ -245,6 +245,9 @@ func (t *turn) tellAgain(l *letter, h heldRow) error {
 			}
 		}
 		r := Receipt{Message: l.Message, State: l.state, At: ended, Reason: reason}
+		if t.q.to.Kind != kindNode && len(l.Body) > 0 { // what it held is gone when it is over
+			r.Answer = l.Body
+		}
 		r.Body = nil
 		err := t.tx.Savepoint(func() error { return safely(func() error { return hd.Learn(t.ctx, t.tx, r) }) })
 		if isControl(err) {
@@ -253,6 +256,11 @@ func (t *turn) tellAgain(l *letter, h heldRow) error {
 		if err != nil {
 			_, err := t.tx.Exec(`UPDATE post_held SET tries = ?, due = ?, reason = ? WHERE lane = ? AND queue = ? AND num = ?`,
 				h.tries+1, t.now.Add(t.p.backoff(h.tries+1)), clip(fault.MessageOf(err)), t.lane, t.q.id, h.num)
+			return err
+		}
+	}
+	if t.q.to.Kind != kindNode {
+		if err := t.tx.Queue(`DELETE FROM post_body WHERE lane = ? AND queue = ? AND num = ?`, t.lane, t.q.id, h.num); err != nil {
 			return err
 		}
 	}
@@ -266,7 +274,7 @@ func (p *Post) turnCarrier(ctx context.Context, w Work, q queue, c *Courier) (mo
 	if err != nil {
 		return false, err
 	}
-	outcome := map[int64]error{}
+	outcome, answers := map[int64]error{}, map[int64][]byte{}
 	failed := map[string]bool{}
 	var unreached error
 	for i := range list {
@@ -275,19 +283,27 @@ func (p *Post) turnCarrier(ctx context.Context, w Work, q queue, c *Courier) (mo
 		if l.Conversation != "" && failed[key] {
 			continue
 		}
-		err := safely(func() error { return c.Carry(ctx, q.to, l.Message) })
+		var answer []byte
+		err := safely(func() (err error) {
+			answer, err = c.carry(ctx, q.to, l.Message)
+			return err
+		})
 		if k := fault.KindOf(err); err != nil && (k == fault.Unavailable || k == fault.Timeout || k == fault.TooMany) {
 			unreached = err
 			break
 		}
 		failed[key] = err != nil
 		outcome[l.num] = err
+		if len(answer) <= MaxBody {
+			answers[l.num] = answer
+		}
 	}
 	more, err = p.runTurn(ctx, w, q, func(_ *store.Tx, l *letter) error {
 		err, tried := outcome[l.num]
 		if !tried {
 			return errNotYet
 		}
+		l.answer = answers[l.num]
 		return err
 	})
 	if err == nil {

@@ -143,6 +143,7 @@ type Receipt struct {
 	State  State
 	At     time.Time // when it came to be so, by the clock of the node where it did
 	Reason string    // of a refusal, a parking, or a person
+	Answer []byte    // of the system elsewhere that handled it (Courier.Ask), in the final receipt of a message that was sent from this node; at most MaxBody
 }
 
 // refusal is a handler's no.
@@ -285,7 +286,7 @@ func (p *Post) declare(handlers []Handler, couriers []Courier) error {
 	}
 	for i := range couriers {
 		c := couriers[i]
-		if c.Kind == "" || kinds(c.Kind) || p.couriers[c.Kind] != nil || (c.Place == nil) == (c.Carry == nil) {
+		if c.Kind == "" || kinds(c.Kind) || p.couriers[c.Kind] != nil || c.ways() != 1 {
 			return fault.New(fault.Internal, "a courier needs a kind of its own and one way to deliver: %q", c.Kind)
 		}
 		if c.Tries <= 0 {

@@ -49,6 +49,29 @@ type Courier struct {
 	// node stops before the outcome is kept. fault.Unavailable, Timeout and TooMany mean that the destination is not reached: everything for it waits, and nothing
 	// is counted against the message.
 	Carry func(ctx context.Context, to Destination, m Message) error
+	// Ask is Carry to a system that answers: what it says is told to the sender's Learn, if the message was sent from this node.
+	Ask func(ctx context.Context, to Destination, m Message) (answer []byte, err error)
+}
+
+// ways is how many ways to deliver a courier has; it must be one.
+func (c *Courier) ways() (n int) {
+	for _, has := range []bool{c.Place != nil, c.Carry != nil, c.Ask != nil} {
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
+// away reports whether it takes messages elsewhere, outside any transaction.
+func (c *Courier) away() bool { return c.Carry != nil || c.Ask != nil }
+
+// carry takes a message elsewhere.
+func (c *Courier) carry(ctx context.Context, to Destination, m Message) (answer []byte, err error) {
+	if c.Ask != nil {
+		return c.Ask(ctx, to, m)
+	}
+	return nil, c.Carry(ctx, to, m)
 }
 
 // queue is a destination as the post numbers it. For a node there is one for each of our lives, whose stream it is.

@@ -98,8 +98,9 @@ type letter struct {
 	base       int64 // and how often before, for one that was redirected
 	hops       int
 	size       int64
-	source     int64 // the stream that it came in by; 0 when it was sent here
-	number     int64 // in that stream
+	source     int64  // the stream that it came in by; 0 when it was sent here
+	number     int64  // in that stream
+	answer     []byte // of a system elsewhere that handled it in this turn
 }
 
 // place puts l into the queue of a destination, and returns it with its place.
