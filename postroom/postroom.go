@@ -30,11 +30,20 @@ import (
 )
 
 // desk is the pages of one node.
-type desk struct{ k catalogue.Kernel }
+type desk struct {
+	k     catalogue.Kernel
+	round *round
+}
 
-// Service is the pages of the post.
-func Service(k catalogue.Kernel) catalogue.Service {
-	d := &desk{k}
+// Service is the pages of the post, and its delivery to third parties, each of whom is shown who we are as list says. Errors: fault.Invalid for an
+// access that cannot be used.
+func Service(k catalogue.Kernel, list ...Access) (catalogue.Service, error) {
+	d := &desk{k: k}
+	carrier, err := newRound(k, list)
+	if err != nil {
+		return catalogue.Service{}, err
+	}
+	d.round = carrier
 	staff := []access.Role{access.Administrator, access.Clerk}
 	return catalogue.Service{Name: "postroom", Summary: "Post between organisations: where each message is, what waits for a person, and where post goes.",
 		Pages: []catalogue.Route{
@@ -51,7 +60,8 @@ func Service(k catalogue.Kernel) catalogue.Service {
 			catalogue.ForRole("GET /post/routes/{act}", d.askRoute, access.Administrator),
 			catalogue.ForRole("POST /post/routes/{act}", d.decideRoute, access.Administrator),
 		},
-		Links: []catalogue.Link{{Key: "postroom.nav", Path: "/post", Roles: staff}}}
+		Couriers: []messaging.Courier{{Kind: kindEndpoint, Owner: "interfaces", Ask: carrier.deliver}},
+		Links:    []catalogue.Link{{Key: "postroom.nav", Path: "/post", Roles: staff}}}, nil
 }
 
 // The addresses of the lists.

@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/webtest"
@@ -24,6 +31,7 @@ var (
 	west     = ident.MustODSCode("RZZ01")
 	east     = ident.MustODSCode("RZZ02")
 	cured    atomic.Bool // whether letters are handled
+	learnt   sync.Map    // what the sender learnt of letters that went away, by id
 )
 
 // letters is a service whose messages cannot be handled until they are cured.
@@ -38,10 +46,14 @@ func letters(catalogue.Kernel) []catalogue.Service {
 		{Workflow: "letter.void", Handle: func(context.Context, *store.Tx, messaging.Message) error {
 			return messaging.Refuse("Nobody of that name works here.")
 		}},
+		{Workflow: "letter.away", Learn: func(_ context.Context, _ *store.Tx, r messaging.Receipt) error {
+			learnt.Store(r.ID, r)
+			return nil
+		}},
 	}}}
 }
 
-var country = simtest.Share("postroom", letters)
+var country = simtest.ShareAll("postroom", letters, func(c *node.Config) { c.Outward = []string{"127.0.0.0/8"} })
 
 func TestMain(m *testing.M) { country.Main(m) }
 
@@ -190,6 +202,58 @@ func TestRoutesAreSetAndDropped(t *testing.T) {
 	if got := w.SignedIn(t, "clerk").Get("/post/routes").Status; got != 403 {
 		t.Errorf("a clerk sets routes: %d", got)
 	}
+}
+
+// given a third party in the directory, to whom a route leads; when it answers, is away, or refuses, then the sender learns so, and nothing is lost.
+func TestPostGoesToAThirdParty(t *testing.T) {
+	w := country.Given(t)
+	var away atomic.Bool
+	keys := make(chan string, 10)
+	third := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		switch {
+		case away.Load():
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		case strings.Contains(string(text), "void"):
+			rw.WriteHeader(http.StatusUnprocessableEntity)
+			io.WriteString(rw, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid","diagnostics":"no such ward"}]}`)
+			return
+		}
+		keys <- r.URL.Path + " " + r.Header.Get("Idempotency-Key")
+		io.WriteString(rw, `{"resourceType":"Bundle","type":"message","entry":[{"resource":{"resourceType":"MessageHeader","response":{"identifier":"h","code":"ok"}}}]}`)
+	}))
+	defer third.Close()
+	l := w.Node.Loader("test", sim.National, nil)
+	endpoint, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":"Endpoint","id":"letters-away","status":"active","connectionType":{"system":"http://terminology.hl7.org/CodeSystem/endpoint-connection-type","code":"hl7-fhir-msg"},
+		"payloadType":[{"text":"any"}],"address":"%s/fhir"}`, third.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Add(t.Context(), endpoint), l.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	admin := w.SignedIn(t, "admin")
+	admin.Get("/post/routes/set").Sees(200)
+	admin.Send("/post/routes/set", "recipient", "RZZ02", "workflow", "letter.away", "kind", "endpoint", "to", "nowhere", "reason", "Their own system").Sees(422, "There is no Endpoint nowhere")
+	admin.Send("/post/routes/set", "recipient", "RZZ02", "workflow", "letter.away", "kind", "endpoint", "to", "letters-away", "reason", "Their own system").Sees(200, "Address letters-away")
+	letter := func(id string) string {
+		return `{"resourceType":"Bundle","id":"` + id + `","type":"message","entry":[{"resource":{"resourceType":"MessageHeader","id":"` + id + `","eventUri":"urn:x:letter","source":{"endpoint":"urn:x:us"}}}]}`
+	}
+	it := send(t, w, practice, east, "letter.away", "", letter("good"), messaging.Handled)
+	if got, want := <-keys, "/fhir/$process-message "+it.ID; got != want {
+		t.Errorf("delivered %q, not %q", got, want)
+	}
+	r, _ := learnt.Load(it.ID)
+	if r, _ := r.(messaging.Receipt); r.State != messaging.Handled || !strings.Contains(string(r.Answer), `"code":"ok"`) {
+		t.Errorf("the sender learnt %+v", r)
+	}
+	void := send(t, w, practice, east, "letter.away", "", letter("void"), messaging.Refused)
+	admin.Get(at(void)).Sees(200, "no such ward", "Address letters-away")
+	away.Store(true)
+	it = send(t, w, practice, east, "letter.away", "", letter("later"), messaging.Delivered)
+	away.Store(false)
+	comes(t, w, it.ID, messaging.Handled)
 }
 
 // Each page, at a desk, on a phone and without scripts.

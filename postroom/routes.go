@@ -227,6 +227,11 @@ func (d *desk) decideRoute(w http.ResponseWriter, r *http.Request, p access.Prin
 	if v.Act == "set" && v.To == "" {
 		v.Errors.Add("to", web.Text(ctx, "postroom.wrong.destination"))
 	}
+	if v.Act == "set" && v.Kind == kindEndpoint && v.To != "" {
+		if _, err := d.round.address(ctx, v.To); err != nil {
+			v.Errors.Add("to", fault.MessageOf(err))
+		}
+	}
 	v.Reason = readReason(r, &v.Errors)
 	if len(v.Errors) == 0 {
 		err = d.writeRoute(ctx, p, v)

@@ -62,6 +62,8 @@ type Config struct {
 	Providers []provider.Settings `koanf:"-"`
 	// Replicas are the hospitals on this node that keep a copy of the national register.
 	Replicas []ReplicaConfig `koanf:"-"`
+	// Deliveries are the third parties to whom this node shows who it is when it delivers post to them.
+	Deliveries []DeliveryConfig `koanf:"-"`
 	// TrustedProxies are the addresses, or ranges of them, of the proxies before this node: X-Forwarded-For is believed from these alone.
 	TrustedProxies []string `koanf:"trusted-proxies"`
 
@@ -84,7 +86,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "network-keys", "otlp", "outward", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "deliveries", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "network-keys", "otlp", "outward", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 
@@ -133,6 +135,9 @@ func ReadConfig(path string) (Config, error) {
 	}
 	c.Limits = limits
 	if c.Providers, err = readProviders(path, k.Get("providers")); err != nil {
+		return c, err
+	}
+	if c.Deliveries, err = readDeliveries(path, k.Get("deliveries")); err != nil {
 		return c, err
 	}
 	if c.Replicas, err = readReplicas(path, k.Get("replicas")); err != nil {

@@ -69,6 +69,7 @@ type Node struct {
 	dial     func(ctx context.Context, address string) (net.Conn, error)
 	restored bool // the database was restored from a backup
 	replica  *replica.Replica
+	postroom catalogue.Service
 	sources  []replica.Source
 	mail     *mesh.Office
 	way      func(ident.ODSCode, http.RoundTripper) http.RoundTripper

@@ -45,7 +45,7 @@ func TestSettingsAreInTheGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range slices.Concat(node.Settings(), node.ProviderSettings(), node.ReplicaSettings()) {
+	for _, key := range slices.Concat(node.Settings(), node.ProviderSettings(), node.ReplicaSettings(), node.DeliverySettings()) {
 		if !strings.Contains(string(text), "| `"+key+"` |") {
 			t.Errorf("docs/guide/configuration.md does not say what %s is", key)
 		}

@@ -54,7 +54,7 @@ func (n *Node) list() []catalogue.Service {
 		upkeep.Service(n.kernel),
 		links.Service(n.kernel),
 		told,
-		postroom.Service(n.kernel),
+		n.postroom,
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
 	}, register, []catalogue.Service{
@@ -112,6 +112,13 @@ func (n *Node) assemble(ctx context.Context) error {
 		return err
 	}
 	if err := n.openMail(); err != nil {
+		return err
+	}
+	outgoing, err := n.deliveries()
+	if err != nil {
+		return err
+	}
+	if n.postroom, err = postroom.Service(n.kernel, outgoing...); err != nil {
 		return err
 	}
 	n.services = n.list()

@@ -103,6 +103,11 @@ func ShareWith(name string, configure func(*node.Config), after func(context.Con
 	return &Shared{open: sync.OnceValues(func() (*World, error) { return openWith(name, nil, configure, after) })}
 }
 
+// ShareAll makes a Shared with more services and a node that is configured otherwise.
+func ShareAll(name string, more func(catalogue.Kernel) []catalogue.Service, configure func(*node.Config)) *Shared {
+	return &Shared{open: sync.OnceValues(func() (*World, error) { return openWith(name, more, configure, nil) })}
+}
+
 // Given is the world.
 func (s *Shared) Given(t testing.TB) *World {
 	t.Helper()
