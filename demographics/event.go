@@ -49,22 +49,35 @@ func Events(tx *store.Tx, lane store.Lane, after int64, limit int) ([]Event, err
 
 // Unread are the events that a reader has not read yet, oldest first in each lane, those of one lane together, at most limit. A reader is named in
 // one word, and begins with the first event that there ever was.
-func Unread(tx *store.Tx, reader string, limit int) ([]Event, error) {
-	rows, err := tx.Query(`SELECT e.lane, e.seq, e.kind, e.person, e.ver, e.at FROM demographics_reader r JOIN demographics_event e ON e.lane = r.lane AND e.seq > r.seq
-		WHERE r.reader = ? ORDER BY e.lane, e.seq, e.kind LIMIT ?`, reader, limit)
+func Unread(tx *store.Tx, reader string, limit int) (list []Event, err error) {
+	var behind []Event // in each lane in which something is unread, where the reader is
+	rows, err := tx.Query(`SELECT r.lane, r.seq FROM demographics_reader r WHERE r.reader = ?
+		AND EXISTS (SELECT 1 FROM demographics_event e WHERE e.lane = r.lane AND e.seq > r.seq) ORDER BY r.lane LIMIT ?`, reader, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var list []Event
 	for rows.Next() {
-		var e Event
-		if err := rows.Scan(&e.Lane, &e.Seq, &e.Kind, &e.Person, &e.Version, &e.At); err != nil {
+		var at Event
+		if err := rows.Scan(&at.Lane, &at.Seq); err != nil {
 			return nil, err
 		}
-		list = append(list, e)
+		behind = append(behind, at)
 	}
-	return list, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, at := range behind {
+		if len(list) == limit {
+			break
+		}
+		some, err := Events(tx, at.Lane, at.Seq, limit-len(list))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
 }
 
 // Read moves a reader on: it has read a lane's events up to seq, as part of tx, which holds the lane. It is false, and nothing is written, when the
