@@ -226,10 +226,8 @@ func (s *register) stillAlone(tx *store.Tx, scope access.Scope, like *query, sin
 		return err
 	}
 	f := s.finder(tx, scope, like)
-	for some := range slices.Chunk(ids, 16) {
-		if err := f.these(some); err != nil {
-			return err
-		}
+	if err := f.these(ids); err != nil {
+		return err
 	}
 	return s.unlike(scope, f.matches)
 }

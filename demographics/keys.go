@@ -26,37 +26,38 @@ func (s *register) keeper() record.Keeper {
 // familyBytes is how much of a family name stands in the index.
 const familyBytes = 24
 
-// The tables that a person is found by, and that which holds what a search compares of them.
+// The tables that a person is found by; the last two say under which day a person stands, and hold there what a search compares of them.
 const (
 	inName = iota
-	inBorn
 	inSound
 	inKey
 	inPerson
+	inBorn
 )
 
 // inserts are the tables, the columns of their keys first.
 func inserts() []string {
 	return []string{
 		inName:   `INSERT INTO demographics_name (lane, family, born, person) VALUES `,
-		inBorn:   `INSERT INTO demographics_born (lane, born, person) VALUES `,
 		inSound:  `INSERT INTO demographics_sound (lane, sound, born, person) VALUES `,
 		inKey:    `INSERT INTO demographics_key (lane, hash, person) VALUES `,
-		inPerson: `INSERT INTO demographics_person (lane, person, hidden, label, features) VALUES `,
+		inPerson: `INSERT INTO demographics_person (lane, person, born) VALUES `,
+		inBorn:   `INSERT INTO demographics_born (lane, born, person, hidden, label, features) VALUES `,
 	}
 }
 
-// deletes take one row away by its key.
+// deletes take one row away by what identifies it.
 func deletes() []string {
 	return []string{
-		inName:  `DELETE FROM demographics_name WHERE lane = ? AND family = ? AND born = ? AND person = ?`,
-		inBorn:  `DELETE FROM demographics_born WHERE lane = ? AND born = ? AND person = ?`,
-		inSound: `DELETE FROM demographics_sound WHERE lane = ? AND sound = ? AND born = ? AND person = ?`,
-		inKey:   `DELETE FROM demographics_key WHERE lane = ? AND hash = ? AND person = ?`,
+		inName:   `DELETE FROM demographics_name WHERE lane = ? AND family = ? AND born = ? AND person = ?`,
+		inSound:  `DELETE FROM demographics_sound WHERE lane = ? AND sound = ? AND born = ? AND person = ?`,
+		inKey:    `DELETE FROM demographics_key WHERE lane = ? AND hash = ? AND person = ?`,
+		inPerson: `DELETE FROM demographics_person WHERE lane = ? AND person = ? AND born = ?`,
+		inBorn:   `DELETE FROM demographics_born WHERE lane = ? AND born = ? AND person = ?`,
 	}
 }
 
-// keyRow is a row that a person is found by: family or sound and born, born alone, or a hash.
+// keyRow is a row that a person is found by: family or sound and born, or a hash.
 type keyRow struct {
 	table  int
 	lane   store.Lane
@@ -105,9 +106,6 @@ func (f features) rows(lane store.Lane, person string) (rows []keyRow) {
 		family := match.Plain(n.family)
 		rows = append(rows, keyRow{inName, lane, clipped(family), born, person}, keyRow{inSound, lane, match.Sound(family), born, person})
 	}
-	if len(f.names) > 0 {
-		rows = append(rows, keyRow{inBorn, lane, "", born, person})
-	}
 	for _, list := range []struct {
 		kind  string
 		texts []pastText
@@ -124,13 +122,26 @@ func (f features) rows(lane store.Lane, person string) (rows []keyRow) {
 	return slices.Compact(rows)
 }
 
-// personRow is what a search compares of a person.
+// day is under which day a person stands: noDay for those who cannot be found by the day of their birth.
+func (f features) day() int64 {
+	if len(f.names) == 0 {
+		return int64(noDay)
+	}
+	return int64(f.born)
+}
+
+// personRow says under which day a person stands.
 func personRow(v record.Version, f features) []any {
+	return []any{int64(v.Lane), v.ID, f.day()}
+}
+
+// bornRow is what a search compares of a person.
+func bornRow(v record.Version, f features) []any {
 	hidden := int64(0)
 	if invalidated(v.Resource) {
 		hidden = 1
 	}
-	return []any{int64(v.Lane), v.ID, hidden, int64(v.Label() & access.Restricted), f.pack()}
+	return []any{int64(v.Lane), f.day(), v.ID, hidden, int64(v.Label() & access.Restricted), f.pack()}
 }
 
 // rowsLater are all rows of a person who was not there before.
@@ -144,12 +155,16 @@ func rowsLater(v record.Version, made any, put func(table int, columns ...any) e
 			return err
 		}
 	}
-	return put(inPerson, personRow(v, f)...)
+	if err := put(inPerson, personRow(v, f)...); err != nil {
+		return err
+	}
+	return put(inBorn, bornRow(v, f)...)
 }
 
 // keep writes what the people of a transaction are found by, and what happened to them, many rows at once.
 func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
-	var people, events [][]any
+	var events [][]any
+	var rows [inBorn + 1][][]any
 	var found []keyRow
 	for _, k := range kept {
 		v := k.Version
@@ -174,20 +189,16 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 		if !k.Again || v.Ver > 1 { // else everything begins anew with the first version
 			f = now.remembering(was)
 		}
-		people = append(people, personRow(v, f))
+		rows[inPerson] = append(rows[inPerson], personRow(v, f))
+		rows[inBorn] = append(rows[inBorn], bornRow(v, f))
 		found = append(found, f.rows(v.Lane, v.ID)...)
 	}
-	into := inserts()
-	if err := insert(tx, into[inPerson], people); err != nil {
-		return err
-	}
 	slices.SortFunc(found, keyRow.compare)
-	var rows [inPerson][][]any
 	for _, row := range found {
 		rows[row.table] = append(rows[row.table], row.columns())
 	}
-	for table := range rows {
-		if err := insert(tx, into[table], rows[table]); err != nil {
+	for table, into := range inserts() {
+		if err := insert(tx, into, rows[table]); err != nil {
 			return err
 		}
 	}
@@ -197,8 +208,9 @@ func (s *register) keep(tx *store.Tx, kept []record.Kept) error {
 // forget takes away the rows of a person who is written again, and gives back what they were found by. What stood there
 // may be from before this register was: then there is nothing.
 func (s *register) forget(tx *store.Tx, lane store.Lane, person string) (features, error) {
+	var day int64
 	var packed []byte
-	err := tx.QueryRow(`SELECT features FROM demographics_person WHERE lane = ? AND person = ?`, int64(lane), person).Scan(&packed)
+	err := tx.QueryRow(`SELECT p.born, p.features FROM `+theirDay+` WHERE w.lane = ? AND w.person = ?`, int64(lane), person).Scan(&day, &packed)
 	if fault.Is(err, fault.NotFound) {
 		return features{}, nil
 	}
@@ -215,9 +227,15 @@ func (s *register) forget(tx *store.Tx, lane store.Lane, person string) (feature
 			return was, err
 		}
 	}
-	_, err = tx.Exec(`DELETE FROM demographics_person WHERE lane = ? AND person = ?`, int64(lane), person)
+	if _, err := tx.Exec(gone[inPerson], int64(lane), person, day); err != nil {
+		return was, err
+	}
+	_, err = tx.Exec(gone[inBorn], int64(lane), day, person)
 	return was, err
 }
+
+// theirDay joins w, under which day people stand, and p, what is compared of them there.
+const theirDay = `demographics_person w JOIN demographics_born p ON p.lane = w.lane AND p.born = w.born AND p.person = w.person`
 
 // rowsAtOnce is how many rows one statement writes.
 const rowsAtOnce = 100

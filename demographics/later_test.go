@@ -74,8 +74,8 @@ func (w *world) tables() (rows []string) {
 	w.t.Helper()
 	err := w.node.Kernel().DB.Read(w.t.Context(), func(tx *store.Tx) error {
 		rows = nil
-		for _, q := range []string{`name', family, born, person FROM demographics_name`, `born', '', born, person FROM demographics_born`, `sound', sound, born, person FROM demographics_sound`,
-			`key', '', hash, person FROM demographics_key`, `person', hex(features), hidden * 2 + label, person FROM demographics_person`} {
+		for _, q := range []string{`name', family, born, person FROM demographics_name`, `born', hex(features), born * 4 + hidden * 2 + label, person FROM demographics_born`, `sound', sound, born, person FROM demographics_sound`,
+			`key', '', hash, person FROM demographics_key`, `person', '', born, person FROM demographics_person`} {
 			list, err := tx.Query(`SELECT '` + q + ` ORDER BY 2, 3, 4`)
 			if err != nil {
 				return err

@@ -38,6 +38,9 @@ type days struct {
 	asked  bool
 }
 
+// span is the range as days stand in the tables, without noDay, under which those stand who have none.
+func (d days) span() (from, to int64) { return max(int64(d.lo), int64(noDay)+1), int64(d.hi) }
+
 func (d days) holds(day int32) bool { return day != noDay && d.lo <= day && day <= d.hi }
 
 // pattern is a name or postcode to look for; * stands for any letters, not among the first two.

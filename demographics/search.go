@@ -160,7 +160,6 @@ type finder struct {
 	seen    map[string]bool
 	looked  int
 	counted bool // that there are not too many is known
-	beside  bool // others than the candidates are looked at, and passed over
 	matches []hit
 	enough  int // of matches, to see whether they are too many already
 }
@@ -179,7 +178,7 @@ const (
 // candidates looks at the smallest set of people that holds all who can match.
 func (f *finder) candidates() error {
 	q := f.q
-	from, to := int64(q.born.lo), int64(q.born.hi)
+	from, to := q.born.span()
 	narrow := q.born.hi-q.born.lo <= 31
 	switch {
 	case q.email != "" && !narrow:
@@ -196,12 +195,12 @@ func (f *finder) candidates() error {
 	case q.postcode.asked() && !q.postcode.wild() && !narrow:
 		return f.byKey("p", squeezed(q.postcode.text))
 	case !q.family.wild() && len(q.family.begin()) <= familyBytes:
-		return f.byName(`n.family = ? AND n.born >= ? AND n.born <= ?`, q.family.begin(), from, to)
+		return f.byNamed("demographics_name", `n.family = ? AND n.born >= ? AND n.born <= ?`, q.family.begin(), from, to)
 	case q.born.hi-q.born.lo <= wideDays:
 		return f.byBirth(from, to)
 	}
 	begin := clipped(q.family.begin())
-	return f.byName(`n.family >= ? AND n.family < ? AND n.born >= ? AND n.born <= ?`, begin, begin+"\U0010FFFF", from, to)
+	return f.byNamed("demographics_name", `n.family >= ? AND n.family < ? AND n.born >= ? AND n.born <= ?`, begin, begin+"\U0010FFFF", from, to)
 }
 
 // bySound looks at everybody born on the day, who are few; on days that many people have for want of knowing theirs, and for
@@ -209,7 +208,7 @@ func (f *finder) candidates() error {
 func (f *finder) bySound(from, to int64) error {
 	if to-from <= 1 {
 		var n int
-		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM demographics_born n WHERE `+f.inLane("n")+`n.born >= ? AND n.born <= ? LIMIT ?) AS c`,
+		err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM demographics_born p WHERE `+f.inLane("p")+`p.born >= ? AND p.born <= ? LIMIT ?) AS c`,
 			from, to, mostOfADay).Scan(&n)
 		if err != nil {
 			return err
@@ -226,7 +225,7 @@ func (f *finder) bySound(from, to int64) error {
 	}
 	delete(sounds, "")
 	for sound := range sounds {
-		if err := f.by("demographics_sound", `n.sound = ? AND n.born >= ? AND n.born <= ?`, sound, from, to); err != nil {
+		if err := f.byNamed("demographics_sound", `n.sound = ? AND n.born >= ? AND n.born <= ?`, sound, from, to); err != nil {
 			return err
 		}
 	}
@@ -241,46 +240,57 @@ func (f *finder) inLane(alias string) string {
 	return ""
 }
 
-func (f *finder) byName(where string, args ...any) error {
-	return f.by("demographics_name", where, args...)
+// byNamed looks at the people of a range of names or sounds, known as n. SQLite would begin with everybody born then, but for the CROSS.
+func (f *finder) byNamed(table, where string, args ...any) error {
+	return f.by(table+` n`, ` CROSS JOIN demographics_born p WHERE p.lane = n.lane AND p.born = n.born AND p.person = n.person AND `, f.inLane("n")+where, args...)
 }
 
 func (f *finder) byBirth(from, to int64) error {
-	return f.by("demographics_born", `n.born >= ? AND n.born <= ?`, from, to)
+	return f.by(`demographics_born p`, ` WHERE `, f.inLane("p")+`p.born >= ? AND p.born <= ?`, from, to)
 }
 
-// by looks at the people of a range of a table. That there are too many is found out before any of them is looked at.
-func (f *finder) by(table, where string, args ...any) error {
+// by looks at the people of a range of a table, whom join finds. That there are too many is found out before any of them is looked at.
+func (f *finder) by(table, join, where string, args ...any) error {
 	if !f.counted {
 		var n int
-		if err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+table+` n WHERE `+f.inLane("n")+where+` LIMIT ?) AS c`, append(slices.Clone(args), mostLooked+1)...).Scan(&n); err != nil {
+		if err := f.tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM `+table+` WHERE `+where+` LIMIT ?) AS c`, append(slices.Clone(args), mostLooked+1)...).Scan(&n); err != nil {
 			return err
 		}
 		if n > mostLooked {
 			return refuse(tooManyMatches, "")
 		}
 	}
-	return f.look(table+` n JOIN demographics_person p ON p.lane = n.lane AND p.person = n.person WHERE `+f.inLane("n")+where, args...)
+	return f.look(table+join+where, args...)
 }
 
 func (f *finder) byKey(kind, text string) error {
-	return f.look(`demographics_key k JOIN demographics_person p ON p.lane = k.lane AND p.person = k.person WHERE `+f.inLane("k")+`k.hash = ?`, keyHash(kind, text))
+	return f.look(`demographics_key k CROSS JOIN `+theirDay+` WHERE w.lane = k.lane AND w.person = k.person AND `+f.inLane("k")+`k.hash = ?`, keyHash(kind, text))
 }
 
-// these looks at people by their numbers, as far as they are among those whom the search is about: born in its days, or living at its postcode.
+// theseAtOnce is how many people one statement looks at by their numbers: always as many, so that it is planned once.
+const theseAtOnce = 16
+
+// these looks at those of some people, by their numbers, whom a search by birthday or postcode would come upon.
 func (f *finder) these(ids []string) error {
-	f.beside = true
-	args := make([]any, 0, 2*len(ids))
-	for _, id := range ids {
-		args = append(args, int64(f.s.k.DB.LaneOf(f.s.k.National.String(), id)), id)
+	from, to := f.q.born.span()
+	near, also := `w.born >= ? AND w.born <= ?`, []any{from, to}
+	if f.q.postcode.asked() {
+		near += ` OR EXISTS (SELECT 1 FROM demographics_key h WHERE h.lane = w.lane AND h.hash = ? AND h.person = w.person)`
+		also = append(also, keyHash("p", squeezed(f.q.postcode.text)))
 	}
-	return f.look(`(VALUES (CAST(? AS BIGINT), CAST(? AS TEXT))`+strings.Repeat(`, (?, ?)`, len(ids)-1)+`) AS k CROSS JOIN demographics_person p WHERE p.lane = k.column1 AND p.person = k.column2`, args...)
-}
-
-// near reports whether a search by birthday or postcode would have come upon somebody.
-func (q *query) near(f *features) bool {
-	return f.born >= q.born.lo && f.born <= q.born.hi ||
-		q.postcode.asked() && slices.ContainsFunc(f.postcodes, func(p pastText) bool { return squeezed(p.text) == squeezed(q.postcode.text) })
+	people := `(VALUES (CAST(? AS BIGINT), CAST(? AS TEXT))` + strings.Repeat(`, (?, ?)`, theseAtOnce-1) + `) AS k CROSS JOIN ` + theirDay +
+		` WHERE w.lane = k.column1 AND w.person = k.column2 AND (` + near + `)`
+	for some := range slices.Chunk(ids, theseAtOnce) {
+		args := make([]any, 0, 2*theseAtOnce+len(also))
+		for i := range theseAtOnce {
+			id := some[min(i, len(some)-1)]
+			args = append(args, int64(f.s.k.DB.LaneOf(f.s.k.National.String(), id)), id)
+		}
+		if err := f.look(people, append(args, also...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look compares each person of a range with the question, as far as the scope shows them. When it has come by enough it stops to see whether
@@ -334,9 +344,6 @@ func (f *finder) lookFor(from string, args ...any) (all bool, err error) {
 			return false, err
 		}
 		q := f.q
-		if f.beside && !q.near(&features) {
-			continue
-		}
 		if q.like != nil && label&access.Restricted != 0 && q.shown {
 			q = q.unlocated()
 		}
@@ -368,7 +375,7 @@ func (s *register) featuresIn(ctx context.Context, scope access.Scope, person st
 	err = s.k.DB.Read(ctx, func(tx *store.Tx) error {
 		f, here = features{}, false
 		var packed []byte
-		err := tx.QueryRow(`SELECT p.features FROM demographics_person p WHERE p.lane = ? AND p.person = ? AND p.hidden = 0 AND (`+cond+`)`,
+		err := tx.QueryRow(`SELECT p.features FROM `+theirDay+` WHERE w.lane = ? AND w.person = ? AND p.hidden = 0 AND (`+cond+`)`,
 			append([]any{int64(lane), person}, more...)...).Scan(&packed)
 		if fault.Is(err, fault.NotFound) {
 			return nil
