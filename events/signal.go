@@ -353,7 +353,7 @@ func objectOf(body []byte) (map[string]json.RawMessage, bool) {
 		return nil, false
 	}
 	_, err := d.Token()
-	return all, err == io.EOF //nolint:errorlint // the decoder's own
+	return all, err == io.EOF
 }
 
 func stringOf(raw json.RawMessage) (string, bool) {
