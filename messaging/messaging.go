@@ -57,7 +57,8 @@ const (
 	MaxBody         = 256 << 10 // bytes
 	MaxWorkflow     = 100
 	MaxConversation = 200
-	MaxFiles        = 100
+	MaxFiles        = 1000
+	maxFilesBytes   = 1 << 16 // of the list of a message's files, as it is written
 )
 
 // Message is one piece of post.

@@ -80,6 +80,9 @@ func (m *Message) check() error {
 	case len(m.Files) > MaxFiles:
 		return fault.New(fault.TooLarge, "A message has at most %d files.", MaxFiles)
 	}
+	if len(m.Files) > 100 && len(putFiles(nil, m.Files)) > maxFilesBytes {
+		return fault.New(fault.TooLarge, "The names and types of a message's files are too long together.")
+	}
 	for _, f := range m.Files {
 		if len(f.Name) > 255 || len(f.Type) > 255 || f.Size < 0 || !utf8.ValidString(f.Name) || !utf8.ValidString(f.Type) {
 			return fault.New(fault.Invalid, "The name and the type of a file have at most 255 characters each.")

@@ -257,7 +257,7 @@ func (r *reader) item() (it item) {
 	it.ID, it.From, it.To = r.text(64), r.code(), r.code()
 	it.Workflow, it.Conversation = r.text(MaxWorkflow), r.text(MaxConversation)
 	it.At, it.Expires = r.time(), r.time()
-	files := r.bytes(1 << 16)
+	files := r.bytes(maxFilesBytes)
 	it.Body = r.bytes(MaxBody)
 	if r.err != nil {
 		return it
