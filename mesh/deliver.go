@@ -84,7 +84,11 @@ func (o *Office) destined(tx *store.Tx, to messaging.Destination, m messaging.Me
 	if err != nil {
 		return nil, envelope{}, err
 	}
-	return b, envelope{What: whatData, ID: newID(tx.At()), To: b.ID, At: m.At, Workflow: m.Workflow, Local: m.ID, File: m.Workflow + ".dat"}, nil
+	e := envelope{What: whatData, ID: newID(tx.At()), To: b.ID, At: m.At, Workflow: m.Workflow, Local: m.ID, File: m.Workflow + ".dat", Type: "application/octet-stream"}
+	if json.Valid(m.Body) {
+		e.File, e.Type = m.Workflow+".json", "application/json"
+	}
+	return b, e, nil
 }
 
 // addressed is the mailbox that a route names: by its id, or by its organisation and the workflow.
@@ -102,6 +106,9 @@ func (o *Office) addressed(tx *store.Tx, name, workflow string) (*Mailbox, error
 		if list[i].registered(workflow) {
 			found = append(found, &list[i])
 		}
+	}
+	if len(list) == 0 {
+		return nil, messaging.Refuse("%s: %s %s", codeUnregistered, describe(codeUnregistered), name)
 	}
 	if len(found) != 1 {
 		return nil, messaging.Refuse("%s: of the mailboxes of %s, %d are registered for %s; one must be.", codeWorkflow, name, len(found), workflow)

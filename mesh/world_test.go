@@ -28,6 +28,7 @@ type world struct {
 	o      *mesh.Office
 	clock  *clock.Fake
 	url    string
+	data   string
 	client *http.Client
 	nonces atomic.Int64
 	stop   func() error
@@ -51,6 +52,14 @@ func given(t testing.TB) *world {
 func opened(t testing.TB, cfg node.Config) *world {
 	t.Helper()
 	c := clock.NewFake(time.Now().UTC().Truncate(time.Second))
+	w := openedAt(t, cfg, c)
+	w.clock = c
+	return w
+}
+
+// openedAt is opened with a clock of the test's.
+func openedAt(t testing.TB, cfg node.Config, c clock.Clock) *world {
+	t.Helper()
 	n, err := node.Open(t.Context(), cfg, node.Options{Clock: c, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +75,7 @@ func opened(t testing.TB, cfg node.Config) *world {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	w := &world{t: t, n: n, o: n.Mail(), clock: c, url: n.URL(), client: &http.Client{}}
+	w := &world{t: t, n: n, o: n.Mail(), data: cfg.Data, url: n.URL(), client: &http.Client{}}
 	stopped := false
 	w.stop = func() error {
 		if stopped {
