@@ -36,6 +36,7 @@ const stopWithin = 9500 * time.Millisecond
 type commands struct {
 	Demo      demoCommand   `cmd:"" help:"Start a made-up country to try everything on: sign in with one click."`
 	Serve     serveCommand  `cmd:"" help:"Run a node as its configuration file says."`
+	Edge      edgeCommand   `cmd:"" help:"Run a gateway at a site without a node: a local system sends and receives by files in a folder."`
 	Import    importCommand `cmd:"" help:"Load FHIR resources from NDJSON files, bundles, single resources or folders of them."`
 	forNode   `embed:""`
 	Trace     traceCommand     `cmd:"" help:"Find the NHS numbers of everybody in a CSV file, with the reason of each."`

@@ -26,7 +26,7 @@ func Tiers() []Tier {
 		{Name: "assembly", Packages: []string{"internal/node"}},
 		{Name: "services and faces", Packages: []string{
 			"referral", "prescription", "summary", "programme", "hospital", "pathology", "imaging", "correspondence",
-			"signin", "privacy", "upkeep", "postroom", "events", "mesh", "links", "patients", "developer",
+			"signin", "privacy", "upkeep", "postroom", "events", "mesh", "links", "edge", "patients", "developer",
 		}},
 		{Name: "registries", Packages: []string{"demographics", "directory"}},
 		{Name: "FHIR over the record", Packages: []string{"fhirapi"}},
