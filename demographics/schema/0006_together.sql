@@ -20,7 +20,7 @@ INSERT INTO demographics_day (lane, born, person, hidden, label, features)
   SELECT b.lane, b.born, b.person, p.hidden, p.label, p.features
   FROM demographics_born b CROSS JOIN demographics_person p WHERE p.lane = b.lane AND p.person = b.person ORDER BY b.lane, b.born, b.person;
 INSERT INTO demographics_where (lane, person, born)
-  SELECT lane, person, born FROM demographics_day ORDER BY lane, person;
+  SELECT lane, person, born FROM demographics_day; -- not sorted first: ten million people are more than a connection may hold
 INSERT INTO demographics_day (lane, born, person, hidden, label, features)
   SELECT p.lane, -2147483648, p.person, p.hidden, p.label, p.features
   FROM demographics_person p WHERE NOT EXISTS (SELECT 1 FROM demographics_where w WHERE w.lane = p.lane AND w.person = p.person);
