@@ -112,7 +112,7 @@ func (s *service) list(w http.ResponseWriter, r *http.Request, p access.Principa
 	if state.Filter("format") == "csv" {
 		return web.CSV(w, "subscriptions", words(ctx, header), func(yield func([]string, error) bool) {
 			for _, l := range all {
-				if !yield([]string{l.Criteria, l.Organisation.String(), l.host(), l.Status, strconv.FormatInt(l.waiting+l.parked, 10), l.Reached.Format(time.RFC3339)}, nil) {
+				if !yield([]string{l.Criteria, l.Organisation.String(), l.host(), l.Status, strconv.FormatInt(l.waiting+l.parked, 10), reached(l.Reached)}, nil) {
 					return
 				}
 			}
@@ -140,6 +140,14 @@ func (s *service) list(w http.ResponseWriter, r *http.Request, p access.Principa
 			web.Cell(web.Count(ctx, "events.number", int(l.waiting+l.parked))), web.Cell(s.when(ctx, l.Reached))}})
 	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), listPage(v))
+}
+
+// reached is a time as a file says it; nothing when it never was.
+func reached(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format(time.RFC3339)
 }
 
 // options are what the list may be filtered by.
@@ -192,7 +200,7 @@ func (s *service) when(ctx context.Context, at time.Time) string {
 	if at.IsZero() {
 		return web.Text(ctx, "events.never")
 	}
-	return web.Ago(ctx, s.k.Clock.Now(), at)
+	return web.Text(ctx, "events.ago", web.Ago(ctx, s.k.Clock.Now(), at))
 }
 
 // oneView is one subscription with what was sent to its subscriber.
@@ -244,7 +252,7 @@ func (s *service) one(r *http.Request, p access.Principal) (*oneView, error) {
 	case !stands:
 		v.Trouble = web.Text(ctx, "events.ended")
 	case !q.Failing.IsZero():
-		v.Trouble = web.Text(ctx, "events.failing", q.Note, s.when(ctx, q.Failing), q.Failures)
+		v.Trouble = web.Count(ctx, "events.failing", int(q.Failures), q.Note, s.when(ctx, q.Failing))
 	}
 	v.facts(ctx, s, l)
 	acts := []string{"pause", "delete"}
