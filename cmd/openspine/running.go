@@ -33,6 +33,7 @@ type forNode struct {
 	Provider providerCommand `cmd:"" help:"Say whom OpenID providers elsewhere vouch for."`
 	Replica  replicaCommand  `cmd:"" help:"See to the copies of the national register that hospitals on this node keep."`
 	Key      keyCommand      `cmd:"" help:"Change the keys that tokens are signed with."`
+	Mailbox  mailboxCommand  `cmd:"" help:"Keep the mailboxes of programs that speak MESH."`
 	Network  networkCommand  `cmd:"" help:"Join nodes to one network, and see how its links are."`
 }
 
