@@ -284,7 +284,8 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, to); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ?`, o.lane, o.queue, high, to); err != nil {
+	// Files that are fetched to be passed on are still needed.
+	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND why <> ?`, o.lane, o.queue, high, to, int64(fetching)); err != nil {
 		return err
 	}
 	for i := range lost {

@@ -97,7 +97,7 @@ func newTownOver(t testing.TB, db *store.DB, over func(network.Carrier) network.
 	n := &town{t: t, db: db, clock: clock.NewFake(start)}
 	o := messaging.Options{DB: db, Clock: n.clock, Tenants: tenants, Jitter: func() float64 { return 1 }, Account: ledger{}, Seams: seams}
 	if w != nil {
-		o.Carrier = over(wire{w, network.Peer{Node: network.MustNodeID(node), Organisations: tenants}})
+		o.Carrier = over(wire{w, network.Peer{Node: network.MustNodeID(node), Organisations: tenants, Authority: node == "X26"}})
 	}
 	var err error
 	if n.post, err = messaging.New(t.Context(), o, n.handlers()); err != nil {

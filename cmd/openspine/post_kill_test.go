@@ -369,7 +369,7 @@ func (c *postCountry) rest() {
 		if time.Since(since) > time.Minute {
 			list := missing()
 			c.t.Errorf("%d of %d files that were taken were never there to be collected, %q for one", len(list), len(c.acked), list[0])
-			c.explain()
+			c.explain(list[0])
 			c.t.FailNow()
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -389,14 +389,16 @@ func (c *postCountry) rest() {
 	}
 }
 
-// explain says how each node sees its links.
-func (c *postCountry) explain() {
+// explain says how each node sees its links, and a message that is missing.
+func (c *postCountry) explain(id string) {
 	for _, n := range c.all {
+		status, _, text, err := n.ask(context.Background(), "GET", "/outbox/tracking?messageID="+id, "")
+		c.t.Logf("%s says of %s: %d %s %v", n.code, id, status, text, err)
 		program, err := exec.LookPath("openspine")
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		text, err := exec.Command(program, "network", "status", "--config", n.file).CombinedOutput()
+		text, err = exec.Command(program, "network", "status", "--config", n.file).CombinedOutput()
 		c.t.Logf("%s: %s%v", n.code, text, err)
 	}
 }
