@@ -73,7 +73,7 @@ func (o *Office) abandon(tx *store.Tx, m *Mail) error {
 func (o *Office) undelivered(ctx context.Context, tx *store.Tx, b *Mailbox, m *Mail) error {
 	until := m.At.Add(KeepFor)
 	if !until.After(tx.At()) {
-		until = tx.At().Add(time.Second) // put back late: it goes with the next round
+		until = tx.At().Add(time.Second) // the node was away for so long: it goes with the next round
 	}
 	if err := o.become(tx, m, Failed, until, codeUndelivered, notCollected); err != nil {
 		return err

@@ -8,7 +8,7 @@
 //	                        ▼                      ▼                                          ▼
 //	                      failed ◀───────────── failed ◀──────── a report (code 14) ───── undelivered ── 30 days ──▶ put away
 //
-// What is put away can be fetched no more; who keeps the node still sees that it was there. A person may put undelivered mail back into the inbox until then.
+// What is put away can be fetched no more; who keeps the node still sees that it was there.
 //
 // The API is the published one, below /messageexchange. Between two mailboxes mail goes by package messaging, whether both are on this node or not, so that it
 // is kept, tried again, tracked and seen as all post is. Payloads go from the wire to the post's files and back in pieces, never whole in memory.

@@ -26,7 +26,6 @@ import (
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
-	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/signin/oauth"
 	"github.com/openspine/openspine/sim"
@@ -63,7 +62,7 @@ func (c *benchCommand) register(s *session) (err error) {
 	}
 	begun := time.Now()
 	if err := c.profiled("load", func() error {
-		b.n, err = b.w.open(s, dir, clock.System())
+		b.n, err = b.w.open(s, dir, hourAfter{time.Now(), noon})
 		return err
 	}); err != nil {
 		return err
@@ -278,7 +277,7 @@ func (b *registerBench) assertions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	until := time.Now().Add(4*time.Minute + 30*time.Second).Unix()
+	until := b.n.Kernel().Clock.Now().Add(4*time.Minute + 30*time.Second).Unix()
 	b.tokens = make([]string, int(2500*b.c.Duration.Seconds()))
 	one := func(i int) error {
 		claims, err := json.Marshal(map[string]any{"iss": client.ID, "sub": client.ID, "aud": b.base.String() + oauth.PathToken, "jti": uuid.NewString(), "exp": until})
@@ -369,7 +368,7 @@ func (c *benchCommand) match(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := w.open(s, dir, night{time.Now()})
+	n, err := w.open(s, dir, hourAfter{time.Now(), atNight})
 	if err != nil {
 		return err
 	}
@@ -391,12 +390,22 @@ func (c *benchCommand) match(s *session) (err error) {
 	return fault.New(fault.Internal, "no service compares people")
 }
 
-// night is a clock at three in the morning after begun, when people are compared.
-type night struct{ begun time.Time }
-
-func (n night) Now() time.Time {
-	day := n.begun.UTC().AddDate(0, 0, 1)
-	return time.Date(day.Year(), day.Month(), day.Day(), 3, 0, 0, 0, time.UTC).Add(time.Since(n.begun))
+// hourAfter is a clock that begins at an hour of the day after begun: at night people are compared, which by day would be measured along with the rest.
+type hourAfter struct {
+	begun time.Time
+	hour  int
 }
 
-func (n night) After(d time.Duration) <-chan time.Time { return time.After(d) }
+const (
+	noon    = 12
+	atNight = 3
+)
+
+// Now is clock.Clock's.
+func (h hourAfter) Now() time.Time {
+	day := h.begun.UTC().AddDate(0, 0, 1)
+	return time.Date(day.Year(), day.Month(), day.Day(), h.hour, 0, 0, 0, time.UTC).Add(time.Since(h.begun))
+}
+
+// After is clock.Clock's.
+func (h hourAfter) After(d time.Duration) <-chan time.Time { return time.After(d) }
