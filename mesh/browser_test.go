@@ -1,7 +1,6 @@
 package mesh_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 func TestEachPage(t *testing.T) {
 	t.Parallel()
 	w := given(t)
-	cookie := func(id string, role access.Role, org string) *http.Cookie {
+	cookie := func(id string, role access.Role, org string) string {
 		gate := w.n.Kernel().Gate
 		if err := gate.PutUsers(t.Context(), []access.User{{Principal: access.Principal{ID: id, Name: "Name of " + id, Role: role, Organisation: ident.MustODSCode(org)}}}); err != nil {
 			t.Fatal(err)
@@ -23,7 +22,7 @@ func TestEachPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.Cookie(false)
+		return s.Secret
 	}
 	w.send(first, "X26ABC3", "a letter", "Mex-Subject: Clinic of José O’Brien")
 	keeper, clerk := cookie("keeper", access.Administrator, "X26"), cookie("clerk", access.Clerk, "X27")
