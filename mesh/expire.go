@@ -50,10 +50,10 @@ func (o *Office) end(ctx context.Context, was *Mail) error {
 		if err != nil || m.State != was.State || !m.Expires.Equal(was.Expires) {
 			return err // it was collected meanwhile
 		}
-		switch {
-		case m.State == Uploading:
+		switch m.State {
+		case Uploading:
 			return o.abandon(tx, m)
-		case m.State == Accepted:
+		case Accepted:
 			return o.undelivered(ctx, tx, b, m)
 		}
 		return o.putAway(tx, m)

@@ -283,8 +283,13 @@ func TestAHundredMegabytesAreNeverWhole(t *testing.T) {
 		r.Header.Set(name, value)
 	}
 	r.ContentLength = mesh.MaxChunk + 1
-	if resp, err = (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}).Do(r); err != nil || resp.StatusCode != http.StatusExpectationFailed {
-		t.Errorf("one byte too many: %v %v", resp, err)
+	resp, err = (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusExpectationFailed {
+		t.Errorf("one byte too many is answered %d", resp.StatusCode)
 	}
 }
 

@@ -126,7 +126,7 @@ func readListQuery(q url.Values, version int) (l listQuery, err error) {
 		}
 		l.raw.Set("max_results", v)
 	}
-	ok := true
+	var ok bool
 	if v := q.Get("continue_from"); v != "" {
 		if l.after, ok = parseInboxPlace(v); !ok && version == 1 && isMessageID(strings.ToUpper(v)) {
 			l.after, ok = inboxPlace{id: strings.ToUpper(v)}, true

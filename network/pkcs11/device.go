@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
+	"os"
 	"strings"
 	"time"
 
@@ -41,6 +42,19 @@ func Open(l Location) (*Keys, error) {
 		return nil, fault.Wrap(err, fault.Unavailable, "network-keys: the device is not there, or takes not the PIN: %v", err)
 	}
 	return &Keys{device}, nil
+}
+
+// pin reads the PIN; the line's end does not belong to it.
+func (l Location) pin() (string, error) {
+	info, err := os.Stat(l.PIN)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return "", fault.New(fault.Invalid, "network-keys: others can read the file of the PIN, %s: chmod 600 it", l.PIN)
+	}
+	text, err := os.ReadFile(l.PIN)
+	if err != nil {
+		return "", fault.Wrap(err, fault.Unavailable, "network-keys: the file of the PIN cannot be read: %v", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
 // Make makes a key on P-256 in the device, under a name that it does not have yet. Errors: fault.Conflict, fault.Unavailable.

@@ -12,7 +12,6 @@ package pkcs11
 
 import (
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,19 +97,6 @@ func (l Location) String() string {
 		path = append(path, "serial="+escape(l.Serial))
 	}
 	return "pkcs11:" + strings.Join(path, ";") + "?module-path=" + escape(l.Module) + "&pin-source=file:" + escape(l.PIN)
-}
-
-// pin reads the PIN; the line's end does not belong to it.
-func (l Location) pin() (string, error) {
-	info, err := os.Stat(l.PIN)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Invalid, "network-keys: others can read the file of the PIN, %s: chmod 600 it", l.PIN)
-	}
-	text, err := os.ReadFile(l.PIN)
-	if err != nil {
-		return "", fault.Wrap(err, fault.Unavailable, "network-keys: the file of the PIN cannot be read: %v", err)
-	}
-	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
 func wrong(format string, args ...any) error {
