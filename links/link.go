@@ -155,6 +155,9 @@ func charts(ctx context.Context, history []network.Span, w window) []web.Chart {
 	}
 	within := web.Text(ctx, "links.within."+w.key)
 	plot := func(key, title string, names []string, values ...func(network.Span) (float64, string)) web.Chart {
+		if len(history) == 0 { // nothing was found
+			title = web.Text(ctx, "links.topic-"+key, within)
+		}
 		c := web.Chart{ID: "plot-" + key, Title: title, XName: web.Text(ctx, "links.axis.time"), YName: web.Text(ctx, "links.axis."+key)}
 		for i, value := range values {
 			s := web.Series{}

@@ -73,6 +73,7 @@ func FuzzWorkflowFilter(f *testing.F) {
 	f.Add("*_ACK*", "TEST_ACK")
 	f.Add("!*_ACK*", "TEST")
 	f.Add("**", "x")
+	f.Add("!!0", "1")
 	f.Fuzz(func(t *testing.T, s, workflow string) {
 		a, ok := parseWorkflowFilter(s)
 		if !ok || s == "" {

@@ -71,7 +71,7 @@ func parseWorkflowFilter(s string) (f workflowFilter, ok bool) {
 		}
 	}
 	f.text = s
-	return f, s != "" && !strings.Contains(s, "*")
+	return f, s != "" && !strings.Contains(s, "*") && !strings.HasPrefix(s, "!")
 }
 
 // cond is the condition in SQL, with its arguments: begins with or contains, in bytes.
