@@ -47,6 +47,7 @@ func Parse(uri string) (Location, error) {
 	if file, ok := strings.CutPrefix(l.PIN, "file:"); ok {
 		l.PIN = strings.TrimPrefix(file, "//")
 	}
+	l.PIN, l.Module = filepath.Clean(l.PIN), filepath.Clean(l.Module)
 	switch {
 	case l.Token == "" && l.Serial == "":
 		return Location{}, wrong("it must name the token (token=LABEL) or its serial number (serial=NUMBER)")

@@ -44,6 +44,7 @@ func TestAURIThatIsRefused(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("pkcs11:token=A%20b?module-path=/usr/lib/m.so&pin-source=file:/etc/pin")
 	f.Add("pkcs11:serial=1;token=%3f?pin-source=file:///p&module-path=/m")
+	f.Add("pkcs11:token=0?module-path=//0/../m&pin-source=//")
 	f.Fuzz(func(t *testing.T, uri string) {
 		l, err := pkcs11.Parse(uri)
 		if err != nil {
