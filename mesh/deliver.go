@@ -81,6 +81,9 @@ func (o *Office) destined(tx *store.Tx, to messaging.Destination, m messaging.Me
 		return b, e, err
 	}
 	b, err := o.addressed(tx, to.Name, m.Workflow)
+	if err == nil && b.ODS != m.To { // whoever names a mailbox gets nothing into somebody else's
+		err = messaging.Refuse("%s: the mailbox %s is not one of %s.", codeUnregistered, to.Name, m.To)
+	}
 	if err != nil {
 		return nil, envelope{}, err
 	}
