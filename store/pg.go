@@ -85,7 +85,7 @@ func (e *pgEngine) prepare(ctx context.Context, db *DB) error {
 	if lanes <= 0 {
 		lanes = defaultLanes
 	}
-	id, err := newIncarnation()
+	id, err := newIncarnation(db.opt.Rand)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -147,7 +147,7 @@ func prepareFile(c *conn, db *DB) error {
 		return err
 	}
 	lanes := max(1, db.opt.Lanes)
-	id, err := newIncarnation()
+	id, err := newIncarnation(db.opt.Rand)
 	if err != nil {
 		return err
 	}
@@ -189,9 +189,9 @@ func readMeta(s session, db *DB) error {
 	}
 }
 
-func newIncarnation() (string, error) {
+func newIncarnation(from io.Reader) (string, error) {
 	var b [16]byte
-	if _, err := rand.Read(b[:]); err != nil {
+	if _, err := io.ReadFull(from, b[:]); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(b[:]), nil

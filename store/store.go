@@ -36,7 +36,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"hash/fnv"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -69,6 +71,8 @@ type Options struct {
 	// Lanes is the number of lanes of a database that is new; 1 on SQLite and 1,024 on PostgreSQL by default.
 	// It stays what it was for the life of a database.
 	Lanes int
+	// Rand is what a new database's identity is made of; by default the system's. For simulations, which must replay.
+	Rand io.Reader
 	// VFS names a registered SQLite virtual file system (see store/storefault).
 	VFS string
 	// Rehearse runs each written function twice, first in a savepoint that is undone, to find those that have
@@ -122,6 +126,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
 	}
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = 512

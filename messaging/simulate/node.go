@@ -78,7 +78,7 @@ func (n *node) open() error {
 	if n.fullTill == 0 {
 		n.disk.SetQuota(0)
 	}
-	db, err := store.Open(n.w.ctx, n.path(), store.Options{VFS: n.disk.VFS(), Clock: n.clock, CheckpointPages: 200})
+	db, err := store.Open(n.w.ctx, n.path(), store.Options{VFS: n.disk.VFS(), Clock: n.clock, Rand: n.chance, CheckpointPages: 20})
 	if err == nil {
 		n.db = db
 		err = n.start()
@@ -298,7 +298,7 @@ func (n *node) restore() error {
 	}
 	n.db, n.up = nil, false
 	place := filepath.Join(n.w.dir, fmt.Sprintf("%s-%d.db", n.name, n.w.step))
-	if err := store.Restore(n.w.ctx, bytes.NewReader(from), place, store.Options{Clock: n.clock}); err != nil {
+	if err := store.Restore(n.w.ctx, bytes.NewReader(from), place, store.Options{Clock: n.clock, Rand: n.chance}); err != nil {
 		return err
 	}
 	holds, err := os.ReadFile(place)

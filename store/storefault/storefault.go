@@ -16,9 +16,11 @@ package storefault
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/ncruces/go-sqlite3"
@@ -99,13 +101,15 @@ func (d *Disk) PowerOn() {
 	defer d.mu.Unlock()
 	d.life++
 	d.off, d.cutIn = false, 0
-	for name, c := range d.deleted {
+	// By name: in the order of a map each run would have other misfortunes.
+	for _, name := range slices.Sorted(maps.Keys(d.deleted)) {
 		if d.files[name] == nil && d.rng.IntN(2) == 0 {
-			d.files[name] = c
+			d.files[name] = d.deleted[name]
 		}
 	}
 	clear(d.deleted)
-	for name, c := range d.files {
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		c := d.files[name]
 		if !c.durable && d.rng.IntN(2) == 0 {
 			delete(d.files, name)
 			continue
