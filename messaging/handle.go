@@ -308,7 +308,7 @@ func (t *turn) close() error {
 // follows reports whether e can be written together with the one before it.
 func (e *ending) follows(before *ending) bool {
 	a, b := before.l, e.l
-	return e.state == before.state && b.num == a.num+1 && b.source == a.source && (b.source == 0 || b.number == a.number+1) && b.turn == a.turn && b.base == a.base && e.reason == "" && before.reason == ""
+	return len(a.answer) == 0 && len(b.answer) == 0 && e.state == before.state && b.num == a.num+1 && b.source == a.source && (b.source == 0 || b.number == a.number+1) && b.turn == a.turn && b.base == a.base && e.reason == "" && before.reason == ""
 }
 
 // write writes down endings that follow one another.
@@ -330,7 +330,7 @@ func (t *turn) write(run []ending) error {
 		}
 	}
 	if first.source != 0 {
-		return t.p.note(t.tx, first.lane, first.source, first.number, last.number, e.state, first.base+first.turn+1, e.reason)
+		return t.p.noteAnswer(t.tx, first.lane, first.source, first.number, last.number, e.state, first.base+first.turn+1, e.reason, first.answered())
 	}
 	for i := range run {
 		if err := t.p.tell(t.tx, run[i].l, run[i].state, t.at, run[i].reason); err != nil {
@@ -361,8 +361,8 @@ func (p *Post) tell(tx *store.Tx, l *letter, s State, at time.Time, reason strin
 	if !s.Final() {
 		return nil // it is told when it is over
 	}
-	if len(l.answer) > 0 { // kept where the message was, until it is told
-		if err := tx.Queue(`INSERT INTO post_body (lane, queue, num, body) VALUES (?, ?, ?, ?)`, l.lane, l.queue, l.num, l.answer); err != nil {
+	if len(l.answer) > 0 { // kept until it is told
+		if err := tx.Queue(`INSERT INTO post_answer (lane, queue, num, answer) VALUES (?, ?, ?, ?) ON CONFLICT (lane, queue, num) DO UPDATE SET answer = excluded.answer`, l.lane, l.queue, l.num, l.answer); err != nil {
 			return err
 		}
 	}

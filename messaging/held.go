@@ -245,11 +245,11 @@ func (t *turn) tellAgain(l *letter, h heldRow) error {
 			}
 		}
 		r := Receipt{Message: l.Message, State: l.state, At: ended, Reason: reason}
-		if t.q.to.Kind != kindNode && len(l.Body) > 0 { // what it held is gone when it is over
-			r.Answer = l.Body
+		if r.Answer, err = t.answerOf(l); err != nil {
+			return err
 		}
 		r.Body = nil
-		err := t.tx.Savepoint(func() error { return safely(func() error { return hd.Learn(t.ctx, t.tx, r) }) })
+		err = t.tx.Savepoint(func() error { return safely(func() error { return hd.Learn(t.ctx, t.tx, r) }) })
 		if isControl(err) {
 			return err
 		}
@@ -264,8 +264,23 @@ func (t *turn) tellAgain(l *letter, h heldRow) error {
 			return err
 		}
 	}
+	if err := t.tx.Queue(`DELETE FROM post_answer WHERE lane = ? AND queue = ? AND num = ?`, t.lane, t.q.id, h.num); err != nil {
+		return err
+	}
 	_, err = t.tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num = ?`, t.lane, t.q.id, h.num)
 	return err
+}
+
+// answerOf is the answer to a message that its sender could not hear at once.
+func (t *turn) answerOf(l *letter) (answer []byte, err error) {
+	err = t.tx.QueryRow(`SELECT answer FROM post_answer WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&answer)
+	if !fault.Is(err, fault.NotFound) {
+		return answer, err
+	}
+	if t.q.to.Kind != kindNode && len(l.Body) > 0 { // kept before there was a table of them; what the message held is gone when it is over
+		answer = l.Body
+	}
+	return answer, nil
 }
 
 // turnCarrier takes messages to a system elsewhere, outside any transaction, and then writes down how that went.

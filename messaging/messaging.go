@@ -144,7 +144,7 @@ type Receipt struct {
 	State  State
 	At     time.Time // when it came to be so, by the clock of the node where it did
 	Reason string    // of a refusal, a parking, or a person
-	Answer []byte    // of the system elsewhere that handled it (Courier.Ask), in the final receipt of a message that was sent from this node; at most MaxBody
+	Answer []byte    // of the system elsewhere that handled it (Courier.Ask), whichever node asked it, in the final receipt; at most MaxBody. A restore may lose it, never the receipt
 }
 
 // refusal is a handler's no.

@@ -34,13 +34,32 @@ func sourceAt(tx *store.Tx, id int64) (source, error) {
 
 // note tells the node that messages came from what became of them: as soon as it can, as part of tx.
 func (p *Post) note(tx *store.Tx, lane store.Lane, from, low, high int64, s State, turn int64, reason string) error {
+	return p.noteAnswer(tx, lane, from, low, high, s, turn, reason, nil)
+}
+
+// noteAnswer is note with what was answered to one message, as answered gives it.
+func (p *Post) noteAnswer(tx *store.Tx, lane store.Lane, from, low, high int64, s State, turn int64, reason string, answer []byte) error {
 	src, err := sourceAt(tx, from)
 	if err != nil {
 		return err
 	}
 	p.ring(Work{Peer: src.peer})
-	return putNote(tx, lane, src, low, high, s, turn, clip(reason), nil)
+	return putNote(tx, lane, src, low, high, s, turn, clip(reason), answer)
 }
+
+// answered is the envelope in which the answer to a message goes back to its sender: the message, with the answer as its body. A node that knows of no answers
+// finds in it a message that it has, and goes on.
+func (l *letter) answered() []byte {
+	if len(l.answer) == 0 {
+		return nil
+	}
+	it := item{num: l.number, hops: l.hops, Message: l.Message}
+	it.Body = l.answer
+	return putItem(nil, &it)
+}
+
+// notesBytes bounds what one exchange takes of answers.
+const notesBytes = 2 << 20
 
 func putNote(tx *store.Tx, lane store.Lane, src source, low, high int64, s State, turn int64, reason string, envelope []byte) error {
 	return tx.Queue(`INSERT INTO post_note (lane, peer, source, low, high, at, state, turn, reason, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -65,7 +84,7 @@ func notesFor(tx *store.Tx, peer network.NodeID, most int) ([]notice, []noteKey,
 	defer rows.Close()
 	var list []notice
 	var keys []noteKey
-	for rows.Next() {
+	for size := 0; size < notesBytes && rows.Next(); {
 		var n notice
 		var state int64
 		var envelope []byte
@@ -75,6 +94,7 @@ func notesFor(tx *store.Tx, peer network.NodeID, most int) ([]notice, []noteKey,
 		}
 		n.state = State(state) //nolint:gosec // as it was put
 		key.low, key.at = n.low, n.at
+		size += len(envelope)
 		if len(envelope) > 0 {
 			r := reader{b: envelope}
 			it := r.item()
@@ -165,8 +185,11 @@ func (p *Post) heard(tx *store.Tx, l *letter, n *notice) error {
 			return err
 		}
 	}
+	if n.envelope != nil && n.state == Handled {
+		l.answer = n.envelope.Body
+	}
 	if l.source != 0 {
-		return p.note(tx, l.lane, l.source, l.number, l.number, n.state, l.base+l.turn+1, n.reason)
+		return p.noteAnswer(tx, l.lane, l.source, l.number, l.number, n.state, l.base+l.turn+1, n.reason, l.answered())
 	}
 	return p.tell(tx, l, n.state, fromMicros(n.at), n.reason)
 }

@@ -98,7 +98,7 @@ func (p *Post) prune(ctx context.Context, s *place) (more bool, err error) {
 // drop takes messages and all that belongs to them away, but for those that are still to be told of.
 func drop(tx *store.Tx, s place, nums []int64) error {
 	for _, num := range nums {
-		for _, table := range []string{"post_message", "post_body", "post_event", "post_attach"} {
+		for _, table := range []string{"post_message", "post_body", "post_event", "post_attach", "post_answer"} {
 			if err := tx.Queue(`DELETE FROM `+table+` WHERE lane = ? AND queue = ? AND num = ?`, s.lane, s.queue, num); err != nil {
 				return err
 			}

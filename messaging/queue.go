@@ -37,6 +37,9 @@ func ToNode(n network.NodeID) Destination { return Destination{kindNode, n.Strin
 // Courier delivers to destinations of one kind of its own: a mailbox, an address elsewhere. It is data, like a Handler.
 type Courier struct {
 	Kind string
+	// Workflow, where there is one, is the courier's on this node: what comes in it for an organisation kept here goes to the destination {Kind, the organisation}
+	// unless a route says otherwise, instead of to a Handler.
+	Workflow string
 	// Owner looks after what cannot be delivered.
 	Owner string
 	// Tries is how often a message is tried until it is parked; 8 by default.
@@ -49,7 +52,7 @@ type Courier struct {
 	// node stops before the outcome is kept. fault.Unavailable, Timeout and TooMany mean that the destination is not reached: everything for it waits, and nothing
 	// is counted against the message.
 	Carry func(ctx context.Context, to Destination, m Message) error
-	// Ask is Carry to a system that answers: what it says is told to the sender's Learn, if the message was sent from this node.
+	// Ask is Carry to a system that answers: what it says is told to the sender's Learn, on whichever node that is.
 	Ask func(ctx context.Context, to Destination, m Message) (answer []byte, err error)
 }
 
@@ -186,6 +189,11 @@ func (p *Post) route(tx *store.Tx, to ident.ODSCode, workflow string) (Destinati
 		}
 	}
 	if p.tenants[to] {
+		for _, c := range p.couriers {
+			if c.Workflow != "" && c.Workflow == workflow {
+				return Destination{c.Kind, to.String()}, nil
+			}
+		}
 		return Destination{kindHere, to.String()}, nil
 	}
 	if d, ok := known[routeKey{}]; ok {
@@ -197,6 +205,15 @@ func (p *Post) route(tx *store.Tx, to ident.ODSCode, workflow string) (Destinati
 		}
 	}
 	return Destination{}, fault.New(fault.NotFound, "Nobody is known to keep the post of %s: its node, mailbox or address must be entered first.", to)
+}
+
+// Way is where a message would go that was sent now. Error: fault.NotFound when nobody keeps the recipient's post.
+func (p *Post) Way(ctx context.Context, to ident.ODSCode, workflow string) (d Destination, err error) {
+	err = p.db.Read(ctx, func(tx *store.Tx) error {
+		d, err = p.route(tx, to, workflow)
+		return err
+	})
+	return d, err
 }
 
 func (p *Post) routesIn(tx *store.Tx) (map[routeKey]Destination, error) {
