@@ -41,6 +41,7 @@ type world struct {
 func open(t *testing.T, code ident.ODSCode, kind string, dial func(context.Context, string) (net.Conn, error), more func(catalogue.Kernel) []catalogue.Service) (*node.Node, func()) {
 	t.Helper()
 	cfg := node.Config{Name: code.String(), Addr: "127.0.0.1:0", Data: t.TempDir(), National: nation.String(), Tenants: []node.TenantConfig{{Code: code.String(), Name: code.String(), Kind: kind}}}
+	cfg.Plain = true
 	if dial == nil {
 		cfg.NetworkAddr = "127.0.0.1:0"
 	}
@@ -142,6 +143,9 @@ func (w *world) files(pattern string) map[string]string {
 	}
 	all := map[string]string{}
 	for _, path := range list {
+		if strings.HasPrefix(filepath.Base(path), ".") {
+			continue // still being written
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			w.t.Fatal(err)

@@ -51,6 +51,8 @@ type Mailbox struct {
 	Bound bool
 	// Elsewhere says that another node keeps it: ours may send to it.
 	Elsewhere bool
+	// Learnt says that it is elsewhere as the national node's book has it, which changes it; what a person enters is not changed by the book.
+	Learnt bool
 	// Certificate is the SHA-256 of the client certificate that its program must show, in hexadecimal; empty for any that the node trusts and that is its organisation's.
 	Certificate string
 	Workflows   []WorkflowRight // by name
@@ -146,6 +148,11 @@ func (o *Office) Put(ctx context.Context, by access.Principal, b Mailbox, passwo
 			if sealed == nil && !b.Elsewhere {
 				return "", "", fault.New(fault.Invalid, "A mailbox of this node needs a password.")
 			}
+		case old.Learnt: // the book is set right by a person
+			act, b.State, b.At = "added", Open, tx.At()
+			if sealed == nil && !b.Elsewhere {
+				return "", "", fault.New(fault.Invalid, "A mailbox of this node needs a password.")
+			}
 		case old.State == Closed:
 			return "", "", fault.New(fault.Conflict, "The mailbox %s is closed.", b.ID)
 		case old.ODS != b.ODS || old.Elsewhere != b.Elsewhere:
@@ -159,7 +166,7 @@ func (o *Office) Put(ctx context.Context, by access.Principal, b Mailbox, passwo
 		if err := o.apart(tx, &b); err != nil {
 			return "", "", err
 		}
-		b.secret = sealed
+		b.secret, b.Learnt = sealed, false
 		if err := putMailbox(tx, &b); err != nil {
 			return "", "", err
 		}
@@ -189,7 +196,7 @@ func (o *Office) Set(ctx context.Context, by access.Principal, id string, s Stat
 		case !slices.Contains(next[old.State], s):
 			return "", "", fault.New(fault.Conflict, "The mailbox %s is %s and cannot become %s.", id, old.State, s)
 		}
-		_, err := tx.Exec(`UPDATE mesh_mailbox SET state = ? WHERE lane = ? AND mailbox = ?`, int64(s), boxLane, id)
+		_, err := tx.Exec(`UPDATE mesh_mailbox SET state = ?, learnt = 0 WHERE lane = ? AND mailbox = ?`, int64(s), boxLane, id)
 		return map[State]string{Open: "opened", Suspended: "suspended", Closed: "closed"}[s], old.Name, err
 	})
 }
@@ -200,7 +207,7 @@ func (o *Office) change(ctx context.Context, by access.Principal, id, reason str
 		return fault.New(fault.Invalid, "Say why: it is kept with what you do.")
 	}
 	lanes := append(o.k.Gate.ChangeLanes(by, subject(id)), boxLane)
-	return o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+	err := o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
 		old, err := readMailbox(tx, id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
@@ -211,15 +218,24 @@ func (o *Office) change(ctx context.Context, by access.Principal, id, reason str
 		}
 		return o.k.Gate.NoteChange(ctx, tx, by, access.Change{Subject: subject(id), Act: act, Detail: detail, Reason: strings.TrimSpace(reason)})
 	})
+	if err != nil {
+		return err
+	}
+	o.changed()
+	if err := o.learnJob(ctx); err != nil {
+		o.k.Logger.Warn("the national node was not told of a mailbox; it will be tried again", "mailbox", id, "cause", err)
+	}
+	return nil
 }
 
 func putMailbox(tx *store.Tx, b *Mailbox) error {
 	if b.secret == nil {
 		b.secret = []byte{}
 	}
-	_, err := tx.Exec(`INSERT INTO mesh_mailbox (lane, mailbox, ods, name, owner, secret, state, bound, elsewhere, certificate, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, mailbox) DO UPDATE SET name = excluded.name, owner = excluded.owner, secret = excluded.secret, bound = excluded.bound, certificate = excluded.certificate`,
-		boxLane, b.ID, b.ODS.String(), b.Name, b.Owner, b.secret, int64(b.State), b.Bound, b.Elsewhere, b.Certificate, b.At)
+	_, err := tx.Exec(`INSERT INTO mesh_mailbox (lane, mailbox, ods, name, owner, secret, state, bound, elsewhere, learnt, certificate, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, mailbox) DO UPDATE SET ods = excluded.ods, name = excluded.name, owner = excluded.owner, secret = excluded.secret, state = excluded.state, bound = excluded.bound, elsewhere = excluded.elsewhere,
+			learnt = excluded.learnt, certificate = excluded.certificate`,
+		boxLane, b.ID, b.ODS.String(), b.Name, b.Owner, b.secret, int64(b.State), b.Bound, b.Elsewhere, b.Learnt, b.Certificate, b.At)
 	if err != nil {
 		return err
 	}
@@ -234,7 +250,7 @@ func putMailbox(tx *store.Tx, b *Mailbox) error {
 	return nil
 }
 
-const mailboxColumns = `m.mailbox, m.ods, m.name, m.owner, m.secret, m.state, m.bound, m.elsewhere, m.certificate, m.at`
+const mailboxColumns = `m.mailbox, m.ods, m.name, m.owner, m.secret, m.state, m.bound, m.elsewhere, m.learnt, m.certificate, m.at`
 
 // readMailboxes reads the mailboxes that a condition finds, with their workflows, by id.
 func readMailboxes(tx *store.Tx, where string, args ...any) ([]Mailbox, error) {
@@ -248,7 +264,7 @@ func readMailboxes(tx *store.Tx, where string, args ...any) ([]Mailbox, error) {
 		var b Mailbox
 		var ods string
 		var state int64
-		if err := rows.Scan(&b.ID, &ods, &b.Name, &b.Owner, &b.secret, &state, &b.Bound, &b.Elsewhere, &b.Certificate, &b.At); err != nil {
+		if err := rows.Scan(&b.ID, &ods, &b.Name, &b.Owner, &b.secret, &state, &b.Bound, &b.Elsewhere, &b.Learnt, &b.Certificate, &b.At); err != nil {
 			return nil, err
 		}
 		b.State = State(state) //nolint:gosec // as it was put

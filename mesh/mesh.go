@@ -59,12 +59,16 @@ type Office struct {
 	k catalogue.Kernel
 	o Options
 	s secrets
+
+	book book
 }
 
 // New makes the post office of a node. Errors: those of reading or making the key in the data folder.
 func New(k catalogue.Kernel, o Options) (*Office, error) {
 	s, err := openSecrets(o.Data)
-	return &Office{k: k, o: o, s: s}, err
+	office := &Office{k: k, o: o, s: s}
+	office.openBook()
+	return office, err
 }
 
 // Service is the API, with what carries mail.
@@ -77,7 +81,7 @@ func (o *Office) Service() catalogue.Service {
 		Published: []catalogue.Published{{Base: base, Face: face{}, Routes: o.routes()}},
 		Handles:   []messaging.Handler{{Workflow: Workflow, Owner: "the mailboxes of this node", Learn: o.learn, LearnLanes: o.learnLanes}},
 		Couriers:  []messaging.Courier{{Kind: Kind, Owner: "the mailboxes of this node", Place: o.place, Lanes: o.placeLanes}},
-		Jobs:      []catalogue.Job{{Name: "expire", Every: time.Minute, Run: o.Expire}},
+		Jobs:      []catalogue.Job{{Name: "expire", Every: time.Minute, Run: o.Expire}, {Name: "book", Every: bookEvery, Run: o.learnJob}},
 	}
 }
 

@@ -182,10 +182,17 @@ func (o *Office) sendLanes(from *caller) []store.Lane {
 
 // recipient is the mailbox that a message is for, if it may be sent there.
 func (o *Office) recipient(ctx context.Context, from *caller, m *Mail) (to *Mailbox, err error) {
-	err = o.k.DB.Read(ctx, func(tx *store.Tx) error {
-		to, err = readMailbox(tx, m.Other)
-		return err
-	})
+	to, err = o.Mailbox(ctx, m.Other)
+	if fault.Is(err, fault.NotFound) && isMailboxID(m.Other) && !o.national() { // it may be new
+		switch asked := o.LearnBook(ctx); {
+		case asked == nil:
+			to, err = o.Mailbox(ctx, m.Other)
+		case fault.Is(asked, fault.Unavailable) && !o.k.Network.Self().IsZero():
+			return nil, fault.Wrap(asked, fault.Unavailable, "The mailbox %s is not known here, and the national node, which knows all, is not reached: send it again later.", m.Other)
+		case !fault.Is(asked, fault.Unavailable):
+			return nil, asked
+		}
+	}
 	switch {
 	case fault.Is(err, fault.NotFound) || err == nil && to.State != Open:
 		return nil, refuseSend("", codeUnregistered, "find the recipient's mailbox by endpointlookup")

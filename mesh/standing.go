@@ -29,7 +29,9 @@ func (o *Office) Standings(ctx context.Context) (list []Standing, err error) {
 				return err
 			}
 			s := Standing{Mailbox: boxes[i]}
-			err = o.stand(tx, &s)
+			if !s.Elsewhere {
+				err = o.stand(tx, &s)
+			}
 			list = append(list, s)
 		}
 		return err

@@ -21,6 +21,11 @@ type edgeCommand struct {
 	Data         string `default:"openspine-edge" help:"The folder in which the gateway keeps what it was given." type:"path"`
 	Folder       string `default:"openspine-post" help:"The folder with outbox, inbox, receipts and refused." type:"path"`
 	Addr         string `default:"127.0.0.1:8085" help:"Where its pages are served, for whoever looks after it."`
+	TLSAddr      string `name:"tls-addr" help:"Serve the same over TLS here, for the site's programs on other machines, for example 0.0.0.0:8445."`
+	TLSCert      string `name:"tls-cert" help:"The certificate for that, as PEM; without it one is made and kept beside the data." type:"path"`
+	TLSKey       string `name:"tls-key" help:"Its key, as PEM." type:"path"`
+	MeshClientCA string `name:"mesh-client-ca" help:"The authorities whose client certificates the programs of mailboxes must show over TLS, as PEM." type:"path"`
+	Plain        bool   `help:"Let programs on this machine speak MESH without TLS."`
 	MetricsAddr  string `name:"metrics-addr" help:"Serve Prometheus metrics and pprof here, on loopback."`
 	Join         string `help:"The token with which it joins the network; needed once (openspine network token)."`
 	Verbose      bool   `help:"Log every request, not only what went wrong."`
@@ -36,7 +41,7 @@ func (c *edgeCommand) Run(s *session) error {
 	if c.Verbose {
 		level = slog.LevelInfo
 	}
-	cfg := node.Config{Name: "edge " + own.String(), Addr: c.Addr, MetricsAddr: c.MetricsAddr, Data: c.Data, National: c.National, AccountMonths: node.AccountMonths,
+	cfg := node.Config{Name: "edge " + own.String(), Addr: c.Addr, TLSAddr: c.TLSAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey, MeshClientCA: c.MeshClientCA, Plain: c.Plain, MetricsAddr: c.MetricsAddr, Data: c.Data, National: c.National, AccountMonths: node.AccountMonths,
 		Tenants: []node.TenantConfig{{Code: own.String(), Name: cmp.Or(c.Name, own.String()), Kind: c.Kind}}}
 	var failed error
 	n, err := node.Open(s.ctx, cfg, node.Options{Commands: obey, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level})),

@@ -76,6 +76,8 @@ type Config struct {
 
 	// Open lets API calls without a token act as a demonstration clinician. Loopback only.
 	Open bool `koanf:"-"`
+	// Plain lets programs on this machine speak MESH without TLS. Loopback only.
+	Plain bool `koanf:"-"`
 	// Demo turns on one-click sign-in and the banner that says people are made up.
 	Demo bool `koanf:"-"`
 	// Place is which of several nodes this is, in the header of its pages; empty where there is one.
@@ -212,8 +214,11 @@ func (c Config) tenants() ([]catalogue.Tenant, error) {
 	return all, nil
 }
 
-// checkOpen refuses --open anywhere but on loopback.
+// checkOpen refuses --open and --plain anywhere but on loopback.
 func (c Config) checkOpen() error {
+	if c.Plain && !loopback(c.Addr) {
+		return fault.New(fault.Invalid, "--plain is for loopback only, and %s is not: use --addr 127.0.0.1:8085, or --tls-addr for programs on other machines", c.Addr)
+	}
 	if !c.Open {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 
 // openMail makes the post office for programs that speak MESH.
 func (n *Node) openMail() error {
-	o := mesh.Options{Data: n.cfg.Data, Plain: n.cfg.Open}
+	o := mesh.Options{Data: n.cfg.Data, Plain: n.cfg.Open || n.cfg.Plain}
 	if n.cfg.MeshClientCA != "" {
 		pem, err := os.ReadFile(n.cfg.MeshClientCA)
 		if err == nil {
