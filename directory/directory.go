@@ -21,6 +21,8 @@ package directory
 import (
 	"context"
 	"embed"
+	"slices"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -51,10 +53,11 @@ func (d *Directory) Service() catalogue.Service {
 	return catalogue.Service{
 		Name: "directory", Summary: "Organisations, places, people, services and the systems that answer for them.",
 		Schema:    Schema(),
-		Keeps:     append(d.keepers(), d.moreKeepers()...),
+		Keeps:     slices.Concat(d.keepers(), d.moreKeepers(), d.dueKeepers()),
 		Published: []catalogue.Published{d.odt(), d.sds()},
 		Pages:     d.pages(),
 		Links:     d.links(),
+		Jobs:      []catalogue.Job{{Name: "last-days", Every: time.Hour, Run: d.closeDue}},
 	}
 }
 

@@ -296,10 +296,10 @@ func referenceExtension(url, system, value string) fhir.Value {
 	return fhir.Obj("url", url, "valueReference", fhir.Obj("identifier", fhir.Obj("system", system, "value", value)))
 }
 
-// closed is the resource after its last day, or in use again where day is empty.
-func (k keptKind) closed(old *fhir.Resource, day Day) (*fhir.Resource, error) {
+// closed is the resource with its last day: closed where that is over or is today, in use until then where it lies ahead, and in use without end where day is empty.
+func (k keptKind) closed(old *fhir.Resource, day, today Day) (*fhir.Resource, error) {
 	s, state := spanOf(old), k.on
-	if s.To = day; day.Known() {
+	if s.To = day; day.Known() && day <= today {
 		state = k.off
 	}
 	return overlay(old, append(k.spanMembers(s, old, nil), member{k.status, state}))

@@ -44,6 +44,7 @@ type keepView struct {
 	Own                      string // the address of the page that shows what is kept
 	Open                     bool
 	Since                    Day
+	Planned                  Day // the last day of what is in use until then
 	Successor                string
 	Moved                    bool
 	History                  web.Table
@@ -105,6 +106,9 @@ func (d *Directory) keptForm(r *http.Request) (v keepView, old record.Version, e
 	}
 	if kind.key == keptSite {
 		v.Since = Day(v.Answers["opened"])
+	}
+	if v.Open {
+		v.Planned = lastDay(res)
 	}
 	for name, answer := range v.Answers {
 		v.Days[name] = dateValue(Day(answer))
@@ -341,6 +345,9 @@ func (d *Directory) closing(r *http.Request) (keepView, error) {
 	}
 	v.Title = web.Text(r.Context(), key+v.Kind.key)
 	v.Days["last"] = dateValue(v.today)
+	if v.Planned.Known() {
+		v.Days["last"] = dateValue(v.Planned)
+	}
 	return v, nil
 }
 
@@ -374,7 +381,7 @@ func (d *Directory) close(w http.ResponseWriter, r *http.Request, p access.Princ
 		list, err = d.siteClosed(ctx, old.Resource, last, v.today, v.Successor)
 	} else {
 		var res *fhir.Resource
-		res, err = v.Kind.closed(old.Resource, last)
+		res, err = v.Kind.closed(old.Resource, last, v.today)
 		list = []*fhir.Resource{res}
 	}
 	if err != nil {
@@ -383,30 +390,36 @@ func (d *Directory) close(w http.ResponseWriter, r *http.Request, p access.Princ
 	if err := d.keepAll(ctx, p, list, v.Version, v.Reason); err != nil {
 		return err
 	}
-	done := "?done=reopened"
-	if last.Known() {
-		done = "?done=closed"
+	done := "closed"
+	switch {
+	case !last.Known() && v.Open:
+		done = "stays"
+	case !last.Known():
+		done = "reopened"
+	case last > v.today:
+		done = "closes"
 	}
-	return web.SeeOther(w, r, v.after()+done)
+	return web.SeeOther(w, r, v.after()+"?done="+done)
 }
 
-// readClosing reads the last day (unknown where something is taken into use again), who takes over, and the reason.
+// readClosing reads the last day (unknown where something is taken into use again, or stays in use after all), who takes over, and the reason.
 func (d *Directory) readClosing(ctx context.Context, v *keepView, form url.Values) (last Day, err error) {
 	wrong := func(field, key string) { v.Errors.Add(field, web.Text(ctx, "directory.keep.wrong."+key)) }
-	if v.Open {
+	stays := v.Planned.Known() && form.Get("stays") == "yes"
+	if v.Open && !stays {
 		typed, day, ok := web.ReadDate(form, "last")
 		v.Days["last"], last = typed, DayOf(day)
 		switch {
 		case !ok:
 			wrong("last", "last")
-		case last > v.today:
+		case last > DayOf(d.k.Clock.Now().AddDate(10, 0, 0)):
 			wrong("last", "future")
 		case last < v.Since:
 			wrong("last", "before")
 		}
 	}
 	v.Successor = strings.ToUpper(strings.TrimSpace(form.Get("successor")))
-	if v.Kind.key != keptSite || !v.Open {
+	if v.Kind.key != keptSite || !v.Open || stays {
 		v.Successor = ""
 	}
 	if v.Successor != "" {

@@ -115,25 +115,30 @@ func (d *Directory) operatorOf(ctx context.Context, code ident.ODSCode) (operato
 	return operator, err
 }
 
-// siteClosed is an organisation after its last day (its roles and relationships end with it) or in use again, where day is empty. Relationships
-// that ended with it do not come back by themselves.
+// siteClosed is an organisation with its last day, with which its roles and relationships end: closed where that is over or is today, open until then
+// where it lies ahead. Where day is empty it is in use without end: relationships that ended with it do not come back by themselves; those that
+// were to end, and the successor who was to come, stay as if nothing had been planned.
 func (d *Directory) siteClosed(ctx context.Context, old *fhir.Resource, day, today Day, successor string) ([]*fhir.Resource, error) {
 	o, err := ParseOrganisation(old)
 	if err != nil {
 		return nil, err
 	}
-	was := o.Span().To
+	was, over := o.Span().To, day.Known() && day <= today
 	o.State, o.Changed = Open, today
-	if day.Known() {
+	if over {
 		o.State = Closed
 	}
 	for i, r := range o.Roles {
 		switch {
 		case day.Known() && r.Active:
-			o.Roles[i].Active, o.Roles[i].Span.To = false, day
+			o.Roles[i].Active, o.Roles[i].Span.To = !over, day
 		case !day.Known() && r.Span.To == was:
 			o.Roles[i].Active, o.Roles[i].Span.To = true, ""
 		}
+	}
+	planned := was.Known() && was > today
+	if planned && (!day.Known() || successor != "") {
+		o.Successions = slices.DeleteFunc(o.Successions, func(s Succession) bool { return s.On == was })
 	}
 	if successor != "" {
 		to, err := ident.ParseODSCode(successor)
@@ -158,7 +163,7 @@ func (d *Directory) siteClosed(ctx context.Context, old *fhir.Resource, day, tod
 		}
 		list = append(list, place)
 	}
-	if !day.Known() {
+	if !day.Known() && !planned {
 		return list, nil
 	}
 	from, _, err := d.Relationships(ctx, o.Code)
@@ -166,8 +171,8 @@ func (d *Directory) siteClosed(ctx context.Context, old *fhir.Resource, day, tod
 		return nil, err
 	}
 	for _, rel := range from {
-		if rel.Active {
-			rel.Active, rel.Span.To = false, day
+		if rel.Active && (day.Known() || rel.Span.To == was) {
+			rel.Active, rel.Span.To = !over, day
 			ended, err := rel.Resource()
 			if err != nil {
 				return nil, err

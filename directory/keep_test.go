@@ -1,8 +1,10 @@
 package directory_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
@@ -56,7 +58,12 @@ func TestAnAdministratorKeepsTheDirectory(t *testing.T) {
 			admin.Post(path, stale).Sees(409, "Somebody else has changed this")
 
 			admin.Get(path + "/close").Sees(200)
-			admin.Send(path+"/close", "reason", "closed in the test", "last-year", "2999").Sees(422, "not in the future")
+			admin.Send(path+"/close", "reason", "closed in the test", "last-year", "2999").Sees(422, "within ten years")
+			next := strconv.Itoa(time.Now().Year() + 1)
+			admin.Send(path+"/close", "reason", "closes next year", "last-day", "1", "last-month", "3", "last-year", next).Sees(200, "It stays in use until its last day")
+			admin.Get(path+"/close").Sees(200, "In use until 01-Mar-"+next)
+			admin.Send(path+"/close", "reason", "stays after all", "stays", "yes").Sees(200, "its last day has been taken away")
+			admin.Get(path + "/close").Sees(200)
 			admin.Send(path+"/close", "reason", "closed in the test", "last-day", "1", "last-month", "3", "last-year", "2026").Sees(200, "It has been closed")
 			admin.Get(path+"/history").Sees(200, "closed in the test", "renamed in the test", "a new one for the test", "Added", c.renamed, "01-Mar-2026")
 			admin.Get(path+"/close").Sees(200, "again")

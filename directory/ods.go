@@ -269,6 +269,25 @@ func readCells(code ident.ODSCode, cells []string, report Report) (row Row, prob
 	return row, ""
 }
 
+// on makes a row mean what its dates say on a day: what closes or is left later is open and held until then, whatever its status says, and what closed
+// before is closed.
+func (r *Row) on(today Day) {
+	o := &r.Organisation
+	closes := o.Span().To
+	switch {
+	case o.State == Closed && closes > today:
+		o.State = Open
+	case o.State == Open && closes.Known() && closes < today:
+		o.State = Closed
+	}
+	for i := range o.Roles {
+		o.Roles[i].Active = o.Active()
+	}
+	for i, rel := range r.Relations {
+		r.Relations[i].Active = o.State != Closed && (!rel.Span.To.Known() || rel.Span.To >= today)
+	}
+}
+
 // readDays are the open, close, join and left dates.
 func readDays(cells []string) (days [4]Day, problem string) {
 	for i, column := range []int{11, 12, 16, 17} {

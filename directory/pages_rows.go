@@ -25,7 +25,7 @@ func organisationRows(ctx context.Context, v organisationView) []web.Row {
 		{Key: web.Text(ctx, "directory.column.opened"), Text: dayText(span.From)},
 	}
 	if span.To.Known() {
-		rows = append(rows, web.Row{Key: web.Text(ctx, "directory.column.closed"), Text: dayText(span.To)})
+		rows = append(rows, web.Row{Key: untilText(ctx, o.Active()), Text: dayText(span.To)})
 	}
 	class := "directory.organisation.is-organisation"
 	if o.Site {
@@ -49,6 +49,14 @@ func organisationRows(ctx context.Context, v organisationView) []web.Row {
 	return append(rows, web.Row{Key: web.Text(ctx, "directory.column.changed"), Text: dayText(o.Changed)})
 }
 
+// untilText is what a last day is called: of what is in use still, and of what has closed.
+func untilText(ctx context.Context, open bool) string {
+	if open {
+		return web.Text(ctx, "directory.column.until")
+	}
+	return web.Text(ctx, "directory.column.closed")
+}
+
 // serviceRows are the facts of a service.
 func serviceRows(ctx context.Context, v serviceView) []web.Row {
 	row := func(key, text string) web.Row {
@@ -68,7 +76,7 @@ func serviceRows(ctx context.Context, v serviceView) []web.Row {
 		rows = append(rows, web.Row{Key: web.Text(ctx, "directory.column.opened"), Text: dayText(v.Span.From)})
 	}
 	if v.Span.To.Known() {
-		rows = append(rows, web.Row{Key: web.Text(ctx, "directory.column.closed"), Text: dayText(v.Span.To)})
+		rows = append(rows, web.Row{Key: untilText(ctx, v.Active), Text: dayText(v.Span.To)})
 	}
 	return rows
 }

@@ -70,6 +70,7 @@ func (d *Directory) Plan(ctx context.Context, report Report, rows []Row, refused
 		if row.Note != "" {
 			p.Noted = append(p.Noted, Refusal{row.Line, row.Organisation.Code.String(), row.Note})
 		}
+		row.on(today)
 		code := row.Organisation.Code.String()
 		c := Change{Line: row.Line, Code: code, Name: row.Organisation.Name}
 		old, known := held[code]
