@@ -29,6 +29,7 @@ func Tiers() []Tier {
 			"signin", "privacy", "upkeep", "postroom", "events", "mesh", "links", "edge", "patients", "developer",
 		}},
 		{Name: "registries", Packages: []string{"demographics", "directory"}},
+		{Name: "what both sides agree on", Packages: []string{"booking"}},
 		{Name: "FHIR over the record", Packages: []string{"fhirapi"}},
 		{Name: "pages", Packages: []string{"web"}},
 		{Name: "what a service is", Packages: []string{"internal/catalogue"}},

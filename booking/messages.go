@@ -1,0 +1,323 @@
+package booking
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+)
+
+// The workflows of the post. Slots and their recall go in a conversation for each session, cases and acts in one for each referral.
+const (
+	WorkflowSlots    = "booking.slots"    // hospital → spine: Slots
+	WorkflowRecall   = "booking.recall"   // hospital → spine: Recall
+	WorkflowReturned = "booking.returned" // spine → hospital: Returned
+	WorkflowCase     = "booking.case"     // spine → hospital: Case
+	WorkflowAct      = "booking.act"      // hospital → spine: Act
+	WorkflowTally    = "booking.tally"    // both ways: Tally
+)
+
+// Limits of what one message holds.
+const (
+	MostSlots = 500
+	MostText  = 32 << 10 // bytes of each text
+	MostID    = 64       // bytes of each id
+)
+
+// Slot is a time at which somebody can be seen.
+type Slot struct {
+	ID        string    `json:"id"` // the hospital's own; unique among its slots for ever
+	Epoch     Epoch     `json:"epoch"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Clinician string    `json:"clinician,omitempty"` // who will see the patient, as a name
+}
+
+// Slots hands slots of one session to the spine.
+type Slots struct {
+	Session string `json:"session"`
+	Service string `json:"service"` // the directory's id of the HealthcareService
+	Slots   []Slot `json:"slots"`
+}
+
+// Recall asks the spine to give slots of a session back. What is booked stays booked, unless the session is withdrawn: then it will not take place, and
+// whoever is booked there is told so and returns to the referrer's and the hospital's worklists.
+type Recall struct {
+	Session   string   `json:"session"`
+	Slots     []string `json:"slots,omitempty"` // none means all of the session
+	Withdrawn bool     `json:"withdrawn,omitempty"`
+	Reason    string   `json:"reason,omitempty"`
+}
+
+// Returned gives slots of a session back to the hospital. Only ID and Epoch are said of each.
+type Returned struct {
+	Session string     `json:"session"`
+	Slots   []SlotMark `json:"slots"`
+}
+
+// SlotMark is what one side knows of whose a slot is.
+type SlotMark struct {
+	ID    string `json:"id"`
+	Epoch Epoch  `json:"epoch"`
+}
+
+// Appointment is when and where a referral's patient is to be seen.
+type Appointment struct {
+	Slot      string    `json:"slot"`
+	Epoch     Epoch     `json:"epoch"` // of the slot, when it was booked
+	Session   string    `json:"session"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Clinician string    `json:"clinician,omitempty"`
+}
+
+// Person is who is referred, as the national register says when the case is sent.
+type Person struct {
+	NHSNumber ident.NHSNumber `json:"nhsNumber"`
+	Prefix    string          `json:"prefix,omitempty"`
+	Given     string          `json:"given,omitempty"`
+	Family    string          `json:"family"`
+	Born      string          `json:"born"` // YYYY-MM-DD, or a part of it
+	Gender    string          `json:"gender,omitempty"`
+	Address   string          `json:"address,omitempty"` // lines, parted by commas
+	Phone     string          `json:"phone,omitempty"`
+	Email     string          `json:"email,omitempty"`
+	Died      string          `json:"died,omitempty"`
+}
+
+// Attachment is a file with a referral; its bytes travel beside the message.
+type Attachment struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	Size int64  `json:"size"`
+	Hash string `json:"hash"` // SHA-256, hexadecimal
+}
+
+// Case is all that a hospital needs to know of a referral to one of its services, as the spine knows it at a version.
+type Case struct {
+	UBRN        ident.UBRN    `json:"ubrn"`
+	Version     int64         `json:"version"`
+	State       string        `json:"state"`          // of the referral, as published: BOOKED, DEFERRED_TO_PROVIDER …
+	Gone        bool          `json:"gone,omitempty"` // it is no longer this hospital's: it was cancelled, or went to another
+	Priority    string        `json:"priority"`
+	Service     string        `json:"service"`
+	ServiceName string        `json:"serviceName"`
+	Practice    ident.ODSCode `json:"practice"`
+	Referrer    string        `json:"referrer"`
+	Person      Person        `json:"person"`
+	Letter      string        `json:"letter,omitempty"`
+	Attachments []Attachment  `json:"attachments,omitempty"`
+	ClockStart  time.Time     `json:"clockStart"` // when the wait for treatment began (referral to treatment rules)
+	Appointment *Appointment  `json:"appointment,omitempty"`
+	Reason      string        `json:"reason,omitempty"`
+	Comment     string        `json:"comment,omitempty"`
+	Changed     time.Time     `json:"changed"`
+	Sent        int64         `json:"sent"` // counts what the spine sent this hospital, for the tally
+}
+
+// Kinds of Act.
+const (
+	ActAccept       = "accept"         // the referral, with its appointment
+	ActReject       = "reject"         // the referral, with a reason; it returns to the referrer's worklist
+	ActAttended     = "attended"       // the patient came
+	ActNotAttended  = "did-not-attend" // the patient did not come
+	ActCancel       = "cancel"         // the appointment, by the hospital
+	ActMove         = "move"           // the appointment, to a slot that the hospital owns
+	ActOffer        = "book"           // an appointment for a referral that waited for one, in a slot that the hospital owns
+	ActTriageAccept = "triage-accept"  // refer and book later
+	ActTriageReturn = "triage-return"  // return with advice
+	ActDischarged   = "discharged"     // the outpatient episode is over
+)
+
+// Acts lists the kinds of Act.
+func Acts() []string {
+	return []string{ActAccept, ActReject, ActAttended, ActNotAttended, ActCancel, ActMove, ActOffer, ActTriageAccept, ActTriageReturn, ActDischarged}
+}
+
+// Act is what a hospital decided of a referral. The spine takes it or refuses it with a reason; acts of one referral come in order.
+type Act struct {
+	UBRN        ident.UBRN   `json:"ubrn"`
+	Number      int64        `json:"number"` // counts the hospital's acts of this referral
+	Seen        int64        `json:"seen"`   // the version of the case that was decided upon
+	Kind        string       `json:"kind"`
+	Reason      string       `json:"reason,omitempty"` // a code, of the published system for the kind
+	Comment     string       `json:"comment,omitempty"`
+	By          string       `json:"by"` // who decided, as a name
+	At          time.Time    `json:"at"`
+	Appointment *Appointment `json:"appointment,omitempty"` // that the act is about; for move and book, the new one
+}
+
+// Tally is what one side knows of the slots and cases between the two, in pages: Last marks the final one. Both sides compare; what differs is
+// shown to people, and what a restore has lost is put right by it.
+type Tally struct {
+	Round  string     `json:"round"` // names the comparison
+	Page   int        `json:"page"`
+	Last   bool       `json:"last,omitempty"`
+	Unsure bool       `json:"unsure,omitempty"` // the sender was restored from a backup and asks the other side what is so
+	Heard  int64      `json:"heard"`            // by a hospital: the highest Case.Sent that it handled; what was sent since is under way and no difference
+	Slots  []SlotMark `json:"slots,omitempty"`
+	Cases  []CaseMark `json:"cases,omitempty"`
+}
+
+// CaseMark is what one side knows of a case.
+type CaseMark struct {
+	UBRN    ident.UBRN `json:"ubrn"`
+	Version int64      `json:"version"`
+	Slot    string     `json:"slot,omitempty"` // of its appointment; empty for none
+	Epoch   Epoch      `json:"epoch,omitempty"`
+}
+
+// Message is one of this package's messages.
+type Message interface {
+	Slots | Recall | Returned | Case | Act | Tally
+	check() error
+}
+
+// Encode is the body of a message. Error: fault.Invalid when it does not keep to its limits.
+func Encode[M Message](m M) ([]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(m)
+}
+
+// Decode reads the body of a message. Error: fault.Invalid; what is unknown in it is refused, never ignored.
+func Decode[M Message](body []byte) (m M, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return m, fault.New(fault.Invalid, "The message cannot be read: %v", err)
+	}
+	if d.More() {
+		return m, fault.New(fault.Invalid, "There is more than one message.")
+	}
+	return m, m.check()
+}
+
+func (s Slots) check() error {
+	if err := ids(s.Session, s.Service); err != nil {
+		return err
+	}
+	if len(s.Slots) == 0 || len(s.Slots) > MostSlots {
+		return fault.New(fault.Invalid, "One to %d slots are handed over at once.", MostSlots)
+	}
+	for _, x := range s.Slots {
+		if err := ids(x.ID); err != nil {
+			return err
+		}
+		if !Spine.Owns(x.Epoch) || x.Epoch < 0 || !x.End.After(x.Start) {
+			return fault.New(fault.Invalid, "A slot that is handed to the spine has an odd epoch, and ends after it starts.")
+		}
+	}
+	return nil
+}
+
+func (r Recall) check() error {
+	if len(r.Slots) > MostSlots {
+		return fault.New(fault.Invalid, "At most %d slots are recalled at once.", MostSlots)
+	}
+	if err := ids(append([]string{r.Session}, r.Slots...)...); err != nil {
+		return err
+	}
+	return texts(r.Reason)
+}
+
+func (r Returned) check() error {
+	if len(r.Slots) == 0 || len(r.Slots) > MostSlots {
+		return fault.New(fault.Invalid, "One to %d slots are returned at once.", MostSlots)
+	}
+	for _, x := range r.Slots {
+		if err := ids(x.ID); err != nil {
+			return err
+		}
+		if !Hospital.Owns(x.Epoch) || x.Epoch <= 0 {
+			return fault.New(fault.Invalid, "A slot that is returned has an even epoch above 0.")
+		}
+	}
+	return ids(r.Session)
+}
+
+func (c Case) check() error {
+	switch {
+	case c.UBRN.IsZero() || c.Version < 1 || c.State == "":
+		return fault.New(fault.Invalid, "A case has a UBRN, a version from 1 and a state.")
+	case c.Person.NHSNumber.IsZero():
+		return fault.New(fault.Invalid, "A case names its person by their NHS number.")
+	}
+	if err := ids(c.Service); err != nil {
+		return err
+	}
+	if err := texts(c.Letter, c.Comment, c.Reason, c.Referrer, c.ServiceName, c.Person.Family, c.Person.Given, c.Person.Address); err != nil {
+		return err
+	}
+	return c.Appointment.check()
+}
+
+func (a *Appointment) check() error {
+	if a == nil {
+		return nil
+	}
+	if a.Epoch < 0 || !a.End.After(a.Start) {
+		return fault.New(fault.Invalid, "An appointment ends after it starts, and the epoch of its slot is not negative.")
+	}
+	return ids(a.Slot, a.Session)
+}
+
+func (a Act) check() error {
+	known := false
+	for _, k := range Acts() {
+		known = known || k == a.Kind
+	}
+	if a.UBRN.IsZero() || a.Number < 1 || a.Seen < 1 || !known {
+		return fault.New(fault.Invalid, "An act has a UBRN, a number and a version from 1, and a kind that is known.")
+	}
+	if (a.Kind == ActMove || a.Kind == ActOffer) && (a.Appointment == nil || !Hospital.Owns(a.Appointment.Epoch)) {
+		return fault.New(fault.Invalid, "A hospital books and moves to slots of its own.")
+	}
+	if err := texts(a.Reason, a.Comment, a.By); err != nil {
+		return err
+	}
+	return a.Appointment.check()
+}
+
+func (t Tally) check() error {
+	if len(t.Slots) > MostSlots || len(t.Cases) > MostSlots || t.Page < 0 || t.Heard < 0 {
+		return fault.New(fault.Invalid, "A page of a tally has at most %d slots and %d cases.", MostSlots, MostSlots)
+	}
+	all := []string{t.Round}
+	for _, x := range t.Slots {
+		if x.Epoch < 0 {
+			return fault.New(fault.Invalid, "Epochs count from 0.")
+		}
+		all = append(all, x.ID)
+	}
+	for _, x := range t.Cases {
+		if x.UBRN.IsZero() || x.Version < 1 || x.Epoch < 0 {
+			return fault.New(fault.Invalid, "A case of a tally has a UBRN and a version from 1.")
+		}
+	}
+	return ids(all...)
+}
+
+// ids refuses ids that are empty, too long or not text.
+func ids(list ...string) error {
+	for _, id := range list {
+		if id == "" || len(id) > MostID || !utf8.ValidString(id) {
+			return fault.New(fault.Invalid, "Ids have 1 to %d bytes.", MostID)
+		}
+	}
+	return nil
+}
+
+func texts(list ...string) error {
+	for _, s := range list {
+		if len(s) > MostText || !utf8.ValidString(s) {
+			return fault.New(fault.Invalid, "A text has at most %d bytes.", MostText)
+		}
+	}
+	return nil
+}
