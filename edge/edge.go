@@ -5,6 +5,9 @@
 //	                                            └──▶ refused/ with the reason beside it
 //	inbox/WORKFLOW/time-FROM-ID ◀── what comes for the site
 //
+// A local system that speaks MESH has mailboxes at the gateway (package mesh); one that speaks FHIR posts its messages to the gateway's $process-message, and what comes for it is
+// posted to its own. Those are the node's services: what the gateway adds is where the post of the site goes.
+//
 // The local system writes a file under a name that begins with a full stop or ends in .tmp or .part, and renames it when it is whole; so does the gateway.
 // A file is sent once, whenever the gateway is killed. A file that comes may come again under the same name if the gateway was killed as it wrote it; the
 // name holds the message's id.
@@ -39,24 +42,36 @@ const (
 	taken    = ".taken"
 )
 
+// fhirMessages is the workflow of the post in which FHIR messages travel.
+const fhirMessages = "fhir.message"
+
 // kind is the kind of destination that the inbox is.
 const kind = "folder"
 
 // lookEvery is how often the outbox is looked at.
 const lookEvery = time.Second
 
+// Options say what a gateway is between.
+type Options struct {
+	// Folder holds the folders of the local system.
+	Folder string
+	// FHIR is how the node's deliveries call the local system's FHIR interface, to which FHIR messages go; empty when there is none, and they go to the inbox as all else does.
+	FHIR string
+}
+
 // gateway is the folders of one site.
 type gateway struct {
 	k    catalogue.Kernel
 	own  ident.ODSCode
 	root string
+	fhir string
 	last string // up to where receipts were looked at
 }
 
-// Service is a gateway between the folder root and the post of the organisation own, whose post this node keeps.
+// Service is a gateway between a local system and the post of the organisation own, whose post this node keeps.
 // Errors: fault.Unavailable when the folders cannot be made.
-func Service(k catalogue.Kernel, own ident.ODSCode, root string) (catalogue.Service, error) {
-	g := &gateway{k: k, own: own, root: root}
+func Service(k catalogue.Kernel, own ident.ODSCode, o Options) (catalogue.Service, error) {
+	g := &gateway{k: k, own: own, root: o.Folder, fhir: o.FHIR}
 	for _, dir := range []string{Outbox, Inbox, Receipts, Refused, taken} {
 		if err := os.MkdirAll(g.in(dir), 0o750); err != nil {
 			return catalogue.Service{}, fault.Wrap(err, fault.Unavailable, "the folder %s cannot be made: %v", g.in(dir), err)
@@ -90,20 +105,32 @@ func (g *gateway) round(ctx context.Context) error {
 	return errors.Join(g.sendTaken(ctx), g.tell(ctx))
 }
 
-// direct has what comes for the site put into its inbox.
+// direct has what comes for the site put into its inbox, and FHIR messages where it takes those.
 func (g *gateway) direct(ctx context.Context) error {
-	to := messaging.Destination{Kind: kind, Name: g.own.String()}
+	inbox := messaging.Destination{Kind: kind, Name: g.own.String()}
+	want := map[string]messaging.Destination{"": inbox, fhirMessages: inbox}
+	if g.fhir != "" {
+		want[fhirMessages] = messaging.Destination{Kind: "endpoint", Name: g.fhir}
+	}
 	routes, err := g.k.Post().Routes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, r := range routes {
-		if r.Recipient == g.own && r.Workflow == "" && r.To == to {
-			return nil
+		if to, ok := want[r.Workflow]; ok && r.Recipient == g.own && r.To == to {
+			delete(want, r.Workflow)
 		}
 	}
+	if len(want) == 0 {
+		return nil
+	}
 	return g.k.DB.Write(ctx, []store.Lane{0}, func(tx *store.Tx) error {
-		return g.k.Post().SetRoute(tx, messaging.Route{Recipient: g.own, To: to, Actor: access.Service("edge", g.own).ID})
+		for workflow, to := range want {
+			if err := g.k.Post().SetRoute(tx, messaging.Route{Recipient: g.own, Workflow: workflow, To: to, Actor: access.Service("edge", g.own).ID}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

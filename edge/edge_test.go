@@ -36,12 +36,16 @@ type world struct {
 	t            *testing.T
 	nation, edge *node.Node
 	folder       string
+	options      edge.Options
 }
 
-func open(t *testing.T, code ident.ODSCode, kind string, dial func(context.Context, string) (net.Conn, error), more func(catalogue.Kernel) []catalogue.Service) (*node.Node, func()) {
+func open(t *testing.T, code ident.ODSCode, kind string, dial func(context.Context, string) (net.Conn, error), more func(catalogue.Kernel) []catalogue.Service, change ...func(*node.Config)) (*node.Node, func()) {
 	t.Helper()
 	cfg := node.Config{Name: code.String(), Addr: "127.0.0.1:0", Data: t.TempDir(), National: nation.String(), Tenants: []node.TenantConfig{{Code: code.String(), Name: code.String(), Kind: kind}}}
 	cfg.Plain = true
+	for _, do := range change {
+		do(&cfg)
+	}
 	if dial == nil {
 		cfg.NetworkAddr = "127.0.0.1:0"
 	}
@@ -66,9 +70,10 @@ func open(t *testing.T, code ident.ODSCode, kind string, dial func(context.Conte
 	}
 }
 
-func given(t *testing.T) *world {
+func given(t *testing.T, more ...func(*node.Config, *edge.Options)) *world {
 	t.Helper()
 	w := &world{t: t, folder: t.TempDir()}
+	w.options.Folder = w.folder
 	handler := func(catalogue.Kernel) []catalogue.Service {
 		return []catalogue.Service{{Name: "results", Summary: "Takes results.", Schema: store.Embedded("results", resultFiles, "testdata/results"), Handles: []messaging.Handler{{Workflow: "lab.result",
 			Handle: func(_ context.Context, tx *store.Tx, m messaging.Message) error {
@@ -86,11 +91,15 @@ func given(t *testing.T) *world {
 	w.edge, begin = open(t, site, "practice", func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", w.nation.LinkAddress())
 	}, func(k catalogue.Kernel) []catalogue.Service {
-		s, err := edge.Service(k, site, w.folder)
+		s, err := edge.Service(k, site, w.options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return []catalogue.Service{s}
+	}, func(cfg *node.Config) {
+		for _, do := range more {
+			do(cfg, &w.options)
+		}
 	})
 	by, links := access.Service("test", nation), w.nation.Kernel().Network
 	if err := links.Found(t.Context(), by, network.MustNodeID("X26"), nil, []string{"nation.invalid:1"}); err != nil {

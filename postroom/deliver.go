@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -33,7 +35,9 @@ const (
 // Access is how this node shows a third party who it is: by OAuth 2 client credentials, by a client certificate, by both, or not at all.
 type Access struct {
 	Endpoint string         // the id of the Endpoint in the directory
+	Address  string         // where it is, a FHIR interface, by the word of whoever runs the node, on whichever network; empty where the directory says it
 	OAuth    *outward.OAuth // nil for none
+	Token    string         // shown as it is (Authorization: Bearer); empty for none
 	// Certificate is shown to the third party, and to its identity service; nil for none.
 	Certificate *tls.Certificate
 	// Roots are the authorities that the third party's certificate must be of; nil for those of the system.
@@ -44,18 +48,29 @@ type Access struct {
 type round struct {
 	k       catalogue.Kernel
 	ways    map[string]*http.Client // by Endpoint, for those with an Access
+	fixed   map[string]address      // by Endpoint, for those that the directory does not have
 	plainly *http.Client
 }
 
 func newRound(k catalogue.Kernel, list []Access) (*round, error) {
-	d := &round{k: k, ways: map[string]*http.Client{}, plainly: outward.Client(k.Outward)}
+	d := &round{k: k, ways: map[string]*http.Client{}, fixed: map[string]address{}, plainly: outward.Client(k.Outward)}
 	for _, a := range list {
 		o := k.Outward
+		if a.Address != "" {
+			o.Allow = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+			if u, err := url.Parse(a.Address); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
+				return nil, fault.New(fault.Invalid, "%q is not the address of a FHIR interface, such as http://127.0.0.1:9000/fhir", a.Address)
+			}
+			d.fixed[a.Endpoint] = address{strings.TrimSuffix(a.Address, "/"), connectionREST}
+		}
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: a.Roots}
 		if a.Certificate != nil {
 			o.TLS.Certificates = []tls.Certificate{*a.Certificate}
 		}
 		client := outward.Client(o)
+		if a.Token != "" {
+			client.Transport = bearer{client.Transport, a.Token}
+		}
 		if a.OAuth != nil {
 			oauth := *a.OAuth
 			oauth.Of, oauth.Clock = "Endpoint/"+a.Endpoint, k.Clock
@@ -73,11 +88,27 @@ func newRound(k catalogue.Kernel, list []Access) (*round, error) {
 	return d, nil
 }
 
+// bearer shows a token that does not change.
+type bearer struct {
+	next  http.RoundTripper
+	token string
+}
+
+// RoundTrip carries a request with the token.
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	out.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(out)
+}
+
 // address is where and how a third party takes post.
 type address struct{ url, connection string }
 
 // address reads an Endpoint of the directory, or of an organisation kept here. What is not in use now is fault.Gone.
 func (d *round) address(ctx context.Context, id string) (a address, err error) {
+	if a, ok := d.fixed[id]; ok {
+		return a, nil
+	}
 	tenants := []ident.ODSCode{d.k.National}
 	for _, t := range d.k.Tenants {
 		if t.Code != d.k.National {
@@ -130,14 +161,14 @@ func (d *round) deliver(ctx context.Context, to messaging.Destination, m messagi
 
 // carry takes a message to an address.
 func (d *round) carry(ctx context.Context, a address, to messaging.Destination, m messaging.Message) ([]byte, error) {
-	url, err := target(a, m.Body)
+	where, err := target(a, m.Body)
 	if err != nil {
 		return nil, messaging.Refuse("%s", fault.MessageOf(err))
 	}
-	if err := d.k.Outward.Check(url); err != nil {
+	if err := d.k.Outward.Check(where); err != nil && d.fixed[to.Name] != a {
 		return nil, fault.New(fault.Forbidden, "%s", fault.MessageOf(err))
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(m.Body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, where, bytes.NewReader(m.Body))
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "The address of the Endpoint cannot be called.")
 	}

@@ -25,6 +25,9 @@ type edgeCommand struct {
 	TLSCert      string `name:"tls-cert" help:"The certificate for that, as PEM; without it one is made and kept beside the data." type:"path"`
 	TLSKey       string `name:"tls-key" help:"Its key, as PEM." type:"path"`
 	MeshClientCA string `name:"mesh-client-ca" help:"The authorities whose client certificates the programs of mailboxes must show over TLS, as PEM." type:"path"`
+	FHIR         string `help:"The FHIR interface of the local system, for example http://127.0.0.1:9000/fhir: FHIR messages for the site are posted to its $process-message, instead of into the folder." placeholder:"URL"`
+	FHIRToken    string `name:"fhir-token" help:"A file with the token that is shown to it (Authorization: Bearer)." type:"path"`
+	FHIRCA       string `name:"fhir-ca" help:"The authorities that its certificate must be of, as PEM; the system's by default." type:"path"`
 	Plain        bool   `help:"Let programs on this machine speak MESH without TLS."`
 	MetricsAddr  string `name:"metrics-addr" help:"Serve Prometheus metrics and pprof here, on loopback."`
 	Join         string `help:"The token with which it joins the network; needed once (openspine network token)."`
@@ -43,10 +46,15 @@ func (c *edgeCommand) Run(s *session) error {
 	}
 	cfg := node.Config{Name: "edge " + own.String(), Addr: c.Addr, TLSAddr: c.TLSAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey, MeshClientCA: c.MeshClientCA, Plain: c.Plain, MetricsAddr: c.MetricsAddr, Data: c.Data, National: c.National, AccountMonths: node.AccountMonths,
 		Tenants: []node.TenantConfig{{Code: own.String(), Name: cmp.Or(c.Name, own.String()), Kind: c.Kind}}}
+	gateway := edge.Options{Folder: c.Folder}
+	if c.FHIR != "" {
+		gateway.FHIR = "local"
+		cfg.Deliveries = []node.DeliveryConfig{{Endpoint: gateway.FHIR, Address: c.FHIR, TokenFile: c.FHIRToken, CAFile: c.FHIRCA}}
+	}
 	var failed error
 	n, err := node.Open(s.ctx, cfg, node.Options{Commands: obey, Logger: slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level})),
 		Services: func(k catalogue.Kernel) []catalogue.Service {
-			service, err := edge.Service(k, own, c.Folder)
+			service, err := edge.Service(k, own, gateway)
 			if failed = err; err != nil {
 				return nil
 			}

@@ -17,13 +17,15 @@ import (
 // DeliveryConfig is how this node shows a third party, to whom it delivers post, who it is.
 type DeliveryConfig struct {
 	Endpoint                         string // the id of the Endpoint in the directory
+	Address                          string // where it is; empty where the directory says it
 	TokenURL, Client, KeyID, KeyFile string // OAuth 2 client credentials with a signed JWT
+	TokenFile                        string // a token that is shown as it is
 	CertFile, CertKeyFile, CAFile    string // a client certificate, and the authorities of the third party's
 }
 
 func deliveryFields(c *DeliveryConfig) map[string]*string {
-	return map[string]*string{"endpoint": &c.Endpoint, "token-url": &c.TokenURL, "client": &c.Client, "key-id": &c.KeyID, "key-file": &c.KeyFile,
-		"cert-file": &c.CertFile, "cert-key-file": &c.CertKeyFile, "ca-file": &c.CAFile}
+	return map[string]*string{"endpoint": &c.Endpoint, "address": &c.Address, "token-url": &c.TokenURL, "client": &c.Client, "key-id": &c.KeyID, "key-file": &c.KeyFile,
+		"token-file": &c.TokenFile, "cert-file": &c.CertFile, "cert-key-file": &c.CertKeyFile, "ca-file": &c.CAFile}
 }
 
 // DeliverySettings are the keys that a delivery may have in a configuration file.
@@ -72,7 +74,7 @@ func (n *Node) deliveries() ([]postroom.Access, error) {
 }
 
 func (c DeliveryConfig) access() (a postroom.Access, err error) {
-	a.Endpoint = c.Endpoint
+	a.Endpoint, a.Address = c.Endpoint, c.Address
 	read := func(setting, file string) []byte {
 		text, rerr := os.ReadFile(file)
 		if rerr != nil && err == nil {
@@ -85,6 +87,11 @@ func (c DeliveryConfig) access() (a postroom.Access, err error) {
 			return a, fault.New(fault.Invalid, "token-url must begin with https://, and needs client, key-id and key-file")
 		}
 		a.OAuth = &outward.OAuth{TokenURL: c.TokenURL, ID: c.Client, KeyID: c.KeyID, Key: read("key-file", c.KeyFile)}
+	}
+	if c.TokenFile != "" {
+		if a.Token = strings.TrimSpace(string(read("token-file", c.TokenFile))); err == nil && (a.Token == "" || strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' })) {
+			return a, fault.New(fault.Invalid, "token-file holds no token, or more than one line")
+		}
 	}
 	if c.CAFile != "" {
 		a.Roots = x509.NewCertPool()
