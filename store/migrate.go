@@ -45,46 +45,93 @@ type applied struct {
 	reader   int64
 }
 
-// Migrate brings the schemas up to date, each migration in a transaction of its own.
-// It refuses with fault.Conflict, having changed nothing further: a migration whose file has changed since it ran, a gap in
+// Migrate brings the schemas up to date: those of services that have no tables yet together, in one transaction, and each later migration in one
+// of its own. It refuses with fault.Conflict, having changed nothing: a migration whose file has changed since it ran, a gap in
 // the numbers, and a database that a newer program has changed in a way that this one cannot read.
 func (db *DB) Migrate(ctx context.Context, schemas ...Schema) error {
-	for _, s := range schemas {
+	lists := make([][]migration, len(schemas))
+	for i, s := range schemas {
 		list, err := s.load()
 		if err != nil {
 			return err
 		}
-		if err := db.check(ctx, s.Service, list); err != nil {
-			return err
-		}
-		for _, m := range list {
-			if err := db.Write(ctx, nil, func(tx *Tx) error { return db.apply(tx, m) }); err != nil {
-				return fault.Wrap(err, fault.KindOf(err), "migration %s/%s failed and nothing of it was kept", m.service, m.name)
+		lists[i] = list
+	}
+	steps, err := db.steps(ctx, lists)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		var at migration
+		err := db.Write(context.WithValue(ctx, migrating{}, true), nil, func(tx *Tx) error {
+			for _, at = range step {
+				if err := db.apply(tx, at); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return fault.Wrap(err, fault.KindOf(err), "migration %s/%s failed and nothing of it was kept", at.service, at.name)
 		}
 	}
 	return nil
 }
 
-// check refuses before anything is changed.
-func (db *DB) check(ctx context.Context, service string, list []migration) error {
-	return db.Read(ctx, func(tx *Tx) error {
-		have, err := migrations(tx, service)
-		if err != nil {
-			return err
-		}
-		for n, a := range have {
-			if a.reader > int64(len(list)) {
-				return fault.New(fault.Conflict, "the %s tables were changed by a newer program (migration %s), which says that one must know "+
-					"migration %d to read them; this one knows %d: run the newer program, or restore a backup from before", service, a.name, a.reader, len(list))
+// migrating marks the context in which a migration is written: its script does the same however often it runs, so it is not rehearsed.
+type migrating struct{}
+
+func rehearsed(ctx context.Context, o Options) bool { return o.Rehearse && ctx.Value(migrating{}) == nil }
+
+// steps are the migrations that have not been run, those of one transaction together. It refuses before anything is changed.
+func (db *DB) steps(ctx context.Context, lists [][]migration) (steps [][]migration, err error) {
+	err = db.Read(ctx, func(tx *Tx) error {
+		steps = nil
+		fresh := false // the last step is of services that have no tables yet
+		for _, list := range lists {
+			if len(list) == 0 {
+				continue
 			}
-			if n <= int64(len(list)) && list[n-1].checksum != a.checksum {
-				return fault.New(fault.Conflict, "migration %s/%s is not the one that was run on this database; "+
-					"restore the file as it was released, and put the change in a new migration", service, list[n-1].name)
+			have, err := migrations(tx, list[0].service)
+			if err != nil {
+				return err
+			}
+			if err := readable(have, list); err != nil {
+				return err
+			}
+			if len(have) == 0 && fresh {
+				steps[len(steps)-1] = append(steps[len(steps)-1], list...)
+				continue
+			}
+			if fresh = len(have) == 0; fresh {
+				steps = append(steps, slices.Clone(list))
+				continue
+			}
+			for _, m := range list {
+				if _, done := have[m.number]; !done {
+					steps = append(steps, []migration{m})
+				}
 			}
 		}
 		return nil
 	})
+	return steps, err
+}
+
+// readable refuses tables that this program cannot read or did not make.
+func readable(have map[int64]applied, list []migration) error {
+	service := list[0].service
+	for n, a := range have {
+		if a.reader > int64(len(list)) {
+			return fault.New(fault.Conflict, "the %s tables were changed by a newer program (migration %s), which says that one must know "+
+				"migration %d to read them; this one knows %d: run the newer program, or restore a backup from before", service, a.name, a.reader, len(list))
+		}
+		if n <= int64(len(list)) && list[n-1].checksum != a.checksum {
+			return fault.New(fault.Conflict, "migration %s/%s is not the one that was run on this database; "+
+				"restore the file as it was released, and put the change in a new migration", service, list[n-1].name)
+		}
+	}
+	return nil
 }
 
 func migrations(tx *Tx, service string) (map[int64]applied, error) {

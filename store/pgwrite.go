@@ -65,7 +65,7 @@ func (e *pgEngine) attempt(ctx context.Context, lanes []Lane, fn func(*Tx) error
 		return e.maybeAgain(err)
 	}
 	defer func() { tx.over = true }()
-	if e.opt.Rehearse {
+	if rehearsed(ctx, e.opt) {
 		if err := pgRehearse(tx, fn); err != nil {
 			sound = s.rollback() == nil
 			return err

@@ -170,7 +170,7 @@ func (w *writer) attempt(j *job) error {
 		return err
 	}
 	defer func() { tx.over = true }()
-	if w.opt.Rehearse {
+	if rehearsed(j.ctx, w.opt) {
 		if err := w.rehearse(tx, j.fn); err != nil {
 			return err
 		}

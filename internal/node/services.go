@@ -148,15 +148,16 @@ func (n *Node) assemble(ctx context.Context) error {
 // prepareServices makes each service's tables and puts its watches on the feed of the record.
 func (n *Node) prepareServices(ctx context.Context) error {
 	var watches []record.Watch
+	var schemas []store.Schema
 	for _, s := range n.services {
 		watches = append(watches, s.Watches...)
 		n.kernel.Records.Keep(s.Keeps...)
-		if s.Schema.FS == nil {
-			continue
+		if s.Schema.FS != nil {
+			schemas = append(schemas, s.Schema)
 		}
-		if err := n.kernel.DB.Migrate(ctx, s.Schema); err != nil {
-			return err
-		}
+	}
+	if err := n.kernel.DB.Migrate(ctx, schemas...); err != nil {
+		return err
 	}
 	if err := n.kernel.Records.Behind(ctx); err != nil {
 		return err
