@@ -211,6 +211,7 @@ func (p *past) archive(before time.Time) audit.Archived {
 
 // Whatever is asked of the account, the answer is the same before old months are archived and after.
 func TestWhatIsArchivedIsFoundAsBefore(t *testing.T) {
+	t.Parallel()
 	eachPast(t, 300, func(p *past) {
 		p.log.Small(16, 40, 7)
 		before := p.answers()
@@ -254,6 +255,7 @@ func TestWhatIsArchivedIsFoundAsBefore(t *testing.T) {
 
 // Archiving may end at any step, as when the process is killed: nothing is lost and nothing doubled, before it is run again and after.
 func TestArchivingMayBeKilledAtAnyStep(t *testing.T) {
+	t.Parallel()
 	eachPast(t, 120, func(p *past) {
 		p.asked = []audit.Query{{}, {Tenant: spine, Chart: "9000000003"}, {Actor: "ann", To: monthOf(3)}}
 		before := p.answers()
@@ -284,6 +286,7 @@ func TestArchivingMayBeKilledAtAnyStep(t *testing.T) {
 
 // What is done to an archive, or to what the database says of it, is found, and said where.
 func TestTamperingWithAnArchiveIsFound(t *testing.T) {
+	t.Parallel()
 	first := func(p *past) string { return filepath.Join(p.dir, "archive", "2024-01.account") }
 	file := func(p *past, change func(b []byte) []byte) {
 		b, err := os.ReadFile(first(p))
@@ -428,6 +431,7 @@ func tamperAll(p *past, sql string) {
 
 // What was tampered with before it was archived is archived as it stands, and named as before.
 func TestArchivingHidesNothing(t *testing.T) {
+	t.Parallel()
 	eachPast(t, 120, func(p *past) {
 		lane := p.db.LaneOf("X26", "9000000003")
 		at := func(seq int) string { return fmt.Sprintf(" WHERE lane = %d AND seq = %d", lane, seq) }
@@ -453,6 +457,7 @@ func TestArchivingHidesNothing(t *testing.T) {
 
 // A seal that is not the log's keeps its lane out of the archive, and the report says so.
 func TestALaneWithAForgedSealIsNotArchived(t *testing.T) {
+	t.Parallel()
 	onePast(t, 120, func(p *past) {
 		lane := p.db.LaneOf("X26", "9000000003")
 		tamperAll(p, fmt.Sprintf(`UPDATE audit_seal SET leaf = leaf + 1 WHERE lane = %d AND batch = 2`, lane))

@@ -27,6 +27,7 @@ func sampleEntries() (entries []audit.Entry) {
 
 // What is written into an archive is read from it, and a file in which any byte is another is not taken for it.
 func TestAnArchiveReadsBack(t *testing.T) {
+	t.Parallel()
 	want := sampleEntries()
 	b, err := audit.SampleArchive(t.TempDir(), want)
 	if err != nil {

@@ -51,6 +51,7 @@ func look(chart, actor string) audit.Entry {
 }
 
 func TestWhatIsWrittenIsFound(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		write(t, db, l, look("9000000009", "ann"), look("9000000009", "bob"), look("9000000017", "ann"))
@@ -82,6 +83,7 @@ func TestWhatIsWrittenIsFound(t *testing.T) {
 
 // What is written while the node runs and until it stops is sealed when Run returns.
 func TestEverythingIsSealedWhenRunEnds(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		ctx, stop := context.WithCancel(context.Background())

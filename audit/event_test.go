@@ -14,6 +14,7 @@ import (
 )
 
 func TestEachEntryIsReachedByItsID(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l, ctx := openLog(t, db), context.Background()
 		refused := look("9000000009", "bob")
@@ -41,6 +42,7 @@ func TestEachEntryIsReachedByItsID(t *testing.T) {
 }
 
 func TestSearchNarrows(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l, ctx := openLog(t, db), context.Background()
 		failed := look("9000000017", "bob")
@@ -80,6 +82,7 @@ func TestSearchNarrows(t *testing.T) {
 }
 
 func TestAnEntryIsAnAuditEvent(t *testing.T) {
+	t.Parallel()
 	e := look("9000000009", "ann")
 	e.Lane, e.Seq, e.At = 3, 7, time.Date(2026, 11, 22, 9, 30, 0, 5000, time.UTC)
 	r, err := audit.AuditEvent(e).Resource()

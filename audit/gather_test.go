@@ -15,6 +15,7 @@ import (
 // Many who have only an entry to write share commits; each entry is there once when its caller is told so, and one that cannot
 // be written fails alone.
 func TestRecordedEntriesShareCommitsAndFailAlone(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		ctx := context.Background()
@@ -56,6 +57,7 @@ func TestRecordedEntriesShareCommitsAndFailAlone(t *testing.T) {
 
 // Whoever goes away while waiting is not waited for, and those who stay are written.
 func TestWhoeverGoesAwayHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		var wg sync.WaitGroup
@@ -85,6 +87,7 @@ func TestWhoeverGoesAwayHoldsUpNobody(t *testing.T) {
 
 // Entries of one act go down together, in their order and without gaps, names that repeat and names that are new alike.
 func TestManyEntriesAreAppendedInOrder(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		lane := db.LaneOf(spine.String(), "")

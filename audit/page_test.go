@@ -13,6 +13,7 @@ import (
 
 // Whoever pages to the end and back again meets each page again as it was, for one chart, several and all.
 func TestPagesAreTheSameForwardAndBackward(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		charts := []string{"9000000009", "9000000017", "9000000025"}

@@ -13,6 +13,7 @@ import (
 // A restore from a backup takes back what was written since; the log is not taken back. That loss is told, and is not tampering:
 // neither right after the restore nor when the new life of the database has gone on to seal under the same numbers.
 func TestWhatARestoreLostIsToldAndIsNotTampering(t *testing.T) {
+	t.Parallel()
 	for name, url := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "restored.db") },
 		"postgres": func(t *testing.T) string { return storetest.PostgresURL(t) },

@@ -16,6 +16,7 @@ import (
 // Each kind of tampering, done by raw SQL behind the node's back, is found, and exactly the row is named. Entries 1 to 12 are
 // sealed in batches of four; 13 and 14 are not.
 func TestTamperingIsFoundAndNamed(t *testing.T) {
+	t.Parallel()
 	shiftUp := []string{ // makes room for a forged row 6 by renumbering those above it
 		`UPDATE audit_entry SET seq = seq + 1000000 WHERE lane = {lane} AND seq >= 6`,
 		`UPDATE audit_entry SET seq = seq - 999999 WHERE lane = {lane} AND seq >= 1000000`,
@@ -210,6 +211,7 @@ func tamper(t testing.TB, db *store.DB, sql []string) {
 }
 
 func TestABackDatedRowIsFoundEvenIfItWasSealed(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := openLog(t, db)
 		fourteen(t, db, l)
@@ -226,6 +228,7 @@ func TestABackDatedRowIsFoundEvenIfItWasSealed(t *testing.T) {
 }
 
 func TestALogThatWasTamperedWithIsFound(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(dir string) error{
 		"a changed leaf": func(dir string) error {
 			return edit(filepath.Join(dir, "log", "tile", "entries", "000.p", "3"), func(b []byte) { b[len(b)-4] ^= 1 })
@@ -269,6 +272,7 @@ func edit(path string, change func(b []byte)) error {
 
 // A crash after the log took a batch and before its seal row was written must neither lose nor double the batch.
 func TestABatchIsSealedOnceDespiteACrash(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		ctx, dir := context.Background(), t.TempDir()
 		if err := db.Migrate(ctx, audit.Schema()); err != nil {
@@ -303,6 +307,7 @@ func TestABatchIsSealedOnceDespiteACrash(t *testing.T) {
 }
 
 func TestKeysAreForTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
 	db, dir := storetest.Open(t, audit.Schema()), filepath.Join(t.TempDir(), "audit")
 	if _, err := audit.Open(db, dir, audit.Options{}); err != nil {
 		t.Fatal(err)
