@@ -2,6 +2,7 @@ package record
 
 import (
 	_ "embed"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -21,6 +22,9 @@ const plain = 0
 
 // current is the dictionary that new bodies are written with. Older numbers stay readable for ever.
 const current = 1
+
+// Dictionary is what bodies are compressed with now, for whoever measures what reading them takes.
+func Dictionary() []byte { return slices.Clone(dictionaryOne) }
 
 // bodies packs and unpacks the JSON of versions. A body is kept exactly as it was PUT; it is safe for
 // concurrent use and keeps a pool of coders.

@@ -43,7 +43,7 @@ type benchCommand struct {
 	Between  bool          `help:"Of messages: between two nodes over TLS on loopback, each with a database of its own."`
 	Backlog  int           `help:"Of messages: how many wait for a node that is not reached meanwhile."`
 	File     int           `help:"Of messages: send one file of so many MB between two nodes instead."`
-	Only     string        `help:"Of the register, only these kinds of call, with commas: read,exact,fuzzy,fuzzy-year,wildcard,range,too-many,fhir-sorted,create,token; none for loading alone."`
+	Only     string        `help:"Of the register, only these kinds of call, with commas: read,ceiling (the least that a read could take),exact,fuzzy,fuzzy-year,wildcard,range,too-many,fhir-sorted,create,token; none for loading alone."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
 	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
 }

@@ -13,7 +13,7 @@ func TestTheRegisterIsMeasured(t *testing.T) {
 	if status := run(args, &out, &problems); status != 0 {
 		t.Fatalf("%d: %s", status, problems.String())
 	}
-	for _, kind := range []string{"read ", "exact ", "fuzzy ", "wildcard ", "range ", "fhir-sorted ", "create ", "token ", "token-check "} {
+	for _, kind := range []string{"read ", "ceiling ", "exact ", "fuzzy ", "wildcard ", "range ", "fhir-sorted ", "create ", "token ", "token-check "} {
 		if !strings.Contains(out.String(), "\n"+kind) {
 			t.Errorf("%s was not measured: %s", kind, out.String())
 		}
