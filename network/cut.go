@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"time"
 
@@ -122,6 +123,52 @@ func (l *link) healed() {
 	if l.state == StateCut {
 		l.state, l.since = StateDown, l.n.clock.Now()
 	}
+}
+
+// pathHealed is where a node asks to be told when its link, which was cut at the other end, is healed.
+const pathHealed = "/network/healed"
+
+// tellHealed answers a node whose link is cut here as soon as it is not, or after a while, for it to ask again. The connection carries nothing else meanwhile.
+func (n *Network) tellHealed(w http.ResponseWriter, r *http.Request, c *conn) {
+	late, waited := n.clock.After(n.timing.Last), false
+	for {
+		n.mu.Lock()
+		again := n.recut
+		n.mu.Unlock()
+		err := n.admits(c)
+		_, cut := n.cutOf(c.holder.Node)
+		switch {
+		case err == nil && !cut && !waited:
+			err = fault.New(fault.NotFound, "The link is not cut here.")
+		case err == nil && !cut:
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if err != nil {
+			Refuse(w, err)
+			return
+		}
+		waited = true
+		select {
+		case <-again:
+		case <-late:
+			w.WriteHeader(http.StatusNoContent)
+			return
+		case <-r.Context().Done():
+			return
+		case <-n.stopped:
+			return
+		}
+	}
+}
+
+// untilHealed waits, on a connection whose requests the other end refuses because it has cut the link, until that is over or it is time to ask again.
+// Errors: fault.NotFound when the link is not cut there; those of asking.
+func (n *Network) untilHealed(ctx context.Context, l *link, c *caller) error {
+	ctx, cancel := context.WithTimeout(ctx, n.timing.Last+n.timing.Answer)
+	defer cancel()
+	_, err := c.ask(ctx, l, http.MethodPost, pathHealed, nil, nil)
+	return err
 }
 
 // endLink closes every connection to a peer.

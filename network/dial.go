@@ -141,6 +141,15 @@ func (n *Network) open(ctx context.Context, l *link, address string) (*session, 
 		return nil, fault.Wrap(err, fault.Unavailable, "the connection broke")
 	}
 	answer, err := n.beatOnce(ctx, l, ask)
+	for fault.Is(err, fault.Unavailable) {
+		if !l.asks() {
+			l.fell(StateDown, err)
+		}
+		if n.untilHealed(ctx, l, ask) != nil {
+			break // it is something else, or over
+		}
+		answer, err = n.beatOnce(ctx, l, ask)
+	}
 	if err != nil {
 		return nil, errors.Join(err, asking.end(err))
 	}

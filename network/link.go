@@ -82,6 +82,13 @@ func (l *link) caller() (*caller, error) {
 	return nil, fault.New(fault.Unavailable, "There has been no link to %s since %s.", node, stamp(l.since))
 }
 
+// asks reports whether there is a connection on which to ask.
+func (l *link) asks() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.callers) > 0
+}
+
 // use asks on c from now on. What goes on on other connections may finish for a while.
 func (l *link) use(c *caller) {
 	l.mu.Lock()

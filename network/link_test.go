@@ -207,6 +207,45 @@ func TestASlowReaderHoldsLittle(t *testing.T) {
 	})
 }
 
+// A hospital whose link is cut at the national node waits on one connection, and is back at once when the link is healed, however long that took and whichever side was
+// restarted meanwhile.
+func TestALinkThatWasCutAtTheOtherEndIsBackAtOnce(t *testing.T) {
+	country(t, []string{"RQX"}, func(t *testing.T, w *world) {
+		rqx := network.MustNodeID("RQX")
+		for _, c := range []struct {
+			cut     time.Duration
+			restart string
+		}{{time.Second, ""}, {10 * time.Second, ""}, {time.Hour, ""}, {3 * time.Minute, "RQX"}, {3 * time.Minute, "X26"}} {
+			if err := w.nodes["X26"].CutLink(t.Context(), admin, rqx, "a drill"); err != nil {
+				t.Fatal(err)
+			}
+			w.await("RQX", network.StateDown)
+			if c.restart != "" {
+				time.Sleep(time.Minute)
+				w.restart(c.restart)
+				time.Sleep(31 * time.Second) // until it has come back from its pause
+			}
+			before := w.wires.Dials()
+			time.Sleep(c.cut)
+			if n := w.wires.Dials() - before; n > 2 {
+				t.Errorf("%d dials in %s of a cut", n, c.cut)
+			}
+			if s := w.link("RQX"); s.State != network.StateDown && s.State != network.StateNever || !strings.Contains(s.LastError, "a drill") {
+				t.Errorf("while it is cut: %+v", s)
+			}
+			healed := time.Now()
+			if err := w.nodes["X26"].HealLink(t.Context(), admin, rqx, "it is over"); err != nil {
+				t.Fatal(err)
+			}
+			w.await("RQX", network.StateUp)
+			if took := time.Since(healed); took > time.Second {
+				t.Errorf("after a cut of %s it took %s to come back (%s restarted)", c.cut, took, c.restart)
+			}
+			w.says("RQX")
+		}
+	})
+}
+
 // endless is a body without end.
 type endless struct{}
 

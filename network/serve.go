@@ -30,6 +30,17 @@ func (n *Network) server() *http.Server {
 
 // takes is why a connection's requests are refused, if they are: looked at for each of them.
 func (n *Network) takes(c *conn) error {
+	if err := n.admits(c); err != nil {
+		return err
+	}
+	if cut, ok := n.cutOf(c.holder.Node); ok {
+		return cut.fault(n.Self())
+	}
+	return nil
+}
+
+// admits is takes, whether the link is cut or not.
+func (n *Network) admits(c *conn) error {
 	if c.holder.Node.IsZero() {
 		return fault.New(fault.Unauthenticated, "no certificate was shown")
 	}
@@ -46,9 +57,6 @@ func (n *Network) takes(c *conn) error {
 	if c.stale != nil || now.After(c.holder.until.Add(slack)) {
 		return fault.New(fault.Unauthenticated, "The certificate of %s expired at %s: it can be renewed for %d days after that.", c.holder.Node, stamp(c.holder.until), int(RenewGrace.Hours()/24))
 	}
-	if cut, ok := n.cutOf(c.holder.Node); ok {
-		return cut.fault(n.Self())
-	}
 	return nil
 }
 
@@ -61,6 +69,10 @@ func (n *Network) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	if c.kind == forJoin {
 		n.atTheDoor(w, r, c)
+		return
+	}
+	if r.Method == http.MethodPost && r.URL.Path == pathHealed {
+		n.tellHealed(w, r, c)
 		return
 	}
 	if err := n.takes(c); err != nil {
