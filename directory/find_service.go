@@ -11,6 +11,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir/search"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 )
@@ -221,4 +222,17 @@ func kmText(ctx context.Context, km float64) string {
 		return ""
 	}
 	return web.Text(ctx, "directory.services.km", strconv.FormatFloat(km, 'f', 0, 64))
+}
+
+// Provides reports whether an organisation offers a service that is open, to which patients can be referred.
+func (d *Directory) Provides(ctx context.Context, organisation ident.ODSCode) (yes bool, err error) {
+	if err := d.k.Records.Whole("directory"); err != nil {
+		return false, err
+	}
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		found, err := texts(tx, `SELECT id FROM directory_service WHERE organisation = ? AND active = 1 LIMIT 1`, 1, organisation.String())
+		yes = len(found) > 0
+		return err
+	})
+	return yes, err
 }

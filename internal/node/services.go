@@ -30,6 +30,7 @@ import (
 	"github.com/openspine/openspine/postroom"
 	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/referral/ers"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/upkeep"
@@ -76,6 +77,7 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 		trace.Service(n.kernel, people, pharmacies{places}),
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
+		ers.New(n.kernel, places).Service(),
 	}, []catalogue.Service{places.Service()}, events.Service(n.kernel, places)
 }
 

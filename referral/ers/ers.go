@@ -1,0 +1,63 @@
+// Package ers is the e-Referral Service FHIR API: programs of practices and hospitals refer, book, review and cancel through it, as the pages of package referral let
+// people do. It is served at /referrals/FHIR, in STU3 and R4 as published.
+//
+//	token ──► who, in which role ──► business function and organisation of the headers: may they act so? ──► operation (A004 … A044)
+//	                                    └── no: 403, and why                                                  └── the errors of its table
+//
+// A program names the function in which its user acts, and the organisation; what a function may do is what is published of each operation. What somebody may see of
+// a person is decided by the rules of package access, here as everywhere.
+//
+// Source: e-Referral Service FHIR API, https://digital.nhs.uk/developer/api-catalogue/e-referral-service-fhir.
+package ers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+)
+
+// Base is where the API is served.
+const Base = "/referrals/FHIR"
+
+// Directory is what the API asks about organisations.
+type Directory interface {
+	// Provides reports whether an organisation offers services that patients can be referred to.
+	Provides(ctx context.Context, organisation ident.ODSCode) (bool, error)
+}
+
+// API is the API of one node.
+type API struct {
+	k   catalogue.Kernel
+	dir Directory
+}
+
+// New is the API over a kernel and the directory.
+func New(k catalogue.Kernel, d Directory) *API { return &API{k: k, dir: d} }
+
+// published is the API's routes with its wording of failures.
+func (a *API) published() catalogue.Published {
+	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: []catalogue.Route{
+		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
+		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
+	}}
+}
+
+// forRole is an operation about no person, for callers who act in one of functions; none means that the operation takes no function.
+func (a *API) forRole(method, path string, h func(w http.ResponseWriter, r *http.Request, c caller) error, functions ...Function) catalogue.Route {
+	return catalogue.ForRole(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+		mirror(w, r)
+		c, err := a.caller(r, p, functions)
+		if err != nil {
+			return err
+		}
+		return h(w, r, c)
+	}, access.Clinician, access.Clerk, access.SystemClient)
+}
+
+// Service is the API as the node runs it.
+func (a *API) Service() catalogue.Service {
+	return catalogue.Service{Name: "ers", Summary: "The e-Referral Service API, for the programs of practices and hospitals.", Published: []catalogue.Published{a.published()}}
+}

@@ -1,0 +1,160 @@
+package ers
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+)
+
+// Function is a business function of the e-Referral Service: the part that somebody plays when they act (header NHSD-eRS-Business-Function).
+type Function string
+
+// The functions that act through this API. Others are known, and may do nothing here.
+const (
+	ReferringClinician      Function = "REFERRING_CLINICIAN"
+	ReferringClinicianAdmin Function = "REFERRING_CLINICIAN_ADMIN"
+	ReferringAdmin          Function = "REFERRING_ADMIN"
+	ProviderClinician       Function = "SERVICE_PROVIDER_CLINICIAN"
+	ProviderClinicianAdmin  Function = "SERVICE_PROVIDER_CLINICIAN_ADMIN"
+	ProviderAdmin           Function = "SERVICE_PROVIDER_ADMIN"
+	ServiceDefiner          Function = "SERVICE_DEFINER"
+	// ProviderApplication is a program of a provider that acts for nobody in particular (application-restricted access).
+	ProviderApplication Function = "PROVIDER_AUTHORISED_APPLICATION"
+)
+
+// functionsKnown are the values that the header may have.
+func functionsKnown() []Function {
+	return []Function{ReferringClinician, ReferringClinicianAdmin, ReferringAdmin, "COMMISSIONER", ProviderClinicianAdmin, ProviderClinician, ProviderAdmin,
+		"INFORMATION_ANALYST", "BOOKING_MANAGER", "ADDITIONAL_REQUIREMENTS_MANAGER"}
+}
+
+// anyClinical are the functions that may read what is about referrals, and programs.
+func anyClinical() []Function {
+	return []Function{ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin, ProviderApplication}
+}
+
+// functionsOf are the functions in which somebody of a role may act at an organisation, which refers, or provides what others refer to, or both.
+func functionsOf(role access.Role, provides bool) []Function {
+	switch {
+	case role == access.Clinician && provides:
+		return []Function{ServiceDefiner, ProviderClinician, ProviderAdmin}
+	case role == access.Clinician:
+		return []Function{ReferringClinician}
+	case role == access.Clerk && provides:
+		return []Function{ProviderClinicianAdmin, ProviderAdmin}
+	case role == access.Clerk:
+		return []Function{ReferringClinicianAdmin, ReferringAdmin}
+	}
+	return nil
+}
+
+// caller is who calls, and the part that they play.
+type caller struct {
+	access.Principal
+	Function     Function
+	Organisation ident.ODSCode
+	OnBehalf     string // of whom a ProviderClinicianAdmin acts, as their user id; "" otherwise
+}
+
+// caller reads the headers that say as what somebody acts, and holds them to what they may. No functions means that the operation takes none.
+func (a *API) caller(r *http.Request, p access.Principal, functions []Function) (c caller, err error) {
+	c = caller{Principal: p, Organisation: p.Organisation}
+	if p.Role == access.SystemClient {
+		return a.program(r, c, functions)
+	}
+	if len(functions) == 0 {
+		return c, nil
+	}
+	if c.Function, err = oneHeader[Function](r, "NHSD-eRS-Business-Function"); err != nil {
+		return c, err
+	}
+	organisation, err := oneHeader[string](r, "NHSD-End-User-Organisation-ODS")
+	if err != nil {
+		return c, err
+	}
+	provides, err := a.dir.Provides(r.Context(), p.Organisation)
+	if err != nil {
+		return c, err
+	}
+	switch code, err := ident.ParseODSCode(organisation); {
+	case !slices.Contains(functionsKnown(), c.Function):
+		return c, refuse(forbidden, "'%s' is not an e-RS business function.", shown(string(c.Function)))
+	case err != nil || code != p.Organisation:
+		return c, refuse(forbidden, "The access token does not act for organisation '%s'; sign in in the role that you have there.", shown(organisation))
+	case !slices.Contains(functionsOf(p.Role, provides), c.Function):
+		return c, refuse(forbidden, "You may not act as %s at %s.", c.Function, code)
+	case !slices.Contains(functions, c.Function):
+		return c, refuse(forbidden, "%s may not use this endpoint; %s may.", c.Function, listed(functions))
+	}
+	return c, a.onBehalf(r, &c)
+}
+
+// program is a caller that acts for nobody in particular: it names neither function nor organisation.
+func (a *API) program(r *http.Request, c caller, functions []Function) (caller, error) {
+	for _, h := range []string{"NHSD-eRS-Business-Function", "NHSD-End-User-Organisation-ODS", "NHSD-eRS-On-Behalf-Of-User-ID"} {
+		if r.Header.Get(h) != "" {
+			return c, refuse(forbidden, "%s is not allowed with application-restricted access.", h)
+		}
+	}
+	if !slices.Contains(functions, ProviderApplication) {
+		return c, refuse(forbidden, "This endpoint is for signed-in users; a program may not use it by itself.")
+	}
+	c.Function = ProviderApplication
+	return c, nil
+}
+
+// onBehalf reads for which clinician an administrator acts.
+func (a *API) onBehalf(r *http.Request, c *caller) error {
+	c.OnBehalf = r.Header.Get("NHSD-eRS-On-Behalf-Of-User-ID")
+	switch {
+	case c.Function != ProviderClinicianAdmin && c.OnBehalf != "":
+		return refuse(forbidden, "Only %s acts on behalf of somebody.", ProviderClinicianAdmin)
+	case c.Function != ProviderClinicianAdmin:
+		return nil
+	case c.OnBehalf == "":
+		return refuse(forbidden, "%s names the clinician on whose behalf they act: NHSD-eRS-On-Behalf-Of-User-ID.", ProviderClinicianAdmin)
+	}
+	return a.isClinicianAt(r.Context(), c.OnBehalf, c.Organisation)
+}
+
+// isClinicianAt refuses whoever is no clinician of a provider.
+func (a *API) isClinicianAt(ctx context.Context, user string, at ident.ODSCode) error {
+	_, profiles, err := a.k.Gate.Profiles(ctx, user)
+	if fault.Is(err, fault.NotFound) {
+		return refuse(forbidden, "There is no active user with the id given in NHSD-eRS-On-Behalf-Of-User-ID.")
+	}
+	for _, p := range profiles {
+		if p.Role == access.Clinician && p.Organisation == at {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return refuse(forbidden, "The user on whose behalf you act is no clinician at %s.", at)
+}
+
+// oneHeader is a header that must be there once.
+func oneHeader[T ~string](r *http.Request, name string) (T, error) {
+	switch values := r.Header.Values(name); {
+	case len(values) == 0 || strings.TrimSpace(values[0]) == "":
+		return "", refuse(forbidden, "The header %s is missing.", name)
+	case len(values) > 1:
+		return "", refuse(forbidden, "The header %s is there more than once.", name)
+	default:
+		return T(values[0]), nil
+	}
+}
+
+func listed(functions []Function) string {
+	words := make([]string, len(functions))
+	for i, f := range functions {
+		words[i] = string(f)
+	}
+	return strings.Join(words, ", ")
+}

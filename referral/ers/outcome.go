@@ -1,0 +1,203 @@
+package ers
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+)
+
+const (
+	mimeFHIR     = "application/fhir+json"
+	errorSTU3    = "https://fhir.nhs.uk/STU3/CodeSystem/eRS-APIErrorCode-1"
+	errorR4      = "https://fhir.nhs.uk/CodeSystem/ers-error-codes"
+	errorSpine   = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
+	profileError = "https://fhir.nhs.uk/STU3/StructureDefinition/eRS-OperationOutcome-1"
+)
+
+// code is one of the service's error codes (tables of the operations' responses).
+type code string
+
+const (
+	forbidden            code = "FORBIDDEN"
+	noRelationship       code = "NO_RELATIONSHIP"
+	invalidValue         code = "INVALID_VALUE"
+	invalidCode          code = "INVALID_CODE"
+	missingValue         code = "MISSING_VALUE"
+	referenceNotFound    code = "REFERENCE_NOT_FOUND"
+	inappropriateValue   code = "INAPPROPRIATE_VALUE"
+	unexpectedField      code = "UNEXPECTED_FIELD"
+	invalidStructure     code = "INVALID_FHIR_STRUCTURE"
+	invalidRequestState  code = "INVALID_REQUEST_STATE"
+	invalidState         code = "INVALID_STATE"
+	patientError         code = "PATIENT_ERROR"
+	tooManyItems         code = "TOO_MANY_ITEMS"
+	duplicateService     code = "DUPLICATE_SERVICE"
+	slotNotAvailable     code = "SLOT_NOT_AVAILABLE"
+	inappropriateSlot    code = "INAPPROPRIATE_SLOT"
+	slotsAvailable       code = "SLOTS_CURRENTLY_AVAILABLE"
+	thisSlotIsAvailable  code = "THIS_SLOT_IS_AVAILABLE"
+	pasNotResponding     code = "PAS_NOT_RESPONDING"
+	pasRespondedError    code = "PAS_RESPONDED_WITH_ERROR"
+	serviceUnavailable   code = "SERVICE_UNAVAILABLE"
+	valueIsRequired      code = "VALUE_IS_REQUIRED"
+	fieldNotPermitted    code = "FIELD_NOT_PERMITTED"
+	conflictingValues    code = "CONFLICTING_VALUES"
+	notInResults         code = "SHORTLISTED_SERVICE_NOT_IN_RESULTS"
+	unableToCancel       code = "UNABLE_TO_CANCEL_APPOINTMENT"
+	invalidRequestType   code = "INVALID_REQUEST_TYPE"
+	organisationIsClosed code = "ORGANISATION_IS_CLOSED"
+)
+
+// saying is how a code is said: its display, the status that goes with it and the FHIR issue type.
+type saying struct {
+	display string
+	kind    fault.Kind
+	issue   string
+}
+
+// sayings are those of every code.
+func sayings(c code) saying {
+	switch c {
+	case forbidden:
+		return saying{"Forbidden", fault.Forbidden, "forbidden"}
+	case noRelationship:
+		return saying{"No relationship", fault.Unprocessable, "forbidden"}
+	case missingValue:
+		return saying{"Missing value", fault.Unprocessable, "required"}
+	case valueIsRequired:
+		return saying{"Value is required", fault.Unprocessable, "required"}
+	case invalidStructure:
+		return saying{"Invalid FHIR structure", fault.Unprocessable, "structure"}
+	case referenceNotFound:
+		return saying{"Reference not found", fault.Unprocessable, "not-found"}
+	case pasNotResponding:
+		return saying{"No response from PAS", fault.Timeout, "timeout"}
+	case pasRespondedError:
+		return saying{"Error received from PAS", fault.Unavailable, "exception"}
+	case unexpectedField, invalidValue, invalidCode, inappropriateValue:
+		return saying{words(c), fault.Unprocessable, "value"}
+	}
+	return saying{words(c), fault.Unprocessable, "business-rule"}
+}
+
+// words is a code in words: "Slot not available".
+func words(c code) string {
+	s := strings.ToLower(strings.ReplaceAll(string(c), "_", " "))
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// problem is a failure with its code.
+type problem struct {
+	code        code
+	diagnostics string
+}
+
+func (p *problem) Error() string { return string(p.code) + ": " + p.diagnostics }
+
+// refuse makes a failure that is worded with one of the published codes.
+func refuse(c code, format string, args ...any) error {
+	p := &problem{c, fmt.Sprintf(format, args...)}
+	return fault.Wrap(p, sayings(c).kind, "%s", p.diagnostics)
+}
+
+// face words failures as the API does: with a body where one of its codes says what is wrong, without one otherwise, as published.
+type face struct{}
+
+// Refuse answers with err.
+func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	mirror(w, r)
+	kind := fault.KindOf(err)
+	status := kind.HTTPStatus()
+	var p *problem
+	if !errors.As(err, &p) {
+		switch kind {
+		case fault.Forbidden:
+			p = &problem{forbidden, fault.MessageOf(err)}
+		case fault.Unprocessable, fault.Invalid, fault.TooLarge:
+			p = &problem{invalidValue, fault.IssuesOf(err)[0].Diagnostics}
+			status = http.StatusUnprocessableEntity
+		}
+	}
+	switch kind {
+	case fault.Unauthenticated:
+		w.Header().Set("WWW-Authenticate", access.Challenge(err)) // RFC 6750 section 3
+	case fault.TooMany, fault.Unavailable, fault.Full:
+		w.Header().Set("Retry-After", "5")
+	}
+	if p == nil {
+		bare(w, r, status, fault.MessageOf(err))
+		return
+	}
+	body := outcomeSTU3(p)
+	if isR4(r) {
+		body = outcomeR4(errorR4, string(p.code), sayings(p.code).issue, p.diagnostics)
+	}
+	w.Header().Set("Content-Type", mimeFHIR)
+	w.WriteHeader(status)
+	w.Write(body.JSON())
+}
+
+// bare answers what has no code of the service: STU3 in plain words, R4 with the codes that all of its APIs share.
+func bare(w http.ResponseWriter, r *http.Request, status int, message string) {
+	if !isR4(r) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		w.Write([]byte(message + "\n"))
+		return
+	}
+	shared := map[int][2]string{400: {"REC_BAD_REQUEST", "invalid"}, 401: {"ACCESS_DENIED", "forbidden"}, 403: {"REC_FORBIDDEN", "forbidden"}, 404: {"REC_NOT_FOUND", "not-found"},
+		406: {"REC_NOT_ACCEPTABLE", "processing"}, 415: {"REC_UNSUPPORTED_MEDIA_TYPE", "processing"}, 429: {"TOO_MANY_REQUESTS", "throttled"}, 503: {"REC_UNAVAILABLE", "transient"}}
+	said, known := shared[status]
+	if !known {
+		said = [2]string{"REC_SERVER_ERROR", "exception"}
+	}
+	w.Header().Set("Content-Type", mimeFHIR)
+	w.WriteHeader(status)
+	w.Write(outcomeR4(errorSpine, said[0], said[1], message).JSON())
+}
+
+func outcomeSTU3(p *problem) fhir.Value {
+	s := sayings(p.code)
+	return fhir.Obj("meta", fhir.Obj("profile", fhir.Arr(profileError)), "resourceType", "OperationOutcome", "issue", fhir.Arr(fhir.Obj("severity", "error", "code", s.issue,
+		"details", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", errorSTU3, "code", string(p.code), "display", s.display))), "diagnostics", p.diagnostics)))
+}
+
+func outcomeR4(system, code, issue, diagnostics string) fhir.Value {
+	return fhir.Obj("resourceType", "OperationOutcome", "issue", fhir.Arr(fhir.Obj("severity", "error", "code", issue,
+		"details", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", system, "code", code))), "diagnostics", diagnostics)))
+}
+
+// isR4 reports whether an address is one of the R4 operations.
+func isR4(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, Base+"/R4/") }
+
+// mirror gives back the request's own id; the edge gives back the correlation id.
+func mirror(w http.ResponseWriter, r *http.Request) {
+	if id := r.Header.Get("X-Request-ID"); id != "" && len(id) <= 100 && utf8.ValidString(id) {
+		w.Header().Set("X-Request-ID", id)
+	}
+}
+
+// shown is a caller's own value as a diagnostics repeats it: not endlessly.
+func shown(value string) string {
+	const most = 60
+	for i := range value {
+		if i > most {
+			return value[:i] + "…"
+		}
+	}
+	return value
+}
+
+// send answers with a document.
+func send(w http.ResponseWriter, status int, body []byte) error {
+	w.Header().Set("Content-Type", mimeFHIR)
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	return err
+}

@@ -1,0 +1,73 @@
+package ers
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/referral/codes"
+)
+
+const (
+	idOrganisation = "https://fhir.nhs.uk/Id/ods-organization-code"
+	idUser         = "https://fhir.nhs.uk/Id/sds-user-id"
+	systemFunction = "https://fhir.nhs.uk/CodeSystem/eRS-BusinessFunction-1"
+)
+
+// referenceData is A004: one of the code systems.
+func (a *API) referenceData(w http.ResponseWriter, r *http.Request, _ caller) error {
+	res, err := codes.Resource(r.PathValue("system"), a.k.BaseURL()+Base)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(res)
+	if err != nil {
+		return err
+	}
+	return send(w, http.StatusOK, body)
+}
+
+// businessFunctions is A030: in which functions the caller may act, and where.
+func (a *API) businessFunctions(w http.ResponseWriter, r *http.Request, c caller) error {
+	if c.Role == access.SystemClient {
+		return refuse(forbidden, "A program has no business functions; this endpoint is for signed-in users.")
+	}
+	_, profiles, err := a.k.Gate.Profiles(r.Context(), c.ID)
+	if err != nil {
+		return err
+	}
+	now := a.k.Clock.Now()
+	base := a.k.BaseURL() + Base + "/R4/PractitionerRole"
+	at := map[string][]Function{}
+	var order []string
+	for _, p := range profiles {
+		provides, err := a.dir.Provides(r.Context(), p.Organisation)
+		if err != nil {
+			return err
+		}
+		code := p.Organisation.String()
+		if at[code] == nil {
+			order = append(order, code)
+		}
+		at[code] = append(at[code], functionsOf(p.Role, provides)...)
+	}
+	var entries []any
+	for _, code := range order {
+		if len(at[code]) == 0 {
+			continue
+		}
+		id := "PractitionerRole-" + code + "-" + c.ID
+		var codings []any
+		for _, f := range at[code] {
+			codings = append(codings, fhir.Obj("coding", fhir.Arr(fhir.Obj("system", systemFunction, "code", string(f)))))
+		}
+		entries = append(entries, fhir.Obj("fullUrl", base+"/"+id, "resource", fhir.Obj("id", id, "meta", fhir.Obj("lastUpdated", now), "resourceType", "PractitionerRole",
+			"practitioner", fhir.Obj("identifier", fhir.Obj("system", idUser, "value", c.ID)), "organization", fhir.Obj("identifier", fhir.Obj("system", idOrganisation, "value", code)),
+			"code", fhir.Arr(codings...)), "search", fhir.Obj("mode", "match")))
+	}
+	return send(w, http.StatusOK, fhir.Obj("id", uuid.NewString(), "meta", fhir.Obj("lastUpdated", now), "resourceType", "Bundle", "type", "searchset", "total", len(entries),
+		"timestamp", now, "link", fhir.Arr(fhir.Obj("relation", "self", "url", base)), "entry", fhir.Arr(entries...)).JSON())
+}
