@@ -21,6 +21,7 @@ import (
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/store/storetest"
 )
 
 //go:embed testdata/results/*.sql
@@ -206,9 +207,24 @@ func (w *world) until(name, state string) {
 	simtest.Eventually(w.t, func() bool { s, _ := w.receipt(name); return s == state })
 }
 
-func TestFilesAreSentOnceAndTheirReceiptsSayWhatBecameOfThem(t *testing.T) {
+// both runs a test with the gateway's database on either engine.
+func both(t *testing.T, test func(t *testing.T, engine func(*node.Config, *edge.Options))) {
+	t.Helper()
 	t.Parallel()
-	w := given(t)
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, func(*node.Config, *edge.Options) {}) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		url := storetest.PostgresURL(t)
+		test(t, func(cfg *node.Config, _ *edge.Options) { cfg.Database = url })
+	})
+}
+
+func TestFilesAreSentOnceAndTheirReceiptsSayWhatBecameOfThem(t *testing.T) {
+	both(t, filesAreSentOnce)
+}
+
+func filesAreSentOnce(t *testing.T, engine func(*node.Config, *edge.Options)) {
+	w := given(t, engine)
 	w.drop("outbox/X26/lab.result/one.json", "one")
 	w.drop("outbox/X26/lab.result/large.bin", strings.Repeat("x", 3<<20))
 	w.drop("outbox/X26/lab.result/bad.json", "no")
@@ -237,8 +253,11 @@ func TestFilesAreSentOnceAndTheirReceiptsSayWhatBecameOfThem(t *testing.T) {
 // A gateway that was killed after the commit and before it took the file away finds it again, and does not send it again; one that was killed before the
 // commit sends it.
 func TestWhatWasTakenIsSentOnceWheneverTheGatewayWasKilled(t *testing.T) {
-	t.Parallel()
-	w := given(t)
+	both(t, takenIsSentOnce)
+}
+
+func takenIsSentOnce(t *testing.T, engine func(*node.Config, *edge.Options)) {
+	w := given(t, engine)
 	links := w.edge.Kernel().Network
 	by := access.Service("test", site)
 	simtest.Eventually(t, func() bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/edge"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
@@ -23,9 +24,9 @@ import (
 const workflow = "LAB_RESULTS"
 
 // givenMail is a world in which the national node and the gateway have a mailbox each, and each was learnt by the other.
-func givenMail(t *testing.T) *world {
+func givenMail(t *testing.T, more ...func(*node.Config, *edge.Options)) *world {
 	t.Helper()
-	w := given(t)
+	w := given(t, more...)
 	for _, b := range []struct {
 		n  *node.Node
 		id string
@@ -142,8 +143,11 @@ func (w *world) cut(yes bool) {
 // The site's own program speaks MESH to the gateway: what it sends while the link is down is taken and goes when it is back, to a mailbox that the gateway has learnt
 // of; what comes for it is in its inbox; and each side sees that the other has collected.
 func TestTheGatewayIsAPostOfficeForTheSitesPrograms(t *testing.T) {
-	t.Parallel()
-	w := givenMail(t)
+	both(t, isAPostOffice)
+}
+
+func isAPostOffice(t *testing.T, engine func(*node.Config, *edge.Options)) {
+	w := givenMail(t, engine)
 	w.cut(true)
 	status, id, text := w.post(w.edge, "RQX01BOX1", "X26BOX1", "taken while the link is down")
 	if status != http.StatusAccepted || id == "" {

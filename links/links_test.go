@@ -15,6 +15,7 @@ import (
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store/storetest"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -26,9 +27,9 @@ type site struct {
 }
 
 // open makes a node that keeps the records of one organisation; at is where the national node listens for it, once it does.
-func open(t *testing.T, code, name, kind string, at func() string) *simtest.World {
+func open(t *testing.T, code, name, kind, database string, at func() string) *simtest.World {
 	t.Helper()
-	cfg := node.Config{Name: code, Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: code, Name: name, Kind: kind}}}
+	cfg := node.Config{Name: code, Addr: "127.0.0.1:0", Data: t.TempDir(), Database: database, National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: code, Name: name, Kind: kind}}}
 	if at == nil {
 		cfg.NetworkAddr = "127.0.0.1:0"
 	}
@@ -62,8 +63,14 @@ func open(t *testing.T, code, name, kind string, at func() string) *simtest.Worl
 // given is a national node and a hospital's, linked.
 func given(t *testing.T) (nation, hospital site) {
 	t.Helper()
-	n := open(t, "X26", "Aldershire Health Spine", "national", nil)
-	h := open(t, "RQX", "Fenmarket General Hospital", "hospital", n.Node.LinkAddress)
+	return givenOn(t, "", "")
+}
+
+// givenOn is given with the databases of the two.
+func givenOn(t *testing.T, national, hospitals string) (nation, hospital site) {
+	t.Helper()
+	n := open(t, "X26", "Aldershire Health Spine", "national", national, nil)
+	h := open(t, "RQX", "Fenmarket General Hospital", "hospital", hospitals, n.Node.LinkAddress)
 	by, links := access.Service("test", ident.MustODSCode("X26")), n.Node.Kernel().Network
 	if err := links.Found(t.Context(), by, network.MustNodeID("X26"), nil, []string{"nation.invalid:8444"}); err != nil {
 		t.Fatal(err)
@@ -104,7 +111,15 @@ func (s site) send(to, text string) *simtest.Reader {
 
 func TestALinkIsCutFromItsPageAndHealedAndTheLedgersAreEven(t *testing.T) {
 	t.Parallel()
-	nation, hospital := given(t)
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); cutAndHealed(t, "", "") })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		cutAndHealed(t, storetest.PostgresURL(t), storetest.PostgresURL(t))
+	})
+}
+
+func cutAndHealed(t *testing.T, national, hospitals string) {
+	nation, hospital := givenOn(t, national, hospitals)
 	nation.cut("RQX", "cut", "short").Sees(422, "Say why")
 	nation.Get("/network/links/RQX").Sees(200, "Up", "Speaks for", "RQX RQX01", "Cut the link").SeesNot("cut on purpose")
 	nation.cut("RQX", "cut", "the line is being mended").Sees(200, "This link was cut on purpose", "Ada Okafor", "the line is being mended", "Heal the link")
