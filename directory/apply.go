@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -71,6 +72,9 @@ func (d *Directory) Apply(ctx context.Context, by access.Principal, p *Plan, sou
 
 // resources are what a change writes.
 func (c *Change) resources(source string, next *int64) ([]*fhir.Resource, error) {
+	if c.made != nil {
+		return sourced(c.made, source)
+	}
 	var list []*fhir.Resource
 	if c.write {
 		for i := range c.next.Roles {
@@ -100,6 +104,27 @@ func (c *Change) resources(source string, next *int64) ([]*fhir.Resource, error)
 		list = append(list, res)
 	}
 	return list, nil
+}
+
+// sourced are resources that say what they came from.
+func sourced(list []*fhir.Resource, source string) ([]*fhir.Resource, error) {
+	if source == "" {
+		return list, nil
+	}
+	all := slices.Clone(list)
+	for i, res := range list {
+		meta := fhir.Obj("source", source)
+		if profile := res.Get("meta.profile"); profile.Exists() {
+			meta = fhir.Obj("source", source, "profile", fhir.Of(profile))
+		}
+		e := res.Edit()
+		e.Set(res.Root(), "meta", meta)
+		var err error
+		if all[i], err = e.Done(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // parent is who operates the organisation now, as far as the change says.

@@ -67,7 +67,7 @@ func TestAnAdministratorImportsAFile(t *testing.T) {
 	p.Walk()
 	p.Screenshot("directory-import.png")
 	p.Submit("main form button")
-	p.Sees("2 organisations have been written")
+	p.Sees("2 changes have been written")
 	p.Go(w.URL + "/directory/Z99802")
 	p.Sees("This organisation has closed", "31-May-2026")
 	p.Healthy()
@@ -98,7 +98,7 @@ func TestAnImportThatWouldNowDoOtherwiseIsShownAgain(t *testing.T) {
 	at, _, _ = strings.Cut(at, "?")
 	upload(line("1=Z99711"))
 	again, _, _ := strings.Cut(admin.Link(`/directory/import/[a-z0-9]+\?[^"]*format=csv`), "?")
-	admin.Post(again, admin.Form()).Sees(200, "1 organisation has been written")
+	admin.Post(again, admin.Form()).Sees(200, "1 change has been written")
 	admin.Post(at, first).Sees(409, "The directory has changed since you looked", "This file changes nothing")
 	admin.Get("/directory/import/nothing").Sees(404, "not here any more")
 }

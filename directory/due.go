@@ -18,7 +18,7 @@ const dueAtOnce = 500
 
 // dueKeepers keep what is to be closed, and when.
 func (d *Directory) dueKeepers() (list []record.Keeper) {
-	for _, typ := range []string{"Organization", "OrganizationAffiliation", "HealthcareService", "Location", "Endpoint", "Device", "PractitionerRole"} {
+	for _, typ := range []string{"Organization", "OrganizationAffiliation", "HealthcareService", "Location", "Endpoint", "Device", "PractitionerRole", "Practitioner"} {
 		list = append(list, record.Keeper{Name: "directory due " + typ, Edition: 1, Type: typ, Tenant: d.k.National,
 			Ready: func(_ record.Ref, res *fhir.Resource) (any, error) { return lastDay(res), nil }, Keep: keepDue})
 	}
@@ -36,6 +36,12 @@ func lastDay(res *fhir.Resource) Day {
 	case "OrganizationAffiliation":
 		if r, err := ParseRelationship(res); err == nil && r.Active {
 			return r.Span.To
+		}
+		return ""
+	}
+	if res.Type() == "Practitioner" {
+		if facts := personFacts(res); facts[1].Before == string(Open) {
+			return Day(facts[3].Before)
 		}
 		return ""
 	}
@@ -127,6 +133,10 @@ func (d *Directory) afterLastDay(ctx context.Context, old *fhir.Resource, day, t
 		}
 		r.Active, r.Span.To = false, day
 		res, err := r.Resource()
+		return []*fhir.Resource{res}, err
+	}
+	if old.Type() == "Practitioner" {
+		res, err := overlay(old, []member{{"active", fhir.Of(false)}})
 		return []*fhir.Resource{res}, err
 	}
 	kind, err := keptKindOfType(old.Type())

@@ -35,6 +35,19 @@ type Report struct {
 	Parent, Provider string
 	// Settings says that column 26 is a prescribing setting.
 	Settings bool
+	// People says that the rows are those who practise, and of which kind (people.go); empty for organisations.
+	People string
+}
+
+// columns is how many columns a line has.
+func (r Report) columns() int {
+	switch r.People {
+	case nurses:
+		return 20
+	case memberships:
+		return 6
+	}
+	return odsColumns
 }
 
 // Reports are the ODS files that can be imported.
@@ -49,6 +62,9 @@ func Reports() []Report {
 		{Name: "eccg", Role: "RO98"},
 		{Name: "egdpprac", Role: "RO110", Parent: "RE4"},
 		{Name: "ehospice", Role: "RO172", Parent: "RE4"},
+		{Name: "egpcur", People: practitioners},
+		{Name: "enurse", People: nurses},
+		{Name: "epracmem", People: memberships},
 	}
 }
 
@@ -86,15 +102,32 @@ type Refusal struct {
 // mark, lines ended by LF or CRLF). What is wrong with a line is a Refusal with its number and keeps no other line out.
 // A line that runs on is left at its end and never held in memory whole. Error: only what r fails with.
 func ReadODS(r io.Reader, report Report) (rows []Row, refused []Refusal, err error) {
-	in := bufio.NewReaderSize(r, odsLine)
 	seen := map[string]int{}
+	refused, err = eachLine(r, func(line int, text []byte) (string, string) {
+		row, problem := readRow(text, report)
+		code := row.Organisation.Code.String()
+		if problem == "" && seen[code] != 0 {
+			problem = "The code stands in line " + itoa(seen[code]) + " already, which was taken."
+		}
+		if problem == "" {
+			seen[code], row.Line = line, line
+			rows = append(rows, row)
+		}
+		return code, problem
+	})
+	return rows, refused, err
+}
+
+// eachLine hands over each line that is not empty, without its end; take says what it is about and what is wrong with it, empty for nothing.
+func eachLine(r io.Reader, take func(line int, text []byte) (code, problem string)) (refused []Refusal, err error) {
+	in := bufio.NewReaderSize(r, odsLine)
 	for line := 1; ; line++ {
 		text, tooLong, err := readLine(in)
 		if errors.Is(err, io.EOF) {
-			return rows, refused, nil
+			return refused, nil
 		}
 		if err != nil {
-			return rows, refused, fault.Wrap(err, fault.Invalid, "The file ended before it was complete.")
+			return refused, fault.Wrap(err, fault.Invalid, "The file ended before it was complete.")
 		}
 		if line == 1 {
 			text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
@@ -106,29 +139,25 @@ func ReadODS(r io.Reader, report Report) (rows []Row, refused []Refusal, err err
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		row, problem := readRow(text, report)
-		code := row.Organisation.Code.String()
-		if problem == "" && seen[code] != 0 {
-			problem = "The code stands in line " + itoa(seen[code]) + " already, which was taken."
-		}
-		if problem != "" {
+		if code, problem := take(line, text); problem != "" {
 			refused = append(refused, Refusal{line, code, problem})
-			continue
 		}
-		seen[code], row.Line = line, line
-		rows = append(rows, row)
 	}
 }
 
 // LooksRight refuses a file as a whole when it can hardly be the report that it is said to be: it has no line that could be read, or more lines were
 // refused than taken. Error: fault.Invalid, with the first line that was refused and why.
 func LooksRight(report Report, rows []Row, refused []Refusal) error {
+	return looksRight(report, len(rows), refused)
+}
+
+func looksRight(report Report, rows int, refused []Refusal) error {
 	switch {
-	case len(rows) == 0 && len(refused) == 0:
-		return fault.New(fault.Invalid, "The file is empty; %s has a line of 27 columns for each organisation.", report.Name)
-	case len(refused) > len(rows):
+	case rows == 0 && len(refused) == 0:
+		return fault.New(fault.Invalid, "The file is empty; each line of %s has %d columns.", report.Name, report.columns())
+	case len(refused) > rows:
 		return fault.New(fault.Invalid, "This does not look like %s: %d lines could be read and %d could not. The first is line %d: %s Nothing was written.",
-			report.Name, len(rows), len(refused), refused[0].Line, refused[0].Reason)
+			report.Name, rows, len(refused), refused[0].Line, refused[0].Reason)
 	}
 	return nil
 }
@@ -148,14 +177,7 @@ func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
 
 // readRow reads one line; problem is why it cannot be taken, and empty when it can.
 func readRow(text []byte, report Report) (row Row, problem string) {
-	if !utf8.Valid(text) {
-		decoded, err := charmap.Windows1252.NewDecoder().Bytes(text)
-		if err != nil {
-			return row, "The line is neither UTF-8 nor Windows-1252."
-		}
-		text = decoded
-	}
-	cells, problem := splitCSV(string(text))
+	cells, problem := splitLine(text)
 	if problem != "" {
 		return row, problem
 	}
@@ -167,15 +189,35 @@ func readRow(text []byte, report Report) (row Row, problem string) {
 	if len(cells) != odsColumns {
 		return row, "There are " + itoa(len(cells)) + " columns; an ODS file has 27."
 	}
-	for i, c := range cells {
-		if cells[i] = strings.Join(strings.Fields(c), " "); strings.ContainsFunc(c, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return row, "Column " + itoa(i+1) + " holds a control character."
-		}
-		if utf8.RuneCountInString(c) > 255 {
-			return row, "Column " + itoa(i+1) + " is over 255 characters."
-		}
+	if problem := tidy(cells); problem != "" {
+		return row, problem
 	}
 	return readCells(row.Organisation.Code, cells, report)
+}
+
+// splitLine reads the fields of a line in UTF-8 or Windows-1252.
+func splitLine(text []byte) (cells []string, problem string) {
+	if !utf8.Valid(text) {
+		decoded, err := charmap.Windows1252.NewDecoder().Bytes(text)
+		if err != nil {
+			return nil, "The line is neither UTF-8 nor Windows-1252."
+		}
+		text = decoded
+	}
+	return splitCSV(string(text))
+}
+
+// tidy takes needless spaces from the fields, and says which of them cannot be a field.
+func tidy(cells []string) (problem string) {
+	for i, c := range cells {
+		if cells[i] = strings.Join(strings.Fields(c), " "); strings.ContainsFunc(c, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return "Column " + itoa(i+1) + " holds a control character."
+		}
+		if utf8.RuneCountInString(c) > 255 {
+			return "Column " + itoa(i+1) + " is over 255 characters."
+		}
+	}
+	return ""
 }
 
 // splitCSV reads the fields of one line (RFC 4180).
@@ -290,7 +332,15 @@ func (r *Row) on(today Day) {
 
 // readDays are the open, close, join and left dates.
 func readDays(cells []string) (days [4]Day, problem string) {
-	for i, column := range []int{11, 12, 16, 17} {
+	return readDaysOf(cells, [4]int{11, 12, 16, 17})
+}
+
+// readDaysOf are the open, close, join and left dates by their columns; 0 is one that the file does not have.
+func readDaysOf(cells []string, columns [4]int) (days [4]Day, problem string) {
+	for i, column := range columns {
+		if column == 0 {
+			continue
+		}
 		text := cells[column-1]
 		if text == "" {
 			continue
@@ -302,10 +352,10 @@ func readDays(cells []string) (days [4]Day, problem string) {
 		days[i] = DayOf(t)
 	}
 	if days[1].Known() && days[1] < days[0] {
-		return days, "It closes (column 12) before it opens (column 11)."
+		return days, "It closes (column " + itoa(columns[1]) + ") before it opens (column " + itoa(columns[0]) + ")."
 	}
 	if days[3].Known() && days[3] < days[2] {
-		return days, "It leaves (column 17) before it joins (column 16)."
+		return days, "It leaves (column " + itoa(columns[3]) + ") before it joins (column " + itoa(columns[2]) + ")."
 	}
 	return days, ""
 }

@@ -50,9 +50,17 @@ type importView struct {
 func reportOptions(ctx context.Context) []web.Option {
 	list := []web.Option{{Value: "", Text: web.Text(ctx, "directory.import.by-name")}}
 	for _, r := range Reports() {
-		list = append(list, web.Option{Value: r.Name, Text: r.Name + " – " + roleText(r.Role)})
+		list = append(list, web.Option{Value: r.Name, Text: r.text(ctx)})
 	}
 	return list
+}
+
+// text is a report's name and what is in it.
+func (r Report) text(ctx context.Context) string {
+	if r.People != "" {
+		return r.Name + " – " + web.Text(ctx, "directory.import.people."+r.People)
+	}
+	return r.Name + " – " + roleText(r.Role)
 }
 
 // askImport asks for a file.
@@ -94,9 +102,9 @@ func (d *Directory) previewImport(w http.ResponseWriter, r *http.Request, p acce
 	if err != nil {
 		return err
 	}
-	rows, refused, err := ReadODS(bytes.NewReader(body), report)
+	file, err := ReadFile(bytes.NewReader(body), report)
 	if err == nil {
-		err = LooksRight(report, rows, refused)
+		err = file.LooksRight()
 	}
 	if err != nil {
 		view.Errors.Add("file", fault.MessageOf(err))
@@ -162,11 +170,11 @@ func (d *Directory) upload(ctx context.Context, p access.Principal, id string) (
 	if err != nil {
 		return view, "", err
 	}
-	rows, refused, err := ReadODS(bytes.NewReader(body), kind)
+	file, err := ReadFile(bytes.NewReader(body), kind)
 	if err != nil {
 		return view, "", err
 	}
-	if view.Plan, err = d.Plan(ctx, kind, rows, refused); err != nil {
+	if view.Plan, err = d.PlanFile(ctx, file); err != nil {
 		return view, "", err
 	}
 	sum := sha256.Sum256(body)

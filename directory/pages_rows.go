@@ -116,7 +116,7 @@ func importRows(ctx context.Context, v importView) []web.Row {
 	p := v.Plan
 	return []web.Row{
 		{Key: web.Text(ctx, "directory.import.file-name"), Text: v.File},
-		{Key: web.Text(ctx, "directory.import.report"), Text: p.Report.Name + " – " + roleText(p.Report.Role)},
+		{Key: web.Text(ctx, "directory.import.report"), Text: p.Report.text(ctx)},
 		row("kind.added", p.Count(Added)), row("kind.changed", p.Count(Changed)), row("kind.closed", p.Count(Ended)), row("unchanged", p.Unchanged),
 		row("kept-out", len(p.Refused)), row("noted", len(p.Noted)), row("absent", p.Absent),
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/store"
 )
 
@@ -20,7 +21,7 @@ const (
 // FieldChange is one fact that would change; empty means that there is none. Name is a key of the words of the pages.
 type FieldChange struct{ Name, Before, After string }
 
-// Change is what a file would do to one organisation.
+// Change is what a file would do to one organisation, or to one of those who practise.
 type Change struct {
 	Kind   string // Added, Changed or Ended
 	Line   int
@@ -31,6 +32,7 @@ type Change struct {
 	next      Organisation
 	write     bool // the organisation itself changes, not only its relationships
 	relations []Relationship
+	made      []*fhir.Resource // what is written, where it is known already
 }
 
 // Plan is what importing a file would do. Nothing has been written.
@@ -39,7 +41,7 @@ type Plan struct {
 	Rows      int // lines that could be read
 	Changes   []Change
 	Unchanged int
-	// Absent is how many organisations of the same primary role are in the directory and not in the file: they stay as they are.
+	// Absent is how many organisations of the same primary role, or how many of those who practise of the same kind, are in the directory and not in the file: they stay as they are.
 	Absent  int
 	Refused []Refusal
 	// Noted are lines that were taken although something in them is odd.
@@ -202,8 +204,11 @@ func (o Organisation) facts() []FieldChange {
 
 // differences are the facts that differ, in the order of the later organisation's.
 func differences(before, after Organisation) []FieldChange {
-	was, is := before.facts(), after.facts()
-	var list []FieldChange
+	return compare(before.facts(), after.facts())
+}
+
+// compare says which facts differ, in the order of the later ones.
+func compare(was, is []FieldChange) (list []FieldChange) {
 	for _, f := range is {
 		old := ""
 		if i := slices.IndexFunc(was, func(w FieldChange) bool { return w.Name == f.Name }); i >= 0 {

@@ -60,15 +60,15 @@ func (c *directoryImport) Run(s *session) error {
 	defer f.Close()
 	start := time.Now()
 	sum := sha256.New()
-	rows, refused, err := directory.ReadODS(io.TeeReader(f, sum), report)
+	file, err := directory.ReadFile(io.TeeReader(f, sum), report)
 	if err == nil {
-		err = directory.LooksRight(report, rows, refused)
+		err = file.LooksRight()
 	}
 	if err != nil {
 		return err
 	}
 	return c.with(s, func(n *node.Node, d *directory.Directory) error {
-		plan, err := d.Plan(s.ctx, report, rows, refused)
+		plan, err := d.PlanFile(s.ctx, file)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (c *directoryImport) Run(s *session) error {
 			what = "nothing written (--dry-run)"
 		}
 		fmt.Fprintf(s.stdout, "%s: %d lines: %d added, %d changed, %d closed, %d unchanged, %d refused; %d in the directory are not in the file and stay; %s in %.1f s\n",
-			report.Name, plan.Rows+len(plan.Refused), plan.Count(directory.Added), plan.Count(directory.Changed), plan.Count(directory.Ended), plan.Unchanged,
+			report.Name, file.Lines(), plan.Count(directory.Added), plan.Count(directory.Changed), plan.Count(directory.Ended), plan.Unchanged,
 			len(plan.Refused), plan.Absent, what, time.Since(start).Seconds())
 		return nil
 	})
