@@ -81,7 +81,9 @@ func (db *DB) Migrate(ctx context.Context, schemas ...Schema) error {
 // migrating marks the context in which a migration is written: its script does the same however often it runs, so it is not rehearsed.
 type migrating struct{}
 
-func rehearsed(ctx context.Context, o Options) bool { return o.Rehearse && ctx.Value(migrating{}) == nil }
+func rehearsed(ctx context.Context, o Options) bool {
+	return o.Rehearse && ctx.Value(migrating{}) == nil
+}
 
 // steps are the migrations that have not been run, those of one transaction together. It refuses before anything is changed.
 func (db *DB) steps(ctx context.Context, lists [][]migration) (steps [][]migration, err error) {
