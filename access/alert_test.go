@@ -34,6 +34,7 @@ func (w world) restrict(t testing.TB, chart string) {
 }
 
 func TestBreakingTheGlassTellsThePrivacyOfficer(t *testing.T) {
+	t.Parallel()
 	c := clock.NewFake(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
 	w := over(t, storetest.OpenWith(t, store.Options{Clock: c}, audit.Schema(), access.Schema()), func(o *access.Options) { o.Clock = c })
 	ctx := context.Background()
@@ -80,6 +81,7 @@ func TestBreakingTheGlassTellsThePrivacyOfficer(t *testing.T) {
 }
 
 func TestAClaimedRelationshipOpensTheChartAndIsReviewed(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		if _, err := w.gate.ClaimRelationship(ctx, ann(), access.Place{Tenant: hospital, Chart: "p9", Type: "Patient", ID: "p9"}, "I look after this person"); !fault.Is(err, fault.NotFound) {

@@ -9,6 +9,7 @@ import (
 
 // Relationships are looked up where they can change what the rules say, and only there.
 func TestRelationshipsAreAskedForWhereTheyMatter(t *testing.T) {
+	t.Parallel()
 	here := ident.MustODSCode("RZ9")
 	national, err := loadRules(nil)
 	if err != nil {

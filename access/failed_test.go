@@ -17,6 +17,7 @@ import (
 // when the power goes between the two, the caller is told that the account cannot be written, and neither the effect nor the entry
 // is there; when it goes after the answer, the entry is.
 func TestAFailedActIsAnsweredOnlyWhenItIsOnTheAccount(t *testing.T) {
+	t.Parallel()
 	for name, between := range map[string]bool{"the power goes between the commits": true, "the power goes after the answer": false} {
 		t.Run(name, func(t *testing.T) { failAndLosePower(t, between) })
 	}

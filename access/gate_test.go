@@ -84,6 +84,7 @@ func observation(chart string) access.Place {
 }
 
 func TestAStrangerLearnsNothing(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		_, err := w.gate.Decide(ctx, ann(), access.Read, observation("p1"))
@@ -106,6 +107,7 @@ func TestAStrangerLearnsNothing(t *testing.T) {
 }
 
 func TestAnActIsAccountedWhetherItSucceedsOrNot(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", User: "ann"})
@@ -146,6 +148,7 @@ func migration(statements ...string) fstest.MapFS {
 }
 
 func TestAGrantCoversItsPlaceOnly(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", User: "ann"})
 		g, err := w.gate.Decide(context.Background(), ann(), access.Read, observation("p1"))
@@ -169,6 +172,7 @@ func TestAGrantCoversItsPlaceOnly(t *testing.T) {
 }
 
 func TestWhoRegistersAPersonHasARelationship(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		pl := access.Place{Tenant: hospital, Chart: "new", Type: "Patient", ID: "new", Founding: true}
@@ -200,6 +204,7 @@ func TestWhoRegistersAPersonHasARelationship(t *testing.T) {
 }
 
 func TestAFloodOfRefusalsIsNotAFloodOfCommits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	for range 500 {

@@ -11,6 +11,7 @@ import (
 
 // A person asks about a look at their own record, a privacy officer takes the question on and answers, and the person reads it.
 func TestAPersonAsksAboutALookAndIsAnswered(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		w.relate(t, access.Relationship{Tenant: hospital, Chart: "p1", Organisation: hospital})
@@ -76,6 +77,7 @@ func TestAPersonAsksAboutALookAndIsAnswered(t *testing.T) {
 
 // Whoever pages through a worklist and back meets each page again.
 func TestAWorklistPagesBothWays(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		for _, chart := range []string{"a", "b", "c", "d", "e"} {

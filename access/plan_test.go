@@ -13,6 +13,7 @@ import (
 // A practice has a relationship with everybody in it. To ask whether it has one with one person must not walk them all: neither
 // for one row nor in a search's condition.
 func TestARelationshipIsFoundByItsChart(t *testing.T) {
+	t.Parallel()
 	db := storetest.Open(t, audit.Schema(), Schema())
 	s := &scope{principal: Principal{ID: "gp", Organisation: ident.MustODSCode("Z99801")}, tenant: ident.MustODSCode("Z99801"), now: 1}
 	bound := s.bound(Columns{Lane: "k.lane", Chart: "k.chart"})

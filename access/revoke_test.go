@@ -61,6 +61,7 @@ func held(t *testing.T, v *access.Verifier, token string) access.Role {
 }
 
 func TestATokenEndsWithWhatItsUserMayDo(t *testing.T) {
+	t.Parallel()
 	clerk := ann()
 	clerk.Role = access.Clerk
 	moved := ann()
@@ -123,6 +124,7 @@ func TestATokenEndsWithWhatItsUserMayDo(t *testing.T) {
 }
 
 func TestATokenEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		k := withTokens(t, w)
@@ -170,6 +172,7 @@ func TestATokenEndsWithItsSession(t *testing.T) {
 }
 
 func TestATokenIsRevokedByItsID(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		k := withTokens(t, w)

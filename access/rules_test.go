@@ -3,6 +3,7 @@ package access
 import "testing"
 
 func TestNationalRulesLoad(t *testing.T) {
+	t.Parallel()
 	r, err := loadRules(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ var scopeTable = []string{
 
 // For every role, type and tenant, the rows that a scope's SQL finds are exactly those that the rules show when asked one by one.
 func TestAScopeFindsExactlyWhatTheRulesShow(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := over(t, db, nil)
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -201,6 +202,7 @@ func compare(t *testing.T, w world, p access.Principal, tenant ident.ODSCode, ty
 }
 
 func TestASearchIsOnTheAccountOfEachChartItShowed(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		for _, chart := range []string{"p1", "p2"} {

@@ -16,6 +16,7 @@ import (
 )
 
 func TestASessionLastsWhileItIsUsed(t *testing.T) {
+	t.Parallel()
 	c := clock.NewFake(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
 	w := over(t, storetest.OpenWith(t, store.Options{Clock: c}, audit.Schema(), access.Schema()), func(o *access.Options) { o.Clock = c })
 	ctx := context.Background()
@@ -49,6 +50,7 @@ func TestASessionLastsWhileItIsUsed(t *testing.T) {
 }
 
 func TestSigningInEndsTheSessionBefore(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		if err := w.gate.PutUser(ctx, access.User{Principal: ann(), Demo: true}); err != nil {
@@ -88,6 +90,7 @@ func TestSigningInEndsTheSessionBefore(t *testing.T) {
 }
 
 func TestAUserWhoMayNoLongerSignIn(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		if err := w.gate.PutUser(ctx, access.User{Principal: ann(), Demo: true}); err != nil {
@@ -113,6 +116,7 @@ func TestAUserWhoMayNoLongerSignIn(t *testing.T) {
 }
 
 func TestCookiesAndForms(t *testing.T) {
+	t.Parallel()
 	s := access.Session{Secret: "0123456789012345678901234567890123456789012"}
 	c := s.Cookie(true)
 	if c.Name != "__Host-openspine" || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" {

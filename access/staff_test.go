@@ -37,6 +37,7 @@ func office(t *testing.T, w world) (admin, registrar access.Principal) {
 
 // TestWhoMayAdministerWhom is the separation of duties, as a table.
 func TestWhoMayAdministerWhom(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := t.Context()
 		admin, reg := office(t, w)
@@ -127,6 +128,7 @@ func whyEnded(t *testing.T, w world, secret, want string) {
 
 // TestABrowserIsToldWhyItsSessionEnded, and nobody is told anything of a session that goes on or never was.
 func TestABrowserIsToldWhyItsSessionEnded(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx, own := t.Context(), access.Service("test", spine)
 		office(t, w)
@@ -167,6 +169,7 @@ func TestABrowserIsToldWhyItsSessionEnded(t *testing.T) {
 
 // TestNothingIsOfferedThatIsRefused: what WouldAdminister says is what Administer does.
 func TestNothingIsOfferedThatIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx, own := t.Context(), access.Service("test", spine)
 	admin, reg := office(t, w)
@@ -217,6 +220,7 @@ func singly(roles []access.Profile) [][]access.Profile {
 
 // TestAdministratorsCannotRemoveEachOtherAtOnce: of several who suspend one another at the same time, one is left.
 func TestAdministratorsCannotRemoveEachOtherAtOnce(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		own := access.Service("test", spine)
 		var all []access.Principal
@@ -247,6 +251,7 @@ func TestAdministratorsCannotRemoveEachOtherAtOnce(t *testing.T) {
 // TestJoinersMoversAndLeavers: who begins later is not let in before; who moves keeps what the new post gives and no more; who leaves is out at
 // the very instant, with sessions, tokens and relationships.
 func TestJoinersMoversAndLeavers(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx, own := t.Context(), access.Service("test", spine)
 		_, reg := office(t, w)
@@ -328,6 +333,7 @@ func (w world) bonds(t *testing.T, user string) (n int) {
 
 // TestMembersAreFound by name and id, by role and organisation, by what is due of them, in pages both ways.
 func TestMembersAreFound(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := t.Context()
 		_, reg := office(t, w)

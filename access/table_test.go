@@ -17,6 +17,7 @@ var update = flag.Bool("update", false, "rewrite testdata/access-table.txt")
 // The access table: every role, action and class of type, for each thing that a principal can be to a chart. It is read in
 // review; a change of policy shows here as a change of words.
 func TestAccessTable(t *testing.T) {
+	t.Parallel()
 	r, err := loadRules(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +150,7 @@ func grouped(cells []string) string {
 // What is hidden from somebody answers exactly as what is not there, for every role, type and action. (What is not there is
 // decided as in no chart; whoever may look in no chart is then told by the record that it is not there.)
 func TestASecretLooksLikeNothing(t *testing.T) {
+	t.Parallel()
 	r, err := loadRules(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +183,7 @@ func TestASecretLooksLikeNothing(t *testing.T) {
 }
 
 func TestLocalPoliciesMayOnlyForbidMore(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
 		"a permit":             {`@id("x") permit (principal, action, resource);`, "may only forbid"},
 		"no id":                {`forbid (principal, action, resource);`, "no @id"},
@@ -216,6 +219,7 @@ func TestLocalPoliciesMayOnlyForbidMore(t *testing.T) {
 
 // A rule that fails to evaluate denies, even though Cedar itself would skip it and allow.
 func TestAnErroringRuleDenies(t *testing.T) {
+	t.Parallel()
 	r, err := loadRules(fstest.MapFS{"overflow.cedar": {Data: []byte(`
 		@id("overflow") forbid (principal, action, resource) when { 9223372036854775807 + 1 == 0 };`)}})
 	if err != nil {
@@ -228,6 +232,7 @@ func TestAnErroringRuleDenies(t *testing.T) {
 }
 
 func TestScopesOfTokens(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		scopes string
 		action Action

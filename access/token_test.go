@@ -87,6 +87,7 @@ func (k tokens) claims(change map[string]any) map[string]any {
 }
 
 func TestATokenSpeaksForWhomItWasMinted(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		k := withTokens(t, w)
 		p := ann()
@@ -106,6 +107,7 @@ func TestATokenSpeaksForWhomItWasMinted(t *testing.T) {
 }
 
 func TestATokenThatDoesNotHoldIsRefused(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		k := withTokens(t, w)
 		now := k.clock.Now().Unix()
@@ -166,6 +168,7 @@ func TestATokenThatDoesNotHoldIsRefused(t *testing.T) {
 }
 
 func TestATokenEndsWhenItExpiresOrIsRevoked(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx := context.Background()
 		k := withTokens(t, w)
@@ -203,6 +206,7 @@ func TestATokenEndsWhenItExpiresOrIsRevoked(t *testing.T) {
 }
 
 func TestTheIssuersKeyIsKeptSecretAndKept(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	each(t, func(t *testing.T, w world) {
 		a, err := access.OpenIssuer(dir, "i", audience, w.clock)
@@ -240,6 +244,7 @@ func TestTheIssuersKeyIsKeptSecretAndKept(t *testing.T) {
 }
 
 func TestAnAssertionIsUsedOnce(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w world) {
 		ctx, until := context.Background(), time.Now().Add(5*time.Minute)
 		if err := w.gate.UseOnce(ctx, "assertion", "j1", until); err != nil {
@@ -255,6 +260,7 @@ func TestAnAssertionIsUsedOnce(t *testing.T) {
 }
 
 func TestBearerHeaders(t *testing.T) {
+	t.Parallel()
 	for header, want := range map[string]string{"Bearer abc.def.ghi": "abc.def.ghi", "bearer abc": "abc", "Basic x": "", "": "", "Bearer": "!", "Bearer a b": "!", "Bearer a\"b": "!"} {
 		token, ok, err := access.BearerToken(header)
 		if got := map[bool]string{true: "!", false: token}[err != nil]; got != want || ok != (want != "") {

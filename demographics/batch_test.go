@@ -40,6 +40,7 @@ func (w *world) traced(who access.Principal, file string, skip int) (map[string]
 // Each line of a file has its line in the answer with its outcome and why; a person is shown where it is sure, is then on the account, and
 // nothing tells where a restricted one is, nor can it be learnt by asking.
 func TestAFileOfPeopleIsTraced(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.load(person("9990000018", "Marsh", "William", "1980-01-02", home("LS1 6AE")), person("9990000026", "Reed", "Ben", "1981-02-03", home("LS2 1AA")),
 			person("9990000034", "Reed", "Ben", "1981-02-03", home("LS3 1AA")), person("9990000042", "Hidden", "Hanna", "1982-03-04", home("ZE1 0AA"), restricted),
@@ -127,6 +128,7 @@ func TestAFileOfPeopleIsTraced(t *testing.T) {
 }
 
 func TestAFileThatIsNoneIsRefusedWhole(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	for name, file := range map[string]string{"empty": "", "a strange column": "UNIQUE_REFERENCE,SHOE_SIZE\n1,42\n", "a column twice": "DATE_OF_BIRTH,FAMILY_NAME,FAMILY_NAME\n",
 		"no birth date": "UNIQUE_REFERENCE,FAMILY_NAME\n1,Marsh\n"} {

@@ -39,6 +39,7 @@ type example struct {
 // TestPublishedExamples asks what each published example answers and compares the answers. The golden counts them for each operation and
 // explains every miss: go test ./demographics -run TestPublishedExamples -update
 func TestPublishedExamples(t *testing.T) {
+	t.Parallel()
 	dir := spectest.Dir(t, "pds", "examples")
 	var out strings.Builder
 	fmt.Fprintf(&out, "# Published examples of the Personal Demographics Service, asked for and compared as JSON. TestPublishedExamples writes this with -update.\n")

@@ -69,6 +69,7 @@ func bornTo(mother, born string) string {
 }
 
 func TestNobodyIsRegisteredTwice(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		c := w.worker()
 		var all sync.WaitGroup
@@ -114,6 +115,7 @@ func TestNobodyIsRegisteredTwice(t *testing.T) {
 }
 
 func TestRegistrationsAreRefusedInPublishedWords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Mother", "Mia", "1990-01-01"))
 	c := w.worker()

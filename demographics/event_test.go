@@ -10,6 +10,7 @@ import (
 )
 
 func TestWhatHappensToAPersonIsAnEvent(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.load(person("9990000018", "Marsh", "Ada", "1980-01-02")) // a load is none
 		c := w.worker()

@@ -25,6 +25,7 @@ func somebody(r *rand.Rand) features {
 
 // The score of a match is the mean of the reasons that count, whatever is asked of whomever.
 func TestReasonsAddUpToTheScore(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 7))
 	pick := func(list ...string) string { return list[r.IntN(len(list))] }
 	explained := 0
@@ -66,6 +67,7 @@ func TestReasonsAddUpToTheScore(t *testing.T) {
 
 // What a page wants a record to say comes about by edits that the rules take, and nothing else changes.
 func TestEditsMakeOneRecordOfAnother(t *testing.T) {
+	t.Parallel()
 	before := parsed(t, `{"resourceType":"Patient","id":"9990000018","name":[{"id":"a","use":"usual","family":"Smith","given":["Jane"],"period":{"start":"2020-01-01"}}],
 		"gender":"female","birthDate":"2010-10-22","telecom":[{"id":"t1","use":"home","system":"phone","value":"01632 960587","period":{"start":"2020-01-01"}},
 		{"id":"t2","use":"mobile","system":"phone","value":"07700 900001","period":{"start":"2020-01-01"}}],

@@ -36,6 +36,7 @@ func (a *answer) found() []string {
 }
 
 func TestWhoIsFound(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		gp := `"generalPractitioner":[{"id":"G1","type":"Organization","identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"A20047"}}]`
 		reach := `"telecom":[{"id":"T1","system":"phone","use":"home","value":"+44 1632 960 587"},{"id":"T2","system":"email","use":"home","value":"Rhian@Example.com"}]`
@@ -113,6 +114,7 @@ func TestWhoIsFound(t *testing.T) {
 }
 
 func TestASupersededOrInvalidatedPersonIsNotFound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Cuff", "Eva", "1926-01-07"), person("9990000026", "Cuff", "Evie", "1926-01-07", home("LS1 6AB")))
 	w.merge("9990000018", "9990000026")

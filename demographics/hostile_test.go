@@ -20,6 +20,7 @@ import (
 // TestEveryPublishedErrorIsMet makes each error of the published table happen, by the API alone; what the table of this package holds, and what is published, is read by
 // program, so that a code that nobody can meet is found here.
 func TestEveryPublishedErrorIsMet(t *testing.T) {
+	t.Parallel()
 	w := publishedWorld(t)
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", home("LS1 6AE")), person("9990000026", "Marsh", "Adam", "1980-01-02", home("LS1 6AE")), person("9990000034", "Hidden", "Hal", "1970-01-02", restricted))
 	var crowd [][]byte
@@ -131,6 +132,7 @@ func codesOf(t *testing.T) []string {
 
 // TestHostileInput is what nobody should send: it is refused in published words, finds nobody, changes nothing, and is never the node's failure.
 func TestHostileInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", home("LS1 6AE")), person("9990000026", "Other", "Olga", "1981-01-02"))
 	c := w.worker()
@@ -215,6 +217,7 @@ func TestHostileInput(t *testing.T) {
 
 // TestHeadersAreHeldToInEachMode: X-Request-ID is wanted of everybody; a role is a health worker's; who comes unsurely, or without a token, is refused; and the answer names the request.
 func TestHeadersAreHeldToInEachMode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", home("LS1 6AE")))
 	const path, id = "/Patient/9990000018", "60E0B220-8136-4CA5-AE46-1D97EF59D068"
@@ -245,6 +248,7 @@ func TestHeadersAreHeldToInEachMode(t *testing.T) {
 
 // TestTheRegisterAsksHowSureItIs who is there: AAL2 or AAL3 of health workers, P9 of patients (specification, "Access modes").
 func TestTheRegisterAsksHowSureItIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", home("LS1 6AE")))
 	for level, want := range map[string]int{"AAL3": 200, "AAL2": 200, "AAL1": 403, "": 403, "P9": 403, "IAL3": 403} {
@@ -273,6 +277,7 @@ func TestTheRegisterAsksHowSureItIs(t *testing.T) {
 
 // TestWhoAsksTooOftenIsToldWhenToComeAgain, in the published words, and takes nobody else's turns.
 func TestWhoAsksTooOftenIsToldWhenToComeAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorldWith(t, "", func(c *node.Config) { c.Limits.CallerRate = 3 })
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02"))
 	c := w.worker()

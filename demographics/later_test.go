@@ -16,6 +16,7 @@ import (
 // People who are loaded to be found later, by a load that is cut off, are found once the node has been opened again: the register's tables
 // hold what they hold when people are loaded one by one, former names included.
 func TestPeopleOfALoadThatWasCutOffAreFound(t *testing.T) {
+	t.Parallel()
 	k, err := sim.New(sim.Config{Seed: 3, People: 320, Now: today, Crowd: true})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 // back to any older state, and the data comes up in another folder with the floor that a person gave. The database is not asked: it is what
 // went back.
 func TestANumberIsNeverGivenOutTwice(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		folder := t.TempDir()
@@ -72,6 +73,7 @@ func readLedger(t *testing.T, folder string) []byte {
 }
 
 func TestALedgerThatIsDamagedOrMissingGivesNothingOut(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, ledgerFile), []byte("64 00000000\n"), 0o600); err != nil {
 		t.Fatal(err)

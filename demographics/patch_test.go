@@ -25,6 +25,7 @@ func (c *caller) patch(number, patches string, headers ...string) *answer {
 
 // TestPublishedPatches sends each published example of an update. Those that the prose of the specification forbids are refused.
 func TestPublishedPatches(t *testing.T) {
+	t.Parallel()
 	dir := spectest.Dir(t, "pds", "specification", "components", "examples", "requests", "PatientPatch")
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -72,6 +73,7 @@ func TestPublishedPatches(t *testing.T) {
 }
 
 func TestUpdatesAreRefusedInPublishedWords(t *testing.T) {
+	t.Parallel()
 	w := publishedWorld(t)
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", restricted))
 	c := w.worker()
@@ -159,6 +161,7 @@ func deathNotice(status string) string {
 }
 
 func TestAPatchIsWholeOrNothingAndShowsWhatWasDone(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", home("LS1 6AE")))
 		c := w.worker()
@@ -193,6 +196,7 @@ func TestAPatchIsWholeOrNothingAndShowsWhatWasDone(t *testing.T) {
 // The same request under the same X-Request-ID is done once, and answered as it was, however often and at once it is sent; one that timed
 // out can be sent again.
 func TestARepeatedRequestIsDoneOnce(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.load(person("9990000018", "Marsh", "Ada", "1980-01-02"))
 		c := w.worker()
@@ -229,6 +233,7 @@ func TestARepeatedRequestIsDoneOnce(t *testing.T) {
 }
 
 func TestPatientsAmendTheirOwnRecordAndLittleOfIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02", `"telecom":[{"id":"T1","system":"phone","use":"home","value":"0163"},{"id":"T2","system":"phone","use":"mobile","value":"0770"}]`),
 		person("9990000026", "Other", "Olga", "1980-01-02"))
@@ -250,6 +255,7 @@ func TestPatientsAmendTheirOwnRecordAndLittleOfIt(t *testing.T) {
 
 // No door lets one person's record carry another's number.
 func TestAPersonNeverCarriesTheNumberOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.load(person("9990000018", "Marsh", "Ada", "1980-01-02"))
 	p := staff(access.SystemClient, "loader")

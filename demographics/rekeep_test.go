@@ -15,6 +15,7 @@ import (
 // People of a data folder from before the register had its tables are found, by what they were called formerly too; until then a search
 // says that it cannot be answered, reading goes on, and nobody is registered twice for it. Nothing has happened to anybody.
 func TestPeopleOfAnOldFolderAreFound(t *testing.T) {
+	t.Parallel()
 	for name, url := range map[string]func(t *testing.T) string{
 		"SQLite":     func(*testing.T) string { return "" },
 		"PostgreSQL": func(t *testing.T) string { return storetest.PostgresURL(t) },

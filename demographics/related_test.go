@@ -92,6 +92,7 @@ func relatedExamples(t *testing.T, dir string) []example {
 }
 
 func TestACardIsThePersonsOwn(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.load(person("9990000018", "Marsh", "Ada", "1980-01-02"), person("9990000026", "Hidden", "Heather", "1970-07-07", restricted))
 		w.load([]byte(`{"resourceType":"RelatedPerson","id":"R1","patient":{"reference":"Patient/9990000026"},"name":[{"family":"Mother"}]}`))

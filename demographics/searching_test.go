@@ -162,6 +162,7 @@ func searchExamples() []example {
 }
 
 func TestSearchesAreRefusedInPublishedWords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	c := w.worker()
 	const nothing = "Invalid search data provided - 'No searches were performed as the search criteria did not meet the minimum requirements'"

@@ -12,6 +12,7 @@ import (
 
 // A database from before what is compared stood with the day of birth holds the same people afterwards, those too who are found by no day.
 func TestWhatIsComparedMovesToItsDay(t *testing.T) {
+	t.Parallel()
 	before := fstest.MapFS{}
 	files, err := schemaFiles.ReadDir("schema")
 	if err != nil {

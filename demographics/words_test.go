@@ -9,6 +9,7 @@ import (
 
 // docs/status-codes.md is the table of the published codes, word for word.
 func TestStatusCodesAreInTheDocs(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/status-codes.md")
 	if err != nil {
 		t.Fatal(err)

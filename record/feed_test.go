@@ -53,6 +53,7 @@ func noted(t *testing.T, w *world) []string {
 }
 
 func TestAWatchGetsEachChangeOnceAndAFailureStopsItsChartOnly(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		note := notes(t, w)
 		broken := true
@@ -113,6 +114,7 @@ func TestAWatchGetsEachChangeOnceAndAFailureStopsItsChartOnly(t *testing.T) {
 
 // A person gives up the first change that a chart holds up, and what they note of it is in the same commit; the rest is handed on.
 func TestASkippedChangeIsLeftOutAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		note := notes(t, w)
 		feed, err := w.recs.Feed(record.FeedOptions{}, record.Watch{Name: "notes", Types: []string{"Observation"},
@@ -161,6 +163,7 @@ func TestASkippedChangeIsLeftOutAndTheRestGoesOn(t *testing.T) {
 }
 
 func TestARunningFeedIsToldOfWrites(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		heard := make(chan string, 1000)
 		feed, err := w.recs.Feed(record.FeedOptions{Poll: time.Hour}, record.Watch{Name: "ear", FromNow: true,
@@ -194,6 +197,7 @@ func TestARunningFeedIsToldOfWrites(t *testing.T) {
 }
 
 func TestAWatchOfWhatChangesIsNotHandedWhatIsNew(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		note := notes(t, w)
 		feed, err := w.recs.Feed(record.FeedOptions{Batch: 1}, record.Watch{Name: "notes", Types: []string{"Observation"}, Later: true,

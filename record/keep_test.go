@@ -13,6 +13,7 @@ import (
 // What a keeper is handed is what the record says, whoever writes: new, changed, patched over a version that came between,
 // voided, many at once; and what a keeper refuses is not written.
 func TestAKeeperIsHandedEachVersionInItsOwnTransaction(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		var last []string
 		refuse := false

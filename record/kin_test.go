@@ -70,6 +70,7 @@ func (w *world) sees(query string) []string {
 }
 
 func TestWhoMayOpenOneChartOfAPersonMayOpenTheOthers(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for _, id := range []string{"a", "b", "stranger"} {
 			w.put(`{"resourceType":"Patient","id":"%s"}`, id)
@@ -247,6 +248,7 @@ func (p *joined) check(rt *rapid.T) {
 // Chains and _has take a person for one, whichever of their charts says what is asked for: found first (few), and asked row by row (when the
 // hop finds too many).
 func TestChainsAndHasFollowThePerson(t *testing.T) {
+	t.Parallel()
 	for name, limits := range map[string]record.Limits{"found first": {}, "row by row": {Set: 1}} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -302,6 +304,7 @@ func TestChainsAndHasFollowThePerson(t *testing.T) {
 // Whoever signs in as one of a person's charts sees all of them, and what stands in them, until they are parted; so does a program for the person
 // whom it was opened for.
 func TestAPatientSeesEachOfTheirCharts(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for _, id := range []string{"a", "b", "stranger"} {
 			w.put(`{"resourceType":"Patient","id":"%s"}`, id)

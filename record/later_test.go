@@ -17,6 +17,7 @@ import (
 // What is loaded to be found later has, in the end, just the rows that it would have had: new and changed, deleted, loaded twice, beside what was
 // there before, and when the load was cut off and begun again. Until then nobody is looked for, and everybody can be read.
 func TestWhatIsLoadedLaterIsFoundAsIfAtOnce(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := over(t, db, record.Options{})
 		plain := over(t, storetest.Open(t, audit.Schema(), access.Schema(), record.Schema()), record.Options{})

@@ -14,6 +14,7 @@ import (
 )
 
 func TestAMergeJoinsChartsAndAnUnmergePartsThem(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		var grants []access.Grant
@@ -64,6 +65,7 @@ func TestAMergeJoinsChartsAndAnUnmergePartsThem(t *testing.T) {
 }
 
 func TestCountsFollowWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for i := range 5 {
 			w.put(`{"resourceType":"Patient","id":"p%d"}`, i)
@@ -80,6 +82,7 @@ func TestCountsFollowWhatIsWritten(t *testing.T) {
 }
 
 func TestANewProfileIsIndexedByAJobThatGoesOn(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		none := record.Options{Profile: func(string, string) bool { return false }}
 		w := over(t, db, none)

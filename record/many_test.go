@@ -43,6 +43,7 @@ func put(typ, id string, w *world, format string, args ...any) record.Change {
 
 // What is written many at once, new and known, of people and of what is in their charts, is found as if it had been written one by one.
 func TestManyWrittenTogetherAreFoundOneByOne(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		const people = 150
 		person := func(i, born int, more string) record.Change {
@@ -100,6 +101,7 @@ func TestManyWrittenTogetherAreFoundOneByOne(t *testing.T) {
 
 // Of what somebody else has created between looking and writing, no second is put down, whatever it was made ready as.
 func TestWhatIsCreatedMeanwhileIsNotWrittenTwice(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.must(put("Patient", "other", w, `{"resourceType":"Patient","id":"other"}`))
 		w.must(put("Observation", "first", w, `{"resourceType":"Observation","id":"first","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/other"}}`))

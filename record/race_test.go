@@ -70,6 +70,7 @@ func eachPlain(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 func TestAHundredCallersCreateOne(t *testing.T) {
+	t.Parallel()
 	eachPlain(t, func(t *testing.T, w *world) {
 		for name, values := range map[string]url.Values{
 			"identifier": {"identifier": {"urn:x|1"}},
@@ -92,6 +93,7 @@ func TestAHundredCallersCreateOne(t *testing.T) {
 }
 
 func TestAHundredCallersUpdateOne(t *testing.T) {
+	t.Parallel()
 	eachPlain(t, func(t *testing.T, w *world) {
 		created, changed, matched, refused := race(t, func(i int) (record.Outcome, error) {
 			body := fmt.Sprintf(`{"resourceType":"Organization","identifier":[{"system":"urn:x","value":"1"}],"name":"By %d"}`, i)
@@ -109,6 +111,7 @@ func TestAHundredCallersUpdateOne(t *testing.T) {
 }
 
 func TestAHundredCallersOfOneVersionHaveOneWinner(t *testing.T) {
+	t.Parallel()
 	eachPlain(t, func(t *testing.T, w *world) {
 		w.put(`{"resourceType":"Patient","id":"p1"}`)
 		_, changed, _, refused := race(t, func(i int) (record.Outcome, error) {

@@ -166,6 +166,7 @@ func isKind(t testing.TB, err error, k fault.Kind) {
 
 // Several processes may share a PostgreSQL database: what one of them writes for the first time, the others find.
 func TestAnotherProcessFindsWhatIsNew(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		there := *w
 		var err error

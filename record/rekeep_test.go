@@ -53,6 +53,7 @@ func (s *shelf) keeper(edition int, past bool) record.Keeper {
 // What was written before there was a keeper is handed to it, with what stood there before; a job that is cut off goes on; meanwhile the
 // record says that the table is not whole; and it happens once for each edition.
 func TestWhatWasWrittenBeforeAKeeperIsHandedToIt(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := over(t, db, record.Options{})
 		const people = 350
@@ -144,6 +145,7 @@ func TestWhatWasWrittenBeforeAKeeperIsHandedToIt(t *testing.T) {
 
 // A keeper over an empty record is whole.
 func TestAKeeperOfAnEmptyRecordIsWhole(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		var table shelf
 		w.put(`{"resourceType":"Organization","id":"o","name":"x"}`)

@@ -33,6 +33,7 @@ func ward(w *world) {
 }
 
 func TestSearchesFindWhatTheyShouldAndNothingElse(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		ward(w)
 		all, err := w.find("?_type=Account,SupplyRequest,Patient,Observation,Location,ValueSet,Organization,Practitioner&_count=100")
@@ -168,6 +169,7 @@ func (w *world) matchesAlike(query string, all []record.Version, want string) {
 }
 
 func TestWhatIsNotUnderstoodIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for query, word := range map[string]string{
 			"Patient?nmae=smith": "nmae", "Patient?birthdate=31-02-1970": "birthdate", "Patient?birthdate=1970-02-31": "birthdate",
@@ -200,6 +202,7 @@ func TestWhatIsNotUnderstoodIsRefusedByName(t *testing.T) {
 }
 
 func TestIncludesComeWithTheMatches(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		ward(w)
 		for query, want := range map[string]string{
@@ -227,6 +230,7 @@ func TestIncludesComeWithTheMatches(t *testing.T) {
 }
 
 func TestACompartmentHoldsWhatConcernsItsPerson(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		ward(w)
 		for _, c := range []struct{ code, id, query, want string }{
@@ -262,6 +266,7 @@ func TestACompartmentHoldsWhatConcernsItsPerson(t *testing.T) {
 
 // At every hop a search sees only what its scope shows: no row, no count, no sort and no chain tells of the rest.
 func TestAScopeHoldsAtEveryHop(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.who = access.Principal{ID: "loader", Role: access.SystemClient, Organisation: spine, Tenants: []ident.ODSCode{hospital}}
 		ward(w)
@@ -305,6 +310,7 @@ func TestAScopeHoldsAtEveryHop(t *testing.T) {
 }
 
 func TestPagesAreStableWhileTheRecordChanges(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for i := range 30 {
 			w.put(`{"resourceType":"Organization","id":"o%02d","name":"Name %02d","active":%v}`, i, i%7, i%3 == 0)
@@ -351,6 +357,7 @@ func TestPagesAreStableWhileTheRecordChanges(t *testing.T) {
 
 // Totals tell nobody how many there are whom they may not see, whether the index counts or bodies do.
 func TestTotalsCountWhatTheScopeShows(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for i := range 9 {
 			secret := ""

@@ -49,6 +49,7 @@ func FuzzReadRow(f *testing.F) {
 
 // Rows of several sorters, more than memory holds, come out in order, each once.
 func TestRowsAreMergedInOrder(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 1))
 	var want [][]byte
 	sorters := []*sorter{newSorter(t.TempDir()), newSorter(t.TempDir()), newSorter(t.TempDir())}

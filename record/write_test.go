@@ -11,6 +11,7 @@ import (
 )
 
 func TestAResourceIsWrittenReadCorrectedAndVoided(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		body := `{"resourceType":"Patient", "id":"p1","name":[{"family":"Ångström"}],"unknown":1.50}`
 		v := w.put("%s", body)
@@ -54,6 +55,7 @@ func TestAResourceIsWrittenReadCorrectedAndVoided(t *testing.T) {
 }
 
 func TestVersionsThatAreNamedMustBeCurrent(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.put(`{"resourceType":"Patient","id":"p1"}`)
 		res := resource(t, `{"resourceType":"Patient","id":"p1","active":true}`)
@@ -76,6 +78,7 @@ func TestVersionsThatAreNamedMustBeCurrent(t *testing.T) {
 }
 
 func TestAPatchIsMadeFromTheCurrentVersion(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		w.put(`{"resourceType":"Patient","id":"p1","gender":"male"}`)
 		patch := func(r *fhir.Resource) (*fhir.Resource, error) {
@@ -92,6 +95,7 @@ func TestAPatchIsMadeFromTheCurrentVersion(t *testing.T) {
 }
 
 func TestAResourceGoesToTheRightChart(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for _, id := range []string{"p1", "p2", "p3"} {
 			w.put(`{"resourceType":"Patient","id":"%s"}`, id)
@@ -123,6 +127,7 @@ func TestAResourceGoesToTheRightChart(t *testing.T) {
 }
 
 func TestHistoryOfATypeAndOfAllPagesNewestFirst(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		for range 3 {
 			for _, id := range []string{"a", "b", "c"} {

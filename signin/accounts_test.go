@@ -19,6 +19,7 @@ func trustingHere(settings ...provider.Settings) houseOption {
 // TestAnAccountElsewhereIsKeptByPage: expected with a reason, replaced, listed with what came of it, and removed with its sessions; each
 // is in the user's history. What was typed stays beside what was wrong with it, and nobody takes another user's identifier.
 func TestAnAccountElsewhereIsKeptByPage(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := office(t, trustingHere(f.settings("far")))
 	boss, reg := browser(), browser()
@@ -96,6 +97,7 @@ func TestAnAccountElsewhereIsKeptByPage(t *testing.T) {
 // TestWhoMayNotKeepAnAccountElsewhere: nobody their own, no registrar that of somebody who works elsewhere too, and nobody at all where no
 // provider is trusted.
 func TestWhoMayNotKeepAnAccountElsewhere(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := office(t, trustingHere(f.settings("far")))
 	if _, err := h.node.Kernel().Gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.Auditor, Organisation: national}, "test"); err != nil {
@@ -136,6 +138,7 @@ func TestWhoMayNotKeepAnAccountElsewhere(t *testing.T) {
 
 // TestAccountsElsewhereInABrowser looks at the user's page with an account, at the form and at the removal.
 func TestAccountsElsewhereInABrowser(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := office(t, trustingHere(f.settings("far")))
 	h.expect("far", "someone", "clinician")

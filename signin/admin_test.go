@@ -37,6 +37,7 @@ func (h *house) sendForm(c *http.Client, path string, pairs ...string) reply {
 
 // TestARegistrarKeepsTheirOrganisation by page: adds, gives a role, suspends, resets; and sees nobody elsewhere.
 func TestARegistrarKeepsTheirOrganisation(t *testing.T) {
+	t.Parallel()
 	h := office(t)
 	c := browser()
 	h.signIn(c, "reg")
@@ -95,6 +96,7 @@ func TestARegistrarKeepsTheirOrganisation(t *testing.T) {
 
 // TestAnAdministratorKeepsProgramsAndKeys by page, each with a reason; a secret is shown once, and the one before opens nothing.
 func TestAnAdministratorKeepsProgramsAndKeys(t *testing.T) {
+	t.Parallel()
 	h := office(t)
 	c := browser()
 	h.signIn(c, "boss")
@@ -148,6 +150,7 @@ func TestAnAdministratorKeepsProgramsAndKeys(t *testing.T) {
 
 // TestAPageOffersNothingThatIsRefused: a registrar and somebody who works elsewhere too.
 func TestAPageOffersNothingThatIsRefused(t *testing.T) {
+	t.Parallel()
 	h := office(t)
 	gate := h.node.Kernel().Gate
 	if _, err := gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.Auditor, Organisation: national}, "test"); err != nil {
@@ -173,6 +176,7 @@ func TestAPageOffersNothingThatIsRefused(t *testing.T) {
 
 // TestAMoverIsToldWhyTheyAreSignedOut at the page where they sign in again.
 func TestAMoverIsToldWhyTheyAreSignedOut(t *testing.T) {
+	t.Parallel()
 	h := office(t)
 	c := browser()
 	h.signIn(c, "clinician")
@@ -208,6 +212,7 @@ func between(s, from, to string) string {
 
 // TestAdministrationInABrowser looks at each page at a desk and on a phone, by keyboard and without scripts.
 func TestAdministrationInABrowser(t *testing.T) {
+	t.Parallel()
 	h := office(t)
 	s, err := h.node.Kernel().Gate.SignIn(t.Context(), "boss", "demo", "")
 	if err != nil {

@@ -93,6 +93,7 @@ func lawful() map[string]any { return map[string]any{"typ": "JWT", "kid": "test-
 
 // TestASystemProvesItselfBySignedJWT is the published way, and each rule of it with the published words.
 func TestASystemProvesItselfBySignedJWT(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	h.system("lab")
@@ -197,6 +198,7 @@ func TestASystemProvesItselfBySignedJWT(t *testing.T) {
 
 // TestAClientsKeysAreWhereItSays fetches them, and again when a new one signs.
 func TestAClientsKeysAreWhereItSays(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	set, fetched := *keySet(), 0

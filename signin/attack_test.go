@@ -210,6 +210,7 @@ func (f *faker) logoutToken(changes claims) string {
 
 // TestAnIDTokenIsCheckedWhole: nothing that a provider, or somebody in its place, can send lets in but what was asked for, now, for us.
 func TestAnIDTokenIsCheckedWhole(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	h.expect("far", "someone", "clinician")
@@ -312,6 +313,7 @@ func jsonForm(compact string) string {
 
 // TestTheWayBackIsForOneBrowserOnce: state and code are for one use, by the browser that set out, to the provider that it set out to.
 func TestTheWayBackIsForOneBrowserOnce(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	f, evil := fake(t), fake(t)
 	f.now, evil.now = at.Now, at.Now
@@ -396,6 +398,7 @@ func mustURL(t testing.TB, s string) *url.URL {
 // TestAProvidersKeysFollowOneAnother: a new key is met at once, one that was withdrawn ends, and a flood of keys that nobody knows does not make
 // this node ask for ever.
 func TestAProvidersKeysFollowOneAnother(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	f := fake(t)
 	f.now = at.Now
@@ -436,6 +439,7 @@ func TestAProvidersKeysFollowOneAnother(t *testing.T) {
 
 // TestAProvidersWordThatSomebodyLeft ends what came of it, and only such a word, once.
 func TestAProvidersWordThatSomebodyLeft(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	h.expect("far", "someone", "clinician")
@@ -472,6 +476,7 @@ func TestAProvidersWordThatSomebodyLeft(t *testing.T) {
 
 // TestWhoTheyAreMayComeFromUserinfo, about the same person alone.
 func TestWhoTheyAreMayComeFromUserinfo(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	h.expect("far", "someone", "clinician")
@@ -491,6 +496,7 @@ func freshApp() oauth.Client {
 
 // TestAProgramThatWantsAFreshSignInGetsOne from the provider too.
 func TestAProgramThatWantsAFreshSignInGetsOne(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	h.expect("far", "someone", "clinician")

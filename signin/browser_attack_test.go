@@ -29,6 +29,7 @@ func (r reply) cookie(t *testing.T, name string) *http.Cookie {
 // TestCookiesAreForTLSAlone where the node's address is https, also when something in front of it ends TLS: a session is never sent in the clear, and one
 // that arrives under the plain name is nobody's.
 func TestCookiesAreForTLSAlone(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, func(c *node.Config) { c.BaseURL = "https://spine.example" })
 	h.url = h.node.PlainURL()
@@ -61,6 +62,7 @@ func TestCookiesAreForTLSAlone(t *testing.T) {
 // TestASessionIsNotSomebodyElses: what a browser had before signing in is worth nothing afterwards (session fixation), and no other site's page, and no link,
 // signs anybody in or out.
 func TestASessionIsNotSomebodyElses(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	planted := strings.Repeat("A", 43)
 	in := h.call(http.DefaultClient, "POST", "/sign-in", url.Values{"user": {"clinician"}}, "Cookie: openspine="+planted)
@@ -130,6 +132,7 @@ func TestASessionIsNotSomebodyElses(t *testing.T) {
 
 // TestNobodyIsSentToAnotherSite after signing in, whatever address a link brought along (RFC 9700 section 4.11).
 func TestNobodyIsSentToAnotherSite(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	here := mustURL(t, h.url)
 	for _, to := range []string{"//evil.example", "///evil.example", "https://evil.example/", "https:evil.example", "https:/evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
@@ -153,6 +156,7 @@ func TestNobodyIsSentToAnotherSite(t *testing.T) {
 // TestAnswersStayWithWhoAsked: no cache keeps a token, a code or a page; no page is framed; other sites' scripts may call what looks at no session, and nothing
 // else; and no session counts there.
 func TestAnswersStayWithWhoAsked(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	c := browser()
@@ -207,6 +211,7 @@ func (r reply) codeIn(t *testing.T) string {
 
 // TestTooMuchIsRefused wherever it is put, before anything is done with it.
 func TestTooMuchIsRefused(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	c := browser()
@@ -242,6 +247,7 @@ func TestTooMuchIsRefused(t *testing.T) {
 
 // TestNobodyLearnsWhoIsThere from what they are told when a user, a client or a link does not exist: the words, the status and the number of tries are the same.
 func TestNobodyLearnsWhoIsThere(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, live, behindProxy)
 	if _, err := h.node.Door().Credentials().NewRecovery(t.Context(), h.clerk(), "clinician"); err != nil {
 		t.Fatal(err)
@@ -274,6 +280,7 @@ func alike(page string) string {
 
 // TestLogsHoldNoSecret that went over the wire in a whole sign-in: no code, token, secret, assertion, proof, cookie, one-time link or number of a patient.
 func TestLogsHoldNoSecret(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	c := browser()

@@ -34,6 +34,7 @@ func words(t *testing.T, r reply) string {
 // TestACodeIsForOneUse holds a code to its client, address, proof, minute and one use, in the published words; a second use ends what
 // came of the first.
 func TestACodeIsForOneUse(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	c := browser()
@@ -99,6 +100,7 @@ func (h *house) refresh(token string, pairs ...string) reply {
 // TestARefreshTokenIsForOneUse ends the whole family when one of it is used twice, after an hour of nothing, and when the person's
 // rights change.
 func TestARefreshTokenIsForOneUse(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	c := browser()
@@ -145,6 +147,7 @@ func TestARefreshTokenIsForOneUse(t *testing.T) {
 
 // TestPKCEIsHeldTo has public clients use it, takes S256 alone, and lets nobody talk a client out of it.
 func TestPKCEIsHeldTo(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(oauth.Client{ID: "phone", Name: "A phone app", Kind: oauth.Public, Realm: access.Professionals, Redirects: []string{back}, Trusted: true, Scopes: []string{"openid", "user/*.rs"}})
 	c := browser()
@@ -183,6 +186,7 @@ func TestPKCEIsHeldTo(t *testing.T) {
 
 // TestCodesGoToTheClientAlone tries addresses that nearly match: not one gets a code, or an error of ours to read.
 func TestCodesGoToTheClientAlone(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	h.signIn(c, "clinician")
@@ -230,6 +234,7 @@ func TestCodesGoToTheClientAlone(t *testing.T) {
 
 // TestWhatGoesWrongIsToldToTheClient sends errors back with state and iss, once the address is known to be the client's.
 func TestWhatGoesWrongIsToldToTheClient(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	for name, x := range map[string]struct {
@@ -275,6 +280,7 @@ func TestWhatGoesWrongIsToldToTheClient(t *testing.T) {
 
 // TestNobodyTellsANodeItsAddress: headers that a proxy, or anybody, may add change neither what is published nor where anybody is sent.
 func TestNobodyTellsANodeItsAddress(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	lies := []string{"Host: evil.example", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "Forwarded: host=evil.example;proto=https", "X-Original-URL: /oauth2/jwks"}
 	for _, path := range []string{"/.well-known/openid-configuration", "/FHIR/R4/.well-known/smart-configuration"} {

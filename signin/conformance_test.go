@@ -140,6 +140,7 @@ func rules() []rule {
 // TestOAuthIsDocumented keeps docs/oauth.md equal to the rules, and each rule to a test that is there. A test that fails is red; one
 // that goes missing is found here.
 func TestOAuthIsDocumented(t *testing.T) {
+	t.Parallel()
 	tests := testsHere(t)
 	var out strings.Builder
 	out.WriteString("# OAuth 2, OpenID Connect and SMART: each rule and the test that keeps it\n\nThis table is written by `go test ./signin -run TestOAuthIsDocumented -update` from the rules in\n" +

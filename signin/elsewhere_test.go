@@ -139,6 +139,7 @@ func (h *house) expect(id, identifier, user string) {
 // TestAProfessionalSignsInByWayOfAnotherNode is the whole way over two nodes: expected by an identifier, signed in as surely as there,
 // with a role chosen here; known by the account from then on; signed out here when they are signed out there.
 func TestAProfessionalSignsInByWayOfAnotherNode(t *testing.T) {
+	t.Parallel()
 	far, near := twoHouses(t, nil)
 	near.expect("staff", "clerk", "clinician") // the far node's clerk is the near node's clinician: each says itself what they may do
 	c := traveller()
@@ -191,6 +192,7 @@ func TestAProfessionalSignsInByWayOfAnotherNode(t *testing.T) {
 // TestARoleIsChosenAfterAProvider, and the session of that role ends with the provider's too; what a program of this node is told of the
 // sign-in is what the provider said.
 func TestARoleIsChosenAfterAProvider(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	h.expect("far", "someone", "clinician")
@@ -228,6 +230,7 @@ func TestARoleIsChosenAfterAProvider(t *testing.T) {
 
 // TestAPatientSignsInByTheirVerifiedNumber, with a secret between the nodes; at less than P9, and with another's number, nobody comes in.
 func TestAPatientSignsInByTheirVerifiedNumber(t *testing.T) {
+	t.Parallel()
 	far := open(t, nil)
 	near := open(t, nil, trusting(provider.Settings{ID: "people", Title: "National login", Realm: access.Patients, Issuer: far.url, Client: "near", SecretFile: fileOf(t, "s3cret\n"), Scopes: []string{"openid", "nhs-login"}}))
 	cl := oauth.Client{ID: "near", Name: "The other node", Kind: oauth.Confidential, Realm: access.Patients, Trusted: true, Redirects: []string{near.url + "/sign-in/with/people/back"}, Scopes: []string{"openid", "nhs-login"}}
@@ -275,6 +278,7 @@ func TestAPatientSignsInByTheirVerifiedNumber(t *testing.T) {
 
 // TestAnAccountIsLinkedAndUnlinked by a one-time link, by whoever is signed in, and by nobody else; a page says so where there is none.
 func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	doors := h.node.Door()
@@ -354,6 +358,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 
 // TestAProviderThatIsDownClosesOneDoor: a page says so, other ways in stay open, and it is not asked at every knock.
 func TestAProviderThatIsDownClosesOneDoor(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	f := fake(t)
 	h := open(t, at, trusting(f.settings("far")))
@@ -402,6 +407,7 @@ func TestAProviderThatIsDownClosesOneDoor(t *testing.T) {
 
 // TestSigningOutLeadsToTheProvider, where they may still be signed in, and back.
 func TestSigningOutLeadsToTheProvider(t *testing.T) {
+	t.Parallel()
 	far, near := twoHouses(t, nil)
 	near.expect("staff", "clinician", "clinician")
 	c := traveller()
@@ -426,6 +432,7 @@ func TestSigningOutLeadsToTheProvider(t *testing.T) {
 
 // TestTheOtherRealmStaysShut: a provider of professionals lets no patient in, whatever it says, nor the other way round.
 func TestTheOtherRealmStaysShut(t *testing.T) {
+	t.Parallel()
 	far, near := twoHouses(t, nil)
 	c := traveller()
 	far.signIn(c, "patient")
@@ -450,6 +457,7 @@ func TestTheOtherRealmStaysShut(t *testing.T) {
 
 // TestAccountsElsewhereLookRight among my devices and sessions.
 func TestAccountsElsewhereLookRight(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	b := webtest.NewBrowser(t)
@@ -472,6 +480,7 @@ func TestAccountsElsewhereLookRight(t *testing.T) {
 
 // TestTheWaysInLookRight at a desk, on a phone and without scripts.
 func TestTheWaysInLookRight(t *testing.T) {
+	t.Parallel()
 	f := fake(t)
 	h := open(t, nil, trusting(f.settings("far")))
 	b := webtest.NewBrowser(t)

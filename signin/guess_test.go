@@ -39,6 +39,7 @@ func (r reply) later(t *testing.T, seconds int) {
 // TestAStrangerShutsNoProgramOut guesses secrets and signatures: whoever does is not listened to for a minute, from there; the program itself
 // is, from elsewhere always, and from there when it has been right there before.
 func TestAStrangerShutsNoProgramOut(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, behindProxy)
 	app := oauth.Client{ID: "ward", Name: "Ward round", Kind: oauth.Confidential, Realm: access.Professionals, Redirects: []string{"https://ward.example/back"}, Scopes: []string{"openid"}}
@@ -96,6 +97,7 @@ func TestAStrangerShutsNoProgramOut(t *testing.T) {
 
 // TestAProgramTakesItsTurns and nobody else's.
 func TestAProgramTakesItsTurns(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, behindProxy, func(c *node.Config) { c.Limits = node.Limits{TokenClient: 3, TokenAddress: 2} })
 	h.system("lab")
@@ -133,6 +135,7 @@ func TestAProgramTakesItsTurns(t *testing.T) {
 
 // TestAStrangerShutsNobodyOut guesses recovery codes, for longer than a lock lasts; the user comes in from where they are.
 func TestAStrangerShutsNobodyOut(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, live, behindProxy)
 	codes, err := h.node.Door().Credentials().NewRecovery(t.Context(), h.clerk(), "clinician")
@@ -195,6 +198,7 @@ func TestAStrangerShutsNobodyOut(t *testing.T) {
 
 // TestLimitsOfGuessingAreThoseConfigured: how many failures lock a user's codes and an address, and for how long.
 func TestLimitsOfGuessingAreThoseConfigured(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, live, behindProxy, func(c *node.Config) { c.Limits = node.Limits{UserTries: 2, AddressTries: 3, Locked: 2 * time.Minute} })
 	codes, err := h.node.Door().Credentials().NewRecovery(t.Context(), h.clerk(), "clinician")

@@ -145,6 +145,7 @@ func (d *holder) shows(h *house, c credential.Ceremony, s shown) string {
 // TestAPasskeyIsShownToThisSiteOnce: what a device signed holds for the page that asked, here, once, with its owner there, and never with a counter that a copy of
 // it would show (WebAuthn level 3, section 7.2).
 func TestAPasskeyIsShownToThisSiteOnce(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, live)
 	keep := h.node.Door().Credentials()
@@ -227,6 +228,7 @@ func TestAPasskeyIsShownToThisSiteOnce(t *testing.T) {
 // TestAnAppOnADeviceIsAskedAboutAgain: what listens at a loopback port or claims a scheme may be another program than the one that was agreed to (RFC 8252
 // section 8.6); one at an https address is not.
 func TestAnAppOnADeviceIsAskedAboutAgain(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(oauth.Client{ID: "device", Name: "On a device", Kind: oauth.Public, Realm: access.Patients, Redirects: []string{back, "http://127.0.0.1/back", "uk.example.app:/back"}, Scopes: []string{"openid", "patient/*.rs"}})
 	c := browser()
@@ -253,6 +255,7 @@ func TestAnAppOnADeviceIsAskedAboutAgain(t *testing.T) {
 
 // TestAProgramChoosesNoPatient in somebody's name: the parameter that says whom an app is about is the page's, signed, for that person, app and user.
 func TestAProgramChoosesNoPatient(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	app, err := h.tokens().Client(t.Context(), signin.DemoSmartApp)
 	if err != nil {
@@ -274,6 +277,7 @@ func TestAProgramChoosesNoPatient(t *testing.T) {
 
 // TestAStrangerMakesNoNodeKnock: assertions with a client's name and kids of their own have its key set fetched once, also while its address does not answer.
 func TestAStrangerMakesNoNodeKnock(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	var knocked atomic.Int64
@@ -303,6 +307,7 @@ func TestAStrangerMakesNoNodeKnock(t *testing.T) {
 
 // TestAMockIsOfDemonstrationsAlone: where people are real, nobody is let in by typing who they are.
 func TestAMockIsOfDemonstrationsAlone(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, live)
 	for _, path := range []string{"GET " + oauth.Mock + "/authorize", "GET " + oauth.Mock + "/sign-in", "POST " + oauth.Mock + "/sign-in", "POST " + oauth.Mock + "/token", "GET " + oauth.Mock + "/jwks"} {
 		method, address, _ := strings.Cut(path, " ")

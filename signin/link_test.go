@@ -64,6 +64,7 @@ func softKey(t testing.TB, c credential.Ceremony, origin string) string {
 
 // TestALinkIsSpentWithThePasskey and not before: a passkey that does not hold leaves it good, and of a hundred at once one gets it.
 func TestALinkIsSpentWithThePasskey(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, live)
 	keep := h.node.Door().Credentials()
 	u, err := h.node.Kernel().Gate.UserByID(t.Context(), "clinician")

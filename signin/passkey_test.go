@@ -44,6 +44,7 @@ func (h *house) link(user string) string {
 
 // TestPasskeysInABrowser is the whole life of one, for a professional and for a patient: made from a link, used, removed.
 func TestPasskeysInABrowser(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, live)
 	b := webtest.NewBrowser(t)
 	for _, user := range []string{"clinician", "patient"} {
@@ -106,6 +107,7 @@ func TestPasskeysInABrowser(t *testing.T) {
 
 // TestGuessingLocks counts failures against the user and the address, and says so.
 func TestGuessingLocks(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at, live)
 	keep := h.node.Door().Credentials()
@@ -141,6 +143,7 @@ func TestGuessingLocks(t *testing.T) {
 
 // TestARoleIsChosenByWhoeverHasSeveral, and what they may do, and their tokens say, goes by it; a role that ends, ends.
 func TestARoleIsChosenByWhoeverHasSeveral(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	gate := h.node.Kernel().Gate
 	second, err := gate.GiveRole(t.Context(), h.clerk(), "clinician", access.Profile{Role: access.PrivacyOfficer, Organisation: practice, Job: "R0001"}, "test")

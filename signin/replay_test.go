@@ -41,6 +41,7 @@ func (h *house) atOnce(form url.Values) (ok int, m map[string]any) {
 // TestOfManyAtOnceOneAtMostIsAnswered: a code, a refresh token and an assertion that are sent forty times at once; and what came of a code or refresh
 // token that was sent more than once is at an end.
 func TestOfManyAtOnceOneAtMostIsAnswered(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	c := browser()
@@ -72,6 +73,7 @@ func TestOfManyAtOnceOneAtMostIsAnswered(t *testing.T) {
 
 // TestWhatCameOfACodeEndsWithIt, also what was exchanged for a token that came of it, and for a token that came of that.
 func TestWhatCameOfACodeEndsWithIt(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	for id, from := range map[string]string{"first": signin.DemoApp, "second": "first"} {
 		h.client(oauth.Client{ID: id, Name: id, Kind: oauth.Confidential, Realm: access.Professionals, Redirects: []string{back}, Keys: keySet(), Trusted: true,
@@ -111,6 +113,7 @@ func TestWhatCameOfACodeEndsWithIt(t *testing.T) {
 // TestLeavingEndsWhatProgramsWereGiven: at once, whichever way somebody leaves, but for what was to last beyond it (offline_access); choosing another role or
 // showing again who they are is not leaving.
 func TestLeavingEndsWhatProgramsWereGiven(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	app, err := h.tokens().Client(t.Context(), signin.DemoApp)
@@ -169,6 +172,7 @@ func TestLeavingEndsWhatProgramsWereGiven(t *testing.T) {
 
 // TestAProvidersWordEndsPrograms: who leaves at the provider has left the programs here as well, also when nothing had happened in the session for an hour.
 func TestAProvidersWordEndsPrograms(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	f := fake(t)
 	f.now = at.Now
@@ -201,6 +205,7 @@ func TestAProvidersWordEndsPrograms(t *testing.T) {
 
 // TestAClockThatJumps makes nothing good that was not, nor good again what was used.
 func TestAClockThatJumps(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	h.system("lab")
@@ -232,6 +237,7 @@ func TestAClockThatJumps(t *testing.T) {
 
 // TestHeadersOfAnAssertionLeadNowhere: no address, key or path that a stranger writes into one is looked at; nothing but RS512 by the client's own key holds.
 func TestHeadersOfAnAssertionLeadNowhere(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	asked := make(chan string, 100)

@@ -36,6 +36,7 @@ func (h *house) code(c *http.Client, q url.Values) string {
 
 // TestSomebodySignsInToAProgram is the whole way: asked, sent to sign in, back with a code, tokens, a record, who they are, refreshed.
 func TestSomebodySignsInToAProgram(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	got := h.call(c, "GET", oauth.PathAuthorize+"?"+ask().Encode(), nil)
@@ -73,6 +74,7 @@ var action = regexp.MustCompile(`<form id="kc-form-login"[^>]* action="([^"]+)"`
 
 // TestAClientTestSignsInByTyping is how the tests of published clients sign in.
 func TestAClientTestSignsInByTyping(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	got := h.call(c, "GET", oauth.Mock+"/authorize?"+ask().Encode(), nil)

@@ -22,6 +22,7 @@ func launched() oauth.Client {
 // TestAnAppIsOpenedFromARecord: the page lists it; it is sent the record's address and a context, which is good for five minutes, for it and for whoever opened
 // it, about that person.
 func TestAnAppIsOpenedFromARecord(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	app := h.client(launched())
@@ -77,6 +78,7 @@ func TestAnAppIsOpenedFromARecord(t *testing.T) {
 
 // TestScopesOfBothVersions are narrowed to what the client is registered for, each in its own words; one that is limited by a search parameter is not granted.
 func TestScopesOfBothVersions(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(oauth.Client{ID: "scopes", Name: "Scopes", Kind: oauth.Public, Realm: access.Professionals, Redirects: []string{back}, Trusted: true, Scopes: []string{"openid", "user/Patient.rs", "user/Observation.cruds", "patient/*.rs"}})
 	c := browser()
@@ -104,6 +106,7 @@ func TestScopesOfBothVersions(t *testing.T) {
 // TestSmartConfigurationIsWhole: what SMART App Launch 2 section 4.1 requires is there, at the FHIR address of the nation and of each organisation, and
 // nothing is claimed that is not kept.
 func TestSmartConfigurationIsWhole(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	for _, base := range []string{"/FHIR/R4", "/o/A99901/FHIR/R4"} {
 		got := h.call(http.DefaultClient, "GET", base+"/.well-known/smart-configuration", nil, "Origin: https://app.example")
@@ -138,6 +141,7 @@ func TestSmartConfigurationIsWhole(t *testing.T) {
 
 // TestAppsLookRight on a phone, without scripts.
 func TestAppsLookRight(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(launched())
 	c := browser()

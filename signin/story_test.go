@@ -15,6 +15,7 @@ import (
 // TestAWorkingDayInABrowser is one, with a passkey: somebody chooses in which role they come in, lets a program use their account or not, sees where they
 // are signed in, and leaves everywhere at once.
 func TestAWorkingDayInABrowser(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, live)
 	b := webtest.NewBrowser(t)
 	gate := h.node.Kernel().Gate

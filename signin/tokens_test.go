@@ -32,6 +32,7 @@ func get(m map[string]any, name string) string {
 
 // TestAnotherImplementationUnderstandsUs has a library for clients of OpenID providers find us, and check what we sign.
 func TestAnotherImplementationUnderstandsUs(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	h.signIn(c, "clinician")
@@ -64,6 +65,7 @@ func TestAnotherImplementationUnderstandsUs(t *testing.T) {
 
 // TestRealmsAreApart: nothing of patients opens anything of professionals, and the other way round.
 func TestRealmsAreApart(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(oauth.Client{ID: "other-app", Name: "Another", Kind: oauth.Public, Realm: access.Patients, Redirects: []string{back}, Trusted: true, Scopes: []string{"openid", "patient/*.rs"}})
 	patient, doctor := browser(), browser()
@@ -108,6 +110,7 @@ func (h *house) exchange(client, kind, token string, pairs ...string) reply {
 
 // TestTokensAreExchanged as published, for nobody else's, for nothing wider, and no longer than what they came of.
 func TestTokensAreExchanged(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.client(oauth.Client{ID: "exchanger", Name: "Exchanges", Kind: oauth.Confidential, Realm: access.Professionals, Redirects: []string{back}, Keys: keySet(), Trusted: true,
 		Scopes: []string{"openid", "user/*.rs"}, Default: []string{"user/*.rs"}, ExchangesFor: []string{signin.DemoApp}})
@@ -153,6 +156,7 @@ func TestTokensAreExchanged(t *testing.T) {
 
 // TestAClientEndsAndAsksAboutItsOwnTokens, and about nobody else's.
 func TestAClientEndsAndAsksAboutItsOwnTokens(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	h.system("lab")
 	c := browser()
@@ -192,6 +196,7 @@ func TestAClientEndsAndAsksAboutItsOwnTokens(t *testing.T) {
 
 // TestAPersonAgreesFirst to a program that is not part of the service; can say no; is asked once; and can take it back.
 func TestAPersonAgreesFirst(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	h.signIn(c, "patient")
@@ -234,6 +239,7 @@ func TestAPersonAgreesFirst(t *testing.T) {
 
 // TestASmartAppSeesOnePatient: the one whom a professional opened it for, and no other, in reads and searches.
 func TestASmartAppSeesOnePatient(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	c := browser()
 	h.signIn(c, "clinician")
@@ -286,6 +292,7 @@ func TestASmartAppSeesOnePatient(t *testing.T) {
 
 // TestClientsAreToldOfSignOut, again until they answer.
 func TestClientsAreToldOfSignOut(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil)
 	told, tries := make(chan url.Values, 1), 0
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -322,6 +329,7 @@ func TestClientsAreToldOfSignOut(t *testing.T) {
 // TestKeysFollowOneAnother: the new key is shown before it signs, the old one is known until its tokens have expired, and a key that was
 // lost ends its tokens.
 func TestKeysFollowOneAnother(t *testing.T) {
+	t.Parallel()
 	at := clock.NewFake(time.Now())
 	h := open(t, at)
 	c := browser()

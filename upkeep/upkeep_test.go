@@ -188,6 +188,7 @@ func (v *visitor) decide(pairs ...string) int {
 }
 
 func TestAnAdministratorRetriesOrGivesUpWhatIsParked(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.flag(3, "bad", "good", "better")
 	admin := w.signedIn("admin")
@@ -237,6 +238,7 @@ func (w *world) figures() string {
 }
 
 func TestThePagesAreHealthy(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.flag(1, "bad")
 	admin := w.signedIn("admin")
