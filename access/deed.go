@@ -15,7 +15,8 @@ const (
 	ActCredential = "credential"
 	ActConsent    = "consent"
 	ActAdminister = "administer"
-	ActMail       = "mail" // what the program of a mailbox sent, read or acknowledged
+	ActMail       = "mail"    // what the program of a mailbox sent, read or acknowledged
+	ActMessage    = "message" // a FHIR message that was taken, sent on or refused
 )
 
 // Deed is an act about no person's record.

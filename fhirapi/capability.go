@@ -45,7 +45,7 @@ func (a *api) capabilities(w http.ResponseWriter, r *http.Request) error {
 			"interaction", codes("transaction", "batch", "search-system", "history-system"),
 			"searchParam", params(a.defs.SearchParameters("Resource")),
 			"operation", fhir.Arr(operation("validate", "Resource-validate"), operation("meta", "Resource-meta"),
-				operation("meta-add", "Resource-meta-add"), operation("meta-delete", "Resource-meta-delete")),
+				operation("meta-add", "Resource-meta-add"), operation("meta-delete", "Resource-meta-delete"), operation("process-message", "MessageHeader-process-message")),
 			"compartment", fhir.Arr("http://hl7.org/fhir/CompartmentDefinition/patient", "http://hl7.org/fhir/CompartmentDefinition/encounter",
 				"http://hl7.org/fhir/CompartmentDefinition/relatedPerson", "http://hl7.org/fhir/CompartmentDefinition/practitioner", "http://hl7.org/fhir/CompartmentDefinition/device"))))
 	return a.send(w, r, http.StatusOK, statement)

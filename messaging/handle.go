@@ -53,7 +53,15 @@ var errNotYet = errors.New("not yet")
 // turnQueue handles what a queue holds in a lane, a batch at most: new messages, then held ones that are due. more means that there may be more at once.
 func (p *Post) turnQueue(ctx context.Context, w Work) (more bool, err error) {
 	var q queue
-	if err := p.db.Read(ctx, func(tx *store.Tx) error { q, err = p.queue(tx, w.Queue); return err }); err != nil {
+	known := func() error {
+		return p.db.Read(ctx, func(tx *store.Tx) error { q, err = p.queue(tx, w.Queue); return err })
+	}
+	if err = known(); fault.Is(err, fault.NotFound) {
+		if err = p.settled(ctx, w); err == nil {
+			err = known()
+		}
+	}
+	if err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return false, nil // rung by a transaction that failed
 		}
@@ -68,6 +76,11 @@ func (p *Post) turnQueue(ctx context.Context, w Work) (more bool, err error) {
 		return p.ackFirst(ctx, w, q, deliver)
 	}
 	return p.runTurn(ctx, w, q, deliver)
+}
+
+// settled waits until whatever rang for a piece of work inside its transaction has ended it.
+func (p *Post) settled(ctx context.Context, w Work) error {
+	return p.db.Write(ctx, []store.Lane{w.Lane}, func(*store.Tx) error { return nil })
 }
 
 // ackFirst is the mistake that Seams.AckFirst makes.

@@ -286,6 +286,11 @@ func (t *turn) answerOf(l *letter) (answer []byte, err error) {
 // turnCarrier takes messages to a system elsewhere, outside any transaction, and then writes down how that went.
 func (p *Post) turnCarrier(ctx context.Context, w Work, q queue, c *Courier) (more bool, err error) {
 	list, err := p.toCarry(ctx, w)
+	if err == nil && len(list) == 0 {
+		if err = p.settled(ctx, w); err == nil {
+			list, err = p.toCarry(ctx, w)
+		}
+	}
 	if err != nil {
 		return false, err
 	}

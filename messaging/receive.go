@@ -47,6 +47,7 @@ func (p *Post) serve(answer func(ctx context.Context, peer network.Peer, body []
 			refuse(w, err)
 			return
 		}
+		p.changed()
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = w.Write(body) // a peer that is gone asks again
 	}

@@ -52,6 +52,8 @@ type Service struct {
 	Handles []messaging.Handler
 	// Couriers deliver to kinds of destination of the service's own: a mailbox, an address elsewhere.
 	Couriers []messaging.Courier
+	// Messages are the events of FHIR messaging that the service takes.
+	Messages []Messaged
 	// Keeps keep the service's own tables in step with resources of the record, in the same transaction.
 	Keeps []record.Keeper
 	// Owns are resource types that a generic FHIR write reaches only through this service's rules.

@@ -22,6 +22,7 @@ import (
 	"github.com/openspine/openspine/events"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
+	"github.com/openspine/openspine/fhirapi/messages"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/links"
 	"github.com/openspine/openspine/messaging"
@@ -58,6 +59,7 @@ func (n *Node) list() []catalogue.Service {
 		n.postroom,
 		developer.Service(n.kernel),
 		fhirapi.Service(n.kernel),
+		messages.Service(n.kernel),
 	}, register, []catalogue.Service{
 		n.replica.Service(),
 		n.mail.Service(),
@@ -126,6 +128,9 @@ func (n *Node) assemble(ctx context.Context) error {
 	n.services = n.list()
 	if n.more != nil {
 		n.services = append(n.services, n.more(n.kernel)...)
+	}
+	if _, err := messages.Declared(n.services); err != nil {
+		return err
 	}
 	if err := n.prepareServices(ctx); err != nil {
 		return err
