@@ -70,12 +70,22 @@ const lookEvery = 2 * time.Second
 
 // colours of the states; the word beside them says the same.
 var colours = map[network.State]web.Colour{
-	network.StateUp: web.Green, network.StateDown: web.Red, network.StateCut: web.Purple, network.StateRefused: web.Orange, network.StateNever: web.Grey,
+	network.StateUp: web.Green, network.StateDown: web.Red, network.StateCut: web.Purple, network.StateRefused: web.Orange, network.StateRevoked: web.Grey, network.StateNever: web.Grey,
 }
 
 // states are those that a list can be narrowed to.
 func states() []network.State {
-	return []network.State{network.StateUp, network.StateDown, network.StateCut, network.StateRefused, network.StateNever}
+	return []network.State{network.StateUp, network.StateDown, network.StateCut, network.StateRefused, network.StateNever, network.StateRevoked}
+}
+
+// standing leaves out those who are no members any more and for whom nothing waits.
+func standing(all []network.LinkStatus) (kept []network.LinkStatus) {
+	for _, l := range all {
+		if l.State != network.StateRevoked || l.Backlog.Messages > 0 {
+			kept = append(kept, l)
+		}
+	}
+	return kept
 }
 
 func stateWord(ctx context.Context, s network.State) string {

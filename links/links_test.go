@@ -178,6 +178,9 @@ func TestAMemberIsRevokedWithAReason(t *testing.T) {
 	hospital.until("/network", "Refused")
 	nation.Get(path).Sees(404)
 	nation.Get("/network/certificates?show=all&format=csv").Sees(200, "the machine was stolen")
+	nation.Get("/network").Sees(200, "No node is linked to this one").SeesNot("the machine was stolen", "RQX")
+	nation.Get("/network?state=revoked").Sees(200, "1 link", "RQX", "the machine was stolen")
+	nation.Get("/network/links/RQX").Sees(200, "Revoked", "the machine was stolen").SeesNot("Cut the link")
 }
 
 // An open page's line says that something changed, and nothing else.

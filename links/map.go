@@ -49,9 +49,14 @@ func (d *desk) showMap(w http.ResponseWriter, r *http.Request, _ access.Principa
 		v.States = append(v.States, web.Option{Value: string(s), Text: stateWord(ctx, s)})
 	}
 	v.Self, v.Name, v.Office, v.Alarms = status.Self.String(), d.siteName(ctx, status.Self), status.Self == status.Authority, status.Alarms
+	list := slices.Clone(status.Links)
+	status.Links = standing(status.Links)
+	if v.State != string(network.StateRevoked) {
+		list = slices.Clone(status.Links)
+	}
 	v.Finding = finding(ctx, status.Links)
 	v.Picture = d.draw(ctx, status)
-	list := slices.DeleteFunc(slices.Clone(status.Links), func(l network.LinkStatus) bool { return v.State != "" && string(l.State) != v.State })
+	list = slices.DeleteFunc(list, func(l network.LinkStatus) bool { return v.State != "" && string(l.State) != v.State })
 	sortLinks(list, state)
 	if state.Filter("format") == "csv" {
 		return d.mapCSV(w, r, list)
@@ -72,6 +77,9 @@ func finding(ctx context.Context, all []network.LinkStatus) string {
 			up++
 		}
 		waiting += l.Backlog.Messages
+	}
+	if len(all) == 0 {
+		return web.Text(ctx, "links.finding-none")
 	}
 	text := web.Text(ctx, "links.finding", up, len(all))
 	if up == len(all) {

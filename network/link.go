@@ -15,13 +15,14 @@ type State string
 
 // The states of a link.
 //
-//	never ──▶ up ◀──▶ down        cut: by a person, until healed; refused: the other end takes this node no longer
+//	never ──▶ up ◀──▶ down        cut: by a person, until healed; refused: the other end takes this node no longer; revoked: at the authority, no member any more
 const (
 	StateNever   State = "never"
 	StateUp      State = "up"
 	StateDown    State = "down"
 	StateCut     State = "cut"
 	StateRefused State = "refused"
+	StateRevoked State = "revoked"
 )
 
 // link is what this node knows of one peer, and the connections on which it asks that peer.

@@ -67,9 +67,13 @@ func (n *Network) Status(ctx context.Context) (Status, error) {
 	for _, r := range t.roots {
 		s.Roots = append(s.Roots, RootStatus{fingerprint(r), r.NotAfter})
 	}
+	members, err := n.members(ctx)
+	if err != nil {
+		return s, err
+	}
 	for _, l := range n.allLinks() {
 		n.backlog(ctx, l.peer.Load().Node)
-		s.Links = append(s.Links, l.status())
+		s.Links = append(s.Links, l.status().asMember(members))
 	}
 	slices.SortFunc(s.Links, func(a, b LinkStatus) int { return strings.Compare(a.Peer.s, b.Peer.s) })
 	now := n.clock.Now()
@@ -81,7 +85,27 @@ func (n *Network) Status(ctx context.Context) (Status, error) {
 			s.Alarms = append(s.Alarms, fmt.Sprintf("The clock of %s is %s %s this node's.", l.Peer, l.Skew.Abs().Round(time.Second), aheadOrBehind(l.Skew)))
 		}
 	}
-	return s, n.officeAlarms(ctx, &s, now)
+	officeAlarms(&s, members, now)
+	return s, nil
+}
+
+// members are those of the network where the authority is kept; elsewhere none.
+func (n *Network) members(ctx context.Context) ([]Member, error) {
+	a := n.office.Load()
+	if a == nil {
+		return nil, nil
+	}
+	return a.Members(ctx)
+}
+
+// asMember is a link's status, or, of a node that is no member any more, that it is none, since when and why.
+func (s LinkStatus) asMember(members []Member) LinkStatus {
+	for _, m := range members {
+		if m.Node == s.Peer && !m.Revoked.IsZero() {
+			s.State, s.Since, s.LastError, s.LastErrorAt = StateRevoked, m.Revoked, m.Reason, m.Revoked
+		}
+	}
+	return s
 }
 
 func aheadOrBehind(skew time.Duration) string {
@@ -92,15 +116,7 @@ func aheadOrBehind(skew time.Duration) string {
 }
 
 // officeAlarms are those that only the authority can give: certificates of members that end soon.
-func (n *Network) officeAlarms(ctx context.Context, s *Status, now time.Time) error {
-	a := n.office.Load()
-	if a == nil {
-		return nil
-	}
-	members, err := a.Members(ctx)
-	if err != nil {
-		return err
-	}
+func officeAlarms(s *Status, members []Member, now time.Time) {
 	soon := map[string]time.Time{}
 	for _, m := range members {
 		if m.Revoked.IsZero() && !m.Until.IsZero() && m.Until.Sub(now) < ExpiryAlarm && m.Until.Add(RenewGrace).After(now) {
@@ -122,7 +138,6 @@ func (n *Network) officeAlarms(ctx context.Context, s *Status, now time.Time) er
 		}
 		s.Alarms = append(s.Alarms, fmt.Sprintf("The certificate of %s ends at %s and was not renewed: see whether the node runs.", name, stamp(soon[name])))
 	}
-	return nil
 }
 
 // status is how a link is.
@@ -147,6 +162,10 @@ func (n *Network) Link(ctx context.Context, peer NodeID) (LinkStatus, error) {
 	if l == nil {
 		return LinkStatus{}, errNoLink(peer)
 	}
+	members, err := n.members(ctx)
+	if err != nil {
+		return LinkStatus{}, err
+	}
 	n.backlog(ctx, peer)
-	return l.status(), nil
+	return l.status().asMember(members), nil
 }

@@ -70,6 +70,9 @@ func (f *linkFigures) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(f.left, prometheus.GaugeValue, s.Until.Sub(f.n.clock.Now()).Seconds())
 	for _, l := range s.Links {
+		if l.State == network.StateRevoked {
+			continue // nobody waits for it to come back
+		}
 		for _, k := range f.kinds {
 			out <- prometheus.MustNewConstMetric(k.desc, k.kind, k.value(l), l.Peer.String())
 		}
