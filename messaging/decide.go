@@ -85,7 +85,7 @@ func (p *Post) Retry(tx *store.Tx, ref Ref, by By) error {
 	if _, err := tx.Exec(`UPDATE post_held SET why = ?, tries = 0, due = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(next), p.clock.Now(), l.lane, l.queue, l.num); err != nil {
 		return err
 	}
-	p.ring(Work{Queue: l.queue, Lane: l.lane, Fetch: next == fetching})
+	p.ringAfter(tx, Work{Queue: l.queue, Lane: l.lane, Fetch: next == fetching})
 	if l.state != Parked {
 		return nil
 	}
@@ -205,7 +205,7 @@ func (p *Post) stillOurs(tx *store.Tx, l *letter, w why) error {
 
 // release lets a conversation go on behind a message that is held no more.
 func (p *Post) release(tx *store.Tx, l *letter, w why) error {
-	p.ring(Work{Queue: l.queue, Lane: l.lane})
+	p.ringAfter(tx, Work{Queue: l.queue, Lane: l.lane})
 	if w == 0 {
 		return nil
 	}

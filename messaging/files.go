@@ -17,12 +17,8 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// chunkBytes is how much of a file one row holds, and chunksAtOnce how many rows one commit writes: a file of any size takes little memory and holds
-// nobody up.
-const (
-	chunkBytes   = 256 << 10
-	chunksAtOnce = 2
-)
+// chunksAtOnce is how many chunks of a file (Options.Chunk) one commit writes: a file of any size takes little memory and holds nobody up.
+const chunksAtOnce = 2
 
 // MaxFile bounds a file.
 const MaxFile = 16 << 30
@@ -59,15 +55,16 @@ func (p *Post) newFile(ctx context.Context, id string, hash []byte, size int64) 
 
 // fill appends what r holds to a file that has its chunks up to from, and returns the size that it has then.
 func (p *Post) fill(ctx context.Context, id string, from int64, r io.Reader, sum hash.Hash, most int64) (int64, error) {
-	buf := make([]byte, chunksAtOnce*chunkBytes)
+	chunk := p.o.Chunk
+	buf := make([]byte, chunksAtOnce*chunk)
 	for num := from; ; num += chunksAtOnce {
 		n, end, err := readChunk(r, buf)
-		size := num*chunkBytes + int64(n)
+		size := num*chunk + int64(n)
 		if size > most {
 			return 0, fault.New(fault.TooLarge, "The file is larger than the %d bytes that it may have.", most)
 		}
 		if err != nil {
-			n -= n % chunkBytes // what is whole is kept, to go on from
+			n -= n % int(chunk) // what is whole is kept, to go on from
 		}
 		_, _ = sum.Write(buf[:n]) // a hash never fails
 		if werr := p.append(ctx, id, num, buf[:n]); werr != nil {
@@ -87,10 +84,10 @@ func (p *Post) append(ctx context.Context, id string, num int64, b []byte) error
 	if len(b) == 0 {
 		return nil
 	}
-	lane := p.fileLane(id)
+	lane, chunk := p.fileLane(id), p.o.Chunk
 	return p.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-		for i := int64(0); i*chunkBytes < int64(len(b)); i++ {
-			if err := tx.Queue(`INSERT INTO post_chunk (lane, file, num, data) VALUES (?, ?, ?, ?)`, lane, id, num+i, b[i*chunkBytes:min((i+1)*chunkBytes, int64(len(b)))]); err != nil {
+		for i := int64(0); i*chunk < int64(len(b)); i++ {
+			if err := tx.Queue(`INSERT INTO post_chunk (lane, file, num, data) VALUES (?, ?, ?, ?)`, lane, id, num+i, b[i*chunk:min((i+1)*chunk, int64(len(b)))]); err != nil {
 				return err
 			}
 		}
@@ -176,19 +173,29 @@ func (l *letter) attach(tx *store.Tx) error {
 
 // lacksFiles reports whether a file of a message is not here yet.
 func (t *turn) lacksFiles(l *letter) (bool, error) {
-	if l.source == 0 {
+	if l.source == 0 || t.p.o.Seams.NoFiles {
 		return false, nil
 	}
 	for i := range l.Files {
 		if _, err := fileBy(t.tx, &l.Files[i]); err != nil {
 			if fault.Is(err, fault.NotFound) {
-				t.p.ring(Work{Queue: l.queue, Lane: l.lane, Fetch: true})
+				t.p.ringAfter(t.tx, Work{Queue: l.queue, Lane: l.lane, Fetch: true})
 				return true, nil
 			}
 			return false, err
 		}
 	}
 	return false, nil
+}
+
+// fetchOn sees to it that the files of a message that is passed on are fetched, if they are not here.
+func (p *Post) fetchOn(tx *store.Tx, q queue, l *letter) error {
+	t := turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: l.lane, at: tx.At(), now: p.clock.Now()}
+	lacks, err := t.lacksFiles(l)
+	if err != nil || !lacks {
+		return err
+	}
+	return t.hold(l, fetching, 0, t.now, "its files are on their way")
 }
 
 // fileBy is the id of a file that is here whole.
@@ -224,7 +231,7 @@ func (r *fileReader) Read(b []byte) (int, error) {
 	if r.at >= r.size {
 		return 0, io.EOF
 	}
-	if num := r.at / chunkBytes; num != r.have {
+	if num := r.at / r.p.o.Chunk; num != r.have {
 		err := r.p.db.Read(r.ctx, func(tx *store.Tx) error {
 			return tx.QueryRow(`SELECT data FROM post_chunk WHERE lane = ? AND file = ? AND num = ?`, r.p.fileLane(r.id), r.id, num).Scan(&r.chunk)
 		})
@@ -233,7 +240,7 @@ func (r *fileReader) Read(b []byte) (int, error) {
 		}
 		r.have = num
 	}
-	n := copy(b, r.chunk[min(r.at%chunkBytes, int64(len(r.chunk))):])
+	n := copy(b, r.chunk[min(r.at%r.p.o.Chunk, int64(len(r.chunk))):])
 	if n == 0 {
 		return 0, io.ErrUnexpectedEOF
 	}
@@ -266,17 +273,24 @@ func (p *Post) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	var f File
 	copy(f.Hash[:], sum)
+	var coming int64 // messages for which it is being fetched
 	err = p.db.Read(r.Context(), func(tx *store.Tx) error {
-		var n int64
-		return tx.QueryRow(`SELECT a.num FROM post_attach a JOIN post_queue q ON q.lane = 0 AND q.queue = a.queue WHERE a.hash = ? AND q.kind = ? AND q.name = ? LIMIT 1`, sum, kindNode, peer.Node.String()).Scan(&n)
+		var needed int64
+		err := tx.QueryRow(`SELECT count(*), coalesce(sum(CASE WHEN h.why = ? AND h.tries < ? THEN 1 ELSE 0 END), 0) FROM post_attach a JOIN post_queue q ON q.lane = 0 AND q.queue = a.queue
+			LEFT JOIN post_held h ON h.lane = a.lane AND h.queue = a.queue AND h.num = a.num WHERE a.hash = ? AND q.kind = ? AND q.name = ?`, int64(fetching), fetchTries, sum, kindNode, peer.Node.String()).Scan(&needed, &coming)
+		if err == nil && needed == 0 {
+			err = fault.New(fault.NotFound, "there is no such file for you")
+		}
+		return err
 	})
-	if fault.Is(err, fault.NotFound) {
-		err = fault.New(fault.NotFound, "there is no such file for you")
-	}
 	var body io.ReadSeeker
 	if err == nil {
-		if body, err = p.Open(r.Context(), f); fault.Is(err, fault.NotFound) {
+		body, err = p.Open(r.Context(), f)
+		switch {
+		case fault.Is(err, fault.NotFound) && coming > 0:
 			err = fault.New(fault.Unavailable, "the file is on its way here")
+		case fault.Is(err, fault.NotFound): // of a message of days that a restore has lost, known from its recipient; or nobody before us has it
+			err = fault.New(fault.NotFound, "the file is here no more")
 		}
 	}
 	if err != nil {
@@ -286,6 +300,9 @@ func (p *Post) serveFile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", time.Time{}, body)
 }
+
+// fetchTries is how often a file is asked for of a node that has not got it, until it is not expected any more.
+const fetchTries = 8
 
 // fetchesAtOnce is how many messages one turn fetches files for.
 const fetchesAtOnce = 8
@@ -341,20 +358,25 @@ func (p *Post) fetched(ctx context.Context, q queue, l *letter, cause error) err
 		if err != nil {
 			return err
 		}
+		now, err := letterAt(tx, l.lane, l.queue, l.num)
+		if err != nil {
+			return err
+		}
 		t := turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: l.lane, at: tx.At(), now: p.clock.Now()}
 		switch k := fault.KindOf(cause); {
-		case cause == nil && q.to.Kind == kindNode:
+		case q.to.Kind == kindNode && (cause == nil || now.state.Final()): // it needs no further turn here
 			_, err = tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num)
 			return err
 		case cause == nil:
-			p.ring(Work{Queue: l.queue, Lane: l.lane})
+			p.ringAfter(tx, Work{Queue: l.queue, Lane: l.lane})
 			return t.hold(l, retrying, 0, t.now, "its files are here")
 		case k == fault.NotFound || k == fault.Unprocessable || k == fault.TooLarge:
-			if tries++; tries >= 8 {
+			// What was passed on is for its recipient's node to park: we go on asking, and say there that the file is not to be had.
+			if tries++; tries >= fetchTries && q.to.Kind != kindNode {
 				if err := t.hold(l, parked, tries, time.Time{}, fault.MessageOf(cause)); err != nil {
 					return err
 				}
-				return t.park(l, fault.MessageOf(cause))
+				return t.park(now, fault.MessageOf(cause))
 			}
 			return t.hold(l, fetching, tries, t.now.Add(p.backoff(tries)), fault.MessageOf(cause))
 		}
@@ -383,7 +405,7 @@ func (p *Post) fetch(ctx context.Context, peer network.NodeID, f File) error {
 	if err != nil || id == "" {
 		return err
 	}
-	if chunks*chunkBytes < f.Size {
+	if chunks*p.o.Chunk < f.Size {
 		if err := p.receive(ctx, peer, f, id, chunks, sum); err != nil {
 			return err
 		}
@@ -441,7 +463,7 @@ func (p *Post) receive(ctx context.Context, peer network.NodeID, f File, id stri
 	}
 	want := http.StatusOK
 	if chunks > 0 {
-		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", chunks*chunkBytes))
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", chunks*p.o.Chunk))
 		want = http.StatusPartialContent
 	}
 	answer, err := p.o.Carrier.Do(ctx, peer, r)
@@ -452,7 +474,7 @@ func (p *Post) receive(ctx context.Context, peer network.NodeID, f File, id stri
 	if answer.StatusCode != want {
 		return fault.New(kindOfStatus(answer.StatusCode), "the node %s answers %d when asked for a file", peer, answer.StatusCode)
 	}
-	size, err := p.fill(ctx, id, chunks, io.LimitReader(answer.Body, f.Size-chunks*chunkBytes), sum, f.Size)
+	size, err := p.fill(ctx, id, chunks, io.LimitReader(answer.Body, f.Size-chunks*p.o.Chunk), sum, f.Size)
 	if err != nil {
 		return err
 	}
@@ -465,9 +487,9 @@ func (p *Post) receive(ctx context.Context, peer network.NodeID, f File, id stri
 // cutShort takes the last chunk of a file away if it is not a full one, so that the rest can follow.
 func (p *Post) cutShort(ctx context.Context, id string, size int64) error {
 	lane := p.fileLane(id)
-	if size%chunkBytes != 0 {
+	if size%p.o.Chunk != 0 {
 		if err := p.db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
-			_, err := tx.Exec(`DELETE FROM post_chunk WHERE lane = ? AND file = ? AND num = ?`, lane, id, size/chunkBytes)
+			_, err := tx.Exec(`DELETE FROM post_chunk WHERE lane = ? AND file = ? AND num = ?`, lane, id, size/p.o.Chunk)
 			return err
 		}); err != nil {
 			return err

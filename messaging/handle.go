@@ -63,7 +63,7 @@ func (p *Post) turnQueue(ctx context.Context, w Work) (more bool, err error) {
 	}
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
-			return false, nil // rung by a transaction that failed
+			return false, nil // nobody has sent there yet
 		}
 		return false, err
 	}

@@ -329,7 +329,7 @@ func (p *Post) turnCarrier(ctx context.Context, w Work, q queue, c *Courier) (mo
 	if err == nil {
 		err = unreached
 	}
-	return more && unreached == nil && len(list) > 0, err
+	return more && unreached == nil, err
 }
 
 // carriedAtOnce is how many messages go to a system elsewhere before their outcome is written down.
@@ -349,8 +349,33 @@ func (p *Post) toCarry(ctx context.Context, w Work) (list []letter, err error) {
 			AND (m.conversation = '' OR NOT EXISTS (SELECT 1 FROM post_held h WHERE h.lane = m.lane AND h.queue = m.queue AND h.sender = m.sender AND h.conversation = m.conversation AND h.why <> ?))
 			AND (m.expires = 0 OR m.expires > ?) ORDER BY m.num LIMIT ?`,
 			w.Lane, w.Queue, int64(Delivered), w.Lane, w.Queue, int64(telling), p.clock.Now(), carriedAtOnce)
-		list = append(due, fresh...)
+		if err != nil {
+			return err
+		}
+		list, err = p.upToFiles(tx, due, fresh)
 		return err
 	})
 	return list, err
+}
+
+// upToFiles leaves out messages whose files are not here yet, and new ones after the first of these: the turn that follows takes it out of the queue's course.
+func (p *Post) upToFiles(tx *store.Tx, due, fresh []letter) (list []letter, err error) {
+	t := turn{p: p, ctx: tx.Context(), tx: tx}
+	for i := range due {
+		lacks, err := t.lacksFiles(&due[i])
+		if err != nil {
+			return nil, err
+		}
+		if !lacks {
+			list = append(list, due[i])
+		}
+	}
+	for i := range fresh {
+		lacks, err := t.lacksFiles(&fresh[i])
+		if err != nil || lacks {
+			return list, err
+		}
+		list = append(list, fresh[i])
+	}
+	return list, nil
 }

@@ -120,10 +120,11 @@ func (w why) String() string {
 	return names[w]
 }
 
-// ByID finds a message by its id, as this node knows it: more than one where it was redirected, or sent from here to here by way of another node. The latest comes first.
+// ByID finds a message by its id, as this node knows it: more than one where it was redirected, or sent from here to here by way of another node. The latest of its legs comes first:
+// the one to which it came by most nodes and, of those within a node, after most of its changes.
 func (p *Post) ByID(ctx context.Context, id string) (list []Item, err error) {
 	err = p.db.Read(ctx, func(tx *store.Tx) error {
-		list, err = items(tx, `WHERE m.id = ? ORDER BY m.at DESC, m.num DESC LIMIT 20`, id)
+		list, err = items(tx, `WHERE m.id = ? ORDER BY m.hops DESC, m.base DESC, m.num DESC LIMIT 20`, id)
 		return err
 	})
 	return list, err

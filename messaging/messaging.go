@@ -182,6 +182,8 @@ type Options struct {
 	// Keep is how long what was sent to peers is kept so that it can be sent again to one restored from a backup: longer than any
 	// backup is kept, 35 days by default.
 	Keep time.Duration
+	// Chunk is how many bytes of a file one row holds; 256 KB by default. A database that holds files keeps the one that it began with.
+	Chunk int64
 	// Retry is the first pause after a failure, doubled each time up to RetryMost; 2 seconds and 10 minutes by default.
 	Retry, RetryMost time.Duration
 	// Seams make the post forget one of its duties, for proofs that the simulator or a test notices. Never set in a node.
@@ -197,6 +199,8 @@ type Seams struct {
 	NoTurns     bool // an old note undoes a newer one
 	NoTried     bool // what was tried is not kept before trying
 	SameNumbers bool // a restored sender goes on numbering the old stream
+	NoFiles     bool // a message does not wait for its files
+	NoRefetch   bool // files to be passed on are not fetched any more once the next node has lost what was tried
 }
 
 // Account is where an entry is made in the transaction of the act it tells of; audit.Log is one.
@@ -264,6 +268,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Keep <= 0 {
 		o.Keep = 35 * 24 * time.Hour
+	}
+	if o.Chunk <= 0 {
+		o.Chunk = 256 << 10
 	}
 	if o.Retry <= 0 {
 		o.Retry = 2 * time.Second

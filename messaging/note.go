@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/network"
@@ -43,7 +44,7 @@ func (p *Post) noteAnswer(tx *store.Tx, lane store.Lane, from, low, high int64, 
 	if err != nil {
 		return err
 	}
-	p.ring(Work{Peer: src.peer})
+	p.ringAfter(tx, Work{Peer: src.peer})
 	return putNote(tx, lane, src, low, high, s, turn, clip(reason), answer)
 }
 
@@ -153,6 +154,7 @@ func (p *Post) hearOne(tx *store.Tx, peer network.NodeID, ordinal int64, n *noti
 	if p.o.Seams.NoTurns {
 		guard = ` AND heard <> - ?`
 	}
+	guard += fmt.Sprintf(` AND state <> %d`, Redirected) // by a person here: what becomes of it is told of its new leg
 	args := []any{lane, q.id, n.low, n.high, heard}
 	changed, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE lane = ? AND queue = ? AND num >= ? AND num <= ?`+guard+` ORDER BY num`, args...)
 	if err != nil || len(changed) == 0 {

@@ -159,6 +159,10 @@ func TestAbandonedAndRedirected(t *testing.T) {
 			if r, err := n.post.Reconcile(t.Context(), peer); err != nil || !r.Even() || r.OnTheWay > 0 {
 				t.Errorf("ledgers: %+v %v", r, err)
 			}
+			legs, err := n.post.ByID(t.Context(), second)
+			if err != nil || len(legs) != 2 || legs[0].Message.To != practice || legs[1].Message.To != hospital {
+				t.Errorf("the legs of what was redirected, the latest first: %+v %v", legs, err)
+			}
 		}
 	}, messaging.Schema(), deeds())
 }

@@ -271,21 +271,24 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 	if high < o.done {
 		p.log.Warn("messaging: a peer has lost messages, which are sent again", "after", high, "to", o.done)
 	}
-	lost, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.lane = ? AND m.queue = ? AND m.num > ? AND m.num <= ? AND m.delivered > 0
-		AND NOT EXISTS (SELECT 1 FROM post_body b WHERE b.lane = m.lane AND b.queue = m.queue AND b.num = m.num) ORDER BY m.num`, o.lane, o.queue, high, to)
+	lost, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.lane = ? AND m.queue = ? AND m.num > ? AND m.num <= ? AND m.delivered > 0 AND m.state <> ?
+		AND NOT EXISTS (SELECT 1 FROM post_body b WHERE b.lane = m.lane AND b.queue = m.queue AND b.num = m.num) ORDER BY m.num`, o.lane, o.queue, high, to, int64(Redirected))
 	if err != nil {
 		return err
 	}
-	const again = `lane = ? AND queue = ? AND num > ? AND num <= ? AND delivered > 0`
+	const again = `lane = ? AND queue = ? AND num > ? AND num <= ? AND delivered > 0 AND state <> ?`
 	if _, err := tx.Exec(`INSERT INTO post_event (lane, queue, num, at, step, what, actor, reason) SELECT lane, queue, num, CAST(? AS INTEGER), CAST(? AS INTEGER), 'sent again', '', 'the recipient''s node was restored from a backup'
-		FROM post_message WHERE `+again+` ON CONFLICT (lane, queue, num, at, step) DO NOTHING`, tx.At(), steps("sent again"), o.lane, o.queue, high, to); err != nil {
+		FROM post_message WHERE `+again+` ON CONFLICT (lane, queue, num, at, step) DO NOTHING`, tx.At(), steps("sent again"), o.lane, o.queue, high, to, int64(Redirected)); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, to); err != nil {
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, heard = 0, delivered = 0, ended = 0 WHERE `+again, int64(Accepted), o.lane, o.queue, high, to, int64(Redirected)); err != nil {
 		return err
 	}
-	// Files that are fetched to be passed on are still needed.
-	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND why <> ?`, o.lane, o.queue, high, to, int64(fetching)); err != nil {
+	needed := int64(fetching) // files that are fetched to be passed on still are
+	if p.o.Seams.NoRefetch {
+		needed = 0
+	}
+	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND why <> ?`, o.lane, o.queue, high, to, needed); err != nil {
 		return err
 	}
 	for i := range lost {

@@ -357,6 +357,11 @@ func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
 	if _, err := tx.Exec(`UPDATE post_message SET source = ?, number = ? WHERE lane = ? AND queue = ? AND num = ?`, l.source, l.number, old.lane, old.queue, old.num); err != nil {
 		return false, err
 	}
+	if old.source, old.number = l.source, l.number; q.to.Kind == kindNode {
+		if err := p.fetchOn(tx, q, old); err != nil {
+			return false, err
+		}
+	}
 	if old.base+old.turn == 0 {
 		return true, nil
 	}

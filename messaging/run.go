@@ -18,7 +18,10 @@ type Work struct {
 	Fetch bool
 }
 
-// ring says that there may be something to do, once the transaction under way has ended.
+// ringAfter rings once tx is durable: whoever was rung for before would not find what there is to do.
+func (p *Post) ringAfter(tx *store.Tx, w Work) { tx.Then(func() { p.ring(w) }) }
+
+// ring says that there may be something to do.
 func (p *Post) ring(w Work) {
 	p.mu.Lock()
 	p.rung[w] = true

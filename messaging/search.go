@@ -16,6 +16,7 @@ import (
 type Query struct {
 	ID           string
 	Organisation ident.ODSCode // sender or recipient
+	With         ident.ODSCode // sender or recipient as well: what passed between the two
 	Workflow     string
 	States       []State
 	From, To     time.Time // sent at From or later, and before To
@@ -215,6 +216,9 @@ func (s *searching) choose() error {
 		}
 	}
 	s.arms = []cond{{text: `m.id <> ''`}}
+	if o := s.q.With.String(); o != "" {
+		s.rest = append(s.rest, cond{text: `(m.sender = ? OR m.recipient = ?)`, args: []any{o, o}})
+	}
 	for i, rest := range rests {
 		if i == best {
 			s.arms = arms[i]

@@ -130,14 +130,11 @@ func (p *Post) place(tx *store.Tx, lane store.Lane, to Destination, l letter) (l
 	if err := l.insert(tx, delivered, ended); err != nil {
 		return l, err
 	}
-	p.ring(q.work(lane))
+	p.ringAfter(tx, q.work(lane))
 	if l.source == 0 || len(l.Files) == 0 || to.Kind != kindNode {
 		return l, nil
 	}
-	// It is passed on at once; its files follow when they are here.
-	t := turn{p: p, ctx: tx.Context(), tx: tx, q: q, lane: lane, at: tx.At(), now: p.clock.Now()}
-	p.ring(Work{Queue: q.id, Lane: lane, Fetch: true})
-	return l, t.hold(&l, fetching, 0, t.now, "its files are on their way")
+	return l, p.fetchOn(tx, q, &l) // it is passed on at once; its files follow when they are here
 }
 
 // insert writes the rows of a letter.

@@ -212,7 +212,7 @@ func (db *DB) Write(ctx context.Context, lanes []Lane, fn func(tx *Tx) error) er
 	if err != nil {
 		return err
 	}
-	return db.eng.write(ctx, held, false, fn)
+	return db.write(ctx, held, false, fn)
 }
 
 // WriteAside is Write of rows that only ReadNow needs to see: a Read or View may go on without them for a moment, until anything else
@@ -223,7 +223,22 @@ func (db *DB) WriteAside(ctx context.Context, lanes []Lane, fn func(tx *Tx) erro
 	if err != nil {
 		return err
 	}
-	return db.eng.write(ctx, held, true, fn)
+	return db.write(ctx, held, true, fn)
+}
+
+// write runs fn in a transaction and then, when that is durable, what it left to be done.
+func (db *DB) write(ctx context.Context, held []Lane, aside bool, fn func(tx *Tx) error) error {
+	var last *Tx
+	err := db.eng.write(ctx, held, aside, func(tx *Tx) error {
+		last, tx.then = tx, nil // it may have run before
+		return fn(tx)
+	})
+	if err == nil && last != nil {
+		for _, then := range last.then {
+			then()
+		}
+	}
+	return err
 }
 
 // reading is how new a snapshot must be, and on whose account it is taken.

@@ -22,6 +22,7 @@ type Tx struct {
 	answers  map[any]any         // in a Read: see Once
 	behind   func() bool         // in a Read on SQLite: something has been written aside since the snapshot
 	depth    int
+	then     []func() // in a Write: see Then
 	over     bool
 	readonly bool
 }
@@ -60,6 +61,16 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 // At is the one instant of this transaction, in whole microseconds, UTC: in a Write later than that of every
 // transaction before it in its lanes, in a Read the time at which it began.
 func (tx *Tx) At() time.Time { return tx.at }
+
+// Then runs fn on the caller's goroutine once this Write is durable, before Write returns: for hints to whoever is to look at what was written, which come
+// too early inside the transaction. A process that stops between does not run it, nor is it undone with a Savepoint. In a Read it runs at once.
+func (tx *Tx) Then(fn func()) {
+	if tx.readonly {
+		fn()
+		return
+	}
+	tx.then = append(tx.then, fn)
+}
 
 // Holds reports whether this Write holds lane.
 func (tx *Tx) Holds(lane Lane) bool { return tx.lanes[lane] != nil }

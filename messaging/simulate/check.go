@@ -1,6 +1,8 @@
 package simulate
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/messaging"
@@ -9,20 +11,26 @@ import (
 
 // deed is something that a handler did.
 type deed struct {
-	node         *node
-	key          int
-	conversation string
+	node             *node
+	key              int
+	id, conversation string
+	outside          bool // at a system elsewhere, which no restore takes back
 }
 
 // check holds the country, at rest, to what was promised.
 func (w *world) check() {
 	deeds := map[int][]deed{}
-	all := map[*node][]deed{}
+	all, outside := map[*node][]deed{}, map[*node][]deed{}
 	for _, n := range w.nodes {
 		all[n] = w.deedsOf(n)
 		for _, d := range all[n] {
 			deeds[d.key] = append(deeds[d.key], d)
 		}
+	}
+	for _, v := range w.outside {
+		d := deed{v.n, v.key, v.id, v.conversation, true}
+		deeds[v.key] = append(deeds[v.key], d)
+		outside[v.n] = append(outside[v.n], d)
 	}
 	sent := map[int]bool{}
 	for _, n := range w.nodes {
@@ -30,13 +38,11 @@ func (w *world) check() {
 	}
 	for _, n := range w.nodes {
 		w.checkOrder(n, all[n], sent)
-	}
-	restored := false
-	for _, n := range w.nodes {
-		restored = restored || n.lost
+		w.checkOrder(n, outside[n], sent)
+		w.checkFiles(n, all[n])
 	}
 	for key, list := range deeds {
-		if !sent[key] && (!restored || len(list) > 1) {
+		if !sent[key] && (!w.restored() || len(list) > 1) {
 			w.broken("message %d was handled %d times and nobody sent it", key, len(list))
 		}
 	}
@@ -47,11 +53,11 @@ func (w *world) check() {
 }
 
 // checkOrder looks at the order of each conversation. What its sender sent in days that a restore has lost is no part of it: another restore, of a copy
-// from before, may bring back what those days had replaced.
+// from before, may bring back what those days had replaced. A message that a person redirected comes to its new conversation when that person decides.
 func (w *world) checkOrder(n *node, list []deed, sent map[int]bool) {
 	last := map[string]int{}
 	for _, d := range list {
-		if strings.HasSuffix(d.conversation, "/") || !sent[d.key] {
+		if strings.HasSuffix(d.conversation, "/") || !sent[d.key] || w.redirected[d.id] != nil {
 			continue
 		}
 		if d.key <= last[d.conversation] {
@@ -65,13 +71,13 @@ func (w *world) checkOrder(n *node, list []deed, sent map[int]bool) {
 func (w *world) deedsOf(n *node) (list []deed) {
 	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT key, conversation FROM sim_deed WHERE lane = 0 ORDER BY n`)
+		rows, err := tx.Query(`SELECT key, id, conversation FROM sim_deed WHERE lane = 0 ORDER BY n`)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			d := deed{node: n}
-			if err := rows.Scan(&d.key, &d.conversation); err != nil {
+			if err := rows.Scan(&d.key, &d.id, &d.conversation); err != nil {
 				return err
 			}
 			list = append(list, d)
@@ -117,17 +123,21 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 			w.broken("%s does not know message %d, which it sent: %v", n.name, r.key, err)
 			continue
 		}
-		it, done := known[len(known)-1], len(deeds[r.key])
-		switch {
-		case done > 1:
+		it, done := known[0], len(deeds[r.key])
+		switch free := w.undecided(r.id); {
+		case done > 1 && (!free || twice(deeds[r.key])):
 			w.broken("message %d was handled %d times", r.key, done)
-		case done == 1 && it.State != messaging.Handled:
+		case done >= 1 && it.State != messaging.Handled && !free && !w.unsaid(deeds[r.key][0], it.State):
 			w.broken("message %d was handled, and its sender believes that it is %s", r.key, it.State)
-		case done == 1:
+		case done >= 1 && it.State != messaging.Handled:
+			w.res.Ended++
+		case done >= 1:
 			w.res.Handled++
+			w.checkAnswer(n, r.key, deeds[r.key])
 		case it.State == messaging.Parked || it.State == messaging.Delivered:
 			w.res.Parked++
 			w.checkVisible(r.key, r.id)
+			w.checkCause(n, r.key, known[0])
 		case it.State == messaging.Refused || it.State == messaging.Expired || it.State == messaging.Abandoned:
 			w.res.Ended++
 		default:
@@ -139,14 +149,66 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 	}
 }
 
-// checkTold looks whether the sender's service learnt how a message ended, and that only once.
-func (w *world) checkTold(n *node, key int, id string, s messaging.State) {
-	var told int
+// restored reports whether a node has lost days.
+func (w *world) restored() bool {
+	return slices.ContainsFunc(w.nodes, func(n *node) bool { return n.lost })
+}
+
+// undecided reports whether a person redirected a message in days that a restore may have taken back, so that it may be decided about anew.
+func (w *world) undecided(id string) bool {
+	for _, n := range w.redirected[id] {
+		if n.lost {
+			return true
+		}
+	}
+	return false
+}
+
+// twice reports whether one place has handled a message more than once.
+func twice(list []deed) bool {
+	seen := map[string]bool{}
+	for _, d := range list {
+		place := d.node.name + " " + d.conversation
+		if seen[place] {
+			return true
+		}
+		seen[place] = true
+	}
+	return false
+}
+
+// unsaid reports whether a system elsewhere may have taken a message although its sender believes otherwise: its answer was lost, and the message's time was
+// up before it could be asked again; or a restore took back what it had said.
+func (w *world) unsaid(d deed, s messaging.State) bool {
+	return d.outside && (s == messaging.Expired || d.node.lost)
+}
+
+// checkAnswer looks whether the sender has the answer of a system elsewhere that is reached from its own node.
+func (w *world) checkAnswer(n *node, key int, list []deed) {
+	if d := list[0]; len(list) > 1 || !d.outside || d.node != n || w.redirected[d.id] != nil {
+		return
+	}
+	var answer string
 	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT count(*) FROM sim_told WHERE lane = 0 AND id = ? AND state = ?`, id, int64(s)).Scan(&told)
+		return tx.QueryRow(`SELECT answer FROM sim_told WHERE lane = 0 AND id = ? AND state = ?`, list[0].id, int64(messaging.Handled)).Scan(&answer)
 	})
-	if err != nil || told == 0 {
+	if want := fmt.Sprint("taken ", key); err != nil || answer != want {
+		w.broken("the sender of message %d has the answer %q: %v", key, answer, err)
+	}
+}
+
+// checkTold looks whether the sender's service learnt how a message ended and, where no restore has made anybody do something again, that only once.
+func (w *world) checkTold(n *node, key int, id string, s messaging.State) {
+	var told, ends int
+	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT coalesce(sum(CASE WHEN state = ? THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN state >= ? THEN 1 ELSE 0 END), 0) FROM sim_told WHERE lane = 0 AND id = ?`,
+			int64(s), int64(messaging.Handled), id).Scan(&told, &ends)
+	})
+	switch {
+	case err != nil || told == 0:
 		w.broken("the sender of message %d was not told that it was %s: %v", key, s, err)
+	case ends > 1 && !w.restored():
+		w.broken("the sender of message %d was told of %d ends, the last that it was %s", key, ends, s)
 	}
 }
 
@@ -166,6 +228,17 @@ func (w *world) checkVisible(key int, id string) {
 	w.broken("message %d was not handled and is parked nowhere", key)
 }
 
+// checkCause looks whether a message that is parked is one that nobody can handle. Where the node that sent it, or the one in the middle, was restored it
+// may be lost.
+func (w *world) checkCause(from *node, key int, it messaging.Item) {
+	if from.lost || w.nodes[0].lost {
+		return
+	}
+	if m := w.moodOf(key, it.Message.To.String()); it.State == messaging.Parked && w.redirected[it.ID] == nil && !m.poison && m.until == 0 {
+		w.broken("message %d is parked and there is no cause", key)
+	}
+}
+
 // checkHeld looks at what is held: at rest all of it waits for a person, has an owner, or waits behind one that does.
 func (w *world) checkHeld(n *node) {
 	list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 500})
@@ -173,6 +246,9 @@ func (w *world) checkHeld(n *node) {
 		w.broken("%s cannot be searched: %v", n.name, err)
 	}
 	for _, it := range list {
+		if it.Held.Why == "fetching" && it.To.Kind == "node" && it.Held.Tries >= 8 && w.restored() {
+			continue // a file that a restore has lost, which nobody before it has any more either
+		}
 		if it.Held.Owner == "" || it.Held.Since.IsZero() || !it.Held.Parked && it.Held.Why != "behind" {
 			w.broken("at rest %s holds a message that is %s, owned by %q", n.name, it.Held.Why, it.Held.Owner)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -24,6 +25,12 @@ import (
 	"github.com/openspine/openspine/store/storefault"
 )
 
+// Organisations without a node: two that have a mailbox at RQX and at X26, two whose systems are reached from there.
+var (
+	boxed = map[string]ident.ODSCode{"RQX": ident.MustODSCode("Y05001"), "X26": ident.MustODSCode("Y05002")}
+	apart = map[string]ident.ODSCode{"RQX": ident.MustODSCode("V81001"), "X26": ident.MustODSCode("V81002")}
+)
+
 // tenants are the organisations of each node.
 func tenants(name string) []ident.ODSCode {
 	own := []ident.ODSCode{ident.MustODSCode(name)}
@@ -33,12 +40,25 @@ func tenants(name string) []ident.ODSCode {
 	return own
 }
 
+// everybody is whom something can be sent to.
+func (w *world) everybody() (all []ident.ODSCode) {
+	for _, n := range w.nodes {
+		all = append(all, n.own...)
+		for _, more := range []map[string]ident.ODSCode{boxed, apart} {
+			if o := more[n.name]; !o.IsZero() {
+				all = append(all, o)
+			}
+		}
+	}
+	return all
+}
+
 // schema is what the simulated services keep: what was sent here, what was done here, and what a sender was told.
 func schema() store.Schema {
 	return store.Schema{Service: "simulate", FS: fstest.MapFS{"0001_simulate.sql": {Data: []byte(`
 CREATE TABLE sim_sent (lane INTEGER NOT NULL, key INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (lane, key)) WITHOUT ROWID;
-CREATE TABLE sim_deed (lane INTEGER NOT NULL, n INTEGER NOT NULL, key INTEGER NOT NULL, conversation TEXT NOT NULL, PRIMARY KEY (lane, n)) WITHOUT ROWID;
-CREATE TABLE sim_told (lane INTEGER NOT NULL, n INTEGER NOT NULL, id TEXT NOT NULL, state INTEGER NOT NULL, PRIMARY KEY (lane, n)) WITHOUT ROWID;`)}}}
+CREATE TABLE sim_deed (lane INTEGER NOT NULL, n INTEGER NOT NULL, key INTEGER NOT NULL, id TEXT NOT NULL, conversation TEXT NOT NULL, PRIMARY KEY (lane, n)) WITHOUT ROWID;
+CREATE TABLE sim_told (lane INTEGER NOT NULL, n INTEGER NOT NULL, id TEXT NOT NULL, state INTEGER NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (lane, n)) WITHOUT ROWID;`)}}}
 }
 
 // node is one node of the country.
@@ -99,22 +119,48 @@ func (n *node) start() error {
 		return err
 	}
 	post, err := messaging.New(n.w.ctx, messaging.Options{DB: n.db, Clock: n.clock, Rand: n.chance, Jitter: n.rng.Float64, Carrier: n, Tenants: n.own,
-		Account: account{}, Batch: 1 + n.rng.IntN(12), Seams: n.w.o.Seams}, n.handlers())
+		Account: account{}, Batch: 1 + n.rng.IntN(12), Chunk: chunk, Seams: n.w.o.Seams}, n.handlers(), n.couriers()...)
 	if err != nil {
 		return err
 	}
 	n.post, n.handler = post, post.Handler()
 	return n.db.Write(n.w.ctx, nil, func(tx *store.Tx) error {
-		if n.name != "X26" {
-			return post.SetRoute(tx, messaging.Route{To: messaging.ToNode(n.w.nodes[0].id)})
-		}
-		for _, other := range n.w.nodes[1:] {
-			if err := post.SetRoute(tx, messaging.Route{Recipient: other.own[0], To: messaging.ToNode(other.id)}); err != nil {
+		for _, r := range n.routes() {
+			if err := post.SetRoute(tx, r); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (n *node) routes() (list []messaging.Route) {
+	if o := boxed[n.name]; !o.IsZero() {
+		list = append(list, messaging.Route{Recipient: o, To: messaging.Destination{Kind: "box", Name: o.String()}})
+	}
+	if o := apart[n.name]; !o.IsZero() {
+		list = append(list, messaging.Route{Recipient: o, To: messaging.Destination{Kind: "system", Name: o.String()}})
+	}
+	if n.name != "X26" {
+		return append(list, messaging.Route{To: messaging.ToNode(n.w.nodes[0].id)})
+	}
+	for _, other := range n.w.nodes[1:] {
+		for _, o := range []ident.ODSCode{other.own[0], boxed[other.name], apart[other.name]} {
+			if !o.IsZero() {
+				list = append(list, messaging.Route{Recipient: o, To: messaging.ToNode(other.id)})
+			}
+		}
+	}
+	return list
+}
+
+func (n *node) couriers() []messaging.Courier {
+	return []messaging.Courier{
+		{Kind: "box", Owner: "the mailboxes", Tries: 4, Place: func(ctx context.Context, tx *store.Tx, _ messaging.Destination, m messaging.Message) error {
+			return n.handle(ctx, tx, m)
+		}},
+		{Kind: "system", Owner: "interfaces", Tries: 4, Ask: n.ask},
+	}
 }
 
 // account takes what people decide; the simulation does not read it.
@@ -157,47 +203,50 @@ type mood struct {
 	until          int // fails until this step
 }
 
-func (w *world) moodOf(key int) mood {
-	r := rand.New(rand.NewPCG(w.res.Seed, uint64(key)+1000)) //nolint:gosec // a simulation's chance
+func (w *world) moodOf(key int, to string) mood {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, to)                                       // a hash never fails
+	r := rand.New(rand.NewPCG(w.res.Seed^h.Sum64(), uint64(key)+1000)) //nolint:gosec // a simulation's chance
 	m := mood{poison: r.IntN(1000) < w.w.poison, refuse: r.IntN(1000) < w.w.refuse}
-	if r.IntN(6) == 0 {
+	if r.IntN(5) == 0 {
 		m.until = r.IntN(w.o.Steps)
 	}
 	return m
 }
 
-func (n *node) handlers() []messaging.Handler {
-	handle := func(_ context.Context, tx *store.Tx, m messaging.Message) error {
-		key := keyOf(m.Body)
-		switch mood := n.w.moodOf(key); {
-		case mood.poison:
-			return errors.New("poison")
-		case mood.refuse:
-			return messaging.Refuse("not wanted")
-		case mood.until > n.w.step:
-			return fault.New(fault.Unavailable, "not now")
-		}
-		_, err := tx.Exec(`INSERT INTO sim_deed (lane, n, key, conversation) SELECT 0, coalesce(max(n), 0) + 1, ?, ? FROM sim_deed WHERE lane = 0`,
-			key, m.From.String()+">"+m.To.String()+"/"+m.Conversation)
+// handle is what a service here, or a mailbox, does with a message.
+func (n *node) handle(ctx context.Context, tx *store.Tx, m messaging.Message) error {
+	key := keyOf(m.Body)
+	switch mood := n.w.moodOf(key, m.To.String()); {
+	case mood.poison:
+		return errors.New("poison")
+	case mood.refuse:
+		return messaging.Refuse("not wanted")
+	case mood.until > n.w.step:
+		return fault.New(fault.Unavailable, "not now")
+	}
+	if err := n.whole(context.WithoutCancel(ctx), key, m.Files); err != nil {
 		return err
 	}
+	_, err := tx.Exec(`INSERT INTO sim_deed (lane, n, key, id, conversation) SELECT 0, coalesce(max(n), 0) + 1, ?, ?, ? FROM sim_deed WHERE lane = 0`, key, m.ID, conversationOf(m))
+	return err
+}
+
+func (n *node) handlers() []messaging.Handler {
 	learn := func(_ context.Context, tx *store.Tx, r messaging.Receipt) error {
-		_, err := tx.Exec(`INSERT INTO sim_told (lane, n, id, state) SELECT 0, coalesce(max(n), 0) + 1, ?, ? FROM sim_told WHERE lane = 0`, r.ID, int64(r.State))
+		_, err := tx.Exec(`INSERT INTO sim_told (lane, n, id, state, answer) SELECT 0, coalesce(max(n), 0) + 1, ?, ?, ? FROM sim_told WHERE lane = 0`, r.ID, int64(r.State), string(r.Answer))
 		return err
 	}
 	return []messaging.Handler{
-		{Workflow: "plain", Tries: 4, Handle: handle, Learn: learn},
-		{Workflow: "brief", Tries: 4, TTL: 20 * time.Minute, Handle: handle, Learn: learn},
+		{Workflow: "plain", Tries: 4, Handle: n.handle, Learn: learn},
+		{Workflow: "brief", Tries: 4, TTL: n.w.w.ttl, Handle: n.handle, Learn: learn},
 	}
 }
 
 // send lets a service here send something.
 func (n *node) send() {
 	w := n.w
-	everybody := []ident.ODSCode{}
-	for _, o := range w.nodes {
-		everybody = append(everybody, o.own...)
-	}
+	everybody := w.everybody()
 	for range 1 + w.rng.IntN(5) {
 		w.key++
 		key := w.key
@@ -208,6 +257,12 @@ func (n *node) send() {
 		if w.rng.IntN(1000) < w.w.brief {
 			m.Workflow = "brief"
 		}
+		if w.rng.IntN(1000) < w.w.file {
+			var ok bool
+			if m.Files, ok = n.store(key); !ok {
+				return
+			}
+		}
 		err := n.db.Write(w.ctx, nil, func(tx *store.Tx) error {
 			id, err := n.post.Send(w.ctx, tx, m)
 			if err != nil {
@@ -216,7 +271,7 @@ func (n *node) send() {
 			_, err = tx.Exec(`INSERT INTO sim_sent (lane, key, id) VALUES (0, ?, ?)`, key, id)
 			return err
 		})
-		w.say("%s sends %d to %s in %q: %v", n.name, key, m.To, m.Conversation, fault.KindOf(err) != fault.Internal || err == nil)
+		w.say("%s sends %d to %s in %q with %d files: %v", n.name, key, m.To, m.Conversation, len(m.Files), fault.KindOf(err) != fault.Internal || err == nil)
 		if n.disk.Dark() {
 			return
 		}
@@ -245,8 +300,8 @@ func (n *node) drain() (did bool, err error) {
 			if _, err := n.post.Turn(n.w.ctx, w); err != nil && !fault.Is(err, fault.Unavailable) {
 				return did, fmt.Errorf("%s: %w", n.name, err)
 			}
+			did = did || !w.Fetch // a file that is to be had makes other work
 		}
-		did = true
 	}
 	return did, fmt.Errorf("%s never has nothing to do", n.name)
 }
@@ -258,19 +313,44 @@ func (n *node) decide() {
 	if err != nil || len(list) == 0 {
 		return
 	}
-	it := list[w.rng.IntN(len(list))]
+	n.decideAbout(list[w.rng.IntN(len(list))])
+}
+
+// decideAll lets people decide about all that is parked here.
+func (n *node) decideAll() {
+	list, err := n.post.Parked(n.w.ctx, 100)
+	if err != nil {
+		n.w.broken("%s: %v", n.name, err)
+	}
+	for _, it := range list {
+		n.decideAbout(it)
+	}
+}
+
+func (n *node) decideAbout(it messaging.Item) {
+	w := n.w
+	to := w.everybody()
+	other := to[w.rng.IntN(len(to))]
+	what := w.rng.IntN(6) // 3 and more: to try it again
 	by := messaging.By{Principal: access.Service("person", n.own[0]), Reason: "as the simulation has it"}
-	err = n.db.Write(w.ctx, nil, func(tx *store.Tx) error {
-		switch w.rng.IntN(3) {
+	err := n.db.Write(w.ctx, nil, func(tx *store.Tx) error {
+		switch what {
 		case 0:
 			return n.post.Abandon(tx, it.Ref, by)
 		case 1:
 			return n.post.Take(tx, it.Ref, "a person", by)
+		case 2:
+			_, err := n.post.Redirect(tx, it.Ref, other, by)
+			return err
 		}
 		return n.post.Retry(tx, it.Ref, by)
 	})
 	w.res.Decisions++
-	w.say("%s: a person decides: %v", n.name, err == nil)
+	if what == 2 && err == nil {
+		w.res.Redirects++
+		w.redirected[it.ID] = append(w.redirected[it.ID], n)
+	}
+	w.say("%s: a person decides %d about %s: %v", n.name, what, it.ID, err == nil)
 }
 
 // backup keeps a copy of the database.
@@ -332,8 +412,13 @@ func (n *node) Do(_ context.Context, to network.NodeID, r *http.Request) (*http.
 	if until, cut := w.cut[[2]network.NodeID{n.id, to}]; cut && until > w.step || peer == nil || !peer.up {
 		return nil, fault.New(fault.Unavailable, "there is no link to %s", to)
 	}
+	l := letter{from: n, to: peer, method: r.Method, path: r.URL.Path, span: r.Header.Get("Range"), body: text.Bytes()}
 	if w.chance(w.w.late) {
-		w.late = append(w.late, letter{due: w.step + 1 + w.rng.IntN(40), from: n, to: peer, path: r.URL.Path, body: text.Bytes()})
+		l.due = w.step + 1 + w.rng.IntN(40)
+		if w.rng.IntN(2) == 0 {
+			l.due = afterRest
+		}
+		w.late = append(w.late, l)
 	}
 	if w.chance(w.w.lose) {
 		w.res.Lost++
@@ -341,10 +426,14 @@ func (n *node) Do(_ context.Context, to network.NodeID, r *http.Request) (*http.
 	}
 	if w.chance(w.w.double) {
 		w.res.Doubled++
-		w.hand(n, peer, r.URL.Path, text.Bytes())
+		w.hand(l)
 	}
-	status, answer := w.hand(n, peer, r.URL.Path, text.Bytes())
+	status, answer := w.hand(l)
 	w.say("%s %s %s: %d", n.name, r.URL.Path, to, status)
+	if status != 0 && r.Method == http.MethodGet && w.chance(w.w.broken) {
+		w.breakOff(answer)
+		return answer, nil
+	}
 	if status == 0 || w.chance(w.w.loseAnswer) {
 		w.res.Lost++
 		return nil, fault.New(fault.Unavailable, "the answer was lost")
@@ -353,18 +442,21 @@ func (n *node) Do(_ context.Context, to network.NodeID, r *http.Request) (*http.
 }
 
 // hand gives a request to a node; a status of 0 means that it did not answer.
-func (w *world) hand(from, to *node, path string, body []byte) (int, *http.Response) {
-	if !to.up || to.disk.Dark() {
+func (w *world) hand(l letter) (int, *http.Response) {
+	if !l.to.up || l.to.disk.Dark() {
 		return 0, nil
 	}
-	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(w.ctx, l.method, l.path, bytes.NewReader(l.body))
 	if err != nil {
 		return 0, nil
 	}
-	peer := network.Peer{Node: from.id, Organisations: from.own, Authority: from.name == "X26"}
+	if l.span != "" {
+		r.Header.Set("Range", l.span)
+	}
+	peer := network.Peer{Node: l.from.id, Organisations: l.from.own, Authority: l.from.name == "X26"}
 	rec := &recorder{status: http.StatusOK, header: http.Header{}}
-	to.handler.ServeHTTP(rec, r.WithContext(network.WithPeer(w.ctx, peer)))
-	if to.disk.Dark() {
+	l.to.handler.ServeHTTP(rec, r.WithContext(network.WithPeer(w.ctx, peer)))
+	if l.to.disk.Dark() {
 		return 0, nil // it died before it could answer
 	}
 	return rec.status, &http.Response{StatusCode: rec.status, Header: rec.header, Body: io.NopCloser(&rec.body)}

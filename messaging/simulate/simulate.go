@@ -4,10 +4,12 @@
 //
 //	faults: a request or its answer lost · delivered twice · delivered much later · a link cut
 //	        power lost at any write, with what was not synced lost or torn · a disk full · a clock that jumps
-//	        a database restored from an old backup · people who retry, redirect and abandon
+//	        a database restored from an old backup · people who retry, redirect and abandon · a file that breaks off
+//	        a system elsewhere that is not reached, fails, says no, or whose answer nobody writes down
 //
 //	checks: each message whose sending is durable was handled once in effect, or its sender knows why not, or it is parked and visible
 //	        each conversation in order · ledgers of both ends equal · everything comes to rest
+//	        each file of a message whole, byte by byte, when it is handled and afterwards
 //
 // A seed replays exactly: Result.Trace is the same each time.
 package simulate
@@ -19,6 +21,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -44,6 +47,7 @@ type Result struct {
 	Sent, Handled, Parked, Ended        int // accepted messages that lasted, and what became of them
 	Crashes, Restores, Exchanges, Lost  int // power losses, databases restored, requests between nodes, requests or answers lost
 	Doubled, Late, Decisions, FullDisks int
+	Files, Carried, Redirects           int // files found whole at rest, visits to systems elsewhere, messages sent on by people
 	Trace                               uint64
 }
 
@@ -52,12 +56,13 @@ func (r *Result) Add(o Result) {
 	r.Sent, r.Handled, r.Parked, r.Ended = r.Sent+o.Sent, r.Handled+o.Handled, r.Parked+o.Parked, r.Ended+o.Ended
 	r.Crashes, r.Restores, r.Exchanges, r.Lost = r.Crashes+o.Crashes, r.Restores+o.Restores, r.Exchanges+o.Exchanges, r.Lost+o.Lost
 	r.Doubled, r.Late, r.Decisions, r.FullDisks = r.Doubled+o.Doubled, r.Late+o.Late, r.Decisions+o.Decisions, r.FullDisks+o.FullDisks
+	r.Files, r.Carried, r.Redirects = r.Files+o.Files, r.Carried+o.Carried, r.Redirects+o.Redirects
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d messages: %d handled, %d parked, %d ended otherwise; %d power losses, %d restores, %d exchanges (%d lost, %d doubled, %d late), %d full disks, %d decisions",
-		r.Sent, r.Handled, r.Parked, r.Ended, r.Crashes, r.Restores, r.Exchanges, r.Lost, r.Doubled, r.Late, r.FullDisks, r.Decisions)
+	return fmt.Sprintf("%d messages: %d handled, %d parked, %d ended otherwise; %d power losses, %d restores, %d exchanges (%d lost, %d doubled, %d late), %d full disks, %d decisions, %d of them to redirect; %d files whole, %d visits to systems elsewhere",
+		r.Sent, r.Handled, r.Parked, r.Ended, r.Crashes, r.Restores, r.Exchanges, r.Lost, r.Doubled, r.Late, r.FullDisks, r.Decisions, r.Redirects, r.Files, r.Carried)
 }
 
 // start is when every simulation begins.
@@ -68,33 +73,43 @@ type weights struct {
 	lose, loseAnswer, double, late  int
 	cut, crash, full, jump, restore int
 	decide, poison, refuse, brief   int
+	file, broken                    int           // messages with files; files that break off
+	ttl                             time.Duration // of brief messages
 }
 
 // world is the simulated country.
 type world struct {
-	o     Options
-	rng   *rand.Rand
-	w     weights
-	dir   string
-	nodes []*node
-	calm  bool // the faults have stopped
-	step  int
-	key   int
-	cut   map[[2]network.NodeID]int // until which step
-	late  []letter
-	trace hash.Hash64
-	res   Result
-	ctx   context.Context
-	taken []string // what broke a promise
+	o      Options
+	rng    *rand.Rand
+	w      weights
+	dir    string
+	nodes  []*node
+	calm   bool // the faults have stopped
+	rested bool // and everything came to rest once
+	step   int
+	key    int
+	cut    map[[2]network.NodeID]int // until which step
+	late   []letter
+	trace  hash.Hash64
+	res    Result
+	ctx    context.Context
+	taken  []string // what broke a promise
+
+	files      map[int][]int      // the numbers of the files that each message has
+	outside    []visit            // what systems elsewhere have taken, in order
+	redirected map[string][]*node // where people sent a message elsewhere
 }
 
 // letter is a request that the network holds back.
 type letter struct {
-	due      int
-	from, to *node
-	path     string
-	body     []byte
+	due          int // afterRest: until everything else has come to rest
+	from, to     *node
+	method, path string
+	span         string // of a file, when not all of it is asked for
+	body         []byte
 }
+
+const afterRest = math.MaxInt
 
 // Run simulates one seed. An error is a broken promise, or a failure of the simulator itself; it names the seed.
 func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
@@ -106,7 +121,8 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w := &world{o: o, rng: rand.New(rand.NewPCG(seed, 19)), dir: dir, cut: map[[2]network.NodeID]int{}, trace: fnv.New64a(), res: Result{Seed: seed}, ctx: ctx} //nolint:gosec // a simulation's chance
+	w := &world{o: o, rng: rand.New(rand.NewPCG(seed, 19)), dir: dir, cut: map[[2]network.NodeID]int{}, trace: fnv.New64a(), res: Result{Seed: seed}, ctx: ctx,
+		files: map[int][]int{}, redirected: map[string][]*node{}} //nolint:gosec // a simulation's chance
 	w.draw()
 	defer func() {
 		for _, n := range w.nodes {
@@ -151,8 +167,12 @@ func (w *world) draw() {
 		}
 		return w.rng.IntN(most + 1)
 	}
-	w.w = weights{lose: some(150), loseAnswer: some(150), double: some(150), late: some(100), cut: some(40), crash: some(60), full: some(15), jump: some(40),
-		restore: some(25), decide: some(80), poison: some(120), refuse: some(100), brief: some(150)}
+	w.w = weights{lose: some(150), loseAnswer: some(150), double: some(150), late: some(300), cut: some(40), crash: some(60), full: some(15), jump: some(40),
+		restore: some(25), decide: some(80), poison: some(120), refuse: some(100), brief: some(150), file: some(250), broken: some(600),
+		ttl: []time.Duration{20 * time.Second, time.Minute, 20 * time.Minute}[w.rng.IntN(3)]}
+	if w.rng.IntN(4) == 0 { // files that take long, between nodes that come and go
+		w.w.file, w.w.broken, w.w.cut, w.w.crash = 500, 700, 60, 80
+	}
 }
 
 func (w *world) say(format string, args ...any) {
@@ -235,9 +255,13 @@ func (w *world) meanwhile() {
 		}
 	}
 	if w.chance(w.w.cut) {
-		a, b := w.nodes[w.rng.IntN(len(w.nodes))], w.nodes[w.rng.IntN(len(w.nodes))]
-		w.cut[[2]network.NodeID{a.id, b.id}] = w.step + w.rng.IntN(30)
-		w.cut[[2]network.NodeID{b.id, a.id}] = w.step + w.rng.IntN(30)
+		a, all := w.nodes[w.rng.IntN(len(w.nodes))], w.rng.IntN(2) == 0
+		for _, b := range w.nodes {
+			if all || w.rng.IntN(len(w.nodes)) == 0 {
+				w.cut[[2]network.NodeID{a.id, b.id}] = w.step + w.rng.IntN(30)
+				w.cut[[2]network.NodeID{b.id, a.id}] = w.step + w.rng.IntN(30)
+			}
+		}
 	}
 	w.deliverLate()
 }
@@ -246,7 +270,7 @@ func (w *world) deliverLate() {
 	kept := w.late[:0]
 	var due []letter
 	for _, l := range w.late {
-		if l.due > w.step && !w.calm {
+		if l.due > w.step && (!w.calm || l.due == afterRest && !w.rested) {
 			kept = append(kept, l)
 			continue
 		}
@@ -255,7 +279,7 @@ func (w *world) deliverLate() {
 	w.late = kept
 	for _, l := range due {
 		w.res.Late++
-		status, _ := w.hand(l.from, l.to, l.path, l.body) //nolint:bodyclose // in memory
+		status, _ := w.hand(l) //nolint:bodyclose // in memory
 		w.say("late %s to %s: %d", l.path, l.to.name, status)
 	}
 	w.buryDead()
@@ -285,6 +309,23 @@ func (w *world) rest() error {
 		}
 	}
 	w.deliverLate()
+	if err := w.settle(); err != nil {
+		return err
+	}
+	// What people decide now is handled, and then comes what the network has held back all the time.
+	for _, n := range w.nodes {
+		n.decideAll()
+	}
+	if err := w.settle(); err != nil {
+		return err
+	}
+	w.rested = true
+	w.deliverLate()
+	return w.settle()
+}
+
+// settle turns everything until nothing is to be done any more.
+func (w *world) settle() error {
 	quiet := 0
 	for round := range 400 {
 		busy := false
