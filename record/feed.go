@@ -48,6 +48,7 @@ type Feed struct {
 	ring    chan struct{}
 	mu      sync.Mutex
 	rung    map[store.Lane]bool
+	begun   map[string]bool // watches from now on that have begun
 }
 
 // Feed prepares to run watches. Their names must differ.
@@ -75,7 +76,7 @@ func (r *Records) Feed(o FeedOptions, watches ...Watch) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Feed{r: r, o: o, watches: watches, holder: holder, ring: make(chan struct{}, 1), rung: map[store.Lane]bool{}}
+	f := &Feed{r: r, o: o, watches: watches, holder: holder, ring: make(chan struct{}, 1), rung: map[store.Lane]bool{}, begun: map[string]bool{}}
 	r.wakers.add(f.wake)
 	return f, nil
 }
@@ -192,12 +193,48 @@ func (f *Feed) Drain(ctx context.Context, lanes ...store.Lane) error {
 		}
 	}
 	for i := range f.watches {
+		if err := f.begin(ctx, &f.watches[i]); err != nil {
+			return err
+		}
 		for _, lane := range lanes {
 			if err := f.drainLane(ctx, &f.watches[i], lane); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// begin lets a watch that wants what comes from now on begin, once, in all lanes at one moment: a lane that holds nothing then is read from its first change.
+func (f *Feed) begin(ctx context.Context, w *Watch) error {
+	f.mu.Lock()
+	begun := f.begun[w.Name] || !w.FromNow
+	f.mu.Unlock()
+	if begun {
+		return nil
+	}
+	lanes, err := f.lanes(ctx)
+	if err != nil {
+		return err
+	}
+	err = f.r.db.Write(ctx, append(lanes, 0), func(tx *store.Tx) error {
+		var n int64
+		if err := tx.QueryRow(`SELECT count(*) FROM record_watch WHERE watch = ?`, w.Name).Scan(&n); err != nil || n > 0 {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO record_watch (lane, watch, seq, lease, holder) SELECT lane, CAST(? AS TEXT), max(seq), 0, '' FROM record_version GROUP BY lane`, w.Name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO record_watch (lane, watch, seq, lease, holder) VALUES (0, ?, 0, 0, '') ON CONFLICT (lane, watch) DO NOTHING`, w.Name) // it has begun, though there may be nothing
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.begun[w.Name] = true
+	f.mu.Unlock()
 	return nil
 }
 
@@ -232,9 +269,6 @@ type stretch struct {
 	last   int64
 }
 
-// begin is the first piece of a watch that wants what comes from now on: its Write sets the cursor.
-const begin = -1
-
 // stride is how many changes that a watch does not want it moves past at once.
 const stride = 2048
 
@@ -245,10 +279,6 @@ func (f *Feed) ahead(ctx context.Context, w *Watch, lane store.Lane) (s stretch,
 		from, _, _, err := cursorOf(tx, w, lane)
 		if err != nil {
 			return err
-		}
-		if from < 0 && w.FromNow {
-			s.last = begin
-			return nil
 		}
 		typed := *w
 		if w.Wants != nil {

@@ -46,11 +46,6 @@ func (f *Feed) take(tx *store.Tx, w *Watch, lane store.Lane) (from int64, mine b
 	}
 	if from < 0 {
 		from = 0
-		if w.FromNow {
-			if err := tx.QueryRow(`SELECT coalesce(max(seq), 0) FROM record_version WHERE lane = ?`, lane).Scan(&from); err != nil {
-				return 0, false, err
-			}
-		}
 		_, err := tx.Exec(`INSERT INTO record_watch (lane, watch, seq, lease, holder) VALUES (?, ?, ?, ?, ?)`,
 			lane, w.Name, from, tx.At().Add(f.o.Lease), f.holder)
 		return from, true, err

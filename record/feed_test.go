@@ -196,6 +196,37 @@ func TestARunningFeedIsToldOfWrites(t *testing.T) {
 	})
 }
 
+// TestAWatchFromNowHearsTheFirstChangeOfALane: also of one that held nothing when the watch began, or before the program was started anew.
+func TestAWatchFromNowHearsTheFirstChangeOfALane(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var heard []string
+		drain := func() {
+			t.Helper()
+			feed, err := w.recs.Feed(record.FeedOptions{}, record.Watch{Name: "ear", FromNow: true,
+				Handle: func(_ context.Context, tx *store.Tx, c record.Version) error {
+					heard = append(slices.DeleteFunc(heard, func(id string) bool { return id == c.ID }), c.ID)
+					return nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := feed.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.put(`{"resourceType":"Organization","id":"before"}`)
+		drain()
+		for i := range 6 {
+			w.put(`{"resourceType":"Patient","id":"p%d"}`, i)
+		}
+		drain()
+		slices.Sort(heard)
+		if want := []string{"p0", "p1", "p2", "p3", "p4", "p5"}; !slices.Equal(heard, want) {
+			t.Errorf("heard %q, want %q", heard, want)
+		}
+	})
+}
+
 func TestAWatchOfWhatChangesIsNotHandedWhatIsNew(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
