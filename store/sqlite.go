@@ -95,7 +95,7 @@ func dial(path string, o Options) (*conn, error) {
 	}
 	return c.pragmas(
 		"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-		"cache_size=-16384", "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
+		"cache_size=-"+strconv.Itoa(max(leastWriteCache, readCache(path, o))), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
 }
 
 // dialReader opens a connection that cannot write.
@@ -108,8 +108,8 @@ func dialReader(path string, o Options) (*conn, error) {
 }
 
 // The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of
-// its indexes, is about a hundredth of it.
-const leastCache, mostCache = 8 << 10, 64 << 10
+// its indexes, is about a hundredth of it. The connection that writes adds to an index of the account whose every page is as likely as any other.
+const leastCache, mostCache, leastWriteCache = 8 << 10, 64 << 10, 16 << 10
 
 // readCache is how much a connection that reads may hold, by the size of the database as it is opened.
 func readCache(path string, o Options) int {

@@ -316,7 +316,7 @@ func (r Row) Scan(dest ...any) error {
 		if err := r.rows.Err(); err != nil {
 			return err
 		}
-		return fault.New(fault.NotFound, "there is no such row")
+		return errNoRow
 	}
 	if err := r.rows.Scan(dest...); err != nil {
 		return err
@@ -324,6 +324,9 @@ func (r Row) Scan(dest ...any) error {
 	r.rows.Close()
 	return r.rows.Err()
 }
+
+// errNoRow is of many rows that nobody expects to be there.
+var errNoRow = fault.New(fault.NotFound, "there is no such row")
 
 // order sorts lanes, drops doubles, and refuses those that do not exist.
 func (db *DB) order(lanes []Lane) ([]Lane, error) {
