@@ -29,7 +29,7 @@ func (s *register) read(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("ETag", etag(f.version.Ver))
+	c.w.Header().Set("Etag", etag(f.version.Ver))
 	return c.sendValue(http.StatusOK, whole(f))
 }
 

@@ -10,18 +10,34 @@ import (
 
 const mimeFHIR = "application/fhir+json"
 
-var (
-	requestIDPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	rolePattern      = regexp.MustCompile(`^[0-9]+$`)
-)
+var rolePattern = regexp.MustCompile(`^[0-9]+$`)
+
+// isRequestID reports whether id is a UUID as the specification's pattern has it: 8-4-4-4-12 hexadecimal digits of either case.
+func isRequestID(id string) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F'):
+			return false
+		}
+	}
+	return true
+}
 
 // headers checks the headers that every operation has (specification, parameters RequestID and RoleId).
 func (c *call) headers() error {
-	id := c.r.Header.Get("X-Request-ID")
+	id := c.r.Header.Get("X-Request-Id") // as net/http spells it, which saves spelling it anew
 	switch {
 	case id == "":
 		return refuse(missingValue, "Invalid request with error - X-Request-ID header must be supplied to access this resource")
-	case !requestIDPattern.MatchString(id):
+	case !isRequestID(id):
 		return refuse(invalidValue, "Invalid value - '%s' in header 'X-Request-ID'", shown(id))
 	}
 	if role := c.r.Header.Get("NHSD-Session-URID"); c.mode == workerMode && role != "" && !rolePattern.MatchString(role) {
@@ -32,8 +48,8 @@ func (c *call) headers() error {
 
 // mirror gives the request's id back as it was written; the edge gives back the correlation id.
 func mirror(w http.ResponseWriter, r *http.Request) {
-	if id := r.Header.Get("X-Request-ID"); requestIDPattern.MatchString(id) {
-		w.Header().Set("X-Request-ID", id)
+	if id := r.Header.Get("X-Request-Id"); isRequestID(id) {
+		w.Header().Set("X-Request-Id", id)
 	}
 }
 

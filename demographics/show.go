@@ -52,23 +52,23 @@ var (
 // whole is a person as they are read by number: all of the record in the published shape, less what tells where a restricted
 // person is.
 func whole(f found) fhir.Value {
-	return shape(f, func(name string, n fhir.Node) any {
+	return shape(f, func(name string, n fhir.Node) fhir.Value {
 		switch {
 		case f.restricted() && slices.Contains(locating, name):
-			return nil
+			return fhir.Value{}
 		case f.restricted() && name == "extension":
 			return kept(n, func(e fhir.Node) bool { return !slices.Contains(locatingExtensions, e.Field("url").String()) })
 		}
-		return n
+		return n.Value()
 	})
 }
 
 // brief is a person as a search shows them.
 func brief(f found) fhir.Value {
-	return shape(f, func(name string, n fhir.Node) any {
+	return shape(f, func(name string, n fhir.Node) fhir.Value {
 		switch {
 		case !slices.Contains(foundElements, name), f.restricted() && slices.Contains(locating, name):
-			return nil
+			return fhir.Value{}
 		case name == "name":
 			return kept(n, func(e fhir.Node) bool { return slices.Contains(foundNames, e.Field("use").String()) })
 		case name == "address":
@@ -76,24 +76,29 @@ func brief(f found) fhir.Value {
 		case name == "extension":
 			return kept(n, func(e fhir.Node) bool { return e.Field("url").String() == DeathURL })
 		}
-		return n
+		return n.Value()
 	})
 }
 
 // shape is a record with its version and sensitivity as published, and of the rest what show gives.
-func shape(f found, show func(name string, n fhir.Node) any) fhir.Value {
-	pairs := make([]any, 0, 32)
-	for name, n := range f.version.Resource.Root().Fields() {
+func shape(f found, show func(name string, n fhir.Node) fhir.Value) fhir.Value {
+	root := f.version.Resource.Root()
+	var o fhir.Members
+	o.Room(len(root.Raw()) + metaRoom)
+	for name, n := range root.Fields() {
 		if name == "meta" {
 			continue
 		}
-		pairs = append(pairs, name, show(name, n))
+		o.Add(name, show(name, n))
 		if name == "resourceType" {
-			pairs = append(pairs, "meta", metaOf(f))
+			o.Add("meta", metaOf(f))
 		}
 	}
-	return fhir.Obj(pairs...)
+	return o.Done()
 }
+
+// metaRoom is how many bytes what metaOf says may take.
+const metaRoom = 256
 
 // kept is the elements of a list that keep lets through; an empty list is left out.
 func kept(list fhir.Node, keep func(fhir.Node) bool) fhir.Value {

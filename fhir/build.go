@@ -3,6 +3,7 @@ package fhir
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ func Obj(namesAndValues ...any) Value {
 	if len(namesAndValues)%2 != 0 {
 		panic("fhir.Obj: a name without a value")
 	}
-	b := append(make([]byte, 0, 64), '{')
+	b := append(make([]byte, 0, roomFor(namesAndValues)), '{')
 	for i := 0; i < len(namesAndValues); i += 2 {
 		name := namesAndValues[i].(string)
 		before := len(b)
@@ -44,9 +45,55 @@ func Obj(namesAndValues ...any) Value {
 	return Value{append(b, '}')}
 }
 
+// roomFor is about how many bytes a list of names and values takes as JSON.
+func roomFor(list []any) int {
+	room := 2
+	for _, v := range list {
+		switch v := v.(type) {
+		case string:
+			room += len(v) + 3
+		case Value:
+			room += len(v.json) + 1
+		case Node:
+			room += len(v.Raw()) + 1
+		default:
+			room += 32
+		}
+	}
+	return room
+}
+
+// Members is an object in the making, member by member: what Obj does, where there are many. Its zero value has none.
+type Members struct{ b []byte }
+
+// Room makes room for n bytes.
+func (o *Members) Room(n int) { o.b = slices.Grow(o.b, n) }
+
+// Add puts a member at the end; an empty value is left out.
+func (o *Members) Add(name string, v Value) {
+	if v.Empty() {
+		return
+	}
+	if len(o.b) == 0 {
+		o.b = append(o.b, '{')
+	} else {
+		o.b = append(o.b, ',')
+	}
+	o.b = append(appendString(o.b, name), ':')
+	o.b = append(o.b, v.json...)
+}
+
+// Done is the object, to which nothing may be added any more.
+func (o *Members) Done() Value {
+	if len(o.b) == 0 {
+		return Value{}
+	}
+	return Value{append(o.b, '}')}
+}
+
 // Arr makes an array; what is empty is left out, and an array without elements is empty itself. Values are as in Obj.
 func Arr(items ...any) Value {
-	b := append(make([]byte, 0, 64), '[')
+	b := append(make([]byte, 0, roomFor(items)), '[')
 	for _, item := range items {
 		before := len(b)
 		if len(b) > 1 {

@@ -228,3 +228,26 @@ func compact(t *testing.T, n fhir.Node) string {
 	}
 	return b.String()
 }
+
+// Members makes what Obj makes.
+func TestMembers(t *testing.T) {
+	r, err := fhir.Parse([]byte(`{"resourceType":"Patient","na\u006de":[{"family":"Smith"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m fhir.Members
+	if !m.Done().Empty() {
+		t.Error("an object without members is not empty")
+	}
+	m.Room(100)
+	m.Add("absent", r.Get("birthDate").Value())
+	for name, n := range r.Root().Fields() {
+		m.Add(name, n.Value())
+	}
+	m.Add("é\"", fhir.Of("x"))
+	m.Add("nothing", fhir.Value{})
+	want := fhir.Obj("absent", r.Get("birthDate"), "resourceType", r.Get("resourceType"), "name", r.Get("name"), "é\"", "x", "nothing", nil)
+	if got := m.Done(); string(got.JSON()) != string(want.JSON()) {
+		t.Errorf("%s, want %s", got.JSON(), want.JSON())
+	}
+}

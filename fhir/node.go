@@ -177,6 +177,9 @@ func (n Node) Raw() []byte {
 	return n.d.raw[e.start:e.end:e.end]
 }
 
+// Value is the node as a piece of JSON to put elsewhere; an absent node is an empty one.
+func (n Node) Value() Value { return Value{n.Raw()} }
+
 // Name is the name under which this value is a member of its object; "" for an array's element and for the root.
 func (n Node) Name() string {
 	if n.d == nil || n.entry().flags&flagMember == 0 {
