@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/audit"
@@ -197,8 +198,8 @@ type lineKey struct {
 }
 
 func linesOf(grants []Grant) []line {
-	var lines []line
-	at := map[lineKey]int{}
+	lines := make([]line, 0, min(len(grants), 8))
+	var at map[lineKey]int // where each is in lines, once there are several
 	for _, gr := range grants {
 		if !gr.Valid() {
 			continue
@@ -207,7 +208,12 @@ func linesOf(grants []Grant) []line {
 		i, ok := at[k]
 		if !ok {
 			i = len(lines)
-			at[k] = i
+			if len(grants) > 1 {
+				if at == nil {
+					at = map[lineKey]int{}
+				}
+				at[k] = i
+			}
 			lines = append(lines, line{lineKey: k, principal: gr.p.principal, request: gr.p.request})
 		}
 		lines[i].what.add(gr.p.place)
@@ -229,18 +235,16 @@ func entryOf(p Principal, action string, pl Place, purpose, basis, outcome, deta
 // resource is just "Patient".
 type tally struct {
 	order []string
-	count map[string]int
+	count []int // of each in order: a chart has few types
 	one   string
 }
 
 func (t *tally) add(pl Place) {
-	if t.count == nil {
-		t.count = map[string]int{}
+	if i := slices.Index(t.order, pl.Type); i >= 0 {
+		t.count[i]++
+	} else {
+		t.order, t.count = append(t.order, pl.Type), append(t.count, 1)
 	}
-	if t.count[pl.Type] == 0 {
-		t.order = append(t.order, pl.Type)
-	}
-	t.count[pl.Type]++
 	t.one = pl.Type
 	if pl.ID != "" && pl.ID != pl.Chart {
 		t.one += "/" + pl.ID
@@ -248,12 +252,12 @@ func (t *tally) add(pl Place) {
 }
 
 func (t *tally) String() string {
-	if len(t.order) == 1 && t.count[t.order[0]] == 1 {
+	if len(t.order) == 1 && t.count[0] == 1 {
 		return t.one
 	}
 	var parts []string
 	for i, typ := range t.order {
-		switch n := t.count[typ]; {
+		switch n := t.count[i]; {
 		case i == 8:
 			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more types", len(t.order)-i)
 		case n == 1:

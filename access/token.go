@@ -382,9 +382,12 @@ func BearerToken(header string) (token string, ok bool, err error) {
 		return "", false, nil
 	}
 	token = strings.TrimLeft(token, " ")
-	if !found || token == "" || strings.ContainsFunc(token, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || slices.Contains([]rune("-._~+/="), r))
-	}) {
+	plain := found && token != ""
+	for i := 0; plain && i < len(token); i++ {
+		c := token[i]
+		plain = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0
+	}
+	if !plain {
 		return "", true, InvalidRequest("after Bearer comes one token")
 	}
 	return token, true, nil

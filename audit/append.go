@@ -155,12 +155,37 @@ func tuples(n, columns int) string {
 
 // packRequest keeps a UUID in 16 bytes and anything else as its text after a zero byte.
 func packRequest(id string) []byte {
-	if len(id) == 36 && strings.ToLower(id) == id && id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' {
-		if b, err := hex.DecodeString(strings.ReplaceAll(id, "-", "")); err == nil {
-			return b
+	b := make([]byte, 0, 16)
+	for i := 0; len(id) == 36 && i < len(id); {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if id[i] != '-' {
+				break
+			}
+			i++
+			continue
 		}
+		high, low := nibble(id[i]), nibble(id[i+1])
+		if high > 15 || low > 15 {
+			break
+		}
+		b = append(b, high<<4|low)
+		i += 2
+	}
+	if len(b) == 16 {
+		return b
 	}
 	return append([]byte{0}, id...)
+}
+
+// nibble is the value of a lower-case hexadecimal digit, or more than 15.
+func nibble(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
 }
 
 func unpackRequest(b []byte) string {

@@ -125,8 +125,7 @@ func (l *Log) lead(ctx context.Context, own *slip) error {
 
 // write commits the entries of a batch.
 func (l *Log) write(ctx context.Context, batch []*slip) error {
-	var entries []Placed
-	var lanes []store.Lane
+	entries, lanes := make([]Placed, 0, len(batch)), make([]store.Lane, 0, len(batch))
 	for _, s := range batch {
 		entries = append(entries, s.entries...)
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"slices"
 	"strconv"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -84,11 +86,13 @@ type sealer struct {
 	lane    store.Lane
 	laneKey []byte
 	secret  []byte
+	row     hash.Hash // with laneKey
 	buf     []byte
 }
 
 func (k keys) sealer(lane store.Lane) *sealer {
-	return &sealer{lane: lane, secret: k.secret, laneKey: salted(k.secret, fmt.Appendf(nil, "lane %d", lane))}
+	laneKey := salted(k.secret, fmt.Appendf(nil, "lane %d", lane))
+	return &sealer{lane: lane, secret: k.secret, laneKey: laneKey, row: hmac.New(sha256.New, laneKey)}
 }
 
 func salted(key, message []byte) []byte {
@@ -106,7 +110,9 @@ func (s *sealer) rowHash(e Entry) []byte {
 		b = append(b, text...)
 	}
 	s.buf = b
-	return salted(s.laneKey, b)
+	s.row.Reset()
+	s.row.Write(b) // a hash never fails
+	return s.row.Sum(nil)
 }
 
 // build makes the leaf of a batch; rows follow one another without a gap.
@@ -126,9 +132,10 @@ func (s *sealer) build(incarnation string, batch int64, rows []Entry) leaf {
 func (s *sealer) root(batch, first int64, hashes [][]byte) []byte {
 	salt := salted(s.secret, fmt.Appendf(nil, "lane %d batch %d", s.lane, batch))
 	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
+	b := slices.Clone(salt)
 	for i, h := range hashes {
-		b := append(append([]byte{}, salt...), binary.BigEndian.AppendUint64(nil, uint64(first+int64(i)))...)
-		if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(append(b, h...)), nil); err != nil {
+		b = append(binary.BigEndian.AppendUint64(b[:len(salt)], uint64(first+int64(i))), h...)
+		if err := tree.Append(rfc6962.DefaultHasher.HashLeaf(b), nil); err != nil {
 			panic(err) // a range that begins at 0 can always grow
 		}
 	}
