@@ -15,7 +15,7 @@ import (
 type answer struct {
 	header http.Header
 	status int
-	body   bytes.Buffer
+	body   *bytes.Buffer // from answers
 	limit  int64
 	weight *weight
 }
@@ -41,6 +41,17 @@ func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p)
 }
+
+// release gives the buffer back, unless it is one that few answers need.
+func (a *answer) release() {
+	if a.body.Cap() <= keptAnswer {
+		answers.Put(a.body)
+	}
+	a.body = nil
+}
+
+// keptAnswer is the largest buffer that is kept for another answer.
+const keptAnswer = 64 << 10
 
 // refusalBytes is room for the words of a failure, which can always be sent.
 const refusalBytes = 4 << 20

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,9 +145,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := e.node.clock.Now()
 	v := &visit{id: requestID(r), correlation: correlationID(r), weight: e.scales.weigh()}
 	defer v.weight.release()
-	w.Header().Set("X-Request-ID", v.id)
+	w.Header().Set("X-Request-Id", v.id) // as net/http spells it, which saves spelling it anew
 	if v.correlation != "" {
-		w.Header().Set("X-Correlation-ID", v.correlation)
+		w.Header().Set("X-Correlation-Id", v.correlation)
 	}
 	ctx := access.WithRequestID(context.WithValue(r.Context(), visitKey{}, v), v.id)
 	if strings.HasPrefix(e.node.cfg.BaseURL, "https://") {
@@ -337,10 +338,13 @@ func (e *edge) buffered(rt catalogue.Route, f face, w http.ResponseWriter, r *ht
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
-	out := &answer{header: make(http.Header), limit: e.node.limits.AnswerBytes, weight: v.weight}
-	err := e.serve(rt, out, r.WithContext(ctx))
+	out := &answer{header: make(http.Header), body: answers.Get().(*bytes.Buffer), limit: e.node.limits.AnswerBytes, weight: v.weight}
+	out.body.Reset()
+	defer out.release()
+	limited := r.WithContext(ctx)
+	err := e.serve(rt, out, limited)
 	if err == nil {
-		err = e.account(r.WithContext(ctx)) // what changed something is on the account already
+		err = e.account(limited) // what changed something is on the account already
 	}
 	if err != nil {
 		v.err = worded(err)

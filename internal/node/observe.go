@@ -107,6 +107,13 @@ func (n *Node) observe(r *http.Request, v *visit, w *countingWriter, took time.D
 
 // logVisit leaves the one wide record of a request. It names the pattern, never the URL: paths hold patients' numbers.
 func logVisit(log *slog.Logger, r *http.Request, v *visit, w *countingWriter, took time.Duration) {
+	level := slog.LevelInfo
+	if v.err != nil && fault.KindOf(v.err) == fault.Internal {
+		level = slog.LevelError
+	}
+	if !log.Enabled(r.Context(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("id", v.id), slog.String("method", printable(r.Method)), slog.String("pattern", v.pattern), slog.String("tenant", v.tenant.String()),
 		slog.Int("status", w.status), slog.Int("bytes", w.bytes), slog.Duration("took", took),
@@ -120,11 +127,9 @@ func logVisit(log *slog.Logger, r *http.Request, v *visit, w *countingWriter, to
 	if v.cut {
 		attrs = append(attrs, slog.Bool("cut", true))
 	}
-	level := slog.LevelInfo
 	if v.err != nil {
 		attrs = append(attrs, slog.String("fault", fault.KindOf(v.err).String()))
-		if fault.KindOf(v.err) == fault.Internal {
-			level = slog.LevelError
+		if level == slog.LevelError {
 			attrs = append(attrs, slog.String("cause", v.err.Error()))
 		}
 	}
@@ -172,7 +177,7 @@ func (n *Node) operations() http.Handler {
 
 // requestID is the caller's X-Request-ID when it is a UUID in its usual form, or a new one.
 func requestID(r *http.Request) string {
-	given := r.Header.Get("X-Request-ID")
+	given := r.Header.Get("X-Request-Id")
 	if len(given) == 36 {
 		if id, err := uuid.Parse(given); err == nil {
 			return id.String()
@@ -184,7 +189,7 @@ func requestID(r *http.Request) string {
 // correlationID is the caller's X-Correlation-ID, which is given back and logged, when it is at most 100 letters, digits and
 // -_.:~ and holds no number as long as a patient's; otherwise there is none.
 func correlationID(r *http.Request) string {
-	given := r.Header.Get("X-Correlation-ID")
+	given := r.Header.Get("X-Correlation-Id")
 	if len(given) > 100 || hasNumber(given) {
 		return ""
 	}
