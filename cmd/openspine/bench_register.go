@@ -415,8 +415,8 @@ const (
 
 // Now is clock.Clock's.
 func (h hourAfter) Now() time.Time {
-	day := h.begun.UTC().AddDate(0, 0, 1)
-	return time.Date(day.Year(), day.Month(), day.Day(), h.hour, 0, 0, 0, time.UTC).Add(time.Since(h.begun))
+	const day = 24 * time.Hour
+	return h.begun.UTC().Truncate(day).Add(day + time.Duration(h.hour)*time.Hour + time.Since(h.begun))
 }
 
 // After is clock.Clock's.
