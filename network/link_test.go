@@ -386,7 +386,7 @@ func TestALinkIsCutAndHealedByAPerson(t *testing.T) {
 		}
 		w.restart("X26") // a cut outlives the program
 		time.Sleep(time.Minute)
-		if s, err := w.nodes["X26"].Link(t.Context(), rqx); err != nil || s.Cut == nil || s.Cut.Reason != "the line is mended" {
+		if s, err := w.nodes["X26"].Link(t.Context(), rqx); err != nil || s.Cut == nil || s.State != network.StateCut || s.Cut.Reason != "the line is mended" {
 			t.Errorf("%+v %v", s, err)
 		}
 		if err := w.nodes["X26"].HealLink(t.Context(), admin, rqx, "it is whole"); err != nil {

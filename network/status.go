@@ -153,6 +153,9 @@ func (l *link) status() LinkStatus {
 	s.State, s.Since, s.Heard, s.Latency, s.Skew = l.state, l.since, l.beaten, l.latency, l.skew
 	s.SentRate, s.ReceivedRate = l.rate[0], l.rate[1]
 	s.Backlog, s.Theirs, s.LastError, s.LastErrorAt, s.CertUntil = l.ours, l.theirs, l.err, l.errAt, l.held.until
+	if s.Cut != nil && s.State == StateNever { // cut before the program started
+		s.State, s.Since = StateCut, s.Cut.At
+	}
 	return s
 }
 

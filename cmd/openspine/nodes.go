@@ -148,7 +148,7 @@ func (c *demoCommand) hospital(k *sim.Country, code ident.ODSCode, after int) no
 		}
 	}
 	name := nameOf(k, code)
-	return node.Config{Name: code.String(), Addr: besideAddr(c.Addr, after), Data: c.folderOf(code), Definitions: c.Package, National: sim.National.String(), Demo: true,
+	return node.Config{Name: code.String(), Addr: besideAddr(c.Addr, after), Data: c.folderOf(code), Definitions: c.Package, National: sim.National.String(), Plain: c.Open, Demo: true,
 		Tenants: seed.Tenants(k, own...), Replicas: seed.Replicas(code), Place: name, Cookies: code.String()}
 }
 
