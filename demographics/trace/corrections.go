@@ -20,11 +20,13 @@ var schemaFiles embed.FS
 // The states of a correction that somebody asks for:
 //
 //	waiting ── somebody takes it on ──► waiting, owned ──► right: it was put right
-//	                                                  └──► stays: it was not, and why
+//	   └──────────────────────────────────────┘       └──► stays: it was not, and why
+//	                      └──► withdrawn: the person does not ask any more
 const (
 	stateWaiting = "waiting"
 	stateRight   = "right"
 	stateStays   = "stays"
+	stateGone    = "withdrawn"
 )
 
 // correction is what a person asks to have put right of their details, and the answer.
@@ -171,7 +173,7 @@ type correctionQuery struct {
 func (f *face) corrections(ctx context.Context, q correctionQuery) (list []correction, total int, err error) {
 	where, args := `lane = ? AND state = 'waiting'`, []any{int64(f.correctionLane())}
 	if q.Answered {
-		where = `lane = ? AND state IN ('right', 'stays')`
+		where = `lane = ? AND state IN ('right', 'stays', 'withdrawn')`
 	}
 	if !q.Organisation.IsZero() {
 		where, args = where+` AND organisation = ?`, append(args, q.Organisation.String())
@@ -229,10 +231,18 @@ func (f *face) answerCorrection(ctx context.Context, g access.Grant, c correctio
 	})
 }
 
+// withdrawCorrection takes back what a person asked, while nobody has answered; it stays on the list of those that are answered. Error: fault.Conflict when somebody has.
+func (f *face) withdrawCorrection(ctx context.Context, g access.Grant, c correction, p access.Principal) error {
+	return f.k.Gate.Act(ctx, []access.Grant{g}, []store.Lane{f.correctionLane()}, func(tx *store.Tx) error {
+		return answeredAlready(tx.Exec(`UPDATE trace_correction SET state = ?, answered = ?, answered_by = ? WHERE lane = ? AND id = ? AND person = ? AND state = 'waiting'`,
+			stateGone, tx.At().UnixMicro(), p.Name, int64(f.correctionLane()), c.ID, c.Person))
+	})
+}
+
 // answeredAlready is the conflict when an update of what must be waiting changed nothing.
 func answeredAlready(n int64, err error) error {
 	if err == nil && n == 0 {
-		return fault.New(fault.Conflict, "Somebody else has answered this meanwhile. Look at it again.")
+		return fault.New(fault.Conflict, "Somebody else has answered this meanwhile, or it was withdrawn. Look at it again.")
 	}
 	return err
 }

@@ -227,7 +227,10 @@ func (f *face) openCorrection(r *http.Request, ask catalogue.Asker) (*correction
 	v.Facts = []web.Row{{Key: web.Text(ctx, "trace.correction.part"), Text: web.Text(ctx, "trace.correction.part-"+c.Part)}, {Key: web.Text(ctx, "trace.correction.words"), Text: c.Words},
 		{Key: web.Text(ctx, "trace.correction.asked"), Value: web.Lines(format.DateTime(c.At), web.Ago(ctx, f.k.Clock.Now(), c.At))}, {Key: web.Text(ctx, "trace.correction.reference"), Text: c.reference()},
 		{Key: web.Text(ctx, "trace.correction.state"), Value: correctionTag(c)}, {Key: web.Text(ctx, "trace.correction.owner"), Value: correctionOwner(c)}}
-	if !c.waits() {
+	switch {
+	case c.State == stateGone:
+		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "trace.correction.withdrawn-on"), Text: format.DateTime(c.Answered)})
+	case !c.waits():
 		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "trace.correction.answer"), Value: web.Lines(c.Answer, c.AnsweredBy+", "+format.DateTime(c.Answered))})
 	}
 	part := map[string]string{"name": partName, "birth": partBirth, "gender": partBirth, "address": partAddress}[c.Part]

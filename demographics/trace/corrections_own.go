@@ -27,6 +27,7 @@ type ownCorrectionsView struct {
 	Page web.Page
 	List []correction
 	Sent *correction // just now
+	Gone *correction // withdrawn just now
 }
 
 // askCorrectionView is the form with which a person asks, and its check.
@@ -64,12 +65,47 @@ func (f *face) showOwnCorrections(w http.ResponseWriter, r *http.Request, ask ca
 	if own.List, err = f.ownCorrections(ctx, ask.Principal); err != nil {
 		return err
 	}
-	if sent := r.URL.Query().Get("sent"); sent != "" {
-		if i := slices.IndexFunc(own.List, func(c correction) bool { return strconv.FormatInt(c.ID, 10) == sent }); i >= 0 {
-			own.Sent = &own.List[i]
-		}
+	own.Sent = one(own.List, r.URL.Query().Get("sent"))
+	if c := one(own.List, r.URL.Query().Get("withdrawn")); c != nil && c.State == stateGone {
+		own.Gone = c
 	}
 	return web.Render(w, r, http.StatusOK, ownCorrectionsPage(own))
+}
+
+// one is the request with a number; nil for none.
+func one(list []correction, id string) *correction {
+	if i := slices.IndexFunc(list, func(c correction) bool { return strconv.FormatInt(c.ID, 10) == id }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// withdraw takes back what a person asked themself. Somebody else's request is as if it were not there.
+func (f *face) withdraw(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	if err := web.CheckForm(r, ask.Principal.Person); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	list, err := f.ownCorrections(ctx, ask.Principal)
+	if err != nil {
+		return err
+	}
+	c := one(list, r.PathValue("request"))
+	if c == nil {
+		return access.NotHere()
+	}
+	place, err := ask.Locate("Patient", c.Person)
+	if err != nil {
+		return err
+	}
+	grants, err := ask.Grants(access.Act{Action: access.Delete, Place: f.correctionPlace(place)})
+	if err != nil {
+		return err
+	}
+	if err := f.withdrawCorrection(ctx, grants[0], *c, ask.Principal); err != nil {
+		return err
+	}
+	return web.SeeOther(w, r, ownCorrectionsPath+"?withdrawn="+strconv.FormatInt(c.ID, 10))
 }
 
 func (f *face) askingCorrection(r *http.Request, ask catalogue.Asker) (*askCorrectionView, error) {
@@ -156,6 +192,8 @@ func (f *ownCorrectionsView) ownRows(ctx context.Context, c correction) []web.Ro
 	rows := []web.Row{{Key: web.Text(ctx, "mine.correction.words"), Text: c.Words}, {Key: web.Text(ctx, "mine.correction.when"), Text: format.DateTime(c.At)},
 		{Key: web.Text(ctx, "mine.correction.reference"), Text: c.reference()}}
 	switch {
+	case c.State == stateGone:
+		return append(rows, web.Row{Key: web.Text(ctx, "mine.correction.withdrawn-on"), Text: format.DateTime(c.Answered)})
 	case !c.waits():
 		return append(rows, web.Row{Key: web.Text(ctx, "mine.correction.answer"), Value: web.Lines(c.Answer, c.AnsweredBy+", "+format.DateTime(c.Answered))})
 	case c.Owner != "":

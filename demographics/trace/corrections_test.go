@@ -41,6 +41,32 @@ func TestAPersonAsksToHaveTheirNamePutRight(t *testing.T) {
 	}
 }
 
+// A person takes back what they asked while it waits, also when somebody looks into it; nobody can answer it then, and they may ask again. Nobody else's can be withdrawn.
+func TestAPersonWithdrawsWhatTheyAsked(t *testing.T) {
+	w := shared.Given(t)
+	patient, clerk := w.SignedIn(t, "patient"), w.SignedIn(t, "clerk")
+	ask := func() {
+		patient.Get("/me/corrections/new").Send("/me/corrections/new", "part", "gender", "words", "I asked too soon").Send("/me/corrections/new").Sees(200, "We have your request")
+	}
+	ask()
+	at := clerk.Get("/corrections").Sees(200, "1 request").Link("/corrections/[0-9]+")
+	clerk.Get(at).Send(at, "act", "take").Sees(200, "You look into this request")
+	stale := w.SignedIn(t, "gp").Get(at)
+	withdraw := "/me" + at + "/withdraw"
+	page := patient.Get("/me/corrections").Sees(200, "Withdraw request")
+	form := page.Form()
+	patient.Post(withdraw, form).Sees(200, "is withdrawn", "You withdrew it").SeesNot("Withdraw request")
+	patient.Post(withdraw, form).Sees(409, "it was withdrawn")
+	stale.Send(at, "act", "answer", "state", "right", "answer", "It is put right").Sees(409, "it was withdrawn")
+	clerk.Get("/corrections").Sees(200, "No request waits").Get("/corrections?show=answered").Sees(200, "Withdrawn").Get(at).Sees(200, "Withdrawn by the person").SeesNot("Send the answer")
+
+	hidden := askedBy(t, w, number(t, w, "restricted"), "I live in another refuge now")
+	patient.Post("/me"+hidden+"/withdraw", form).Sees(404).SeesNot("refuge")
+	patient.Post("/me/corrections/x/withdraw", form).Sees(404)
+	ask()
+	patient.Post("/me"+clerk.Get("/corrections").Link("/corrections/[0-9]+")+"/withdraw", patient.Get("/me/corrections").Form()).Sees(200, "is withdrawn")
+}
+
 // A request is for the practice of whoever asks, and for the records office; of somebody who is hidden no more is told than that it waits.
 func TestWhoReadsWhatPeopleAsk(t *testing.T) {
 	w := shared.Given(t)

@@ -85,6 +85,7 @@ func Service(k catalogue.Kernel, r *demographics.Register, p Places) catalogue.S
 		catalogue.OnBody("GET "+ownCorrectionsPath, f.showOwnCorrections, access.Patient),
 		catalogue.OnBody("GET "+ownAskPath, f.askCorrection, access.Patient),
 		catalogue.OnBody("POST "+ownAskPath, f.sendCorrection, access.Patient),
+		catalogue.OnBody("POST "+ownCorrectionsPath+"/{request}/withdraw", f.withdraw, access.Patient),
 		catalogue.OnBody("GET "+correctionsPath, f.showCorrections, answerers...),
 		catalogue.OnBody("GET "+correctionsPath+"/{request}", f.showCorrection, answerers...),
 		catalogue.OnBody("POST "+correctionsPath+"/{request}", f.actCorrection, answerers...),
