@@ -11,6 +11,7 @@ import (
 
 // given a file of rubbish, then each bad line is named with what is wrong with it, and every good one is taken.
 func TestRubbishInAFileIsNamedByItsLine(t *testing.T) {
+	t.Parallel()
 	report := directory.Reports()[0]
 	good := line("1=Z99001")
 	for name, c := range map[string]struct {
@@ -72,6 +73,7 @@ func (b broken) Read(p []byte) (int, error) {
 
 // given a file that ends in the middle, then nothing of it is taken to be whole.
 func TestAFileThatBreaksOffIsNotRead(t *testing.T) {
+	t.Parallel()
 	if _, _, err := directory.ReadODS(broken{strings.NewReader(line("1=Z99001") + "\n" + line("1=Z99002"))}, directory.Reports()[0]); err == nil || !strings.Contains(err.Error(), "ended before it was complete") {
 		t.Errorf("%v", err)
 	}
@@ -79,6 +81,7 @@ func TestAFileThatBreaksOffIsNotRead(t *testing.T) {
 
 // given a picture, or a list of something else, under the name of an ODS file, then it is refused as a whole: nothing is offered to be written.
 func TestAFileOfSomethingElseIsRefusedAsAWhole(t *testing.T) {
+	t.Parallel()
 	report := directory.Reports()[0]
 	for name, text := range map[string]string{
 		"a picture":     "\x89PNG\r\n\x1a\n" + strings.Repeat("\x00\x01\x02\xff\n", 50),

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { country.Main(m) }
 
 // given a clerk who looks for the hospital; when she types, then the list follows, and leads to the organisation and its services.
 func TestAClerkFindsAnOrganisationAsSheTypes(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	b := webtest.NewBrowser(t)
 	p := b.Open(t, w.URL+"/directory", webtest.Cookie("openspine", w.SignedIn(t, "clerk").Cookie()))
@@ -32,6 +33,7 @@ func TestAClerkFindsAnOrganisationAsSheTypes(t *testing.T) {
 
 // Each page of the directory, at a desk, on a phone and without scripts.
 func TestEachPageOfTheDirectory(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	clerk, admin := w.SignedIn(t, "clerk").Cookie(), w.SignedIn(t, "admin").Cookie()
 	var visits []webtest.Visit
@@ -47,6 +49,7 @@ func TestEachPageOfTheDirectory(t *testing.T) {
 
 // given an administrator with a file; when she sends it, then she sees what would change, and only what she agrees to is written.
 func TestAnAdministratorImportsAFile(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	file := filepath.Join(t.TempDir(), "epraccur.csv")
 	text := line("1=Z99701", "2=NEW MILL SURGERY") + "\r\n" + line("1=Z99702", "12=soon") + "\r\n" + line("1=Z99802", "2=CANAL ROW PRACTICE", "12=20260531", "13=C", "17=20260531") + "\r\n"
@@ -84,6 +87,7 @@ func TestAnAdministratorImportsAFile(t *testing.T) {
 
 // what was agreed to is what is written: a file whose effect has changed since it was looked at is shown again.
 func TestAnImportThatWouldNowDoOtherwiseIsShownAgain(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	admin := w.SignedIn(t, "admin")
 	upload := func(text string) {

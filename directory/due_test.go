@@ -14,6 +14,7 @@ import (
 // given a file in which one organisation leaves its commissioner and another closes on a day that lies ahead, then both hold until that day is over,
 // then end by themselves, and the same file again changes nothing before and after; on both engines.
 func TestAClosingDayThatLiesAheadIsHonoured(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		for _, status := range []string{"A", "C"} {
 			code := "Z9900" + status
@@ -47,6 +48,7 @@ func TestAClosingDayThatLiesAheadIsHonoured(t *testing.T) {
 
 // given a service, a place, an endpoint, a system and a post with a last day, then each is in use until it is over, and what else it says stays.
 func TestWhatHasALastDayClosesAfterIt(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.named("RZZ02")
 	period := `"extension":[{"url":"https://openspine.example/fhir/StructureDefinition/directory-register","extension":[{"url":"period","valuePeriod":{"start":"2020-01-01","end":"2026-06-06"}}]}],`

@@ -30,6 +30,7 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 func TestAnOrganisationIsFoundAsSomebodyTypes(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.imports(
 			line("1=Z99001", "2=ST MARY'S HEALTH CENTRE", "10=TS18 1HU"),
@@ -89,6 +90,7 @@ func (w *world) organisation(o directory.Organisation) {
 }
 
 func TestTheLastOfThoseWhoTookOverAnswers(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	closed := func(code string, to ...string) {
 		o := directory.Organisation{Code: ident.MustODSCode(code), Name: code, State: directory.Closed}
@@ -118,6 +120,7 @@ func TestTheLastOfThoseWhoTookOverAnswers(t *testing.T) {
 }
 
 func TestDistancesAreRoughUntilAPostcodeFileIsLoaded(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	far := func(a, b string, low, high float64, known bool) {
 		t.Helper()

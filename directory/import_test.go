@@ -24,6 +24,7 @@ func said(p *directory.Plan) []string {
 }
 
 func TestTheSameFileAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	if p := w.imports(line(), line("1=Z99002")); p.Count(directory.Added) != 2 {
 		t.Fatalf("%q", said(p))
@@ -41,6 +42,7 @@ func TestTheSameFileAgainChangesNothing(t *testing.T) {
 }
 
 func TestAnImportShowsWhatChangesFieldByField(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.imports(line(), line("1=Z99002"))
 	p := w.imports(line("2=NEW MILL SURGERY", "18=01632 960002", "15=00M", "16=20260101", "24=00M", "26=25"), line("1=Z99002", "12=20260531", "13=C", "17=20260531"))
@@ -66,6 +68,7 @@ func TestAnImportShowsWhatChangesFieldByField(t *testing.T) {
 }
 
 func TestOrganisationsAreServed(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.imports(line(), line("1=Z99002", "2=HIGH STREET SURGERY", "10=LS1 4DZ", "26=25", "12=20200101", "13=C"))
 	const base = "/organisation-data-terminology-api/fhir"

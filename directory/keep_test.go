@@ -13,6 +13,7 @@ import (
 
 // given an administrator; when she adds, changes, closes and reopens each kind of thing, then the directory says so, with her reasons.
 func TestAnAdministratorKeepsTheDirectory(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	admin := w.SignedIn(t, "admin")
 	id := func(pattern string) string {
@@ -88,6 +89,7 @@ func TestAnAdministratorKeepsTheDirectory(t *testing.T) {
 
 // given somebody who is registered; when they begin and end a job, then the organisation lists it with its dates.
 func TestAnAdministratorKeepsWhoWorksWhere(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	admin := w.SignedIn(t, "admin")
 	add := "/directory/keep/post/add?at=Z99803"
@@ -105,6 +107,7 @@ func TestAnAdministratorKeepsWhoWorksWhere(t *testing.T) {
 
 // given a hospital; when a site of it is opened, moved and closed in favour of another, then the APIs, the pages and its successor say so.
 func TestAnAdministratorKeepsSites(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	admin := w.SignedIn(t, "admin")
 	add := "/directory/keep/site/add?at=RZZ02"

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheWholePublishedFileIsRead(t *testing.T) {
+	t.Parallel()
 	text, err := os.Open(filepath.Join(spectest.Dir(t, "ods"), "epraccur.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +74,7 @@ func (e *endless) Read(b []byte) (int, error) {
 }
 
 func TestALineThatIsWrongIsKeptOutWithItsNumberAndReason(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ line, why string }{
 		{`"Z99001","SHORT"`, "2 columns"},
 		{line() + `,"more"`, "28 columns"},
@@ -109,6 +111,7 @@ func TestALineThatIsWrongIsKeptOutWithItsNumberAndReason(t *testing.T) {
 }
 
 func TestFilesComeInSeveralForms(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"byte order mark": "\xef\xbb\xbf" + line("2=CAFÉ SURGERY") + "\r\n",
 		"windows-1252":    strings.ReplaceAll(line("2=CAFÉ SURGERY"), "É", "\xc9") + "\r\n",

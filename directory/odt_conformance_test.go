@@ -321,6 +321,7 @@ func (p *published) organisation(o directory.Organisation) {
 }
 
 func TestPublishedExamplesOfTheTerminologyAPI(t *testing.T) {
+	t.Parallel()
 	p := readPublished(t)
 	w := p.w
 	search := "/Organization get responses 200 content application/fhir+json example"

@@ -8,6 +8,7 @@ import (
 )
 
 func TestWhatTheTerminologyAPIRefuses(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.imports(line())
 	expand := `{"resourceType":"Parameters","parameter":[{"name":"valueSet","resource":{"resourceType":"ValueSet","compose":{"include":[{"system":"https://fhir.nhs.uk/Id/ods-organization-code","filter":[{"property":"%s","op":"%s","value":"%s"}]}]}}}]}`
@@ -72,6 +73,7 @@ func (w *world) expanded(system, filter string) string {
 }
 
 func TestExpansionsAreFiltered(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.imports(line(), line("1=Z99002", "9=", "7=WYTHE", "8=", "26=25", "15=00M", "3=W00"), line("1=Z99003", "12=20200101", "13=C", "17=20200101"))
 	for filter, want := range map[string]string{
@@ -90,6 +92,7 @@ func TestExpansionsAreFiltered(t *testing.T) {
 }
 
 func TestEachCodeSystemIsListedLookedUpAndExpanded(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.imports(line())
 	list := w.get(odt + "/CodeSystem?_count=50")

@@ -237,6 +237,7 @@ func (w *world) named(codes ...string) {
 }
 
 func TestEveryPublishedOperationOfTheTerminologyAPI(t *testing.T) {
+	t.Parallel()
 	w := givenWith(t, "", time.Date(2024, 3, 25, 9, 0, 0, 0, time.UTC))
 	w.named("RR8", "G81086", "97R", "RH8")
 	rel, err := directory.Relationship{ID: "617400", Type: "RE8", From: ident.MustODSCode("G81086"), To: ident.MustODSCode("97R"), Active: true}.Resource()
@@ -286,6 +287,7 @@ func TestEveryPublishedOperationOfTheTerminologyAPI(t *testing.T) {
 }
 
 func TestEveryPublishedOperationOfTheSpineDirectory(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	device, endpoint := "/Device"+asked("organization", "YES", "interaction", "urn:nhs:names:services:psis:REPC_IN150016UK05"), "/Endpoint"+asked("organization", "YES", "interaction", "urn:x")
 	c := contract{t: t, w: w, base: sds, spec: readContract(t, "sds", "spine-directory-service.yaml"),

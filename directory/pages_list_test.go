@@ -9,6 +9,7 @@ import (
 
 // given a hospital with services; when somebody sorts, pages and exports that list, then the address says which, and the file holds all of it.
 func TestAListOfAnOrganisationIsSortedPagedAndExported(t *testing.T) {
+	t.Parallel()
 	w := country.Given(t)
 	clerk := w.SignedIn(t, "clerk")
 	names := func(query string) (list []string) {

@@ -55,6 +55,7 @@ func (w *world) people(name string, lines ...string) *directory.Plan {
 // given the three files about those who practise, then each is in the directory with where they work; the same files again change nothing, and a later one shows
 // what changed, field by field; on both engines.
 func TestThoseWhoPractiseAreImported(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.imports(line(), line("1=Z99002"))
 		if p := w.people("epracmem", joined); len(p.Changes) != 0 || len(p.Refused) != 1 || p.Rows != 0 {

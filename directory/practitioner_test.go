@@ -29,6 +29,7 @@ func (w *world) practises(code, at, role string) {
 
 // given prescribers with codes of several authorities, then the four published code systems about them say so, on both engines.
 func TestPractitionersAreCodeSystems(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.named("G81086", "RH8")
 		w.practises("G7112418", "G81086", "PGP1")
@@ -69,6 +70,7 @@ func TestPractitionersAreCodeSystems(t *testing.T) {
 
 // given no postcode file, then the postcode code system is that of the organisations; given one, then it is the file, whole.
 func TestPostcodesAreACodeSystem(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		const any = `{"property":"code","op":"in","value":"LS2 9JT,TS18 1HU,NE1 4LP,LS1 4DZ"}`
 		const system = "https://digital.nhs.uk/services/organisation-data-service/CodeSystem/postcode"

@@ -31,6 +31,7 @@ func asked(pairs ...string) string {
 }
 
 func TestPublishedExamplesOfTheSpineDirectory(t *testing.T) {
+	t.Parallel()
 	p := &published{t: t, w: given(t)}
 	read := func(name string) map[string]any {
 		b, err := os.ReadFile(filepath.Join(spectest.Dir(t, "sds", "specification", "components", "examples"), name))
@@ -86,6 +87,7 @@ func TestPublishedExamplesOfTheSpineDirectory(t *testing.T) {
 }
 
 func TestASystemIsFoundByThePublishedCombinationsOnly(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	endpoint := `{"resourceType":"Endpoint","id":"e1","status":"active","connectionType":{"code":"hl7-fhir-msg"},"payloadType":[{"text":"any"}],"address":"https://x.example",
 		"identifier":[{"system":"https://fhir.nhs.uk/Id/nhsMhsPartyKey","value":"Z99-1"}],"managingOrganization":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"Z99001"}},
@@ -142,6 +144,7 @@ func TestASystemIsFoundByThePublishedCombinationsOnly(t *testing.T) {
 }
 
 func TestAKeyOpensUntilItEnds(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	live := directory.New(w.n.Kernel(), false)
 	key, err := live.GiveKey(t.Context(), "referral app")

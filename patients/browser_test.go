@@ -33,6 +33,7 @@ func everyPage(t *testing.T, w *simtest.World) [][2]string {
 }
 
 func TestEveryPageIsHealthy(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	b := webtest.NewBrowser(t)
 	cookies := map[string]string{}
@@ -49,6 +50,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 
 // TestTheTourIsWalked goes where the demonstration's tour leads, as a visitor with a mouse would.
 func TestTheTourIsWalked(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	b := webtest.NewBrowser(t)
 	t.Run("with scripts", func(t *testing.T) { walkTour(t, w, b, "fada", "Caoimhe") })
@@ -98,6 +100,7 @@ func walkTour(t *testing.T, w *simtest.World, b *webtest.Browser, key, given str
 
 // TestTheKeyboardAloneSuffices finds a person, opens the record and corrects it without a mouse.
 func TestTheKeyboardAloneSuffices(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "twin-1", "Z99801")
 	p := webtest.Open(t, w.URL+"/o/Z99801/find", webtest.Cookie("openspine", w.SignedIn(t, "gp").Cookie()))

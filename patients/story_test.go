@@ -18,6 +18,7 @@ import (
 )
 
 func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "twins-mother", "Z99801")
 	gp := w.SignedIn(t, "gp")
@@ -39,6 +40,7 @@ func TestARecordIsFoundCorrectedAndUndone(t *testing.T) {
 }
 
 func TestACorrectionPassesTheRuleOfTheServiceThatOwnsIt(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "fada", "Z99801")
 	gp := w.SignedIn(t, "gp").Get(chart + "/correct")
@@ -48,6 +50,7 @@ func TestACorrectionPassesTheRuleOfTheServiceThatOwnsIt(t *testing.T) {
 }
 
 func TestTwoWhoCorrectAtOnceAreToldAndNothingTypedIsLost(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "moved", "Z99801")
 	one, two := w.SignedIn(t, "gp"), w.SignedIn(t, "clerk")
@@ -60,6 +63,7 @@ func TestTwoWhoCorrectAtOnceAreToldAndNothingTypedIsLost(t *testing.T) {
 }
 
 func TestATabOnAnotherPatientCannotCross(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	one, other := w.Chart(t, "long-name", "Z99801"), w.Chart(t, "particle", "Z99801")
 	gp := w.SignedIn(t, "gp").Get(one + "/correct")
@@ -73,6 +77,7 @@ func TestATabOnAnotherPatientCannotCross(t *testing.T) {
 }
 
 func TestAWrongEntryIsStruckOutAndStandsAgain(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "spouse", "Z99801")
 	gp := w.SignedIn(t, "gp").Get(chart)
@@ -91,6 +96,7 @@ func TestAWrongEntryIsStruckOutAndStandsAgain(t *testing.T) {
 }
 
 func TestWhoeverIsNotToKnowLearnsNothing(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	national := w.Chart(t, "correct", "X26")
 	stranger := w.SignedIn(t, "stranger")
@@ -124,6 +130,7 @@ func bare(r *simtest.Reader) string {
 }
 
 func TestTheGlassIsBrokenAndReviewed(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	doctor := w.SignedIn(t, "hospital-east")
 	doctor.Get("/o/X26/find?number=9990000042").Sees(200, "Nobody found", "break the glass")
@@ -151,6 +158,7 @@ func TestTheGlassIsBrokenAndReviewed(t *testing.T) {
 }
 
 func TestAStrangerWhoLooksAfterSomebodySaysSo(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "dead", "X26")
 	doctor := w.SignedIn(t, "hospital-east").Get(chart)
@@ -159,6 +167,7 @@ func TestAStrangerWhoLooksAfterSomebodySaysSo(t *testing.T) {
 }
 
 func TestAClaimAtThePracticeReachesAPrivacyOfficer(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "namesake-1", "Z99801")
 	gp := w.SignedIn(t, "gp").Get(chart + "/correct")
@@ -174,6 +183,7 @@ func TestAClaimAtThePracticeReachesAPrivacyOfficer(t *testing.T) {
 }
 
 func TestAPatientSeesTheirRecordAndWhoLooked(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.SignedIn(t, "gp").Get(w.Chart(t, "patient", "Z99801"))
 	patient := w.SignedIn(t, "patient")
@@ -196,6 +206,7 @@ func asked(t testing.TB, w *simtest.World) string {
 }
 
 func TestAPatientAsksAboutALookAndReadsTheAnswer(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	question := asked(t, w)
 	officer := w.SignedIn(t, "privacy").Get("/questions")
@@ -213,6 +224,7 @@ func TestAPatientAsksAboutALookAndReadsTheAnswer(t *testing.T) {
 }
 
 func TestNobodyAsksAboutAnothersRecord(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.SignedIn(t, "gp").Get(w.Chart(t, "correct", "Z99801"))
 	page, err := w.Node.Kernel().Audit.Search(t.Context(), audit.Query{Tenant: ident.MustODSCode("Z99801"), Chart: w.Chart(t, "correct", "Z99801")[len("/o/Z99801/patients/"):], Actor: "gp"})
@@ -223,6 +235,7 @@ func TestNobodyAsksAboutAnothersRecord(t *testing.T) {
 }
 
 func TestWhoWatchesPagesBothWaysAndByPeriod(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	auditor := w.SignedIn(t, "auditor").Get("/account?tenant=X26&action=create")
 	auditor.Sees(200, "entries", "Next").SeesNot("Previous")
@@ -237,6 +250,7 @@ func TestWhoWatchesPagesBothWaysAndByPeriod(t *testing.T) {
 }
 
 func TestWhatIsSealedIsCountedAndNotShown(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	chart := w.Chart(t, "particle", "Z99801")
 	gp := w.SignedIn(t, "gp").Get(chart).Sees(200, "back pain").SeesNot("sealed")
@@ -252,11 +266,13 @@ func TestWhatIsSealedIsCountedAndNotShown(t *testing.T) {
 }
 
 func TestOrganisationsHaveNames(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	w.SignedIn(t, "stranger").Get("/").Sees(200, "Far Meadow Practice").SeesNot("Z99890")
 }
 
 func TestListsAreExported(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	gp := w.SignedIn(t, "gp")
 	chart := w.Chart(t, "correct", "Z99801")
@@ -273,6 +289,7 @@ func TestListsAreExported(t *testing.T) {
 }
 
 func TestADeveloperGetsATokenThatWorks(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	gp := w.SignedIn(t, "gp").Get("/developer")
 	gp.Sees(200, w.URL+"/o/Z99801/FHIR/R4").Send("/developer/token").Sees(200, "is not shown again", "TOKEN='")
@@ -288,6 +305,7 @@ func TestADeveloperGetsATokenThatWorks(t *testing.T) {
 
 // A person who was found under two numbers sees both records, and who looked at either, until they are parted again.
 func TestAPatientSeesTheRecordsUnderBothTheirNumbers(t *testing.T) {
+	t.Parallel()
 	w := given(t)
 	ctx, k := context.Background(), w.Node.Kernel()
 	chart := func(key string) string {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestEveryPageIsHealthy(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	compared(t, w)
 	pair, _, _ := double(t, w)

@@ -42,6 +42,7 @@ func compared(t *testing.T, w *simtest.World) *simtest.Reader {
 // One person under two numbers is found, merged and parted; whoever asks for one number finds what was written under either, and
 // afterwards each has its own again.
 func TestADuplicateIsFoundMergedAndParted(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	pair, one, two := double(t, w)
 	clerk := compared(t, w).Sees(200, "VAUGHAN, Bronwyn Elizabeth (Mrs)", "VAUGHN, Bronwen (Mrs)", "Probable").
@@ -91,6 +92,7 @@ func TestADuplicateIsFoundMergedAndParted(t *testing.T) {
 
 // The worklists are for the clerks of the national organisation.
 func TestOnlyTheRecordsOfficeSeesItsWorklists(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	pair, _, _ := double(t, w)
 	for _, user := range []string{"clerk", "hospital-clerk", "gp", "stranger", "patient", "auditor", "privacy", "admin", "pharmacist"} {
@@ -114,6 +116,7 @@ func TestOnlyTheRecordsOfficeSeesItsWorklists(t *testing.T) {
 
 // A correction that makes somebody else of a person is noticed; one that a life brings about is not.
 func TestAConfusionIsNoticedAndSettled(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	correct := func(key string, pairs ...string) {
 		t.Helper()

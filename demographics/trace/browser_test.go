@@ -34,6 +34,7 @@ var strange = `{"resourceType":"Patient","id":"9991230106","identifier":[{"syste
 	"address":[{"id":"a","use":"home","line":["` + strings.Repeat("Street", 50) + `"],"postalCode":"LS1 6AE"}]}`
 
 func TestEveryPageIsHealthy(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	var docs []string
 	for i := range 60 {
@@ -55,6 +56,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 
 // The journey of a patient on a telephone without scripts: another pharmacy.
 func TestAPatientsJourneyOnAPhone(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	p := webtest.Open(t, w.URL+"/me/pharmacy", webtest.Cookie("openspine", w.SignedIn(t, "patient").Cookie()), webtest.Phone(), webtest.NoScript())
 	p.Type("#q", "wythe")

@@ -10,6 +10,7 @@ import (
 
 // A correction is typed, checked, saved, seen in the history with who, when and why, and taken back.
 func TestACorrectionAndItsUndoing(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	at := "/trace/" + number(t, w, "correct")
 	clerk := w.SignedIn(t, "clerk")
@@ -25,6 +26,7 @@ func TestACorrectionAndItsUndoing(t *testing.T) {
 
 // What a life brings about keeps what was so before.
 func TestAMarriageKeepsTheNameBefore(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	at := "/trace/" + number(t, w, "moved")
 	clerk := w.SignedIn(t, "clerk")
@@ -36,6 +38,7 @@ func TestAMarriageKeepsTheNameBefore(t *testing.T) {
 
 // The rules of the published update hold on pages too, and each refusal stands beside its field.
 func TestRulesRefuseBesideTheField(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	at := "/trace/" + number(t, w, "particle")
 	clerk := w.SignedIn(t, "clerk")
@@ -72,6 +75,7 @@ func TestRulesRefuseBesideTheField(t *testing.T) {
 
 // Two people change one record: the second sees both and loses nothing. A form of another tab's patient is refused.
 func TestTwoWhoChangeOneRecord(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	at := "/trace/" + number(t, w, "accents")
 	one, two := w.SignedIn(t, "clerk").Get(at+"/change/reach"), w.SignedIn(t, "hospital-clerk").Get(at+"/change/reach")
@@ -84,6 +88,7 @@ func TestTwoWhoChangeOneRecord(t *testing.T) {
 
 // A practice registers somebody from the list: the practice is theirs from today, and its people look after them.
 func TestAPracticeRegistersSomebody(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	var at, name string
 	for p := range w.Country.Everyone() {
@@ -110,6 +115,7 @@ func TestAPracticeRegistersSomebody(t *testing.T) {
 
 // A patient sees their details, changes what is theirs, and nothing else.
 func TestAPatientsOwnDetails(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	me := w.SignedIn(t, "patient").Get("/me/details")
 	me.Sees(200, "My details", "LLEWELYN, Ffion Haf (Ms)", "Your GP practice can put it right", "It is your own record", "No card is recorded")
@@ -127,6 +133,7 @@ func TestAPatientsOwnDetails(t *testing.T) {
 
 // A patient chooses a pharmacy by name and distance, changes it and takes it back; it is the record that changes, and on the account.
 func TestAPatientsPharmacy(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	me := w.SignedIn(t, "patient").Get("/me/pharmacy")
 	me.Sees(200, "My pharmacy", "Larch Street Pharmacy (FZZ99)", "Riverside Chemist", "Distance")
@@ -144,6 +151,7 @@ func TestAPatientsPharmacy(t *testing.T) {
 
 // A superseded number leads to the one that speaks for the person, and the page says so.
 func TestASupersededNumberLeadsOn(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	one, two := number(t, w, "double-1"), number(t, w, "double-2")
 	pair := "/duplicates/" + min(one, two) + "/" + max(one, two)

@@ -63,6 +63,7 @@ func known(t testing.TB, w *simtest.World, person, user string) int {
 
 // By number first, then as it is written, then as it sounds; each result says why, and each person shown is on the account.
 func TestAPersonIsTracedStepByStep(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	clerk := w.SignedIn(t, "hospital-clerk")
 	n, day := number(t, w, "spouse"), born(t, w, "spouse")
@@ -100,6 +101,7 @@ func TestAPersonIsTracedStepByStep(t *testing.T) {
 
 // Whoever is hidden is found by name and not by where they live, and shown without it.
 func TestWhoIsRestrictedIsShownWithoutWhereTheyAre(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	n, day := number(t, w, "restricted"), born(t, w, "restricted")
 	p, err := w.Country.Character("restricted")
@@ -118,6 +120,7 @@ func TestWhoIsRestrictedIsShownWithoutWhereTheyAre(t *testing.T) {
 
 // Rubbish is refused beside its field, in words that say what to do, with what was typed kept.
 func TestRubbishIsSaidBesideItsField(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	clerk := w.SignedIn(t, "clerk")
 	for _, c := range []struct {
@@ -158,6 +161,7 @@ func TestRubbishIsSaidBesideItsField(t *testing.T) {
 
 // Too many matches show nobody, and say what would help.
 func TestTooManyMatchesAskForMore(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	var docs []string
 	for i := range 60 {
@@ -171,6 +175,7 @@ func TestTooManyMatchesAskForMore(t *testing.T) {
 
 // Names that no rule would take, but that a record may have from before, are shown whole, each from its own side.
 func TestStrangeNamesAreShownWhole(t *testing.T) {
+	t.Parallel()
 	w := shared.Given(t)
 	load(t, w, strange)
 	clerk := w.SignedIn(t, "clerk").Get("/trace/9991230106").Sees(200, "البغدادي", "😀😀, 🦊", strings.Repeat("LONG", 75), strings.Repeat("Street", 50))
