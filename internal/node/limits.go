@@ -130,10 +130,9 @@ func (t *turnstile) now() int {
 	return t.in
 }
 
-// turn takes one of a caller's turns, or says when to come again. Callers are kept by what their names hash to, in bounded memory.
+// turn takes one of a caller's turns, or says when to come again.
 func (e *edge) turn(w http.ResponseWriter, caller string) error {
-	sum := sha256.Sum256([]byte(caller))
-	wait := e.rate.Turn(string(sum[:16]))
+	wait := e.rate.Turn(caller)
 	if wait == 0 {
 		return nil
 	}
@@ -142,19 +141,26 @@ func (e *edge) turn(w http.ResponseWriter, caller string) error {
 	return fault.New(fault.TooMany, "You send more than %d requests a minute; come again in %d seconds.", e.node.limits.CallerRate, seconds)
 }
 
-// callerOf tells callers apart before it is known who they are: by what they present, or else by where they are.
+// callerOf tells callers apart before it is known who they are: by what they present, or else by where they are. It is 16 bytes of a hash:
+// what callers send is not kept, and takes no more room the longer it is.
 func callerOf(r *http.Request) string {
 	if token := r.Header.Get("Authorization"); token != "" && !strings.HasPrefix(token, "NHSMESH ") { // which is another one each time
-		return "token " + token
+		return hashed("token ", token)
 	}
 	if secret := access.SecretOf(r); secret != "" {
-		return "session " + secret
+		return hashed("session ", secret)
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return "address " + r.RemoteAddr
+		host = r.RemoteAddr
 	}
-	return "address " + host
+	return hashed("address ", host)
+}
+
+func hashed(kind, name string) string {
+	var room [1024]byte
+	sum := sha256.Sum256(append(append(room[:0], kind...), name...))
+	return string(sum[:16])
 }
 
 // scales weigh what all requests hold in memory together.
