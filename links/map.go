@@ -207,7 +207,7 @@ func elapsed(ctx context.Context, now, at time.Time) string {
 	if d := now.Sub(at); d < 2*time.Minute {
 		return web.Count(ctx, "links.seconds", max(0, int(d/time.Second)))
 	}
-	return web.Ago(ctx, now, at)
+	return web.Text(ctx, "links.ago", web.Ago(ctx, now, at))
 }
 
 // latency is a round trip in milliseconds.

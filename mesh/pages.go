@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (o *Office) listPage(w http.ResponseWriter, r *http.Request, p access.Princ
 	sortStandings(all, state)
 	header := []string{"mailbox", "name", "organisation", "owner", "state", "waiting", "oldest"}
 	cells := func(s Standing) []string {
-		return []string{s.ID, s.Name, s.ODS.String(), s.Owner, web.Text(ctx, "mesh.state."+stateWord(&s.Mailbox)), fmt.Sprint(s.Waiting), o.ago(ctx, s.Oldest)}
+		return []string{s.ID, s.Name, s.ODS.String(), s.Owner, web.Text(ctx, "mesh.state."+stateWord(&s.Mailbox)), s.waitingText(), o.ago(ctx, s.Oldest)}
 	}
 	if state.Filter("format") == "csv" {
 		return web.CSV(w, "mailboxes", header, func(yield func([]string, error) bool) {
@@ -121,6 +122,14 @@ func (o *Office) listPage(w http.ResponseWriter, r *http.Request, p access.Princ
 		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: row})
 	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), listPage(v))
+}
+
+// waitingText is how many messages wait; of a mailbox at another node that is not known here.
+func (s *Standing) waitingText() string {
+	if s.Elsewhere {
+		return ""
+	}
+	return strconv.Itoa(s.Waiting)
 }
 
 func (o *Office) ago(ctx context.Context, at time.Time) string {

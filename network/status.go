@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 )
 
@@ -154,7 +155,7 @@ func (l *link) status() LinkStatus {
 	s.SentRate, s.ReceivedRate = l.rate[0], l.rate[1]
 	s.Backlog, s.Theirs, s.LastError, s.LastErrorAt, s.CertUntil = l.ours, l.theirs, l.err, l.errAt, l.held.until
 	if s.Cut != nil && s.State == StateNever { // cut before the program started
-		s.State, s.Since = StateCut, s.Cut.At
+		s.State, s.Since, s.LastError, s.LastErrorAt = StateCut, s.Cut.At, fault.MessageOf(s.Cut.fault(p.Node)), s.Cut.At
 	}
 	return s
 }

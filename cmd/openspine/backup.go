@@ -67,6 +67,8 @@ func (w where) there() error {
 type backupCommand struct {
 	where `embed:""`
 	To    string `arg:"" help:"The file to make; it must not be there yet." type:"path"`
+
+	KeysUnder string `help:"Include the keys of the network and the mailboxes, enciphered under the secret in this file; it is made if it is not there. Keep it elsewhere than the backups." type:"path"`
 }
 
 // Run copies the database as of one instant, and the account's log, while the node goes on.
@@ -95,14 +97,42 @@ func (c *backupCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := writeTar(c.To, temp, c.Data); err != nil {
+	sealed, made, err := c.keys()
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.stdout, "backed up %d tables as of %s to %s, and checked it\n", len(manifest.Tables), manifest.At.UTC().Format("2006-01-02 15:04:05Z"), c.To)
-	return err
+	if err := writeTar(c.To, temp, c.Data, sealed); err != nil {
+		return err
+	}
+	if _, err = fmt.Fprintf(s.stdout, "backed up %d tables as of %s to %s, and checked it\n", len(manifest.Tables), manifest.At.UTC().Format("2006-01-02 15:04:05Z"), c.To); err != nil {
+		return err
+	}
+	if made {
+		fmt.Fprintf(s.stdout, "made the secret %s: without it the keys in the backup are lost, with both anybody can pass for this node\n", c.KeysUnder)
+	}
+	if sealed == nil {
+		return lacks(s.stdout, c.Data)
+	}
+	return nil
 }
 
-func writeTar(path string, database *os.File, data string) (err error) {
+// keys are those of the node, enciphered; nil when they are not asked for, or there are none.
+func (c *backupCommand) keys() (sealed []byte, made bool, err error) {
+	if c.KeysUnder == "" {
+		return nil, false, nil
+	}
+	plain, err := packKeys(c.Data)
+	if err != nil || plain == nil {
+		return nil, false, err
+	}
+	secret, made, err := secretOf(c.KeysUnder, true)
+	if err == nil {
+		sealed, err = sealKeys(secret, plain)
+	}
+	return sealed, made, err
+}
+
+func writeTar(path string, database *os.File, data string, sealed []byte) (err error) {
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fault.Wrap(err, fault.Conflict, "cannot make %s: %v", path, err)
@@ -124,6 +154,14 @@ func writeTar(path string, database *os.File, data string) (err error) {
 	}
 	for _, name := range kept(data) {
 		if err := addNamed(t, backupKept+"/"+name, filepath.Join(data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if sealed != nil {
+		if err := t.WriteHeader(&tar.Header{Name: backupKeys, Mode: 0o600, Size: int64(len(sealed))}); err != nil {
+			return err
+		}
+		if _, err := t.Write(sealed); err != nil {
 			return err
 		}
 	}
@@ -180,6 +218,8 @@ func addFile(t *tar.Writer, name string, f *os.File) error {
 type restoreCommand struct {
 	where `embed:""`
 	From  string `arg:"" help:"The backup file." type:"existingfile"`
+
+	KeysUnder string `help:"The file with the secret under which the backup's keys are enciphered; without it they are left out." type:"path"`
 }
 
 // Run puts a backup into an empty place. The database gets a new incarnation, so that its peers know that time was lost.
@@ -206,7 +246,11 @@ func (c *restoreCommand) restore(s *session) error {
 	}
 	defer os.Remove(database.Name())
 	defer database.Close()
-	if err := readTar(in, database, c.Data); err != nil {
+	sealed, err := readTar(in, database, c.Data)
+	if err != nil {
+		return err
+	}
+	if err := c.keys(sealed); err != nil {
 		return err
 	}
 	if _, err := database.Seek(0, io.SeekStart); err != nil {
@@ -215,11 +259,37 @@ func (c *restoreCommand) restore(s *session) error {
 	if err := store.Restore(s.ctx, database, c.url(), store.Options{}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.stdout, "restored %s into %s, under a new incarnation\n", c.From, c.Data)
+	said := fmt.Sprintf("restored %s into %s, under a new incarnation\n", c.From, c.Data)
+	switch {
+	case sealed == nil:
+		said += restoredWithout
+	case c.KeysUnder == "":
+		said += "Its keys were left out: they are enciphered, and --keys-under names no secret.\n"
+	default:
+		said += "Its keys were put back: the node that was backed up must not run any more.\n"
+	}
+	_, err = io.WriteString(s.stdout, said)
 	return err
 }
 
-func readTar(in io.Reader, database *os.File, data string) error {
+// keys puts the keys back that a backup holds, if the secret is there.
+func (c *restoreCommand) keys(sealed []byte) error {
+	if sealed == nil || c.KeysUnder == "" {
+		return nil
+	}
+	secret, _, err := secretOf(c.KeysUnder, false)
+	if err != nil {
+		return err
+	}
+	plain, err := openKeys(secret, sealed)
+	if err != nil {
+		return err
+	}
+	return putKeys(c.Data, plain)
+}
+
+// readTar puts the files of a backup in their places, and returns its keys as they are, enciphered; nil when it holds none.
+func readTar(in io.Reader, database *os.File, data string) (sealed []byte, err error) {
 	t := tar.NewReader(in)
 	found := false
 	for {
@@ -228,27 +298,33 @@ func readTar(in io.Reader, database *os.File, data string) error {
 			break
 		}
 		if err != nil {
-			return fault.Wrap(err, fault.Unprocessable, "this is not a backup, or it is damaged: %v", err)
+			return nil, fault.Wrap(err, fault.Unprocessable, "this is not a backup, or it is damaged: %v", err)
 		}
 		if h.Name == backupDatabase {
 			found = true
 			if _, err := io.Copy(database, t); err != nil {
-				return fault.Wrap(err, fault.Unprocessable, "the backup is cut short: %v", err)
+				return nil, fault.Wrap(err, fault.Unprocessable, "the backup is cut short: %v", err)
+			}
+			continue
+		}
+		if h.Name == backupKeys {
+			if sealed, err = io.ReadAll(io.LimitReader(t, mostKeysBytes)); err != nil {
+				return nil, fault.Wrap(err, fault.Unprocessable, "the backup is cut short: %v", err)
 			}
 			continue
 		}
 		path, err := placeOf(h.Name, data)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := extract(path, t); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !found {
-		return fault.New(fault.Unprocessable, "this is not a backup: it holds no database")
+		return nil, fault.New(fault.Unprocessable, "this is not a backup: it holds no database")
 	}
-	return nil
+	return sealed, nil
 }
 
 // placeOf is where a file of a backup belongs; nothing is ever put outside the data folder.
