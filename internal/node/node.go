@@ -25,6 +25,7 @@ import (
 	"github.com/openspine/openspine/demographics/replica"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/definition"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/internal/clock"
@@ -69,6 +70,7 @@ type Node struct {
 	dial     func(ctx context.Context, address string) (net.Conn, error)
 	restored bool // the database was restored from a backup
 	replica  *replica.Replica
+	clinics  *hospital.Outpatients
 	postroom catalogue.Service
 	sources  []replica.Source
 	mail     *mesh.Office

@@ -52,6 +52,7 @@ func (n *Node) newMetrics() *metrics {
 		gauge("openspine_post_waiting", "Messages that no recipient's queue has acknowledged or handled yet, held ones included.", func() float64 { return n.posted().waiting }),
 		gauge("openspine_post_parked", "Messages that wait for a person.", func() float64 { return n.posted().parked }),
 		gauge("openspine_post_oldest_seconds", "Age of the oldest message that waits or is held; 0 when none is.", func() float64 { return n.posted().oldest }),
+		gauge("openspine_booking_differences", "What hospitals on this node and the spine know otherwise of slots and referrals; the target is 0.", n.differing),
 		gauge("openspine_parked_changes", "Changes of the record that a watch could not handle, or that wait behind one.", func() float64 { return n.parked(func(s record.ParkedSum) float64 { return float64(s.Count) }) }),
 		gauge("openspine_parked_oldest_seconds", "Age of the oldest parked change; 0 when none is.", func() float64 {
 			return n.parked(func(s record.ParkedSum) float64 {
@@ -77,6 +78,15 @@ func (n *Node) newMetrics() *metrics {
 // unsealed is -1 when the account cannot be asked.
 func (n *Node) unsealed() float64 {
 	count, err := n.kernel.Audit.Unsealed(context.Background())
+	if err != nil {
+		return -1
+	}
+	return float64(count)
+}
+
+// differing is -1 when it cannot be counted.
+func (n *Node) differing() float64 {
+	count, err := n.clinics.Differing(context.Background())
 	if err != nil {
 		return -1
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/demographics/replica"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 )
 
@@ -143,3 +144,6 @@ func (n *Node) replicaPrincipal(ctx context.Context, tenant ident.ODSCode) acces
 
 // Replica is the copies of the national register that hospitals on this node keep.
 func (n *Node) Replica() *replica.Replica { return n.replica }
+
+// Clinics are the outpatient clinics of the hospitals on this node.
+func (n *Node) Clinics() *hospital.Outpatients { return n.clinics }

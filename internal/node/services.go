@@ -23,6 +23,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhirapi"
 	"github.com/openspine/openspine/fhirapi/messages"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/links"
 	"github.com/openspine/openspine/messaging"
@@ -46,6 +47,7 @@ func Schemas() []store.Schema {
 // list is every service that a node can run, in the order in which they are shown. Adding one is one line here.
 func (n *Node) list() []catalogue.Service {
 	n.replica = replica.New(n.kernel, n.sources...)
+	n.clinics = hospital.New(n.kernel)
 	register, organisations, told := n.national()
 	return slices.Concat(n.door.Services(), []catalogue.Service{
 		web.Service(n.cfg.Demo),
@@ -63,6 +65,7 @@ func (n *Node) list() []catalogue.Service {
 	}, register, []catalogue.Service{
 		n.replica.Service(),
 		n.mail.Service(),
+		n.clinics.Service(),
 		n.health(),
 	})
 }

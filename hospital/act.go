@@ -1,0 +1,280 @@
+package hospital
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// States of an act.
+const (
+	actWaiting   = "waiting" // for the spine's answer
+	actConfirmed = "confirmed"
+	actRefused   = "refused"
+	actDealt     = "dealt" // refused, and somebody has seen to it
+)
+
+// Act is what the hospital decided of a referral, and what the spine answered.
+type Act struct {
+	booking.Act
+	State, Answer string
+}
+
+func (o *Outpatients) actsIn(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Act, err error) {
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var a Act
+		var body []byte
+		if err := r.Scan(&body, &a.State, &a.Answer); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &a.Act); err != nil {
+			return fault.Wrap(err, fault.Internal, "an act that is kept cannot be read")
+		}
+		list = append(list, a)
+		return nil
+	}, `SELECT body, state, answer FROM hospital_act WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY at, ubrn, number`, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+	return list, err
+}
+
+// tell writes down what was decided of a referral and sends it to the spine, in the transaction of the decision.
+func (o *Outpatients) tell(tx *store.Tx, hospital ident.ODSCode, c Case, a booking.Act) error {
+	lane, h := int64(o.lane(hospital)), hospital.String()
+	if err := tx.QueryRow(`SELECT coalesce(max(number), 0) + 1 FROM hospital_act WHERE lane = ? AND tenant = ? AND ubrn = ?`, lane, h, c.UBRN.String()).Scan(&a.Number); err != nil {
+		return err
+	}
+	a.UBRN, a.Seen, a.At = c.UBRN, c.Version, tx.At()
+	message, err := send(o, tx, hospital, booking.WorkflowAct, c.UBRN.String(), a)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "an act could not be written")
+	}
+	if _, err := tx.Exec(`INSERT INTO hospital_act (lane, tenant, ubrn, number, kind, body, actor, at, message, state, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
+		lane, h, c.UBRN.String(), a.Number, a.Kind, body, a.By, tx.At().UnixMicro(), message, actWaiting); err != nil {
+		return err
+	}
+	return o.event(tx, hospital, c.UBRN.String(), a.Kind, a.Comment, a.By)
+}
+
+// actAnswered learns what the spine made of an act. What it refused is undone here as far as it can be, and on a worklist.
+func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.Receipt) error {
+	if !r.State.Final() {
+		return nil
+	}
+	state := actRefused
+	if r.State == messaging.Handled {
+		state = actConfirmed
+	}
+	lane, h := int64(o.lane(r.From)), r.From.String()
+	list, err := o.actsIn(tx, r.From, `ubrn = ? AND message = ?`, r.Conversation, r.ID)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, lane, h, r.Conversation, r.ID); err != nil {
+		return err
+	}
+	if state == actConfirmed {
+		return nil
+	}
+	c, err := o.caseIn(tx, r.From, r.Conversation)
+	if err != nil {
+		return err
+	}
+	p := c.Pathway
+	switch list[0].Kind {
+	case booking.ActMove, booking.ActOffer:
+		if err := o.release(tx, r.From, c.Case); err != nil {
+			return err
+		}
+		p.Rebook, p.Reason = tx.At(), r.Reason
+	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
+		p.Review = reviewWaiting
+	}
+	if err := o.putPathway(tx, r.From, r.Conversation, p); err != nil {
+		return err
+	}
+	return o.event(tx, r.From, r.Conversation, "refused", list[0].Kind+": "+r.Reason, "")
+}
+
+// Place is what a hospital keeps of somebody's appointments in their chart, and Clinical what it keeps of why they came.
+func placeOf(hospital ident.ODSCode, chart string, clinical bool) access.Place {
+	p := access.Place{Tenant: hospital, Chart: chart, Type: "Appointment", Exists: true}
+	if clinical {
+		p.Type = "ServiceRequest"
+	}
+	return p
+}
+
+// Decision is what somebody at the hospital decides of a referral.
+type Decision struct {
+	Kind    string // booking.Act…
+	Seen    int64  // the version of the case that they saw; 0 for whichever it is
+	Reason  string
+	Comment string
+	// To is the slot that somebody is put into, of move and book.
+	Session, Slot string
+}
+
+// needsClinician reports whether a decision is one that only those who look after people make.
+func (d Decision) needsClinician() bool {
+	return d.Kind == booking.ActReject || d.Kind == booking.ActTriageAccept || d.Kind == booking.ActTriageReturn
+}
+
+// Decide does what somebody decided of a referral: here at once, and as an act that the spine confirms or refuses. Errors: fault.NotFound; fault.Conflict when the referral has
+// changed since it was looked at, or the slot is taken; those of the rules.
+func (o *Outpatients) Decide(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, d Decision) error {
+	return o.onCase(ctx, by, hospital, ubrn, d.needsClinician(), func(tx *store.Tx, c Case) error {
+		if d.Seen != 0 && d.Seen != c.Version {
+			return fault.New(fault.Conflict, "The referral has changed since you looked at it. Look again, and decide then.")
+		}
+		if c.Gone {
+			return fault.New(fault.Conflict, "The referral is not this hospital's any more.")
+		}
+		return o.decide(tx, by, hospital, c, d)
+	})
+}
+
+func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.ODSCode, c Case, d Decision) error {
+	a, p := booking.Act{Kind: d.Kind, Reason: d.Reason, Comment: d.Comment, By: by.Name, Appointment: c.Appointment}, c.Pathway
+	switch d.Kind {
+	case booking.ActAccept:
+		p.Review = reviewAccepted
+	case booking.ActReject:
+		p.Review, p.Rebook, a.Appointment = reviewRejected, time.Time{}, nil
+	case booking.ActTriageAccept:
+		p.Review, a.Appointment = reviewTriaged, nil
+	case booking.ActTriageReturn:
+		p.Review, a.Appointment = reviewReturned, nil
+	case booking.ActCancel:
+		if c.Appointment == nil {
+			return fault.New(fault.Conflict, "There is no appointment to cancel.")
+		}
+		p.Rebook, p.Reason = tx.At(), d.Comment
+	case booking.ActMove, booking.ActOffer:
+		to, err := o.hold(tx, hospital, d.Session, d.Slot, c.UBRN.String())
+		if err != nil {
+			return err
+		}
+		a.Appointment, a.Kind = to, booking.ActMove
+		if c.Appointment == nil {
+			a.Kind = booking.ActOffer
+		}
+		p.Rebook, p.Reason = time.Time{}, ""
+	default:
+		return fault.New(fault.Invalid, "There is no such decision.")
+	}
+	if p.Review != c.Pathway.Review && c.Pathway.Review != reviewWaiting && d.Kind != booking.ActReject {
+		return fault.New(fault.Conflict, "The referral was reviewed already.")
+	}
+	if err := o.putPathway(tx, hospital, c.UBRN.String(), p); err != nil {
+		return err
+	}
+	return o.tell(tx, hospital, c, a)
+}
+
+// hold puts somebody into a slot that the hospital owns: once, for the key is the slot and its epoch. Errors: fault.Conflict when it is not the hospital's to book, or taken.
+func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, who string) (*booking.Appointment, error) {
+	if err := o.sure(tx, hospital); err != nil {
+		return nil, err
+	}
+	s, err := o.sessionIn(tx, hospital, session)
+	if err != nil {
+		return nil, err
+	}
+	list, err := o.slotsWhere(tx, hospital, `session = ? AND id = ?`, session, slot)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(list) == 0:
+		return nil, fault.New(fault.NotFound, "There is no such slot.")
+	case s.State == sessionWithdrawn:
+		return nil, fault.New(fault.Conflict, "The session will not take place.")
+	case !booking.Hospital.Owns(list[0].Epoch):
+		return nil, fault.New(fault.Conflict, "The spine books this slot. Ask for it back first, or choose one of the hospital's own.")
+	case !list[0].Starts.After(tx.At()) && list[0].Kind != kindExtra:
+		return nil, fault.New(fault.Conflict, "That time has passed.")
+	}
+	x := list[0]
+	held, err := o.heldIn(tx, hospital, session)
+	if err != nil {
+		return nil, err
+	}
+	if held[slot] != "" && held[slot] != who {
+		return nil, fault.New(fault.Conflict, "Somebody else is in this slot.")
+	}
+	if held[slot] == "" {
+		if _, err := tx.Exec(`INSERT INTO hospital_hold (lane, tenant, session, slot, epoch, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			int64(o.lane(hospital)), hospital.String(), session, slot, int64(x.Epoch), who, tx.At().UnixMicro()); err != nil {
+			return nil, err
+		}
+	}
+	_, name, err := o.clinicOf(tx, hospital, s.Clinic)
+	return &booking.Appointment{Slot: slot, Epoch: x.Epoch, Session: session, Start: x.Starts, End: x.Ends, Clinician: name}, err
+}
+
+// toRebook puts somebody who is in a session that is withdrawn on the worklist.
+func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, reason, actor string) error {
+	p := b.Case.Pathway
+	p.Rebook, p.Reason = tx.At(), reason
+	if err := o.putPathway(tx, hospital, b.Who, p); err != nil {
+		return err
+	}
+	if b.FollowUp {
+		v := b.Visit
+		v.State, v.Ended, v.Actor = visitCancelled, tx.At(), actor
+		if err := o.putVisit(tx, hospital, v); err != nil {
+			return err
+		}
+	}
+	return o.event(tx, hospital, b.Who, "withdrawn", reason, actor)
+}
+
+// onCase does something about a referral, as what its person's chart allows: with its account, in one transaction.
+func (o *Outpatients) onCase(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, clinical bool, do func(tx *store.Tx, c Case) error) error {
+	var c Case
+	err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		c, err = o.caseIn(tx, hospital, ubrn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.Chart == "" {
+		return fault.New(fault.Conflict, "The person is being made a patient here; try again in a moment.")
+	}
+	grants, err := o.k.Gate.DecideAll(ctx, by, []access.Act{{Action: access.Update, Place: placeOf(hospital, c.Chart, clinical)}})
+	if err != nil {
+		return err
+	}
+	return o.k.Gate.Act(ctx, grants, o.lanes(hospital, []string{ubrn}), func(tx *store.Tx) error {
+		now, err := o.caseIn(tx, hospital, ubrn)
+		if err != nil {
+			return err
+		}
+		if now.Chart != c.Chart {
+			return fault.New(fault.Conflict, "The referral is another person's by now. Look again.")
+		}
+		return do(tx, now)
+	})
+}
+
+// Dealt takes a refused act from the worklist.
+func (o *Outpatients) Dealt(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, number int64) error {
+	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
+		n, err := tx.Exec(`UPDATE hospital_act SET state = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ? AND state = ?`, actDealt, int64(o.lane(hospital)), hospital.String(), ubrn, number, actRefused)
+		if err != nil || n == 0 {
+			return err
+		}
+		return o.event(tx, hospital, ubrn, "dealt", "", by.Name)
+	})
+}

@@ -1,0 +1,293 @@
+package hospital
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// Case is a referral as the spine last told of it, and what this hospital has made of it.
+type Case struct {
+	booking.Case
+	Chart    string // the person's record here; empty until they are a patient here
+	Received time.Time
+	Pathway  Pathway
+}
+
+// Review is how far the hospital is with a referral.
+const (
+	reviewWaiting  = "waiting"
+	reviewAccepted = "accepted"
+	reviewRejected = "rejected"
+	reviewTriaged  = "triaged"
+	reviewReturned = "returned"
+)
+
+// Pathway is somebody's way through outpatients, with the clock of referral to treatment.
+type Pathway struct {
+	Review  string
+	Clock   time.Time // since when they wait
+	Status  string    // the latest status code
+	Stopped time.Time // zero while the clock runs
+	Closed  bool
+	Rebook  time.Time // since when somebody must find them another time
+	Reason  string    // why
+}
+
+// Weeks is how many whole weeks somebody has waited by now, or had when the clock stopped.
+func (p Pathway) Weeks(now time.Time) int {
+	if !p.Stopped.IsZero() {
+		now = p.Stopped
+	}
+	return max(0, int(now.Sub(p.Clock)/(7*24*time.Hour)))
+}
+
+// caseCame keeps a referral as the spine tells of it: the highest version wins, whatever order they come in.
+func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
+	c, err := decoded[booking.Case](o, m)
+	if err != nil {
+		return err
+	}
+	was, err := o.caseIn(tx, m.To, c.UBRN.String())
+	known := err == nil
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if known && was.Version >= c.Version {
+		return nil
+	}
+	if err := o.keepCase(tx, m.To, c); err != nil {
+		return err
+	}
+	p := was.Pathway
+	if !known {
+		p = Pathway{Review: reviewWaiting, Status: "10"}
+	}
+	if p.Stopped.IsZero() {
+		p.Clock = c.ClockStart
+	}
+	p.Closed = c.Gone
+	if err := o.follow(tx, m.To, c, &p); err != nil {
+		return err
+	}
+	if err := o.putPathway(tx, m.To, c.UBRN.String(), p); err != nil {
+		return err
+	}
+	return o.event(tx, m.To, c.UBRN.String(), "told", c.State, "")
+}
+
+// follow draws from what the spine tells what it means for the hospital's own work.
+func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway) error {
+	switch {
+	case c.Gone || c.State == "REJECTED" || strings.HasPrefix(c.State, "CANCELLED"):
+		p.Rebook, p.Reason = time.Time{}, ""
+	case c.Appointment != nil:
+		s, err := o.sessionIn(tx, hospital, c.Appointment.Session)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if err == nil && s.State != sessionWithdrawn {
+			p.Rebook, p.Reason = time.Time{}, ""
+		}
+	}
+	return o.release(tx, hospital, c)
+}
+
+// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has just asked the spine for stays held until the spine answers.
+func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
+	keep := map[[2]string]bool{}
+	if c.Appointment != nil {
+		keep[[2]string{c.Appointment.Session, c.Appointment.Slot}] = true
+	}
+	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND state = ?`, c.UBRN.String(), actWaiting)
+	if err != nil {
+		return err
+	}
+	for _, a := range acts {
+		if a.Appointment != nil {
+			keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
+		}
+	}
+	var over [][2]string
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var at [2]string
+		if err := r.Scan(&at[0], &at[1]); err != nil {
+			return err
+		}
+		if !keep[at] {
+			over = append(over, at)
+		}
+		return nil
+	}, `SELECT session, slot FROM hospital_hold WHERE lane = ? AND tenant = ? AND who = ?`, int64(o.lane(hospital)), hospital.String(), c.UBRN.String())
+	for _, at := range over {
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM hospital_hold WHERE lane = ? AND tenant = ? AND session = ? AND slot = ? AND who = ?`, int64(o.lane(hospital)), hospital.String(), at[0], at[1], c.UBRN.String())
+		}
+	}
+	return err
+}
+
+func (o *Outpatients) keepCase(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "a referral could not be written")
+	}
+	var a booking.Appointment
+	if c.Appointment != nil {
+		a = *c.Appointment
+	}
+	_, err = tx.Exec(`INSERT INTO hospital_case (lane, tenant, ubrn, version, state, gone, priority, service, number, chart, session, slot, epoch, starts, clock, received, sent, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, gone = excluded.gone, priority = excluded.priority, service = excluded.service,
+		chart = CASE WHEN hospital_case.number = excluded.number THEN hospital_case.chart ELSE '' END, number = excluded.number,
+		session = excluded.session, slot = excluded.slot, epoch = excluded.epoch, starts = excluded.starts, clock = excluded.clock, sent = excluded.sent, body = excluded.body`,
+		int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), c.Version, c.State, c.Gone, c.Priority, c.Service, c.Person.NHSNumber.String(),
+		a.Session, a.Slot, int64(a.Epoch), micros(a.Start), micros(c.ClockStart), tx.At().UnixMicro(), c.Sent, body)
+	return err
+}
+
+func (o *Outpatients) putPathway(tx *store.Tx, hospital ident.ODSCode, who string, p Pathway) error {
+	_, err := tx.Exec(`INSERT INTO hospital_pathway (lane, tenant, who, review, clock, status, stopped, closed, rebook, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant, who) DO UPDATE SET review = excluded.review, clock = excluded.clock, status = excluded.status, stopped = excluded.stopped, closed = excluded.closed, rebook = excluded.rebook, reason = excluded.reason`,
+		int64(o.lane(hospital)), hospital.String(), who, p.Review, micros(p.Clock), p.Status, micros(p.Stopped), p.Closed, micros(p.Rebook), p.Reason)
+	return err
+}
+
+// event notes what happened on a pathway. Those of one transaction stand in the order of the calls.
+func (o *Outpatients) event(tx *store.Tx, hospital ident.ODSCode, who, what, detail, actor string) error {
+	lane, h, at := int64(o.lane(hospital)), hospital.String(), tx.At().UnixMicro()
+	var last int64
+	if err := tx.QueryRow(`SELECT coalesce(max(at), 0) FROM hospital_event WHERE lane = ? AND tenant = ? AND who = ?`, lane, h, who).Scan(&last); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO hospital_event (lane, tenant, who, at, what, detail, actor) VALUES (?, ?, ?, ?, ?, ?, ?)`, lane, h, who, max(at, last+1), what, detail, actor)
+	return err
+}
+
+// Event is what happened on a pathway.
+type Event struct {
+	At                  time.Time
+	What, Detail, Actor string
+}
+
+func (o *Outpatients) eventsIn(tx *store.Tx, hospital ident.ODSCode, who string) (list []Event, err error) {
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var e Event
+		var at int64
+		if err := r.Scan(&at, &e.What, &e.Detail, &e.Actor); err != nil {
+			return err
+		}
+		e.At = fromMicros(at)
+		list = append(list, e)
+		return nil
+	}, `SELECT at, what, detail, actor FROM hospital_event WHERE lane = ? AND tenant = ? AND who = ? ORDER BY at DESC`, int64(o.lane(hospital)), hospital.String(), who)
+	return list, err
+}
+
+const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'), coalesce(p.clock, 0), coalesce(p.status, ''), coalesce(p.stopped, 0), coalesce(p.closed, 0), coalesce(p.rebook, 0), coalesce(p.reason, '')
+	FROM hospital_case c LEFT JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn`
+
+// casesIn are the referrals that a condition finds: c is their row, p that of their pathway.
+func (o *Outpatients) casesIn(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Case, err error) {
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var c Case
+		var body []byte
+		var received, clock, stopped, rebook int64
+		if err := r.Scan(&body, &c.Chart, &received, &c.Pathway.Review, &clock, &c.Pathway.Status, &stopped, &c.Pathway.Closed, &rebook, &c.Pathway.Reason); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &c.Case); err != nil {
+			return fault.Wrap(err, fault.Internal, "a referral that is kept cannot be read")
+		}
+		c.Received, c.Pathway.Clock, c.Pathway.Stopped, c.Pathway.Rebook = fromMicros(received), fromMicros(clock), fromMicros(stopped), fromMicros(rebook)
+		list = append(list, c)
+		return nil
+	}, `SELECT `+caseColumns+` WHERE c.lane = ? AND c.tenant = ? AND `+cond, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+	return list, err
+}
+
+func (o *Outpatients) caseIn(tx *store.Tx, hospital ident.ODSCode, ubrn string) (Case, error) {
+	list, err := o.casesIn(tx, hospital, `c.ubrn = ?`, ubrn)
+	if err == nil && len(list) == 0 {
+		err = fault.New(fault.NotFound, "There is no referral of this number here.")
+	}
+	if err != nil {
+		return Case{}, err
+	}
+	return list[0], nil
+}
+
+// Booked is somebody in a slot.
+type Booked struct {
+	Slot     Slot
+	Who      string // the UBRN of their pathway
+	Case     Case
+	FollowUp bool
+	// Changing says that the spine has booked this slot otherwise since, and that what says so is on its way here.
+	Changing bool
+	// Waiting says that the spine has not confirmed yet that they are here.
+	Waiting bool
+	Visit   Visit
+}
+
+// over reports whether nothing more is to be done for somebody in a session that is withdrawn.
+func (b Booked) over() bool {
+	return b.Changing || b.Visit.State == visitAttended || b.Visit.State == visitMissed || b.Visit.State == visitCancelled
+}
+
+// bookedIn is who is in a session, by slot.
+func (o *Outpatients) bookedIn(tx *store.Tx, hospital ident.ODSCode, session string) ([]Booked, error) {
+	slots, err := o.slotsIn(tx, hospital, session)
+	if err != nil {
+		return nil, err
+	}
+	return o.bookedOf(tx, hospital, slots, session)
+}
+
+func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slot, session string) (list []Booked, err error) {
+	cases, err := o.casesIn(tx, hospital, `c.session = ? AND c.gone = 0`, session)
+	if err != nil {
+		return nil, err
+	}
+	visits, err := o.visitsIn(tx, hospital, session)
+	if err != nil {
+		return nil, err
+	}
+	held, err := o.heldIn(tx, hospital, session)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range slots {
+		in := 0
+		for _, c := range cases {
+			if c.Appointment == nil || c.Appointment.Slot != x.ID {
+				continue
+			}
+			b := Booked{Slot: x, Who: c.UBRN.String(), Case: c, Changing: c.Appointment.Epoch < x.Base}
+			b.Visit = visits[visitKey{x.ID, b.Who}]
+			if list = append(list, b); !b.Changing {
+				in++
+			}
+		}
+		who, followUp := strings.CutPrefix(held[x.ID], followUpMark)
+		if who == "" || !followUp && slices.ContainsFunc(list, func(b Booked) bool { return b.Slot.ID == x.ID && b.Who == who && !b.FollowUp }) {
+			continue
+		}
+		c, err := o.caseIn(tx, hospital, who)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Booked{Slot: x, Who: who, Case: c, FollowUp: followUp, Waiting: !followUp, Visit: visits[visitKey{x.ID, who}]})
+	}
+	return list, nil
+}
+
+// followUpMark stands before the UBRN where a slot is held for a follow-up, which is no business of the spine's.
+const followUpMark = "f:"

@@ -1,0 +1,193 @@
+// Package hospital is how a hospital runs its outpatient clinics: when they are held and who is in them, who was referred to them, who came, and
+// what came of it.
+//
+//	template ──► session ──► slots ──give──► the spine books them        (package booking says whose a slot is)
+//	                           └── reserve, extra, recalled: the clinic books them
+//	the spine tells of a referral ──► case ──► the person is a patient here ──► review: accept, reject, triage
+//	                                    └── booked ──► arrived ──► attended ──► outcome: discharge, follow-up, treatment
+//	                                                      └──► did not attend
+//	a session is withdrawn ──► everybody in it is on a worklist until they have another time
+//
+// The hospital and the spine are joined by messages alone. The clinic goes on when there is no line: what it decides is written down here, sent when there is
+// one, and shown as not confirmed until the spine has answered; what the spine refuses is on a worklist with its reason. Once an hour, and when asked to, both
+// say what they know, and what differs is shown, explained, and put right (docs/decisions/0026).
+package hospital
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+//go:embed schema/*.sql
+var schemaFS embed.FS
+
+// Schema is what outpatients keep in the database.
+func Schema() store.Schema { return store.Embedded("hospital", schemaFS, "schema") }
+
+// How far ahead sessions are made, and how often that is looked at.
+const (
+	ahead     = 8 * 7 * 24 * time.Hour
+	planEvery = time.Hour
+	// registerEvery is how long somebody who is referred waits at most to be a patient here.
+	registerEvery = 3 * time.Second
+	tallyEvery    = time.Hour
+)
+
+// Outpatients are the clinics of the hospitals that a node keeps. They are safe for use by many goroutines.
+type Outpatients struct{ k catalogue.Kernel }
+
+// New is the clinics of a node; it may keep no hospital.
+func New(k catalogue.Kernel) *Outpatients { return &Outpatients{k} }
+
+// Service is the clinics as the node runs them.
+func (o *Outpatients) Service() catalogue.Service {
+	s := catalogue.Service{Name: "hospital", Summary: "Outpatients: clinics and their sessions, referrals and bookings, who came and what came of it.", Schema: Schema(), Pages: o.pages(),
+		Handles: []messaging.Handler{
+			{Workflow: booking.WorkflowCase, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
+			{Workflow: booking.WorkflowReturned, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
+			{Workflow: booking.WorkflowTally, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.tallyCame},
+			{Workflow: booking.WorkflowAct, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
+		}}
+	if hospitals := o.hospitals(); len(hospitals) > 0 {
+		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.Tally)}}
+		s.Links = []catalogue.Link{{Key: "hospital.nav", Path: "/clinics", Roles: staff(), Organisations: hospitals}}
+	}
+	return s
+}
+
+// staff are those who work in clinics.
+func staff() []access.Role { return []access.Role{access.Clerk, access.Clinician} }
+
+// hospitals are the hospitals whose clinics this node keeps.
+func (o *Outpatients) hospitals() (all []ident.ODSCode) {
+	for _, t := range o.k.Tenants {
+		if t.Kind == "hospital" {
+			all = append(all, t.Code)
+		}
+	}
+	return all
+}
+
+// keeps reports whether this node keeps a hospital's clinics.
+func (o *Outpatients) keeps(org ident.ODSCode) bool {
+	for _, h := range o.hospitals() {
+		if h == org {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Outpatients) nameOf(org ident.ODSCode) string {
+	for _, t := range o.k.Tenants {
+		if t.Code == org {
+			return t.Name
+		}
+	}
+	return org.String()
+}
+
+// each makes a job of what is done for one hospital.
+func (o *Outpatients) each(do func(context.Context, ident.ODSCode) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, h := range o.hospitals() {
+			if err := do(ctx, h); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// lane is where all of a hospital's clinics stand: a session, who is in it and what is decided of them change in one transaction.
+func (o *Outpatients) lane(hospital ident.ODSCode) store.Lane {
+	return o.k.DB.LaneOf(hospital.String(), "outpatients")
+}
+
+func (o *Outpatients) lanesTo(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.To)} }
+
+// self is the part of the node that acts in the hospital's records.
+func (o *Outpatients) self(hospital ident.ODSCode) access.Principal {
+	p := access.Service("outpatients", hospital)
+	p.Name = "outpatients"
+	return p
+}
+
+// change does something in the hospital's lane and those in which it sends.
+func (o *Outpatients) change(ctx context.Context, hospital ident.ODSCode, conversations []string, do func(tx *store.Tx) error) error {
+	return o.k.DB.Write(ctx, o.lanes(hospital, conversations), do)
+}
+
+func (o *Outpatients) lanes(hospital ident.ODSCode, conversations []string) []store.Lane {
+	lanes := []store.Lane{o.lane(hospital)}
+	for _, c := range conversations {
+		lanes = append(lanes, o.k.Post().LaneOf(hospital, c))
+	}
+	return lanes
+}
+
+// send puts a message for the spine into the post.
+func send[M booking.Message](o *Outpatients, tx *store.Tx, hospital ident.ODSCode, workflow, conversation string, m M) (string, error) {
+	body, err := booking.Encode(m)
+	if err != nil {
+		return "", err
+	}
+	return o.k.Post().Send(tx.Context(), tx, messaging.Message{From: hospital, To: o.k.National, Workflow: workflow, Conversation: conversation, Body: body})
+}
+
+// decoded reads a message of the spine, or refuses it for good.
+func decoded[M booking.Message](o *Outpatients, m messaging.Message) (M, error) {
+	body, err := booking.Decode[M](m.Body)
+	switch {
+	case err != nil:
+		return body, messaging.Refuse("%s", fault.MessageOf(err))
+	case m.From != o.k.National:
+		return body, messaging.Refuse("Bookings are between the hospital and the spine.")
+	case !o.keeps(m.To):
+		return body, messaging.Refuse("%s has no clinics here.", m.To)
+	}
+	return body, nil
+}
+
+// newID is a name that nothing else has: 16 small letters and digits.
+func newID() string { return strings.ToLower(rand.Text()[:16]) }
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+// each row of a query is read by scan.
+func rowsOf(tx *store.Tx, scan func(*store.Rows) error, query string, args ...any) error {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,426 @@
+package hospital
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/account"
+	"github.com/openspine/openspine/web/format"
+)
+
+// caseView is a referral with all that the hospital knows of it and can do about it.
+type caseView struct {
+	Page          web.Page
+	Title, Done   string
+	Warning       string
+	WarningText   string
+	Facts         []web.Row
+	Letter        []string
+	LetterHidden  bool
+	Files         []string
+	Decisions     []web.Link
+	Record        web.Link
+	Acts, History web.Table
+}
+
+// opened is a referral that this reader may see, whose person's chart it is on the account of. Letter reports whether they may read why the person was referred, as well.
+func (d *desk) opened(clinical bool) (c Case, letter bool, g access.Grant, err error) {
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		c, err = d.caseIn(tx, d.hospital, strings.ReplaceAll(d.r.PathValue("ubrn"), " ", ""))
+		return err
+	})
+	if fault.Is(err, fault.NotFound) || err == nil && c.Chart == "" {
+		return c, false, g, access.NotHere()
+	}
+	if err != nil {
+		return c, false, g, err
+	}
+	grants, err := d.ask.Grants(access.Act{Action: access.Read, Place: placeOf(d.hospital, c.Chart, clinical)})
+	if err != nil {
+		return c, false, g, err
+	}
+	if letter, err = d.k.Gate.Would(d.ctx, d.ask.Principal, access.Read, placeOf(d.hospital, c.Chart, true)); err != nil {
+		return c, false, g, err
+	}
+	return c, letter, grants[0], nil
+}
+
+// banner is the person of a referral, as the register said when it was sent.
+func (d *desk) banner(c Case) *web.PersonBanner {
+	p := c.Person
+	b := &web.PersonBanner{Family: p.Family, Given: p.Given, Title: p.Prefix, Born: format.FHIR(p.Born), Died: format.FHIR(p.Died), NHSNumber: p.NHSNumber.String(), URL: d.chartPath(c.Chart), Address: strings.ReplaceAll(p.Address, "\n", ", "), Phone: p.Phone,
+		Practice: d.k.Organisation(d.ctx, c.Practice), Allergies: web.Allergies{Elsewhere: true}}
+	if p.Gender != "" {
+		b.Gender = strings.ToUpper(p.Gender[:1]) + p.Gender[1:]
+	}
+	return b
+}
+
+func (d *desk) casePage(c Case, g access.Grant, title string) web.Page {
+	p := d.page(title)
+	p.Person = d.banner(c)
+	p.Access = web.Access{Why: account.Why(d.ctx, g.Basis(), d.nameOf(d.hospital))}
+	if d.ask.Principal.Role == access.Clinician {
+		p.Access.SeenURL = d.chartPath(c.Chart) + "/seen"
+	}
+	return p
+}
+
+func (d *desk) showCase() error {
+	c, letter, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	v := caseView{Title: d.text("case.title", c.UBRN.Display()), Done: d.done(), LetterHidden: !letter, Record: web.Link{Text: d.text("case.record"), URL: d.chartPath(c.Chart)}}
+	v.Page = d.casePage(c, g, d.text("case.tab"))
+	if letter {
+		if _, err := d.ask.Grants(access.Act{Action: access.Read, Place: placeOf(d.hospital, c.Chart, true)}); err != nil {
+			return err
+		}
+		v.Letter = strings.Split(strings.TrimSpace(c.Letter), "\n")
+		for _, f := range c.Attachments {
+			v.Files = append(v.Files, f.Name)
+		}
+	}
+	v.Facts = d.caseFacts(c)
+	if !c.Pathway.Rebook.IsZero() {
+		v.Warning, v.WarningText = d.text("rebook.title"), d.rebookWhy(c)
+	}
+	for _, act := range d.offered(c) {
+		v.Decisions = append(v.Decisions, web.Link{Text: d.text("decide." + act), URL: d.path("cases", c.UBRN.String(), "decide", act)})
+	}
+	if !c.Gone {
+		v.Decisions = append(v.Decisions, web.Link{Text: d.text("book.title"), URL: d.path("cases", c.UBRN.String(), "book")}, web.Link{Text: d.text("letter.title"), URL: d.path("cases", c.UBRN.String(), "letter")})
+	}
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		acts, err := d.actsIn(tx, d.hospital, `ubrn = ?`, c.UBRN.String())
+		if err != nil {
+			return err
+		}
+		events, err := d.eventsIn(tx, d.hospital, c.UBRN.String())
+		v.Acts, v.History = d.actTable(acts), d.eventTable(events)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, casePage(v))
+}
+
+func (d *desk) rebookWhy(c Case) string {
+	if c.Pathway.Reason == visitMissed {
+		return d.text("visit.did-not-attend")
+	}
+	return c.Pathway.Reason
+}
+
+func (d *desk) caseFacts(c Case) []web.Row {
+	row := func(key, value string) web.Row { return web.Row{Key: d.text("case." + key), Text: value} }
+	facts := []web.Row{row("service", c.ServiceName), row("state", d.spoken("state", c.State)), row("priority", d.spoken("priority", c.Priority)), row("review", d.text("reviewed."+c.Pathway.Review)),
+		row("from", c.Referrer+", "+d.k.Organisation(d.ctx, c.Practice)), row("received", format.DateTime(c.Received)), row("clock", d.clockText(c.Pathway))}
+	at := row("appointment", d.text("case.none"))
+	if a := c.Appointment; a != nil {
+		at.Text, at.Change = format.DateTime(a.Start), web.Link{Text: d.text("case.session"), URL: d.path("sessions", a.Session)}
+		if a.Clinician != "" {
+			at.Text += ", " + a.Clinician
+		}
+	}
+	facts = append(facts, at)
+	if c.Comment != "" {
+		facts = append(facts, row("comment", c.Comment))
+	}
+	return facts
+}
+
+// clockText is how long somebody has waited for treatment.
+func (d *desk) clockText(p Pathway) string {
+	weeks := web.Count(d.ctx, "hospital.weeks", p.Weeks(d.now))
+	if !p.Stopped.IsZero() {
+		return d.text("clock.stopped", weeks, format.Date(p.Stopped), d.text("status."+p.Status))
+	}
+	return d.text("clock.runs", weeks, format.Date(p.Clock))
+}
+
+// offered are the decisions that can be made of a referral as it stands.
+func (d *desk) offered(c Case) (acts []string) {
+	clinician := d.ask.Principal.Role == access.Clinician
+	if c.Gone || c.Pathway.Closed {
+		return nil
+	}
+	if c.Pathway.Review == reviewWaiting {
+		if strings.Contains(c.State, "TRIAGE") {
+			if clinician {
+				acts = append(acts, booking.ActTriageAccept, booking.ActTriageReturn)
+			}
+		} else {
+			acts = append(acts, booking.ActAccept)
+		}
+	}
+	if clinician && c.Pathway.Review != reviewRejected && !strings.Contains(c.State, "TRIAGE") {
+		acts = append(acts, booking.ActReject)
+	}
+	if c.Appointment != nil {
+		acts = append(acts, booking.ActCancel)
+	}
+	return acts
+}
+
+func (d *desk) actTable(acts []Act) web.Table {
+	t := web.Table{ID: "acts", RowHeader: true, Caption: d.text("case.acts"), Columns: d.columns("what", "since", "who", "state", "answer"), Empty: web.Empty{Text: d.text("case.no-acts"), Help: d.text("case.no-acts-help")}}
+	for _, a := range acts {
+		colour := map[string]web.Colour{actWaiting: web.Yellow, actConfirmed: web.Green, actRefused: web.Red, actDealt: web.Grey}[a.State]
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("decide." + a.Kind)), web.Cell(format.DateTime(a.At)), web.Cell(a.By), web.ShowCell(web.Tag(d.text("act-state."+a.State), colour)), web.NoteCell(a.Answer)}})
+	}
+	return t
+}
+
+func (d *desk) eventTable(events []Event) web.Table {
+	t := web.Table{ID: "history", RowHeader: true, Caption: d.text("case.history"), Columns: d.columns("since", "what", "detail", "who")}
+	for _, e := range events {
+		detail := e.Detail
+		if e.What == "told" {
+			detail = d.spoken("state", e.Detail)
+		}
+		if at, err := time.Parse(time.RFC3339, detail); err == nil {
+			detail = format.DateTime(at)
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(e.At)), web.Cell(d.spoken("event", e.What)), web.NoteCell(detail), web.NoteCell(e.Actor)}})
+	}
+	return t
+}
+
+// decideForm is the form of a decision.
+func (d *desk) decideForm(c Case, g access.Grant) (formView, error) {
+	act, back := d.r.PathValue("act"), d.path("cases", c.UBRN.String())
+	can := false
+	for _, a := range d.offered(c) {
+		can = can || a == act
+	}
+	if !can {
+		return formView{}, fault.New(fault.Conflict, "%s", d.text("not-now"))
+	}
+	v := formView{Title: d.text("decide." + act), Explain: []string{d.text("will-decide."+act, c.ServiceName)},
+		Form: web.Form{Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("decide." + act), Danger: act == booking.ActReject || act == booking.ActCancel, Cancel: web.Link{URL: back}}}
+	v.Page = d.casePage(c, g, v.Title)
+	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: back}
+	v.Hidden = []web.Row{{Key: "seen", Text: strconv.FormatInt(c.Version, 10)}}
+	if list := reasonsOf(act); len(list) > 0 {
+		r := web.Choice{Name: "reason", Label: d.text("field.why"), Value: d.r.PostForm.Get("reason")}
+		for _, code := range list {
+			r.Options = append(r.Options, web.Option{Value: code, Text: d.text("reason." + strings.ToLower(code))})
+		}
+		v.Radios = []web.Choice{r}
+	}
+	v.Fields = []web.Field{{Name: "comment", Label: d.text("field.comment"), Hint: d.text("hint.comment"), Rows: 4, Value: d.r.PostForm.Get("comment"), Autocomplete: "off"}}
+	return v, nil
+}
+
+// reasonsOf are the codes by which a decision is explained (e-RS value sets for rejecting a referral and for cancelling an appointment).
+func reasonsOf(act string) []string {
+	switch act {
+	case booking.ActReject:
+		return []string{"INAPPROPRIATE_PRIORITY", "INAPPROPRIATE_SERVICE", "INSUFFICIENT_INFORMATION", "OTHER"}
+	case booking.ActCancel:
+		return []string{"CLINIC_CANCELLED", "CLINICIAN_UNAVAILABLE", "OTHER"}
+	}
+	return nil
+}
+
+func (d *desk) askDecide() error {
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	v, err := d.decideForm(c, g)
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, formPage(v))
+}
+
+func (d *desk) doDecide() error {
+	if err := web.CheckForm(d.r, d.r.PathValue("ubrn")); err != nil {
+		return err
+	}
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	act := d.r.PathValue("act")
+	if d.decidedAlready(c, act) { // a double click
+		return web.SeeOther(d.w, d.r, d.path("cases", c.UBRN.String())+"?done=decided")
+	}
+	v, err := d.decideForm(c, g)
+	if err != nil {
+		return err
+	}
+	decision := Decision{Kind: act, Reason: d.r.PostForm.Get("reason"), Comment: strings.TrimSpace(d.r.PostForm.Get("comment"))}
+	if decision.Seen, err = strconv.ParseInt(d.r.PostForm.Get("seen"), 10, 64); err != nil {
+		return fault.New(fault.Invalid, "%s", d.text("wrong.form"))
+	}
+	if len(v.Radios) > 0 && decision.Reason == "" {
+		v.Radios[0].Error = d.text("wrong.reason")
+		v.Errors.Add("reason", v.Radios[0].Error)
+	}
+	if decision.needsClinician() && decision.Comment == "" && act != booking.ActTriageAccept {
+		v.Fields[0].Error = d.text("wrong.comment")
+		v.Errors.Add("comment", v.Fields[0].Error)
+	}
+	if len(v.Errors) > 0 {
+		v.Page.Failed = true
+		return web.Render(d.w, d.r, http.StatusUnprocessableEntity, formPage(v))
+	}
+	if err := d.Decide(d.ctx, d.ask.Principal, d.hospital, c.UBRN.String(), decision); err != nil {
+		return d.again(v, err, "comment")
+	}
+	return web.SeeOther(d.w, d.r, d.path("cases", c.UBRN.String())+"?done=decided")
+}
+
+// decidedAlready reports whether the referral stands as the act would have it.
+func (d *desk) decidedAlready(c Case, act string) bool {
+	review := map[string]string{booking.ActAccept: reviewAccepted, booking.ActReject: reviewRejected, booking.ActTriageAccept: reviewTriaged, booking.ActTriageReturn: reviewReturned}
+	return review[act] != "" && c.Pathway.Review == review[act] || act == booking.ActCancel && !c.Pathway.Rebook.IsZero()
+}
+
+// freeOwn are the free slots of the hospital's own in clinics of a service, the earliest first.
+func (o *Outpatients) freeOwn(ctx context.Context, d *desk, service string, most int) (list []Slot, err error) {
+	err = o.k.DB.Read(ctx, func(tx *store.Tx) error {
+		list, err = o.slotsWhere(tx, d.hospital, `epoch % 2 = 0 AND starts > ? AND EXISTS (SELECT 1 FROM hospital_session s JOIN hospital_clinic c ON c.lane = s.lane AND c.tenant = s.tenant AND c.id = s.clinic
+			WHERE s.lane = hospital_slot.lane AND s.tenant = hospital_slot.tenant AND s.id = hospital_slot.session AND s.state <> ? AND c.service = ?)
+			AND NOT EXISTS (SELECT 1 FROM hospital_hold h WHERE h.lane = hospital_slot.lane AND h.tenant = hospital_slot.tenant AND h.session = hospital_slot.session AND h.slot = hospital_slot.id AND h.epoch >= hospital_slot.base)`,
+			d.now.UnixMicro(), sessionWithdrawn, service)
+		return err
+	})
+	if len(list) > most {
+		list = list[:most]
+	}
+	return list, err
+}
+
+// bookForm chooses one of the hospital's own slots: for the referral's appointment, or for a follow-up of somebody who was seen.
+func (d *desk) bookForm(c Case, g access.Grant) (formView, error) {
+	back := d.path("cases", c.UBRN.String())
+	v := formView{Title: d.text("book.title"), Explain: []string{d.text("book.lede")}, Form: web.Form{Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("book.submit"), Cancel: web.Link{URL: back}}}
+	v.Page = d.casePage(c, g, v.Title)
+	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: back}
+	v.Hidden = []web.Row{{Key: "seen", Text: strconv.FormatInt(c.Version, 10)}}
+	slots, err := d.freeOwn(d.ctx, d, c.Service, 20)
+	if err != nil {
+		return v, err
+	}
+	choice := web.Choice{Name: "slot", Label: d.text("book.slot"), Value: d.r.PostForm.Get("slot")}
+	for _, x := range slots {
+		choice.Options = append(choice.Options, web.Option{Value: x.Session + " " + x.ID, Text: format.DateTime(x.Starts), Hint: d.text("slot." + x.Kind)})
+	}
+	if len(slots) == 0 {
+		v.Explain = append(v.Explain, d.text("book.none"))
+	}
+	kind := web.Choice{Name: "kind", Label: d.text("book.kind"), Value: d.r.PostForm.Get("kind"), Options: []web.Option{{Value: "appointment", Text: d.text("book.appointment")}, {Value: "follow-up", Text: d.text("kind.follow-up")}}}
+	if kind.Value == "" {
+		if kind.Value = "appointment"; c.Pathway.Status != "10" {
+			kind.Value = "follow-up"
+		}
+	}
+	v.Radios = []web.Choice{kind}
+	if len(slots) > 0 {
+		v.Radios = append(v.Radios, choice)
+	}
+	return v, nil
+}
+
+func (d *desk) askBook() error {
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	v, err := d.bookForm(c, g)
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, formPage(v))
+}
+
+func (d *desk) doBook() error {
+	if err := web.CheckForm(d.r, d.r.PathValue("ubrn")); err != nil {
+		return err
+	}
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	session, slot, ok := strings.Cut(d.r.PostForm.Get("slot"), " ")
+	who, followUp := c.UBRN.String(), d.r.PostForm.Get("kind") == "follow-up"
+	there, err := d.holds(session, slot, who, followUp)
+	if err != nil {
+		return err
+	}
+	done := d.path("cases", who) + "?done=booked"
+	if there { // a double click
+		return web.SeeOther(d.w, d.r, done)
+	}
+	v, err := d.bookForm(c, g)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !ok:
+		err = fault.New(fault.Invalid, "%s", d.text("wrong.slot"))
+	case followUp:
+		err = d.FollowUp(d.ctx, d.ask.Principal, d.hospital, who, session, slot)
+	default:
+		seen, _ := strconv.ParseInt(d.r.PostForm.Get("seen"), 10, 64) // what cannot be read matches no version
+		err = d.Decide(d.ctx, d.ask.Principal, d.hospital, who, Decision{Kind: booking.ActMove, Seen: max(seen, 1), Session: session, Slot: slot})
+	}
+	if err != nil {
+		return d.again(v, err, "slot")
+	}
+	return web.SeeOther(d.w, d.r, done)
+}
+
+// holds reports whether somebody is in a slot already.
+func (d *desk) holds(session, slot, who string, followUp bool) (there bool, err error) {
+	if followUp {
+		who = followUpMark + who
+	}
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		held, err := d.heldIn(tx, d.hospital, session)
+		there = slot != "" && held[slot] == who
+		return err
+	})
+	return there, err
+}
+
+// letter is the letter about somebody's appointment, to be printed.
+func (d *desk) letter() error {
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	v := letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: format.Name(c.Person.Family, c.Person.Given, c.Person.Prefix), Date: format.Date(d.now), Reference: c.UBRN.Display(), Service: c.ServiceName,
+		Lines: strings.Split(strings.ReplaceAll(c.Person.Address, ", ", "\n"), "\n")}
+	switch {
+	case !c.Pathway.Rebook.IsZero():
+		v.Text = []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", d.rebookWhy(c)), d.text("letter.will")}
+	case c.Appointment != nil:
+		v.Text = []string{d.text("letter.booked", c.ServiceName, format.Date(c.Appointment.Start), format.Time(c.Appointment.Start)), d.text("letter.bring")}
+	default:
+		v.Text = []string{d.text("letter.waiting", c.ServiceName)}
+	}
+	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: d.path("cases", c.UBRN.String())}
+	return web.Render(d.w, d.r, http.StatusOK, letterPage(v))
+}
+
+// letterView is a letter.
+type letterView struct {
+	Page                               web.Page
+	From, To, Date, Reference, Service string
+	Lines, Text                        []string
+}

@@ -1,0 +1,386 @@
+package hospital
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
+)
+
+func (d *desk) sessionTag(s Session) templ.Component {
+	switch s.State {
+	case sessionWithdrawn:
+		return web.Tag(d.text("session.withdrawn"), web.Red)
+	case sessionRecalled:
+		return web.Tag(d.text("session.recalled"), web.Yellow)
+	}
+	return web.Tag(d.text("session.open"), web.Green)
+}
+
+// diary is the sessions of a week, or of a day with everybody in them.
+func (d *desk) diary() error {
+	day, week := d.day(), d.r.URL.Query().Get("view") != "day"
+	state, err := d.state()
+	if err != nil {
+		return err
+	}
+	days, key := 1, "diary.day-title"
+	if week {
+		day, days, key = day.AddDate(0, 0, -(int(day.Weekday())+6)%7), 7, "diary.week-title"
+	}
+	v := listView{Title: d.text(key, format.Date(day))}
+	v.Page = d.page(v.Title)
+	at := func(days int, view string) string {
+		return d.path("diary") + "?day=" + day.AddDate(0, 0, days).Format(time.DateOnly) + "&view=" + view
+	}
+	if week {
+		v.Links = []web.Link{{Text: d.text("diary.before"), URL: at(-7, "week")}, {Text: d.text("diary.after"), URL: at(7, "week")}}
+	} else {
+		v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: at(-1, "day")}, {Text: d.text("diary.day-after"), URL: at(1, "day")}, {Text: d.text("diary.week"), URL: at(0, "week")}}
+	}
+	clinic := state.Filter("clinic")
+	return d.read(func(tx *store.Tx, see func(string) bool) error {
+		v.Tables = nil
+		clinics, err := d.clinicsIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		choice := web.Choice{Name: "clinic", Label: d.text("column.clinic"), Value: clinic, Options: []web.Option{{Text: d.text("diary.every")}}}
+		for _, c := range clinics {
+			choice.Options = append(choice.Options, web.Option{Value: c.ID, Text: c.Name})
+		}
+		v.Filter = &filter{State: state, Choices: []web.Choice{choice}}
+		for i := range days {
+			on := day.AddDate(0, 0, i)
+			sessions, err := d.sessionsIn(tx, d.hospital, `starts >= ? AND starts < ? AND (? = '' OR clinic = ?)`, on.UnixMicro(), on.AddDate(0, 0, 1).UnixMicro(), clinic, clinic)
+			if err != nil {
+				return err
+			}
+			if week {
+				if len(sessions) == 0 && i > 4 {
+					continue
+				}
+				t, err := d.weekday(tx, on, sessions, clinics)
+				if err != nil {
+					return err
+				}
+				v.Tables = append(v.Tables, t)
+				continue
+			}
+			for _, s := range sessions {
+				t, err := d.peopleOf(tx, see, s, clinicNamed(clinics, s.Clinic), true)
+				if err != nil {
+					return err
+				}
+				v.Tables = append(v.Tables, t)
+			}
+			if len(sessions) == 0 {
+				v.Tables = append(v.Tables, d.sessionTable("none", d.text("today", format.Date(on)), nil, nil))
+			}
+		}
+		return d.show(v)
+	})
+}
+
+// weekday is one day of the week's diary, with how full each session is.
+func (d *desk) weekday(tx *store.Tx, on time.Time, sessions []Session, clinics []Clinic) (web.Table, error) {
+	t := d.sessionTable("day-"+on.Format("0102"), on.Weekday().String()+" "+format.Date(on), sessions, clinics)
+	t.Columns = append(t.Columns, d.columns("booked")...)
+	for i, s := range sessions {
+		slots, err := d.slotsIn(tx, d.hospital, s.ID)
+		if err != nil {
+			return t, err
+		}
+		booked, err := d.bookedOf(tx, d.hospital, slots, s.ID)
+		if err != nil {
+			return t, err
+		}
+		in := 0
+		for _, b := range booked {
+			if !b.Changing {
+				in++
+			}
+		}
+		t.Rows[i].Cells = append(t.Rows[i].Cells, web.Cell(d.text("booked-of", in, len(slots))))
+	}
+	return t, nil
+}
+
+// peopleOf is a session with everybody in it, slot by slot.
+func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic, free bool) (web.Table, error) {
+	t := web.Table{ID: "session-" + s.ID, Caption: c.Name + ", " + format.Date(s.Starts), RowHeader: true, Columns: d.columns("time", "patient", "number", "what", "state"), Empty: web.Empty{Text: d.text("nobody-booked"), Help: d.text("nobody-booked-help")}}
+	slots, err := d.slotsIn(tx, d.hospital, s.ID)
+	if err != nil {
+		return t, err
+	}
+	booked, err := d.bookedOf(tx, d.hospital, slots, s.ID)
+	if err != nil {
+		return t, err
+	}
+	var names []string
+	for _, x := range slots {
+		taken := false
+		for _, b := range booked {
+			if b.Slot.ID != x.ID {
+				continue
+			}
+			taken = taken || !b.Changing
+			seen := see(b.Case.Chart)
+			number, what := "", d.text("kind.referral")
+			if seen {
+				number = format.NHSNumber(b.Case.Person.NHSNumber.String())
+			}
+			if b.FollowUp {
+				what = d.text("kind.follow-up")
+			}
+			name := ""
+			if seen {
+				name = b.Case.Person.Family + " " + b.Case.Person.Given
+			}
+			names = append(names, name)
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), d.personCell(b.Case, seen), web.NoteCell(number), web.Cell(what), web.ShowCell(d.comingTag(b))}})
+		}
+		if !taken && free {
+			names = append(names, "")
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), web.Cell(d.text("free")), web.NoteCell(""), web.NoteCell(d.text("slot." + x.Kind)), web.Cell(d.ownerText(x))}})
+		}
+	}
+	similarNames(&t, names)
+	return t, nil
+}
+
+// ownerText is who may book a free slot.
+func (d *desk) ownerText(x Slot) string {
+	if booking.Hospital.Owns(x.Epoch) {
+		return d.text("owner.hospital")
+	}
+	return d.text("owner.spine")
+}
+
+// comingTag is how somebody stands who is in a slot.
+func (d *desk) comingTag(b Booked) templ.Component {
+	switch {
+	case b.Changing:
+		return web.Tag(d.text("visit.changing"), web.Purple)
+	case b.Visit.State == visitArrived:
+		return web.Tag(d.text("visit.arrived"), web.Blue)
+	case b.Visit.State == visitAttended:
+		return web.Tag(d.text("visit.attended"), web.Green)
+	case b.Visit.State == visitMissed:
+		return web.Tag(d.text("visit.did-not-attend"), web.Red)
+	case b.Visit.State == visitCancelled:
+		return web.Tag(d.text("visit.cancelled"), web.Grey)
+	case b.Waiting:
+		return web.Tag(d.text("visit.waiting"), web.Yellow)
+	}
+	return web.Tag(d.text("visit.booked"), web.White)
+}
+
+// session is one session: who is in it, and what can be done with it.
+func (d *desk) session() error {
+	id := d.r.PathValue("session")
+	v := listView{Done: d.done()}
+	return d.read(func(tx *store.Tx, see func(string) bool) error {
+		s, err := d.sessionIn(tx, d.hospital, id)
+		if err != nil {
+			return err
+		}
+		c, who, err := d.clinicOf(tx, d.hospital, s.Clinic)
+		if err != nil {
+			return err
+		}
+		v.Title = c.Name + ", " + format.DateTime(s.Starts)
+		v.Page = d.page(v.Title)
+		v.Page.Back = web.Link{Text: d.text("diary.week"), URL: d.path("diary") + "?day=" + s.Starts.Format(time.DateOnly)}
+		v.Lede = d.text("session.lede", who, c.Place, format.Time(s.Ends))
+		v.Links = nil
+		if s.State == sessionWithdrawn {
+			v.Warning, v.WarningText = d.text("session.withdrawn"), s.Reason
+		} else {
+			for _, act := range sessionActs() {
+				v.Links = append(v.Links, web.Link{Text: d.text("act." + act), URL: d.path("sessions", id, "do", act)})
+			}
+		}
+		t, err := d.peopleOf(tx, see, s, c, true)
+		v.Tables = []web.Table{t}
+		if err != nil {
+			return err
+		}
+		return d.show(v)
+	})
+}
+
+func sessionActs() []string { return []string{"give", "recall", "extra", "withdraw"} }
+
+// formView is a form about a session or a case.
+type formView struct {
+	Page    web.Page
+	Title   string
+	Explain []string
+	Form    web.Form
+	Fields  []web.Field
+	Radios  []web.Choice
+	Selects []web.Choice
+	Hidden  []web.Row
+	Errors  web.FieldErrors
+}
+
+// again shows a form with what is wrong with it.
+func (d *desk) again(v formView, err error, field string) error {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Conflict, fault.Unavailable, fault.NotFound:
+	default:
+		return err
+	}
+	v.Errors.Add(field, fault.MessageOf(err))
+	for i := range v.Fields {
+		if v.Fields[i].Name == field {
+			v.Fields[i].Error = fault.MessageOf(err)
+		}
+	}
+	v.Page.Failed = true
+	return web.Render(d.w, d.r, http.StatusUnprocessableEntity, formPage(v))
+}
+
+func (d *desk) sessionForm() (Session, formView, error) {
+	act := d.r.PathValue("act")
+	var s Session
+	var c Clinic
+	booked := 0
+	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) (err error) {
+		if s, err = d.sessionIn(tx, d.hospital, d.r.PathValue("session")); err != nil {
+			return err
+		}
+		if c, _, err = d.clinicOf(tx, d.hospital, s.Clinic); err != nil {
+			return err
+		}
+		list, err := d.bookedIn(tx, d.hospital, s.ID)
+		booked = 0
+		for _, b := range list {
+			if !b.over() {
+				booked++
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return s, formView{}, err
+	}
+	known := false
+	for _, a := range sessionActs() {
+		known = known || a == act
+	}
+	if !known {
+		return s, formView{}, fault.New(fault.NotFound, "There is nothing of that kind to do with a session.")
+	}
+	back := d.path("sessions", s.ID)
+	v := formView{Title: d.text("act." + act), Explain: []string{c.Name + ", " + format.DateTime(s.Starts), d.text("will." + act)},
+		Form: web.Form{Person: s.ID, Submit: d.text("act." + act), Danger: act == "withdraw", Cancel: web.Link{URL: back}}}
+	v.Page = web.Page{Title: v.Title, Back: web.Link{Text: c.Name, URL: back}}
+	switch act {
+	case "withdraw":
+		v.Explain = append(v.Explain, web.Count(d.ctx, "hospital.will-rebook", booked))
+		v.Fields = []web.Field{{Name: "reason", Label: d.text("field.reason-told"), Rows: 3, Autocomplete: "off"}}
+	case "recall":
+		v.Fields = []web.Field{{Name: "reason", Label: d.text("field.reason"), Rows: 3, Autocomplete: "off"}}
+	case "extra":
+		v.Fields = []web.Field{{Name: "starts", Label: d.text("field.starts"), Hint: d.text("hint.starts"), Value: format.Time(s.Starts), Width: 5, Autocomplete: "off"}}
+	}
+	return s, v, nil
+}
+
+func (d *desk) askSession() error {
+	_, v, err := d.sessionForm()
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, formPage(v))
+}
+
+func (d *desk) doSession() error {
+	if err := web.CheckForm(d.r, d.r.PathValue("session")); err != nil {
+		return err
+	}
+	s, v, err := d.sessionForm()
+	if err != nil {
+		return err
+	}
+	act, field, by := d.r.PathValue("act"), "reason", d.ask.Principal
+	reason := strings.TrimSpace(d.r.PostForm.Get("reason"))
+	switch act {
+	case "give":
+		_, err = d.Give(d.ctx, by, d.hospital, s.ID)
+	case "recall":
+		err = d.Recall(d.ctx, by, d.hospital, s.ID, reason)
+	case "withdraw":
+		_, err = d.Withdraw(d.ctx, by, d.hospital, s.ID, reason)
+	case "extra":
+		field = "starts"
+		v.Fields[0].Value = d.r.PostForm.Get("starts")
+		minutes, ok := clockTime(v.Fields[0].Value)
+		if !ok {
+			return d.again(v, fault.New(fault.Invalid, "%s", d.text("wrong.time")), field)
+		}
+		_, err = d.AddSlot(d.ctx, by, d.hospital, s.ID, wall(format.Midnight(s.Starts), minutes))
+	}
+	if err != nil {
+		return d.again(v, err, field)
+	}
+	return web.SeeOther(d.w, d.r, d.path("sessions", s.ID)+"?done="+act)
+}
+
+// clockTime reads "14:05" as minutes of the day.
+func clockTime(s string) (minutes int, ok bool) {
+	h, m, found := strings.Cut(strings.TrimSpace(s), ":")
+	hour, err1 := strconv.Atoi(h)
+	minute, err2 := strconv.Atoi(m)
+	return hour*60 + minute, found && err1 == nil && err2 == nil && hour >= 0 && hour < 24 && minute >= 0 && minute < 60
+}
+
+// templates are the clinics and the weekly pattern that makes their sessions.
+func (d *desk) templates() error {
+	v := listView{Title: d.text("templates.title"), Lede: d.text("templates.lede"), Done: d.done(), Links: []web.Link{{Text: d.text("templates.new"), URL: d.path("templates", "new")}}}
+	v.Page = d.page(v.Title)
+	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		clinics, err := d.clinicsIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		people, err := d.consultantsIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		list, err := d.templatesIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		c := web.Table{ID: "clinics", RowHeader: true, Caption: d.text("templates.clinics"), Columns: d.columns("clinic", "who", "place", "service"), Empty: web.Empty{Text: d.text("templates.no-clinics"), Help: d.text("templates.no-clinics-help")}}
+		for _, x := range clinics {
+			c.Rows = append(c.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(x.Name), web.Cell(people[x.Consultant].Name), web.NoteCell(x.Place), web.Cell(x.Service)}})
+		}
+		t := web.Table{ID: "templates", RowHeader: true, Caption: d.text("templates.caption"), Columns: d.columns("clinic", "weekday", "time", "slots", "reserve", "extra", "given"), Empty: web.Empty{Text: d.text("templates.none"), Help: d.text("templates.none-help")}}
+		for _, x := range list {
+			given := d.text("no")
+			if x.Given {
+				given = d.text("yes")
+			}
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(clinicNamed(clinics, x.Clinic).Name), web.Cell(d.text(fmt.Sprintf("weekday.%d", x.Weekday))), web.Cell(fmt.Sprintf("%02d:%02d", x.Starts/60, x.Starts%60)),
+				web.Cell(d.text("slots-of", x.Slots, x.Minutes)), web.Cell(strconv.Itoa(x.Reserve)), web.Cell(strconv.Itoa(x.Extra)), web.Cell(given)}})
+		}
+		v.Tables = []web.Table{c, t}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.show(v)
+}

@@ -1,0 +1,422 @@
+package hospital
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
+)
+
+// listMost is how many lines a worklist shows; its count says how many there are.
+const listMost = 200
+
+// caseList is a worklist of referrals.
+type caseList struct {
+	key     string // of its texts
+	cond    string // on c, the case, and p, the pathway; with the order
+	columns []string
+	cells   func(c Case) []web.TableCell
+	args    []any
+}
+
+func (d *desk) caseList(l caseList) error {
+	state, err := d.state()
+	if err != nil {
+		return err
+	}
+	v := listView{Title: d.text(l.key + ".title"), Lede: d.text(l.key + ".lede"), Done: d.done()}
+	v.Page = d.page(v.Title)
+	q := strings.ToLower(state.Filter("q"))
+	v.Filter = &filter{State: state, Fields: []web.Field{{Name: "q", Label: d.text("find"), Value: state.Filter("q"), Width: 20, Autocomplete: "off"}}}
+	return d.read(func(tx *store.Tx, see func(string) bool) error {
+		list, err := d.casesIn(tx, d.hospital, `c.gone = 0 AND `+l.cond, l.args...)
+		if err != nil {
+			return err
+		}
+		t := web.Table{ID: l.key, State: state, RowHeader: true, Caption: v.Title, Columns: d.columns(l.columns...), CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: d.text(l.key + ".empty"), Help: d.text(l.key + ".empty-help")}}
+		var names []string
+		var rows [][]string
+		count := 0
+		for _, c := range list {
+			if q != "" && !strings.Contains(strings.ToLower(c.Person.Family+" "+c.Person.Given+" "+c.ServiceName+" "+c.UBRN.String()), q) {
+				continue
+			}
+			if count++; len(t.Rows) == listMost {
+				continue
+			}
+			seen, name, number := see(c.Chart), "", ""
+			if seen {
+				name, number = c.Person.Family+" "+c.Person.Given, format.NHSNumber(c.Person.NHSNumber.String())
+			}
+			names = append(names, name)
+			t.Rows = append(t.Rows, web.TableRow{Cells: append([]web.TableCell{d.personCell(c, seen), web.NoteCell(number)}, l.cells(c)...)})
+			rows = append(rows, []string{d.nameOfCase(c, seen), number, c.UBRN.Display(), c.ServiceName, d.spoken("priority", c.Priority), format.Date(c.Pathway.Clock)})
+		}
+		if state.Filter("format") == "csv" {
+			return web.CSV(d.w, l.key, []string{"patient", "number", "ubrn", "service", "priority", "clock"}, func(yield func([]string, error) bool) {
+				for _, r := range rows {
+					if !yield(r, nil) {
+						return
+					}
+				}
+			})
+		}
+		similarNames(&t, names)
+		t.Count = web.Count(d.ctx, "hospital.referrals", count)
+		v.Tables = []web.Table{t}
+		return web.RenderPart(d.w, d.r, t.ID, web.DataTable(t), listPage(v))
+	})
+}
+
+func (d *desk) reviewList() error {
+	return d.caseList(caseList{key: "review", cond: `p.review = 'waiting' AND p.closed = 0 ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
+		columns: []string{"patient", "number", "priority", "service", "state", "since"}, cells: func(c Case) []web.TableCell {
+			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.Cell(d.spoken("state", c.State)), web.Cell(web.Ago(d.ctx, d.now, c.Received))}
+		}})
+}
+
+func (d *desk) rebookList() error {
+	return d.caseList(caseList{key: "rebook", cond: `p.rebook > 0 AND p.closed = 0 ORDER BY p.rebook, c.ubrn`, columns: []string{"patient", "number", "priority", "service", "why", "since", "next"},
+		cells: func(c Case) []web.TableCell {
+			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.Cell(d.rebookWhy(c)), web.Cell(web.Ago(d.ctx, d.now, c.Pathway.Rebook)), web.LinkCell(d.text("book.title"), d.path("cases", c.UBRN.String(), "book"))}
+		}})
+}
+
+// The limits of the wait for treatment, in weeks (the NHS Constitution's standard, and the one that nobody may pass).
+const weeksStandard, weeksMost = 18, 52
+
+func (d *desk) waitingList() error {
+	return d.caseList(caseList{key: "waiting", cond: `p.stopped = 0 AND p.closed = 0 ORDER BY p.clock, c.ubrn`, columns: []string{"patient", "number", "weeks", "breach", "service", "next"},
+		cells: func(c Case) []web.TableCell {
+			weeks, next := c.Pathway.Weeks(d.now), d.text("case.none")
+			if c.Appointment != nil && c.Appointment.Start.After(d.now) {
+				next = format.DateTime(c.Appointment.Start)
+			}
+			breach := web.NoteCell("")
+			switch {
+			case weeks >= weeksMost:
+				breach = web.ShowCell(web.Tag(d.text("breach.52"), web.Red))
+			case weeks >= weeksStandard:
+				breach = web.ShowCell(web.Tag(d.text("breach.18"), web.Orange))
+			}
+			return []web.TableCell{web.Cell(web.Count(d.ctx, "hospital.weeks", weeks)), breach, web.Cell(c.ServiceName), web.Cell(next)}
+		}})
+}
+
+// deskView is the check-in desk: who is to come today, with a button for each.
+type deskView struct {
+	Page        web.Page
+	Title, Done string
+	Sessions    []deskSession
+	Links       []web.Link
+}
+
+type deskSession struct {
+	Title  string
+	People []deskPerson
+}
+
+type deskPerson struct {
+	Booked
+	Name, Born, Number, Time, CaseURL, ComeURL string
+	Forms                                      []deskButton
+	Tag                                        templ.Component
+}
+
+type deskButton struct {
+	Form  web.Form
+	Value string
+}
+
+func (d *desk) checkIn() error {
+	day := d.day()
+	v := deskView{Title: d.text("desk.title") + ", " + format.Date(day), Done: d.done()}
+	v.Page = d.page(v.Title)
+	v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, -1).Format(time.DateOnly)}, {Text: d.text("diary.day-after"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, 1).Format(time.DateOnly)}}
+	return d.read(func(tx *store.Tx, see func(string) bool) error {
+		v.Sessions = nil
+		sessions, err := d.sessionsIn(tx, d.hospital, `starts >= ? AND starts < ? AND state <> ?`, day.UnixMicro(), day.AddDate(0, 0, 1).UnixMicro(), sessionWithdrawn)
+		if err != nil {
+			return err
+		}
+		clinics, err := d.clinicsIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			booked, err := d.bookedIn(tx, d.hospital, s.ID)
+			if err != nil {
+				return err
+			}
+			one := deskSession{Title: clinicNamed(clinics, s.Clinic).Name + ", " + format.Time(s.Starts) + "–" + format.Time(s.Ends)}
+			for _, b := range booked {
+				if !b.Changing {
+					one.People = append(one.People, d.deskPerson(b, see(b.Case.Chart)))
+				}
+			}
+			v.Sessions = append(v.Sessions, one)
+		}
+		return web.Render(d.w, d.r, http.StatusOK, deskPage(v))
+	})
+}
+
+func (d *desk) deskPerson(b Booked, seen bool) deskPerson {
+	p := deskPerson{Booked: b, Tag: d.comingTag(b), Time: format.Time(b.Slot.Starts), Name: d.nameOfCase(b.Case, seen)}
+	if !seen {
+		return p
+	}
+	p.Born, p.Number, p.CaseURL = d.bornText(b.Case), format.NHSNumber(b.Case.Person.NHSNumber.String()), d.path("cases", b.Who)
+	if b.Visit.Ended.IsZero() {
+		p.ComeURL = d.path("cases", b.Who, "come") + "?session=" + b.Slot.Session + "&slot=" + b.Slot.ID
+		state, words := visitArrived, d.text("desk.arrived")
+		if b.Visit.State == visitArrived {
+			state, words = visitBooked, d.text("desk.not-arrived")
+		}
+		p.Forms = []deskButton{{web.Form{Action: d.path("desk"), Person: b.Who, PersonName: p.Name, Submit: words}, state + " " + b.Slot.Session + " " + b.Slot.ID}}
+	}
+	return p
+}
+
+func (d *desk) arrive() error {
+	who := d.r.PostFormValue(web.PersonField)
+	if err := web.CheckForm(d.r, who); err != nil {
+		return err
+	}
+	parts := strings.Fields(d.r.PostForm.Get("come"))
+	if len(parts) != 3 || parts[0] != visitArrived && parts[0] != visitBooked {
+		return fault.New(fault.Invalid, "%s", d.text("wrong.form"))
+	}
+	if err := d.Come(d.ctx, d.ask.Principal, d.hospital, who, Coming{State: parts[0], Session: parts[1], Slot: parts[2]}); err != nil {
+		return err
+	}
+	return web.SeeOther(d.w, d.r, d.path("desk")+"?done="+parts[0]+d.dayOf(parts[1]))
+}
+
+// dayOf keeps the desk on the day of a session.
+func (d *desk) dayOf(session string) (query string) {
+	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		s, err := d.sessionIn(tx, d.hospital, session)
+		query = "&day=" + s.Starts.Format(time.DateOnly)
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	return query
+}
+
+// comeForm asks what came of an appointment.
+func (d *desk) comeForm() (Case, formView, error) {
+	c, clinical, g, err := d.opened(false)
+	if err != nil {
+		return c, formView{}, err
+	}
+	q := d.r.URL.Query()
+	if d.r.Method == http.MethodPost {
+		q = d.r.PostForm
+	}
+	back := d.path("desk")
+	v := formView{Title: d.text("come.title"), Form: web.Form{Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("come.submit"), Cancel: web.Link{URL: back}}}
+	v.Page = d.casePage(c, g, v.Title)
+	v.Page.Back = web.Link{Text: d.text("desk.title"), URL: back}
+	v.Hidden = []web.Row{{Key: "session", Text: q.Get("session")}, {Key: "slot", Text: q.Get("slot")}}
+	outcome := web.Choice{Name: "outcome", Label: d.text("come.outcome"), Value: q.Get("outcome")}
+	if clinical {
+		for _, x := range outcomes() {
+			outcome.Options = append(outcome.Options, web.Option{Value: x, Text: d.text("outcome." + x)})
+		}
+	} else {
+		v.Explain = []string{d.text("come.clerk")}
+	}
+	outcome.Options = append(outcome.Options, web.Option{Value: "missed-again", Text: d.text("outcome.missed-again")}, web.Option{Value: "missed", Text: d.text("outcome.missed")})
+	v.Radios = []web.Choice{outcome}
+	status := web.Choice{Name: "status", Label: d.text("come.status"), Value: q.Get("status"), Hint: d.text("come.status-hint"), Options: []web.Option{{}}}
+	for _, s := range statuses() {
+		status.Options = append(status.Options, web.Option{Value: s, Text: s + " " + d.text("status."+s)})
+	}
+	if clinical {
+		v.Selects = []web.Choice{status}
+	}
+	v.Fields = []web.Field{{Name: "note", Label: d.text("come.note"), Rows: 3, Value: q.Get("note"), Autocomplete: "off"}}
+	return c, v, nil
+}
+
+func (d *desk) askCome() error {
+	_, v, err := d.comeForm()
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, formPage(v))
+}
+
+func (d *desk) doCome() error {
+	if err := web.CheckForm(d.r, d.r.PathValue("ubrn")); err != nil {
+		return err
+	}
+	c, v, err := d.comeForm()
+	if err != nil {
+		return err
+	}
+	get := d.r.PostForm.Get
+	come := Coming{Session: get("session"), Slot: get("slot"), State: visitAttended, Outcome: get("outcome"), Status: get("status"), Note: strings.TrimSpace(get("note"))}
+	if strings.HasPrefix(come.Outcome, "missed") {
+		come.State, come.Rebook, come.Outcome = visitMissed, come.Outcome == "missed-again", ""
+	}
+	if come.Outcome == "" && come.State == visitAttended {
+		v.Radios[0].Error = d.text("wrong.outcome")
+		return d.again(v, fault.New(fault.Invalid, "%s", v.Radios[0].Error), "outcome")
+	}
+	if err := d.Come(d.ctx, d.ask.Principal, d.hospital, c.UBRN.String(), come); err != nil {
+		return d.again(v, err, "status")
+	}
+	next := d.path("desk") + "?done=come" + d.dayOf(come.Session)
+	if come.Outcome == outcomeFollowUp {
+		next = d.path("cases", c.UBRN.String(), "book")
+	}
+	return web.SeeOther(d.w, d.r, next)
+}
+
+// reconciliation is how the hospital stands with the spine: what differs, what the spine refused, and whose details differ.
+func (d *desk) reconciliation() error {
+	v := reconcileView{Title: d.text("reconciliation.title"), Done: d.done()}
+	v.Page = d.page(v.Title)
+	return d.read(func(tx *store.Tx, see func(string) bool) error {
+		s, err := d.standingIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		never := d.text("never")
+		at := func(t time.Time) string {
+			if t.IsZero() {
+				return never
+			}
+			return format.DateTime(t)
+		}
+		v.Facts = []web.Row{{Key: d.text("reconciliation.asked"), Text: at(s.Asked)}, {Key: d.text("reconciliation.answered"), Text: at(s.Answered)}}
+		if !s.Sure {
+			v.Warning, v.WarningText = d.text("unsure"), d.text("unsure-help")
+		}
+		list, err := d.differencesIn(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		t := web.Table{ID: "differences", RowHeader: true, Caption: d.text("differences.title"), Columns: d.columns("thing", "mine", "theirs", "why", "since"), Empty: web.Empty{Text: d.text("differences.empty"), Help: d.text("differences.empty-help")}}
+		for _, x := range list {
+			why := d.text("differ." + x.Why)
+			if x.UnderWay() {
+				why = d.text("differ.under-way")
+			}
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("thing."+x.Kind) + " " + x.Thing), web.Cell(d.knownText(x.Kind, x.Mine)), web.Cell(d.knownText(x.Kind, x.Theirs)), web.Cell(why), web.Cell(web.Ago(d.ctx, d.now, x.Since))}})
+		}
+		v.Tables = []web.Table{t}
+		if err := d.refusedIn(tx, see, &v); err != nil {
+			return err
+		}
+		return d.unlikeIn(tx, see, &v)
+	})
+}
+
+// knownText is what one side knows of a slot or a case, in words.
+func (d *desk) knownText(kind string, n int64) string {
+	switch {
+	case kind == "slot" && booking.Hospital.Owns(booking.Epoch(n)):
+		return d.text("known.hospital", n)
+	case kind == "slot":
+		return d.text("known.spine", n)
+	case n == 0:
+		return d.text("known.none")
+	}
+	return d.text("known.version", n)
+}
+
+// reconcileView is the page of how the hospital stands with the spine.
+type reconcileView struct {
+	Page                 web.Page
+	Title, Done          string
+	Warning, WarningText string
+	Facts                []web.Row
+	Tables               []web.Table
+	Buttons              []deskButton
+}
+
+func (d *desk) refusedIn(tx *store.Tx, see func(string) bool, v *reconcileView) error {
+	acts, err := d.actsIn(tx, d.hospital, `state IN ('refused', 'waiting')`)
+	if err != nil {
+		return err
+	}
+	t := web.Table{ID: "refused", RowHeader: true, Caption: d.text("refused.title"), Columns: d.columns("patient", "what", "since", "who", "state", "answer"), Empty: web.Empty{Text: d.text("refused.empty"), Help: d.text("refused.empty-help")}}
+	for i, a := range acts {
+		if i == listMost {
+			break
+		}
+		c, err := d.caseIn(tx, d.hospital, a.UBRN.String())
+		if err != nil {
+			return err
+		}
+		state, colour := a.State, web.Yellow
+		if state == actRefused {
+			colour = web.Red
+		}
+		seen := see(c.Chart)
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{d.personCell(c, seen), web.Cell(d.text("decide." + a.Kind)), web.Cell(format.DateTime(a.At)), web.Cell(a.By), web.ShowCell(web.Tag(d.text("act-state."+state), colour)), web.NoteCell(a.Answer)}})
+		if state == actRefused && seen {
+			v.Buttons = append(v.Buttons, deskButton{web.Form{Action: d.path("reconciliation"), Person: a.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("refused.dealt")}, "dealt " + a.UBRN.String() + " " + formatInt(a.Number)})
+		}
+	}
+	v.Tables = append(v.Tables, t)
+	return nil
+}
+
+func (d *desk) unlikeIn(tx *store.Tx, see func(string) bool, v *reconcileView) error {
+	list, err := d.unlikesIn(tx, d.hospital)
+	if err != nil {
+		return err
+	}
+	t := web.Table{ID: "people", RowHeader: true, Caption: d.text("people.title"), Columns: d.columns("number", "patient", "state", "why", "since"), Empty: web.Empty{Text: d.text("people.empty"), Help: d.text("people.empty-help")}}
+	for _, u := range list {
+		if !see(u.Chart) {
+			continue
+		}
+		var why []string
+		for _, w := range strings.Fields(u.Differs) {
+			why = append(why, d.text("people."+w))
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.NHSNumber(u.Number)), web.LinkCell(d.text("case.record"), d.chartPath(u.Chart)), web.Cell(d.text("people." + u.State)), web.NoteCell(strings.Join(why, ", ")), web.Cell(web.Ago(d.ctx, d.now, u.At))}})
+		v.Buttons = append(v.Buttons, deskButton{web.Form{Action: d.path("reconciliation"), Person: u.Number, PersonName: format.NHSNumber(u.Number), Submit: d.text("people.settle")}, "settle " + u.Number})
+	}
+	v.Tables = append(v.Tables, t)
+	return web.Render(d.w, d.r, http.StatusOK, reconcilePage(*v))
+}
+
+// reconcile compares, repairs, or takes something from a worklist.
+func (d *desk) reconcile() error {
+	who := d.r.PostFormValue(web.PersonField)
+	if err := web.CheckForm(d.r, who); err != nil {
+		return err
+	}
+	parts := strings.Fields(d.r.PostForm.Get("do"))
+	var err error
+	switch {
+	case len(parts) == 1 && parts[0] == "compare":
+		err = d.Tally(d.ctx, d.hospital)
+	case len(parts) == 1 && parts[0] == "repair":
+		err = d.Repair(d.ctx, d.ask.Principal, d.hospital)
+	case len(parts) == 3 && parts[0] == "dealt" && parts[1] == who:
+		err = d.Dealt(d.ctx, d.ask.Principal, d.hospital, who, parseInt(parts[2]))
+	case len(parts) == 2 && parts[0] == "settle" && parts[1] == who:
+		err = d.SettlePerson(d.ctx, d.ask.Principal, d.hospital, who)
+	default:
+		err = fault.New(fault.Invalid, "%s", d.text("wrong.form"))
+	}
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(d.w, d.r, d.path("reconciliation")+"?done="+parts[0])
+}

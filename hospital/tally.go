@@ -1,0 +1,417 @@
+package hospital
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// conversationTally is that in which both sides say what they know.
+const conversationTally = "tally"
+
+// tallied is how long after its end a session is still compared.
+const tallied = 24 * time.Hour
+
+// Standing is how a hospital stands with the spine.
+type Standing struct {
+	Sure            bool // it knows whose its slots are; not so after a restore, until the spine has answered
+	Round           string
+	Asked, Answered time.Time
+	owed            string
+	incarnation     string
+}
+
+func (o *Outpatients) standingIn(tx *store.Tx, hospital ident.ODSCode) (s Standing, err error) {
+	var asked, answered int64
+	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
+		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed)
+	if fault.Is(err, fault.NotFound) {
+		return Standing{Sure: true, incarnation: o.k.DB.Incarnation()}, nil
+	}
+	s.Asked, s.Answered = fromMicros(asked), fromMicros(answered)
+	s.Sure = s.Sure && s.incarnation == o.k.DB.Incarnation()
+	return s, err
+}
+
+func (o *Outpatients) putStanding(tx *store.Tx, hospital ident.ODSCode, s Standing) error {
+	_, err := tx.Exec(`INSERT INTO hospital_standing (lane, tenant, incarnation, sure, round, asked, answered, owed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, answered = excluded.answered, owed = excluded.owed`,
+		int64(o.lane(hospital)), hospital.String(), o.k.DB.Incarnation(), s.Sure, s.Round, micros(s.Asked), micros(s.Answered), s.owed)
+	return err
+}
+
+// sure refuses to book or give while the hospital does not know whose its slots are.
+func (o *Outpatients) sure(tx *store.Tx, hospital ident.ODSCode) error {
+	s, err := o.standingIn(tx, hospital)
+	if err == nil && !s.Sure {
+		err = fault.New(fault.Unavailable, "The hospital was restored from a backup and has asked the spine whose the slots are. It books and gives none until the spine has answered.")
+	}
+	return err
+}
+
+// begin notes in which life of the database the hospital is; after a restore it asks the spine what is so.
+func (o *Outpatients) begin(ctx context.Context, hospital ident.ODSCode) error {
+	unsure := false
+	err := o.k.DB.Write(ctx, []store.Lane{o.lane(hospital)}, func(tx *store.Tx) error {
+		s, err := o.standingIn(tx, hospital)
+		if err != nil {
+			return err
+		}
+		unsure = !s.Sure
+		return o.putStanding(tx, hospital, s)
+	})
+	if err != nil || !unsure {
+		return err
+	}
+	return o.Tally(ctx, hospital)
+}
+
+// Tally tells the spine what the hospital knows of the slots and referrals between the two, and asks for what the spine knows; hourly, and when somebody asks for it.
+func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
+	return o.change(ctx, hospital, []string{conversationTally}, func(tx *store.Tx) error {
+		s, err := o.standingIn(tx, hospital)
+		if err != nil {
+			return err
+		}
+		s.Round, s.Asked = hospital.String()+"-"+newID(), tx.At()
+		if err := o.putStanding(tx, hospital, s); err != nil {
+			return err
+		}
+		return o.tellAll(tx, hospital, s.Round, !s.Sure)
+	})
+}
+
+// tellAll sends all that the hospital knows, in pages.
+func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool) error {
+	slots, cases, heard, err := o.known(tx, hospital)
+	if err != nil {
+		return err
+	}
+	for page := 0; ; page++ {
+		t := booking.Tally{Round: round, Page: page, Unsure: unsure, Heard: heard}
+		n := min(len(slots), booking.MostSlots)
+		t.Slots, slots = slots[:n], slots[n:]
+		n = min(len(cases), booking.MostSlots)
+		t.Cases, cases = cases[:n], cases[n:]
+		t.Last = len(slots)+len(cases) == 0
+		if _, err := send(o, tx, hospital, booking.WorkflowTally, conversationTally, t); err != nil || t.Last {
+			return err
+		}
+	}
+}
+
+// known is what the hospital knows: the slots of sessions that are not long over, the referrals that are its own, and how far it has heard the spine.
+func (o *Outpatients) known(tx *store.Tx, hospital ident.ODSCode) (slots []booking.SlotMark, cases []booking.CaseMark, heard int64, err error) {
+	list, err := o.slotsWhere(tx, hospital, `ends > ?`, tx.At().Add(-tallied).UnixMicro())
+	for _, x := range list {
+		slots = append(slots, booking.SlotMark{ID: x.ID, Epoch: x.Epoch})
+	}
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	all, err := o.casesIn(tx, hospital, `c.gone = 0 ORDER BY c.ubrn`)
+	for _, c := range all {
+		cases = append(cases, markOf(c.Case))
+	}
+	if err == nil {
+		err = tx.QueryRow(`SELECT coalesce(max(sent), 0) FROM hospital_case WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).Scan(&heard)
+	}
+	return slots, cases, heard, err
+}
+
+func markOf(c booking.Case) booking.CaseMark {
+	m := booking.CaseMark{UBRN: c.UBRN, Version: c.Version}
+	if c.Appointment != nil {
+		m.Slot, m.Epoch = c.Appointment.Slot, c.Appointment.Epoch
+	}
+	return m
+}
+
+// tallyCame takes what the spine knows: an answer to what the hospital asked, or a question of the spine's own after a restore.
+func (o *Outpatients) tallyCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
+	t, err := decoded[booking.Tally](o, m)
+	if err != nil {
+		return err
+	}
+	lane, h := int64(o.lane(m.To)), m.To.String()
+	if _, err := tx.Exec(`INSERT INTO hospital_tally (lane, tenant, round, page, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (lane, tenant, round, page) DO UPDATE SET body = excluded.body`, lane, h, t.Round, int64(t.Page), m.Body); err != nil || !t.Last {
+		return err
+	}
+	whole, err := o.pagesOf(tx, m.To, t)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM hospital_tally WHERE lane = ? AND tenant = ?`, lane, h); err != nil {
+		return err
+	}
+	s, err := o.standingIn(tx, m.To)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.Unsure && s.Round != t.Round && !s.Sure: // the hospital has asked itself, and answers once it has been answered
+		s.owed = t.Round
+		return o.owe(tx, m.To, s, whole)
+	case t.Unsure && s.Round != t.Round:
+		return o.answer(tx, m.To, whole)
+	case s.Round != t.Round:
+		return nil // an answer to a question of an earlier life
+	}
+	if !s.Sure {
+		return o.answered(tx, m.To, s, whole)
+	}
+	s.Answered = tx.At()
+	if err := o.putStanding(tx, m.To, s); err != nil {
+		return err
+	}
+	return o.compare(tx, m.To, whole)
+}
+
+// pagesOf puts the pages of a tally together.
+func (o *Outpatients) pagesOf(tx *store.Tx, hospital ident.ODSCode, last booking.Tally) (whole booking.Tally, err error) {
+	whole = booking.Tally{Round: last.Round, Unsure: last.Unsure, Heard: last.Heard}
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var body []byte
+		if err := r.Scan(&body); err != nil {
+			return err
+		}
+		t, err := booking.Decode[booking.Tally](body)
+		whole.Slots, whole.Cases = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...)
+		return err
+	}, `SELECT body FROM hospital_tally WHERE lane = ? AND tenant = ? AND round = ? ORDER BY page`, int64(o.lane(hospital)), hospital.String(), last.Round)
+	return whole, err
+}
+
+// owe keeps a question of the spine's until the hospital is sure itself, as page -1 of its round.
+func (o *Outpatients) owe(tx *store.Tx, hospital ident.ODSCode, s Standing, whole booking.Tally) error {
+	body, err := json.Marshal(whole)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "a tally could not be written")
+	}
+	if _, err := tx.Exec(`INSERT INTO hospital_tally (lane, tenant, round, page, body) VALUES (?, ?, ?, -1, ?)`, int64(o.lane(hospital)), hospital.String(), whole.Round, body); err != nil {
+		return err
+	}
+	return o.putStanding(tx, hospital, s)
+}
+
+// answer settles whose each slot is, for a spine that was restored (booking.Settle), and tells it.
+func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally) error {
+	theirs := map[string]booking.Epoch{}
+	for _, m := range asked.Slots {
+		theirs[m.ID] = m.Epoch
+	}
+	list, err := o.slotsWhere(tx, hospital, `ends > ?`, tx.At().Add(-tallied).UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		if theirs[x.ID] > x.Epoch {
+			x.Base = theirs[x.ID]
+		}
+		x.Epoch = booking.Settle(x.Epoch, theirs[x.ID], o.k.Clock.Now())
+		if err := o.putSlot(tx, hospital, x); err != nil {
+			return err
+		}
+	}
+	return o.tellAll(tx, hospital, asked.Round, false)
+}
+
+// answered takes the spine's answer to the last question of a hospital that was restored: from now on it may book again.
+func (o *Outpatients) answered(tx *store.Tx, hospital ident.ODSCode, s Standing, told booking.Tally) error {
+	list, err := o.slotsWhere(tx, hospital, `ends > ?`, tx.At().Add(-tallied).UnixMicro())
+	if err != nil {
+		return err
+	}
+	theirs := map[string]booking.Epoch{}
+	for _, m := range told.Slots {
+		theirs[m.ID] = m.Epoch
+	}
+	for _, x := range list {
+		e := booking.Settled(x.Epoch, theirs[x.ID])
+		if e.Owner() != x.Epoch.Owner() {
+			x.Base = e
+		}
+		x.Epoch = e
+		if err := o.putSlot(tx, hospital, x); err != nil {
+			return err
+		}
+	}
+	s.Sure, s.Answered = true, tx.At()
+	owed := s.owed
+	s.owed = ""
+	if err := o.putStanding(tx, hospital, s); err != nil || owed == "" {
+		return err
+	}
+	var body []byte
+	err = tx.QueryRow(`SELECT body FROM hospital_tally WHERE lane = ? AND tenant = ? AND round = ? AND page = -1`, int64(o.lane(hospital)), hospital.String(), owed).Scan(&body)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	asked, err := booking.Decode[booking.Tally](body)
+	if err != nil {
+		return err
+	}
+	return o.answer(tx, hospital, asked)
+}
+
+// Difference is something of which the two sides say otherwise. Why is the word for its explanation; Rounds is how many comparisons found it so.
+type Difference struct {
+	Kind, Thing  string
+	Mine, Theirs int64
+	Why          string
+	Since        time.Time
+	Rounds       int64
+}
+
+// UnderWay reports whether what differs may still be on its way: it becomes a difference when a second comparison finds it again.
+func (d Difference) UnderWay() bool { return d.Rounds < 2 && (d.Why == "given" || d.Why == "coming") }
+
+// compare finds what differs. What was different before, and still is in the same way, is so since then.
+func (o *Outpatients) compare(tx *store.Tx, hospital ident.ODSCode, told booking.Tally) error {
+	was := map[[2]string]Difference{}
+	old, err := o.differencesIn(tx, hospital)
+	if err != nil {
+		return err
+	}
+	for _, d := range old {
+		was[[2]string{d.Kind, d.Thing}] = d
+	}
+	found, err := o.differ(tx, hospital, told)
+	if err != nil {
+		return err
+	}
+	lane, h := int64(o.lane(hospital)), hospital.String()
+	if _, err := tx.Exec(`DELETE FROM hospital_difference WHERE lane = ? AND tenant = ?`, lane, h); err != nil {
+		return err
+	}
+	for _, d := range found {
+		d.Since, d.Rounds = tx.At(), 1
+		if b, ok := was[[2]string{d.Kind, d.Thing}]; ok && b.Mine == d.Mine && b.Theirs == d.Theirs {
+			d.Since, d.Rounds = b.Since, b.Rounds+1
+		}
+		if _, err := tx.Exec(`INSERT INTO hospital_difference (lane, tenant, kind, thing, mine, theirs, why, since, rounds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			lane, h, d.Kind, d.Thing, d.Mine, d.Theirs, d.Why, micros(d.Since), d.Rounds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differ compares what the spine told with what the hospital knows, and says of each difference how it can be.
+func (o *Outpatients) differ(tx *store.Tx, hospital ident.ODSCode, told booking.Tally) (found []Difference, err error) {
+	slots, cases, _, err := o.known(tx, hospital)
+	if err != nil {
+		return nil, err
+	}
+	mine, theirs := map[string]int64{}, map[string]int64{}
+	for _, m := range slots {
+		mine[m.ID] = int64(m.Epoch)
+	}
+	for _, m := range told.Slots {
+		theirs[m.ID] = int64(m.Epoch)
+	}
+	for _, id := range namesOf(mine, theirs) {
+		a, known := mine[id]
+		b := theirs[id]
+		if a == b || !known {
+			continue // a slot that is long over here
+		}
+		why := "given" // by whoever knows of more handings over: what says so is on its way
+		if max(a, b)-min(a, b) > 1 {
+			why = "apart"
+		}
+		found = append(found, Difference{Kind: "slot", Thing: id, Mine: a, Theirs: b, Why: why})
+	}
+	mine, theirs = map[string]int64{}, map[string]int64{}
+	for _, m := range cases {
+		mine[m.UBRN.String()] = m.Version
+	}
+	for _, m := range told.Cases {
+		theirs[m.UBRN.String()] = m.Version
+	}
+	for _, id := range namesOf(mine, theirs) {
+		a, b := mine[id], theirs[id]
+		switch {
+		case a == b:
+		case b > a:
+			found = append(found, Difference{Kind: "case", Thing: id, Mine: a, Theirs: b, Why: "coming"})
+		default:
+			found = append(found, Difference{Kind: "case", Thing: id, Mine: a, Theirs: b, Why: "lost"})
+		}
+	}
+	return found, nil
+}
+
+func namesOf(a, b map[string]int64) (all []string) {
+	for id := range a {
+		all = append(all, id)
+	}
+	for id := range b {
+		if _, ok := a[id]; !ok {
+			all = append(all, id)
+		}
+	}
+	slices.SortFunc(all, cmp.Compare[string])
+	return all
+}
+
+func (o *Outpatients) differencesIn(tx *store.Tx, hospital ident.ODSCode) (list []Difference, err error) {
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var d Difference
+		var since int64
+		if err := r.Scan(&d.Kind, &d.Thing, &d.Mine, &d.Theirs, &d.Why, &since, &d.Rounds); err != nil {
+			return err
+		}
+		d.Since = fromMicros(since)
+		list = append(list, d)
+		return nil
+	}, `SELECT kind, thing, mine, theirs, why, since, rounds FROM hospital_difference WHERE lane = ? AND tenant = ? ORDER BY since, kind, thing`, int64(o.lane(hospital)), hospital.String())
+	return list, err
+}
+
+// Differing is how many differences there are with the spine, those apart that may be on their way: the target is 0.
+func (o *Outpatients) Differing(ctx context.Context) (count int, err error) {
+	err = o.k.DB.Read(ctx, func(tx *store.Tx) error {
+		count = 0
+		for _, h := range o.hospitals() {
+			list, err := o.differencesIn(tx, h)
+			if err != nil {
+				return err
+			}
+			for _, d := range list {
+				if !d.UnderWay() {
+					count++
+				}
+			}
+		}
+		return nil
+	})
+	return count, err
+}
+
+// Repair puts differences right: whose the slots are is settled with the spine as after a restore, and the hospital books none until it has answered.
+func (o *Outpatients) Repair(ctx context.Context, by access.Principal, hospital ident.ODSCode) error {
+	return o.deed(ctx, by, hospital, conversationTally, "asked the spine whose each slot is", func(tx *store.Tx) error {
+		s, err := o.standingIn(tx, hospital)
+		if err != nil {
+			return err
+		}
+		s.Sure, s.Round, s.Asked = false, hospital.String()+"-"+newID(), tx.At()
+		if err := o.putStanding(tx, hospital, s); err != nil {
+			return err
+		}
+		return o.tellAll(tx, hospital, s.Round, true)
+	})
+}

@@ -1,0 +1,239 @@
+package hospital
+
+import (
+	"context"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// States of a visit.
+const (
+	visitBooked    = "booked"
+	visitArrived   = "arrived"
+	visitAttended  = "attended"
+	visitMissed    = "did-not-attend"
+	visitCancelled = "cancelled"
+)
+
+// Outcomes of a visit.
+const (
+	outcomeDischarged = "discharged"
+	outcomeFollowUp   = "follow-up"
+	outcomeTreatment  = "treatment"
+	outcomeWatch      = "watch"
+)
+
+func outcomes() []string {
+	return []string{outcomeDischarged, outcomeFollowUp, outcomeTreatment, outcomeWatch}
+}
+
+// statuses are the codes of referral to treatment that an outcome may have (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD STATUS): 10 to 12 start a clock, 20 and 21 let
+// it run, 30 to 36 stop it, 90 to 98 are on none, 99 is not known yet.
+func statuses() []string {
+	return []string{"20", "21", "30", "31", "32", "33", "34", "35", "90", "91", "92", "99"}
+}
+
+// stops reports whether a status code stops the clock.
+func stops(code string) bool { return code >= "30" && code <= "36" }
+
+// Visit is one coming of somebody to a clinic.
+type Visit struct {
+	Session, Slot  string
+	Epoch          booking.Epoch
+	Who            string
+	Kind           string // referral, follow-up
+	State          string
+	Outcome        string
+	Status         string
+	Note           string
+	Arrived, Ended time.Time
+	Actor          string
+}
+
+type visitKey struct{ slot, who string }
+
+func (o *Outpatients) visitsIn(tx *store.Tx, hospital ident.ODSCode, session string) (map[visitKey]Visit, error) {
+	all := map[visitKey]Visit{}
+	list, err := o.visitsWhere(tx, hospital, `session = ?`, session)
+	for _, v := range list {
+		all[visitKey{v.Slot, v.Who}] = v
+	}
+	return all, err
+}
+
+func (o *Outpatients) visitsWhere(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Visit, err error) {
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var v Visit
+		var arrived, ended int64
+		if err := r.Scan(&v.Session, &v.Slot, (*int64)(&v.Epoch), &v.Who, &v.Kind, &v.State, &v.Outcome, &v.Status, &v.Note, &arrived, &ended, &v.Actor); err != nil {
+			return err
+		}
+		v.Arrived, v.Ended = fromMicros(arrived), fromMicros(ended)
+		list = append(list, v)
+		return nil
+	}, `SELECT session, slot, epoch, who, kind, state, outcome, status, note, arrived, ended, actor FROM hospital_visit WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY session, slot, epoch`,
+		append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+	return list, err
+}
+
+func (o *Outpatients) putVisit(tx *store.Tx, hospital ident.ODSCode, v Visit) error {
+	_, err := tx.Exec(`INSERT INTO hospital_visit (lane, tenant, session, slot, epoch, who, kind, state, outcome, status, note, arrived, ended, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant, session, slot, epoch, who) DO UPDATE SET state = excluded.state, outcome = excluded.outcome, status = excluded.status, note = excluded.note, arrived = excluded.arrived, ended = excluded.ended, actor = excluded.actor`,
+		int64(o.lane(hospital)), hospital.String(), v.Session, v.Slot, int64(v.Epoch), v.Who, v.Kind, v.State, v.Outcome, v.Status, v.Note, micros(v.Arrived), micros(v.Ended), v.Actor)
+	return err
+}
+
+// Coming is what happens to somebody at a clinic.
+type Coming struct {
+	Session, Slot string
+	State         string // arrived, attended, did-not-attend; booked takes an arrival back
+	Outcome       string // of attended
+	Status        string // of referral to treatment, of attended and did-not-attend
+	Note          string
+	Rebook        bool // somebody who did not come is offered another time; otherwise they go back to who referred them
+}
+
+func (c Coming) check() error {
+	known := func(all []string, s string) bool {
+		for _, x := range all {
+			if x == s {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case c.State == visitAttended && !known(outcomes(), c.Outcome):
+		return fault.New(fault.Invalid, "Say what came of it.")
+	case c.State == visitAttended && !known(statuses(), c.Status):
+		return fault.New(fault.Invalid, "Say how the wait for treatment stands.")
+	case c.State != visitAttended && c.State != visitArrived && c.State != visitMissed && c.State != visitBooked:
+		return fault.New(fault.Invalid, "Nobody can be %s.", c.State)
+	}
+	return nil
+}
+
+// Come writes down that somebody came to their appointment, or did not, and what came of it. It is done here at once; the spine is told. Saying the same again changes nothing.
+// Errors: fault.Conflict when they are not booked there, or it is over.
+func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, come Coming) error {
+	if err := come.check(); err != nil {
+		return err
+	}
+	return o.onCase(ctx, by, hospital, ubrn, come.State == visitAttended, func(tx *store.Tx, c Case) error {
+		booked, err := o.bookedIn(tx, hospital, come.Session)
+		if err != nil {
+			return err
+		}
+		for _, b := range booked {
+			if b.Who == ubrn && b.Slot.ID == come.Slot && !b.Changing {
+				return o.come(tx, by, hospital, b, come)
+			}
+		}
+		return fault.New(fault.Conflict, "They are not booked there any more.")
+	})
+}
+
+func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODSCode, b Booked, come Coming) error {
+	v := b.Visit
+	if v.Who == "" {
+		v = Visit{Session: b.Slot.Session, Slot: b.Slot.ID, Epoch: b.Slot.Epoch, Who: b.Who, Kind: "referral", State: visitBooked}
+	}
+	if v.State == come.State && v.Outcome == come.Outcome {
+		return nil // said before
+	}
+	if v.State == visitAttended || v.State == visitMissed || v.State == visitCancelled {
+		return fault.New(fault.Conflict, "This appointment is over: they are written down as %s.", v.State)
+	}
+	v.State, v.Actor, v.Note = come.State, by.Name, come.Note
+	switch come.State {
+	case visitArrived:
+		v.Arrived = tx.At()
+	case visitBooked:
+		v.Arrived = time.Time{}
+	default:
+		v.Ended, v.Outcome, v.Status = tx.At(), come.Outcome, come.Status
+	}
+	if err := o.putVisit(tx, hospital, v); err != nil {
+		return err
+	}
+	if come.State == visitArrived || come.State == visitBooked {
+		return o.event(tx, hospital, b.Who, come.State, "", by.Name)
+	}
+	if err := o.conclude(tx, hospital, b, come); err != nil {
+		return err
+	}
+	if b.FollowUp && come.Outcome != outcomeDischarged {
+		return o.event(tx, hospital, b.Who, come.State, come.Note, by.Name)
+	}
+	return o.tellCome(tx, by, hospital, b, come)
+}
+
+// conclude sets the clock by what came of a visit.
+func (o *Outpatients) conclude(tx *store.Tx, hospital ident.ODSCode, b Booked, come Coming) error {
+	p := b.Case.Pathway
+	if come.Status != "" {
+		p.Status = come.Status
+		if stops(come.Status) && p.Stopped.IsZero() {
+			p.Stopped = tx.At()
+		}
+	}
+	if come.Outcome == outcomeDischarged {
+		p.Closed = true
+	}
+	if come.State == visitMissed && come.Rebook {
+		p.Rebook, p.Reason = tx.At(), visitMissed
+	}
+	return o.putPathway(tx, hospital, b.Who, p)
+}
+
+// tellCome tells the spine what came of an appointment of a referral.
+func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident.ODSCode, b Booked, come Coming) error {
+	c := b.Case
+	var acts []string
+	switch {
+	case come.State == visitMissed:
+		acts = []string{booking.ActNotAttended}
+	case b.FollowUp:
+	default:
+		acts = []string{booking.ActAttended}
+	}
+	if come.Outcome == outcomeDischarged {
+		acts = append(acts, booking.ActDischarged)
+	}
+	for _, kind := range acts {
+		a := booking.Act{Kind: kind, Reason: come.Status, Comment: come.Note, By: by.Name}
+		if kind != booking.ActDischarged {
+			a.Appointment = c.Appointment
+			a.Reason = ""
+		}
+		if err := o.tell(tx, hospital, c, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FollowUp books somebody who was seen into a slot of the hospital's own. The spine has no part in it.
+func (o *Outpatients) FollowUp(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn, session, slot string) error {
+	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
+		at, err := o.hold(tx, hospital, session, slot, followUpMark+ubrn)
+		if err != nil {
+			return err
+		}
+		p := c.Pathway
+		p.Rebook, p.Reason = time.Time{}, ""
+		if err := o.putPathway(tx, hospital, ubrn, p); err != nil {
+			return err
+		}
+		v := Visit{Session: session, Slot: slot, Epoch: at.Epoch, Who: ubrn, Kind: "follow-up", State: visitBooked, Actor: by.Name}
+		if err := o.putVisit(tx, hospital, v); err != nil {
+			return err
+		}
+		return o.event(tx, hospital, ubrn, "follow-up", at.Start.UTC().Format(time.RFC3339), by.Name)
+	})
+}
