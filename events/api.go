@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -152,8 +153,24 @@ func (s *service) asked(r *http.Request, p access.Principal) (request, error) {
 	if err != nil {
 		return q, err
 	}
+	if err := s.ownMailbox(r.Context(), &q.sub, p); err != nil {
+		return q, err
+	}
 	_, err = s.k.Gate.Decide(r.Context(), p, access.Trace, access.Place{Tenant: s.k.National, Type: "Patient"})
 	return q, err
+}
+
+// ownMailbox refuses a mailbox that is not one of the subscriber's organisation, in the same words as one that is not there.
+func (s *service) ownMailbox(ctx context.Context, q *subscription, p access.Principal) error {
+	to, _ := q.destination()
+	if to.Kind != courierMailbox {
+		return nil
+	}
+	of, err := s.k.Post().Whose(ctx, to)
+	if fault.Is(err, fault.NotFound) || err == nil && of != p.Organisation {
+		return invalid{"channel.endpoint": "Please provide a mailbox of your own organisation, which is kept at this node"}
+	}
+	return err
 }
 
 // twin is the subscription of the same organisation that a new one repeats: in a mailbox the same criteria, at an address the same type. Errors: fault.Conflict.

@@ -162,6 +162,7 @@ func sameJSON(a, b string) bool {
 // subscribe subscribes with each published subscription: to a queue at Amazon it is refused, and accepted to an address.
 func (r *report) subscribe(w *world, examples any) {
 	c := w.system()
+	w.mailbox("MYMAILBOXOT101", hospital)
 	for name, example := range examples.(map[string]any) {
 		value := at(example, "value").(map[string]any)
 		channel := value["channel"].(map[string]any)

@@ -442,13 +442,17 @@ func (s *service) act(ctx context.Context, p access.Principal, id, what, reason 
 	if err != nil {
 		return err
 	}
-	note := func(tx *store.Tx) error { return s.k.Gate.Note(tx, g, place, what+"-subscription", id+": "+reason) }
+	return s.do(ctx, id, what, reason, s.k.Gate.NoteLane(g, place), func(tx *store.Tx) error { return s.k.Gate.Note(tx, g, place, what+"-subscription", id+": "+reason) })
+}
+
+// do does what was decided about a subscription, in one commit with note, which puts it on the account and needs a lane.
+func (s *service) do(ctx context.Context, id, what, reason string, lane store.Lane, note func(tx *store.Tx) error) error {
 	if q, err := s.current(ctx, id); err == nil && q.Of == ofResources && what == "delete" {
 		return s.voidHook(ctx, &q, reason, func(d *record.Draft) ([]access.Grant, error) {
 			return s.k.Gate.DecideAll(ctx, access.Service(reader, q.Tenant), d.Acts())
-		}, note, s.k.Gate.NoteLane(g, place))
+		}, note, lane)
 	}
-	return s.k.DB.Write(ctx, []store.Lane{s.lane(), s.k.Gate.NoteLane(g, place)}, func(tx *store.Tx) error {
+	return s.k.DB.Write(ctx, []store.Lane{s.lane(), lane}, func(tx *store.Tx) error {
 		q, err := s.subscriptionByID(tx, id)
 		if err != nil {
 			return err

@@ -188,11 +188,9 @@ func TestThePagesAreHealthy(t *testing.T) {
 		t.Fatal(err)
 	}
 	session := admin.client.Jar.Cookies(u)[0]
-	b := webtest.NewBrowser(t)
-	for _, path := range []string{"/subscriptions", "/subscriptions?organisation=nobody", "/subscriptions/" + id} {
-		p := b.Open(t, w.srv.URL+path, webtest.Cookie(session.Name, session.Value))
-		p.Healthy()
-		p.Walk()
-		b.Open(t, w.srv.URL+path, webtest.Cookie(session.Name, session.Value), webtest.Phone()).Healthy()
+	var visits []webtest.Visit
+	for i, path := range []string{"/subscriptions", "/subscriptions?organisation=nobody", "/subscriptions/" + id} {
+		visits = append(visits, webtest.Visit{Name: fmt.Sprintf("events-%d", i), User: "keeper", Path: path, Cookie: session.Value, Walk: i != 1})
 	}
+	webtest.NewBrowser(t).EveryPage(t, w.srv.URL, visits)
 }

@@ -126,6 +126,12 @@ func TestADeadSubscriberHoldsUpNobody(t *testing.T) {
 func TestAMailboxIsAPlaceForEvents(t *testing.T) {
 	w := newWorld(t, "")
 	c := w.system()
+	w.mailbox("X26ABC1", hospital)
+	w.mailbox("RZ9HC001", national)
+	for _, others := range []string{"RZ9HC001", "NOBODYS1"} { // somebody else's is refused in the words of one that is not there
+		c.do("POST", "/subscriptions", body("eventType=example-event-1", "mesh://"+others+"?workflow_id=TEST_WORKFLOW", "application/json")).want(400).
+			says(`{"validationErrors":{"channel.endpoint":"Please provide a mailbox of your own organisation, which is kept at this node"}}`)
+	}
 	c.do("POST", "/subscriptions", body("eventType=example-event-1", "mesh://X26ABC1?workflow_id=TEST_WORKFLOW", "application/json")).want(201)
 	c.do("POST", "/subscriptions", body("eventType='example-event-1' AND filter_option_1='a'", "mesh://X26ABC1?workflow_id=TEST_WORKFLOW", "application/json")).want(201)
 	c.do("POST", "/subscriptions", body("eventType=example-event-1", "mesh://X26ABC1?workflow_id=TEST_WORKFLOW", "application/json")).want(409)

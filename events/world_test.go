@@ -18,6 +18,7 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/mesh"
 	"github.com/openspine/openspine/store/storetest"
 )
 
@@ -321,4 +322,12 @@ func (c *caller) subscribe(criteria, path, payload string) string {
 	c.t.Helper()
 	id, _ := c.do("POST", "/subscriptions", body(criteria, c.there.URL+path, payload)).want(201).json()["id"].(string)
 	return id
+}
+
+// mailbox makes a mailbox of an organisation.
+func (w *world) mailbox(id string, of ident.ODSCode) {
+	w.t.Helper()
+	if err := w.node.Mail().Put(w.t.Context(), access.Service("test", national), mesh.Mailbox{ID: id, ODS: of, Name: "A system", Owner: "its users"}, "password", "A test"); err != nil {
+		w.t.Fatal(err)
+	}
 }

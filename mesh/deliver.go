@@ -81,6 +81,9 @@ func (o *Office) destined(tx *store.Tx, to messaging.Destination, m messaging.Me
 		return b, e, err
 	}
 	b, err := o.addressed(tx, to.Name, m.Workflow)
+	if err == nil && b.Elsewhere { // it would lie where nobody collects
+		err = messaging.Refuse("%s: the mailbox %s is kept by another node.", codeUnregistered, b.ID)
+	}
 	if err == nil && b.ODS != m.To { // whoever names a mailbox gets nothing into somebody else's
 		err = messaging.Refuse("%s: the mailbox %s is not one of %s.", codeUnregistered, to.Name, m.To)
 	}
@@ -92,6 +95,22 @@ func (o *Office) destined(tx *store.Tx, to messaging.Destination, m messaging.Me
 		e.File, e.Type = m.Workflow+".json", "application/json"
 	}
 	return b, e, nil
+}
+
+// whose is the organisation of a mailbox that takes mail here.
+func (o *Office) whose(ctx context.Context, to messaging.Destination) (ident.ODSCode, error) {
+	b, err := o.Mailbox(ctx, to.Name)
+	if err != nil || b.Elsewhere || b.State == Closed {
+		return ident.ODSCode{}, notHere(err, to.Name)
+	}
+	return b.ODS, nil
+}
+
+func notHere(err error, name string) error {
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return fault.New(fault.NotFound, "There is no mailbox %s at this node.", name)
 }
 
 // addressed is the mailbox that a route names: by its id, or by its organisation and the workflow.

@@ -77,10 +77,11 @@ func (o *Office) Service() catalogue.Service {
 		Name: "mesh", Summary: "Mailboxes for programs that speak MESH: sending and collecting files between organisations.",
 		Schema:    store.Embedded("mesh", schemaFS, "schema"),
 		Pages:     o.pages(),
+		API:       o.administration(),
 		Links:     []catalogue.Link{{Key: "mesh.nav", Path: "/mailboxes", Roles: []access.Role{access.Administrator, access.Clerk}}},
 		Published: []catalogue.Published{{Base: base, Face: face{}, Routes: o.routes()}},
 		Handles:   []messaging.Handler{{Workflow: Workflow, Owner: "the mailboxes of this node", Learn: o.learn, LearnLanes: o.learnLanes}},
-		Couriers:  []messaging.Courier{{Kind: Kind, Owner: "the mailboxes of this node", Place: o.place, Lanes: o.placeLanes}},
+		Couriers:  []messaging.Courier{{Kind: Kind, Owner: "the mailboxes of this node", Place: o.place, Lanes: o.placeLanes, Of: o.whose}},
 		Jobs:      []catalogue.Job{{Name: "expire", Every: time.Minute, Run: o.Expire}, {Name: "book", Every: bookEvery, Run: o.learnJob}},
 	}
 }

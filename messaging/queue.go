@@ -52,6 +52,8 @@ type Courier struct {
 	// node stops before the outcome is kept. fault.Unavailable, Timeout and TooMany mean that the destination is not reached: everything for it waits, and nothing
 	// is counted against the message.
 	Carry func(ctx context.Context, to Destination, m Message) error
+	// Of is whose a destination is, for those who let somebody name one; nil where that cannot be said. Error: fault.NotFound for one that is not there, or cannot be delivered to here.
+	Of func(ctx context.Context, to Destination) (ident.ODSCode, error)
 	// Ask is Carry to a system that answers: what it says is told to the sender's Learn, on whichever node that is.
 	Ask func(ctx context.Context, to Destination, m Message) (answer []byte, err error)
 }
@@ -205,6 +207,15 @@ func (p *Post) route(tx *store.Tx, to ident.ODSCode, workflow string) (Destinati
 		}
 	}
 	return Destination{}, fault.New(fault.NotFound, "Nobody is known to keep the post of %s: its node, mailbox or address must be entered first.", to)
+}
+
+// Whose is the organisation to which a destination belongs. Error: fault.NotFound when it is not there, or nobody can say.
+func (p *Post) Whose(ctx context.Context, to Destination) (ident.ODSCode, error) {
+	c := p.couriers[to.Kind]
+	if c == nil || c.Of == nil {
+		return ident.ODSCode{}, fault.New(fault.NotFound, "Nobody can say whose the %s %s is.", to.Kind, to.Name)
+	}
+	return c.Of(ctx, to)
 }
 
 // Way is where a message would go that was sent now. Error: fault.NotFound when nobody keeps the recipient's post.

@@ -60,6 +60,7 @@ func Service(k catalogue.Kernel, list ...Access) (catalogue.Service, error) {
 			catalogue.ForRole("GET /post/routes/{act}", d.askRoute, access.Administrator),
 			catalogue.ForRole("POST /post/routes/{act}", d.decideRoute, access.Administrator),
 		},
+		API:      d.administration(),
 		Couriers: []messaging.Courier{{Kind: kindEndpoint, Owner: "interfaces", Ask: carrier.deliver}},
 		Links:    []catalogue.Link{{Key: "postroom.nav", Path: "/post", Roles: staff}}}, nil
 }

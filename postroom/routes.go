@@ -11,7 +11,6 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
-	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
 )
@@ -259,18 +258,8 @@ func (d *desk) writeRoute(ctx context.Context, p access.Principal, v *routeView)
 		o = *v.before
 	}
 	o.Actor = p.ID
-	detail := d.recipient(ctx, o) + ", " + workflowText(ctx, o) + ": " + d.destination(ctx, o.To)
-	lanes := append(d.k.Gate.ChangeLanes(p, routesSubject), 0)
-	return d.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
-		var err error
-		if v.Act == "set" {
-			err = d.k.Post().SetRoute(tx, o)
-		} else {
-			err = d.k.Post().DropRoute(tx, o.Recipient, o.Workflow)
-		}
-		if err != nil {
-			return err
-		}
-		return d.k.Gate.NoteChange(ctx, tx, p, access.Change{Subject: routesSubject, Act: v.Act, Detail: detail, Reason: v.Reason})
-	})
+	if v.Act == "drop" {
+		return DropRoute(ctx, d.k, p, o.Recipient, o.Workflow, v.Reason)
+	}
+	return SetRoute(ctx, d.k, p, o, v.Reason)
 }

@@ -28,13 +28,15 @@ type ofNode struct {
 
 // forNode are the commands that a running node does for whoever holds its data folder.
 type forNode struct {
-	User     userCommand     `cmd:"" help:"Say who can sign in, in which roles, and until when."`
-	Client   clientCommand   `cmd:"" help:"Say which programs may ask for tokens."`
-	Provider providerCommand `cmd:"" help:"Say whom OpenID providers elsewhere vouch for."`
-	Replica  replicaCommand  `cmd:"" help:"See to the copies of the national register that hospitals on this node keep."`
-	Key      keyCommand      `cmd:"" help:"Change the keys that tokens are signed with."`
-	Mailbox  mailboxCommand  `cmd:"" help:"Keep the mailboxes of programs that speak MESH."`
-	Network  networkCommand  `cmd:"" help:"Join nodes to one network, and see how its links are."`
+	User         userCommand         `cmd:"" help:"Say who can sign in, in which roles, and until when."`
+	Client       clientCommand       `cmd:"" help:"Say which programs may ask for tokens."`
+	Provider     providerCommand     `cmd:"" help:"Say whom OpenID providers elsewhere vouch for."`
+	Replica      replicaCommand      `cmd:"" help:"See to the copies of the national register that hospitals on this node keep."`
+	Key          keyCommand          `cmd:"" help:"Change the keys that tokens are signed with."`
+	Mailbox      mailboxCommand      `cmd:"" help:"Keep the mailboxes of programs that speak MESH."`
+	Route        routeCommand        `cmd:"" help:"Say where post goes."`
+	Subscription subscriptionCommand `cmd:"" help:"See to who is told of what happens to people."`
+	Network      networkCommand      `cmd:"" help:"Join nodes to one network, and see how its links are."`
 }
 
 // with opens the node for a command and closes it again, or has the one that runs do the command.
