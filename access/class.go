@@ -5,6 +5,8 @@ const (
 	TypeAlert      = "Alert"       // what the privacy officer reviews
 	TypeObjection  = "Objection"   // what a person asks about a look at their record, and the answer
 	TypeCorrection = "Correction"  // what a person asks to have put right of who they are, and the answer
+	TypeReferral   = "Referral"    // why somebody is referred: the letter, and what a clinician decided
+	TypeBooking    = "Booking"     // when and where somebody who is referred is to come, and whom they may choose
 	TypeSealed     = "SealedItems" // how many entries of a chart are sealed, and nothing of what they say
 	TypeAccount    = "WhoLooked"   // who looked: the account of one chart, or of a tenant
 	TypeSeal       = "Seal"        // the transparency log and its verification
@@ -47,6 +49,7 @@ var classByType = map[string]string{
 	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode, TypeClient: classNode, TypeKey: classNode, TypeUser: classStaff,
 	"AuditEvent": classAccount,
 
+	TypeReferral: classClinical, TypeBooking: classPerson,
 	TypeCorrection: classPerson, "Patient": classPerson, "RelatedPerson": classPerson, "Person": classPerson, "Appointment": classPerson,
 	"AppointmentResponse": classPerson, "Encounter": classPerson, "EpisodeOfCare": classPerson, "Coverage": classPerson,
 	"EnrollmentRequest": classPerson, "EnrollmentResponse": classPerson,

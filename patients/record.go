@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/web"
 )
@@ -21,7 +22,8 @@ type recordView struct {
 	Page     web.Page
 	Done     string
 	Sections []sectionView
-	Apps     bool // apps can be opened about this person
+	Apps     bool   // apps can be opened about this person
+	Refer    string // where this reader refers the person; "" where they cannot
 }
 
 // sectionView is a section as the first page shows it.
@@ -44,6 +46,9 @@ func (f *face) record(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 		return web.Render(w, r, http.StatusOK, strangerPage(v))
 	}
 	v.Apps = c.place.Tenant == f.k.National && slices.Contains(carers(), c.viewer.Role) // apps are opened from the national record
+	if n := c.person.number(); n != "" && c.viewer.Role == access.Clinician && slices.ContainsFunc(f.k.Tenants, func(t catalogue.Tenant) bool { return t.Code == f.k.National }) {
+		v.Refer = "/refer/person/" + n
+	}
 	for _, s := range sections() {
 		if !c.may[s.Key] {
 			continue

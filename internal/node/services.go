@@ -32,6 +32,7 @@ import (
 	"github.com/openspine/openspine/postroom"
 	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/ers"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -83,7 +84,7 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
 		ers.New(n.kernel, places).Service(),
-	}, []catalogue.Service{places.Service()}, events.Service(n.kernel, places)
+	}, []catalogue.Service{places.Service(), referral.New(n.kernel, places, referral.Options{}).Service()}, events.Service(n.kernel, places)
 }
 
 // assemble makes the site, the services and the edge.

@@ -170,16 +170,36 @@ type Reader struct {
 	Header http.Header
 }
 
-// SignedIn is a reader who has signed in as one of the demonstration's users.
-func (w *World) SignedIn(t testing.TB, user string) *Reader {
+// Visitor is a reader who has not signed in.
+func (w *World) Visitor(t testing.TB) *Reader {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Reader{t: t, w: w, client: &http.Client{Jar: jar}}
+	return &Reader{t: t, w: w, client: &http.Client{Jar: jar}}
+}
+
+// SignedIn is a reader who has signed in as one of the demonstration's users.
+func (w *World) SignedIn(t testing.TB, user string) *Reader {
+	t.Helper()
+	r := w.Visitor(t)
 	r.Post("/sign-in", url.Values{"user": {user}, "to": {"/"}})
 	return r
+}
+
+// CookieAt is the value of a cookie of the reader's for an address of the node; "" where there is none.
+func (r *Reader) CookieAt(path, name string) string {
+	u, err := url.Parse(r.w.URL + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, c := range r.client.Jar.Cookies(u) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
 }
 
 // Cookie is the reader's session, for a browser.

@@ -1,0 +1,110 @@
+package referral
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
+)
+
+// timesView is the free times of one service, by days.
+type timesView struct {
+	Page    web.Page
+	R       Referral
+	Service Choice
+	Days    []dayView
+	Action  string
+	Cancel  string
+	Error   string
+	Earlier bool // there are more than are shown
+}
+
+// dayView is the free times of one day.
+type dayView struct {
+	Day   string
+	Times []web.Option
+}
+
+// mostTimes is how many free times a page shows.
+const mostTimes = 40
+
+// days are a service's free times, by days.
+func (s *Referrals) days(ctx context.Context, service, holder string) (days []dayView, more bool, err error) {
+	list, err := s.FreeSlots(ctx, service, time.Time{}, time.Time{}, holder, mostTimes+1)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, x := range list[:min(len(list), mostTimes)] {
+		day := dayOf(x.Start)
+		if len(days) == 0 || days[len(days)-1].Day != day {
+			days = append(days, dayView{Day: day})
+		}
+		d := &days[len(days)-1]
+		d.Times = append(d.Times, web.Option{Value: slotValue(x.SlotRef), Text: format.Time(x.Start), Hint: x.Clinician})
+	}
+	return days, len(list) > mostTimes, nil
+}
+
+// askBook lets staff book for a patient who is with them.
+func (f *face) askBook(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	return f.bookPage(w, r, ask, http.StatusOK, "")
+}
+
+func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.Asker, status int, wrong string) error {
+	ctx := r.Context()
+	c, err := f.opened(r, ask, "referral.times.title")
+	if err != nil {
+		return err
+	}
+	service := r.FormValue("service")
+	v := timesView{Page: c.Page, R: c.R, Action: casePath + c.R.UBRN.String() + "/book", Cancel: casePath + c.R.UBRN.String(), Error: wrong}
+	var ok bool
+	if v.Service, ok = c.R.ChoiceOf(service); !ok {
+		v.Service = c.R.Shortlist[0]
+	}
+	v.Page.Back, v.Page.Failed = web.Link{URL: v.Cancel}, wrong != ""
+	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, ""); err != nil {
+		return err
+	}
+	return web.Render(w, r, status, timesPage(v))
+}
+
+// book books, or moves, for a patient who is with the staff.
+func (f *face) book(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	ctx := r.Context()
+	if err := web.CheckForm(r, r.PathValue("ubrn")); err != nil {
+		return err
+	}
+	u, err := ubrnOf(r)
+	if err != nil {
+		return err
+	}
+	ref, ok := slotOf(r.PostForm.Get("slot"))
+	if !ok {
+		return f.bookPage(w, r, ask, http.StatusUnprocessableEntity, web.Text(ctx, "referral.times.missing"))
+	}
+	was, err := f.s.Get(ctx, CallerOf(ask), u)
+	if err != nil {
+		return err
+	}
+	_, err = f.s.Act(ctx, CallerOf(ask), u, Work{Kind: bookingOf(was), Seen: seen(r), Slot: ref, Service: r.PostForm.Get("service")})
+	if _, gone := Taken(err); gone {
+		return f.bookPage(w, r, ask, http.StatusConflict, fault.MessageOf(err))
+	}
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(w, r, casePath+u.String()+"?done=book")
+}
+
+// bookingOf is the act that gives a referral another date.
+func bookingOf(r Referral) Kind {
+	if r.State == Booked {
+		return ActMove
+	}
+	return ActBook
+}

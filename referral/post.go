@@ -1,0 +1,382 @@
+package referral
+
+import (
+	"context"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// tell sends the hospital whose referral it is, or was, the whole of it as it is now. A provider without a node of its own reads the pages of this one.
+func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
+	var to []ident.ODSCode
+	if theirs(was) {
+		to = append(to, was.Provider())
+	}
+	if theirs(r) && (len(to) == 0 || to[0] != r.Provider()) {
+		to = append(to, r.Provider())
+	}
+	for _, org := range to {
+		c, err := s.caseOf(tx, r, org, was.Chosen)
+		if err != nil {
+			return err
+		}
+		body, err := booking.Encode(c)
+		if err != nil {
+			return err
+		}
+		_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// caseOf is a referral as a hospital is told of it. Chosen is the service that it had before, for a hospital that has it no more.
+func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) (c booking.Case, err error) {
+	if theirs(r) && r.Provider() == org {
+		chosen = r.Chosen
+	} else {
+		c.Gone = true
+	}
+	c.UBRN, c.Version, c.State, c.Priority, c.Service, c.ServiceName = r.UBRN, r.Version, string(r.State), string(r.Priority), chosen.Service, chosen.Name
+	c.Practice, c.Referrer, c.ClockStart, c.Reason, c.Comment = r.Practice, r.Referrer.Name, r.PathwayStart, r.Reason.Code, r.Comment
+	c.Changed, c.Sent = r.Changed, tx.At().UnixMicro()
+	person, err := s.personIn(tx, r.Chart)
+	if err != nil {
+		return c, err
+	}
+	c.Person = person.booked(r.Patient)
+	if c.Gone {
+		return c, nil
+	}
+	if a := r.Appointment; a != nil {
+		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician}
+	}
+	for _, f := range r.Attachments {
+		c.Attachments = append(c.Attachments, booking.Attachment(f))
+	}
+	c.Letter, err = s.letterOf(tx, r)
+	return c, err
+}
+
+// heard notes that a hospital has sent something.
+func (s *Referrals) heard(tx *store.Tx, lane store.Lane, from ident.ODSCode) error {
+	return tx.Queue(`INSERT INTO referral_heard (lane, provider, at) VALUES (?, ?, ?) ON CONFLICT (lane, provider) DO UPDATE SET at = excluded.at`, int64(lane), from.String(), tx.At().UnixMicro())
+}
+
+// LastHeard is when the spine last heard from each hospital.
+func (s *Referrals) LastHeard(ctx context.Context) (map[ident.ODSCode]time.Time, error) {
+	heard := map[ident.ODSCode]time.Time{}
+	err := s.read(ctx, func(tx *store.Tx) error {
+		clear(heard)
+		rows, err := tx.Query(`SELECT provider, max(at) FROM referral_heard GROUP BY provider`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var provider string
+			var at int64
+			if err := rows.Scan(&provider, &at); err != nil {
+				return err
+			}
+			code, err := ident.ParseODSCode(provider)
+			if err != nil {
+				return fault.Wrap(err, fault.Internal, "a hospital's code cannot be read")
+			}
+			heard[code] = fromMicros(at)
+		}
+		return rows.Err()
+	})
+	return heard, err
+}
+
+// decoded reads a message, or refuses it for good.
+func decoded[M booking.Message](m messaging.Message) (M, error) {
+	body, err := booking.Decode[M](m.Body)
+	if err != nil {
+		return body, messaging.Refuse("%s", fault.MessageOf(err))
+	}
+	return body, nil
+}
+
+// slotsCame takes slots that a hospital hands to the spine. What is told late, or twice, changes nothing.
+func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
+	msg, err := decoded[booking.Slots](m)
+	if err != nil {
+		return err
+	}
+	lane := s.sessionLane(msg.Session)
+	if !tx.Holds(lane) {
+		return messaging.Refuse("What is said of a session goes in a conversation of its name.")
+	}
+	for _, x := range msg.Slots {
+		was, err := s.slot(tx, SlotRef{m.From, msg.Session, x.ID})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		e, changed, err := booking.Spine.Take(was.Epoch, x.Epoch)
+		if err != nil {
+			return messaging.Refuse("%s", fault.MessageOf(err))
+		}
+		if !changed {
+			continue
+		}
+		err = tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, service = excluded.service,
+			starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, state = excluded.state, ubrn = '', chart = '', holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
+			int64(lane), m.From.String(), msg.Session, x.ID, int64(e), msg.Service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, slotFree, notRecalled)
+		if err != nil {
+			return err
+		}
+	}
+	return s.heard(tx, lane, m.From)
+}
+
+// recallCame gives back what is free of a session. What is held is given back when nobody holds it any more; a session that is withdrawn will not take
+// place, and whoever is booked in it is told by withdrawDue.
+func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
+	msg, err := decoded[booking.Recall](m)
+	if err != nil {
+		return err
+	}
+	lane := s.sessionLane(msg.Session)
+	if !tx.Holds(lane) {
+		return messaging.Refuse("What is said of a session goes in a conversation of its name.")
+	}
+	how := askedBack
+	if msg.Withdrawn {
+		how = withdrawn
+	}
+	const mark = `UPDATE referral_slot SET recalled = CASE WHEN recalled < ? THEN ? ELSE recalled END, reason = ? WHERE lane = ? AND provider = ? AND session = ?`
+	args := []any{how, how, msg.Reason, int64(lane), m.From.String(), msg.Session}
+	if len(msg.Slots) == 0 {
+		err = tx.Queue(mark, args...)
+	}
+	for _, id := range msg.Slots {
+		if err == nil {
+			err = tx.Queue(mark+` AND slot = ?`, append(args, id)...)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.giveBack(tx, m.From, msg.Session); err != nil {
+		return err
+	}
+	return s.heard(tx, lane, m.From)
+}
+
+// giveBack gives the hospital what is unbooked and unheld of a session, as far as it was asked back or begins too soon to be booked.
+func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session string) error {
+	lane := int64(s.sessionLane(session))
+	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND state = ? AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
+		lane, provider.String(), session, slotFree, tx.At().UnixMicro(), int64(booking.MostSlots))
+	if err != nil {
+		return err
+	}
+	frozen := false
+	for _, x := range rows {
+		frozen = frozen || x.Start.Before(tx.At().Add(s.o.Freeze))
+	}
+	back := booking.Returned{Session: session}
+	for _, x := range rows {
+		if x.recalled == notRecalled && !frozen {
+			continue
+		}
+		e, err := booking.Spine.Give(x.Epoch)
+		if err != nil {
+			return err
+		}
+		back.Slots = append(back.Slots, booking.SlotMark{ID: x.SlotRef.Slot, Epoch: e})
+		if err := tx.Queue(`UPDATE referral_slot SET epoch = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
+			int64(e), lane, provider.String(), session, x.SlotRef.Slot); err != nil {
+			return err
+		}
+	}
+	if len(back.Slots) == 0 {
+		return nil
+	}
+	body, err := booking.Encode(back)
+	if err != nil {
+		return err
+	}
+	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: provider, Workflow: booking.WorkflowReturned, Conversation: session, Body: body})
+	return err
+}
+
+// sessionOf is a session of a hospital.
+type sessionOf struct {
+	provider ident.ODSCode
+	session  string
+}
+
+// sessions are those that a query names by provider and session.
+func (s *Referrals) sessions(ctx context.Context, cond string, args ...any) (list []sessionOf, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		list = nil
+		rows, err := tx.Query(`SELECT DISTINCT provider, session FROM referral_slot WHERE `+cond+` LIMIT 500`, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var provider string
+			var x sessionOf
+			if err := rows.Scan(&provider, &x.session); err != nil {
+				return err
+			}
+			if x.provider, err = ident.ParseODSCode(provider); err != nil {
+				return fault.Wrap(err, fault.Internal, "a hospital's code cannot be read")
+			}
+			list = append(list, x)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// giveBackDue gives back what begins too soon to be booked, and what was asked back and is free now.
+func (s *Referrals) giveBackDue(ctx context.Context) error {
+	now := s.k.Clock.Now()
+	list, err := s.sessions(ctx, `state = ? AND epoch % 2 = 1 AND held < ? AND (recalled > 0 OR starts < ?)`, slotFree, now.UnixMicro(), now.Add(s.o.Freeze).UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		err := s.k.DB.Write(ctx, []store.Lane{s.sessionLane(x.session)}, func(tx *store.Tx) error { return s.giveBack(tx, x.provider, x.session) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// actLanes are those of the referral that a hospital acts upon.
+func (s *Referrals) actLanes(m messaging.Message) []store.Lane {
+	msg, err := decoded[booking.Act](m)
+	if err != nil {
+		return nil // it is refused
+	}
+	var lanes []store.Lane
+	ctx := context.Background()
+	chart, err := s.ownerOf(ctx, msg.UBRN)
+	if err != nil {
+		return nil
+	}
+	r, err := s.peek(ctx, chart, msg.UBRN)
+	if err != nil {
+		return nil
+	}
+	return append(lanes, s.lanesFor(r, SlotRef{})...)
+}
+
+// kindsOfActs say what an act of a hospital is.
+var kindsOfActs = map[string]Kind{
+	booking.ActAccept: ActAccept, booking.ActReject: ActReject, booking.ActAttended: ActAttended, booking.ActNotAttended: ActNotAttended, booking.ActCancel: ActCancelFrom,
+	booking.ActMove: ActMove, booking.ActOffer: ActBook, booking.ActTriageAccept: ActTriageAccept, booking.ActTriageReturn: ActTriageReturn, booking.ActDischarged: ActDischarged,
+}
+
+// actCame takes what a hospital decided of a referral, or refuses it and says why.
+func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Message) error {
+	msg, err := decoded[booking.Act](m)
+	if err != nil {
+		return err
+	}
+	chart, err := s.chartOf(tx, msg.UBRN)
+	if fault.Is(err, fault.NotFound) {
+		return messaging.Refuse("There is no referral of this number.")
+	}
+	if err != nil {
+		return err
+	}
+	if !tx.Holds(s.chartLane(chart)) {
+		return errMoved()
+	}
+	r, err := s.load(tx, chart, msg.UBRN)
+	if err != nil {
+		return err
+	}
+	if r.Appointment != nil && !tx.Holds(s.sessionLane(r.Appointment.Session)) {
+		return errMoved()
+	}
+	if r.Provider() != m.From {
+		return messaging.Refuse("The referral is not yours any more: it is %s.", r.State.words())
+	}
+	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service}
+	if about := msg.Appointment; about != nil {
+		if a.Kind == ActBook || a.Kind == ActMove {
+			a.Appointment = &Appointment{SlotRef: SlotRef{m.From, about.Session, about.Slot}, Epoch: int64(about.Epoch), Start: about.Start, End: about.End, Clinician: about.Clinician, Theirs: true}
+		} else if r.Appointment == nil || r.Appointment.Slot != about.Slot {
+			return messaging.Refuse("The patient is not booked there any more.")
+		}
+	}
+	if _, err := s.commit(tx, r, a); err != nil {
+		if k := fault.KindOf(err); k == fault.Internal || k == fault.Unavailable {
+			return err
+		}
+		return messaging.Refuse("%s", fault.MessageOf(err))
+	}
+	if err := s.account(tx, r, a, m.ID); err != nil {
+		return err
+	}
+	return s.heard(tx, s.ubrnLane(msg.UBRN), m.From)
+}
+
+// account puts an act that came as a message on the account of the person's chart.
+func (s *Referrals) account(tx *store.Tx, r Referral, a Act, message string) error {
+	_, err := s.k.Audit.Append(tx, s.chartLane(r.Chart), audit.Entry{Tenant: s.k.National, Chart: r.Chart, Actor: a.By.ID, ActorName: a.By.Name, Role: string(access.SystemClient), Organisation: a.By.Organisation,
+		Action: string(access.Update), Purpose: "TREAT", Basis: "referral", Outcome: audit.OutcomeOK, Detail: access.TypeBooking + "/" + r.UBRN.String() + " " + string(a.Kind), RequestID: message})
+	return err
+}
+
+// withdrawDue tells those who are booked in sessions that will not take place: each returns to the worklists.
+func (s *Referrals) withdrawDue(ctx context.Context) error {
+	var due []slotRow
+	err := s.read(ctx, func(tx *store.Tx) (err error) {
+		due, err = s.slots(tx, `WHERE state = ? AND recalled = ? LIMIT 500`, slotBooked, withdrawn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range due {
+		if err := s.withdraw(ctx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reasonWithdrawn is why an appointment of a withdrawn session is cancelled (APPOINTMENT-CANCELLATION-REASON).
+const reasonWithdrawn = "CLINIC_CANCELLED"
+
+func (s *Referrals) withdraw(ctx context.Context, x slotRow) error {
+	u, err := ident.ParseUBRN(x.ubrn)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "the number of a booking cannot be read")
+	}
+	lanes := []store.Lane{s.sessionLane(x.Session), s.chartLane(x.chart), s.ubrnLane(u)}
+	return s.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+		r, err := s.load(tx, x.chart, u)
+		if err != nil {
+			return err
+		}
+		if r.Appointment == nil || r.Appointment.SlotRef != x.SlotRef || r.Appointment.Theirs {
+			return nil // they have moved meanwhile
+		}
+		a := Act{Kind: ActCancelFrom, At: tx.At(), Reason: reasonWithdrawn, By: Actor{ID: "hospital/" + x.Provider.String(), Name: s.k.Organisation(ctx, x.Provider), Party: Provider, Organisation: x.Provider}}
+		if _, err := s.commit(tx, r, a); err != nil {
+			return err
+		}
+		return s.account(tx, r, a, "")
+	})
+}

@@ -1,0 +1,140 @@
+// Package referral is the country's front door to hospitals: a practice refers somebody, the two choose among services, somebody books a
+// date, and whoever waits is on somebody's worklist until they have been seen.
+//
+//	practice ──► referral ──► shortlist ──► UBRN and password ──► the patient
+//	                │                                               │
+//	                │             free slots, which hospitals gave the spine
+//	                ▼                                               ▼
+//	NOT_BOOKED ──────────────────────── book ─────────────────► BOOKED ──► accepted ──► attended ──► discharged
+//	  │  ▲  ▲                                                    │  │ └── did not attend ──┐
+//	  │  │  └── rejected, returned with advice ◄─────────────────┘  │                      │
+//	  │  └───── cancelled by patient or provider ◄──────────────────┴──────────────────────┘
+//	  └── no free slot ──► DEFERRED_TO_PROVIDER ──► the provider books
+//
+// One table says what may follow what (Transitions), and one pure function does it (Apply): pages, APIs and messages of hospitals all go
+// through it. Every version is kept, with who made it, when and why (docs/decisions/0027).
+//
+// A slot is booked by whoever owns it, and nobody else: hospitals hand slots to the spine and take them back by the messages of package
+// booking (docs/decisions/0026). A booking is one transaction: the slot, the referral, the message to the hospital and the account.
+package referral
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/directory"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is this package's tables, for store.DB.Migrate.
+func Schema() store.Schema { return store.Embedded("referral", schemaFiles, "schema") }
+
+// Options say how referrals are kept. The zero value is right for a node.
+type Options struct {
+	// Freeze is how long before it begins the spine gives back what is free of a session, and books nothing more; 48 hours by default.
+	Freeze time.Duration
+	// Hold is how long a slot is held for whoever is deciding; 10 minutes by default.
+	Hold time.Duration
+	// Silent is after how long without a word from a hospital no date of its is booked; a day by default.
+	Silent time.Duration
+}
+
+// Referrals are all referrals of a country, at its national node. It is safe for concurrent use.
+type Referrals struct {
+	k      catalogue.Kernel
+	places *directory.Directory
+	o      Options
+}
+
+// New is the referrals over a kernel and its directory.
+func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals {
+	if o.Freeze <= 0 {
+		o.Freeze = 48 * time.Hour
+	}
+	if o.Hold <= 0 {
+		o.Hold = 10 * time.Minute
+	}
+	if o.Silent <= 0 {
+		o.Silent = 24 * time.Hour
+	}
+	return &Referrals{k: k, places: places, o: o}
+}
+
+// Service is the referrals as the node runs them.
+func (s *Referrals) Service() catalogue.Service {
+	f := &face{s: s, k: s.k}
+	return catalogue.Service{
+		Name: "referral", Summary: "Refer a person, choose and book a date at a hospital, and see that nobody who waits is forgotten.",
+		Schema:  Schema(),
+		Pages:   f.pages(),
+		Handles: s.handlers(),
+		Jobs: []catalogue.Job{
+			{Name: "give-back", Every: time.Minute, Run: s.giveBackDue},
+			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
+			{Name: "visits", Every: time.Hour, Run: s.forgetVisits},
+		},
+		Links: []catalogue.Link{
+			{Key: "referral.nav.worklist", Path: worklistPath, Roles: []access.Role{access.Clinician, access.Clerk}},
+			{Key: "referral.nav.review", Path: reviewPath, Roles: []access.Role{access.Clinician, access.Clerk}},
+			{Key: "referral.nav.own", Path: ownPath, Roles: []access.Role{access.Patient}},
+		},
+	}
+}
+
+// Caller is who asks something of this package. Ask decides, and sees to it that what is shown goes on the account before the answer is sent;
+// catalogue.Asker.Grants is one.
+type Caller struct {
+	Principal access.Principal
+	Ask       func(acts ...access.Act) ([]access.Grant, error)
+}
+
+// CallerOf is whoever sent a request.
+func CallerOf(ask catalogue.Asker) Caller { return Caller{ask.Principal, ask.Grants} }
+
+// place is where a referral stands for the rules: its letter and what else is clinical, or when and where somebody comes.
+func (s *Referrals) place(chart string, ubrn ident.UBRN, clinical bool) access.Place {
+	p := access.Place{Tenant: s.k.National, Chart: chart, Type: access.TypeBooking, ID: ubrn.String(), Exists: true}
+	if clinical {
+		p.Type = access.TypeReferral
+	}
+	return p
+}
+
+// The lanes: of a patient's chart, of a UBRN and of what is sent about it, of a session and of what is sent about it.
+func (s *Referrals) chartLane(chart string) store.Lane { return s.k.Gate.Lane(s.k.National, chart) }
+func (s *Referrals) ubrnLane(u ident.UBRN) store.Lane {
+	return s.k.DB.LaneOf(s.k.National.String(), u.String())
+}
+func (s *Referrals) sessionLane(session string) store.Lane {
+	return s.k.DB.LaneOf(s.k.National.String(), session)
+}
+
+// handlers are the messages between the spine and hospitals.
+func (s *Referrals) handlers() []messaging.Handler {
+	const office = "the national booking office"
+	return []messaging.Handler{
+		{Workflow: booking.WorkflowSlots, Owner: office, Handle: s.slotsCame},
+		{Workflow: booking.WorkflowRecall, Owner: office, Handle: s.recallCame},
+		{Workflow: booking.WorkflowAct, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
+		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame},
+		{Workflow: booking.WorkflowReturned, Owner: office},
+		{Workflow: booking.WorkflowCase, Owner: office},
+	}
+}
+
+// service is the principal as which this package acts by itself.
+func (s *Referrals) service() access.Principal { return access.Service("referral", s.k.National) }
+
+// read runs fn over a snapshot.
+func (s *Referrals) read(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return s.k.DB.Read(ctx, fn)
+}

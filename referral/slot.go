@@ -1,0 +1,334 @@
+package referral
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web/format"
+)
+
+// Slot is a time at which somebody can be seen.
+type Slot struct {
+	SlotRef
+	Epoch     booking.Epoch
+	Service   string
+	Start     time.Time
+	End       time.Time
+	Clinician string
+}
+
+// The states of a slot that the spine owns.
+const (
+	slotFree int64 = iota
+	slotBooked
+	slotGone // withdrawn with its session
+)
+
+// slotRow is a slot as it stands in its row.
+type slotRow struct {
+	Slot
+	state    int64
+	ubrn     string
+	chart    string
+	holder   string
+	held     time.Time // until when
+	recalled int64
+}
+
+// How a slot was asked back.
+const (
+	notRecalled int64 = iota
+	askedBack
+	withdrawn // its session will not take place
+)
+
+const slotColumns = `provider, session, slot, epoch, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled`
+
+func (x *slotRow) fields() (dest []any, done func() error) {
+	var provider string
+	var starts, ends, held int64
+	return []any{&provider, &x.Session, &x.SlotRef.Slot, &x.Epoch, &x.Service, &starts, &ends, &x.Clinician, &x.state, &x.ubrn, &x.chart, &x.holder, &held, &x.recalled}, func() (err error) {
+		x.Start, x.End, x.held = fromMicros(starts), fromMicros(ends), fromMicros(held)
+		x.Provider, err = ident.ParseODSCode(provider)
+		return err
+	}
+}
+
+// slots are the rows that a query answers with.
+func (s *Referrals) slots(tx *store.Tx, query string, args ...any) (list []slotRow, err error) {
+	rows, err := tx.Query(`SELECT `+slotColumns+` FROM referral_slot `+query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var x slotRow
+		dest, done := x.fields()
+		if err := rows.Scan(dest...); err != nil {
+			return nil, err
+		}
+		if err := done(); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "a slot's provider cannot be read")
+		}
+		list = append(list, x)
+	}
+	return list, rows.Err()
+}
+
+// slot is one slot's row; fault.NotFound when the spine never had it.
+func (s *Referrals) slot(tx *store.Tx, ref SlotRef) (slotRow, error) {
+	list, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`, int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
+	if err != nil {
+		return slotRow{}, err
+	}
+	if len(list) == 0 {
+		return slotRow{}, fault.New(fault.NotFound, "There is no such slot.")
+	}
+	return list[0], nil
+}
+
+// FreeSlots are the slots of a service that can be booked now, the earliest first, at most most; of a day when it is not zero. Held ones are left out,
+// but for those that holder holds.
+func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time.Time, holder string, most int) (list []Slot, err error) {
+	now := s.k.Clock.Now()
+	if opens := now.Add(s.o.Freeze); from.Before(opens) {
+		from = opens
+	}
+	if to.IsZero() {
+		to = now.AddDate(2, 0, 0)
+	}
+	err = s.read(ctx, func(tx *store.Tx) error {
+		rows, err := s.slots(tx, `WHERE service = ? AND state = ? AND recalled = ? AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) ORDER BY starts, provider, slot LIMIT ?`,
+			service, slotFree, notRecalled, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
+		if err != nil {
+			return err
+		}
+		list = list[:0]
+		for _, x := range rows {
+			if booking.Spine.Owns(x.Epoch) {
+				list = append(list, x.Slot)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Free is what a service has to offer: how many slots, and when the first one is.
+type Free struct {
+	Slots int64
+	First time.Time
+}
+
+// Frees are what services have to offer now, by their ids; those that have nothing are left out.
+func (s *Referrals) Frees(ctx context.Context) (map[string]Free, error) {
+	free := map[string]Free{}
+	now := s.k.Clock.Now()
+	err := s.read(ctx, func(tx *store.Tx) error {
+		clear(free)
+		rows, err := tx.Query(`SELECT service, count(*), min(starts) FROM referral_slot WHERE state = ? AND recalled = ? AND starts >= ? AND held < ? AND epoch % 2 = 1 GROUP BY service`,
+			slotFree, notRecalled, now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var service string
+			var n, first int64
+			if err := rows.Scan(&service, &n, &first); err != nil {
+				return err
+			}
+			free[service] = Free{n, fromMicros(first)}
+		}
+		return rows.Err()
+	})
+	return free, err
+}
+
+// Hold keeps a slot for whoever is deciding, for a few minutes; what they held before is let go when they name it. Holder is any secret or number of theirs.
+// Error: see Taken.
+func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until time.Time, err error) {
+	err = s.k.DB.Write(ctx, []store.Lane{s.sessionLane(ref.Session)}, func(tx *store.Tx) error {
+		x, err := s.slot(tx, ref)
+		if err == nil {
+			err = s.bookable(x, holder, tx.At())
+		}
+		if err != nil {
+			return err
+		}
+		until = tx.At().Add(s.o.Hold)
+		_, err = tx.Exec(`UPDATE referral_slot SET holder = ?, held = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
+			holder, until.UnixMicro(), int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
+		return err
+	})
+	return until, s.withNext(ctx, err, holder)
+}
+
+// taken is a slot that cannot be booked any more, with those that can.
+type taken struct {
+	cause   error
+	service string
+	from    time.Time
+	next    []Slot
+}
+
+// Error is the cause's.
+func (t *taken) Error() string { return t.cause.Error() }
+
+// Unwrap is a fault that says it in words.
+func (t *taken) Unwrap() error {
+	if len(t.next) == 0 {
+		return t.cause
+	}
+	times := make([]string, len(t.next))
+	for i, x := range t.next {
+		times[i] = format.DateTime(x.Start)
+	}
+	return fault.New(fault.Conflict, "%s The next free times are %s.", fault.MessageOf(t.cause), strings.Join(times, ", "))
+}
+
+// Taken reports whether an act failed because its slot is gone, held by somebody else, or too near, and which free ones come next.
+func Taken(err error) (next []Slot, ok bool) {
+	var t *taken
+	if !errors.As(err, &t) {
+		return nil, false
+	}
+	return t.next, true
+}
+
+// withNext adds to a refusal what can be booked instead.
+func (s *Referrals) withNext(ctx context.Context, err error, holder string) error {
+	var t *taken
+	if errors.As(err, &t) && t.service != "" {
+		next, failed := s.FreeSlots(ctx, t.service, t.from, time.Time{}, holder, 3)
+		if failed == nil && len(next) == 0 {
+			next, failed = s.FreeSlots(ctx, t.service, time.Time{}, time.Time{}, holder, 3)
+		}
+		if failed != nil {
+			return failed
+		}
+		t.next = next
+	}
+	return err
+}
+
+// bookable refuses a slot that the spine does not own, that somebody has or holds, and one that begins too soon.
+func (s *Referrals) bookable(x slotRow, holder string, now time.Time) error {
+	no := func(words string) error {
+		return &taken{cause: fault.New(fault.Conflict, "%s", words), service: x.Service, from: x.Start}
+	}
+	mine := holder != "" && x.holder == holder && x.held.After(now)
+	switch {
+	case !x.Start.After(now):
+		return no("That time has passed.")
+	case x.Start.Before(now.Add(s.o.Freeze)):
+		return no("That time is too near to be booked here: telephone the hospital.")
+	case x.state != slotFree || !booking.Spine.Owns(x.Epoch) || x.recalled == withdrawn:
+		return no("That time has been taken.")
+	case !mine && (x.recalled != notRecalled || x.held.After(now)):
+		return no("Somebody else is booking that time.")
+	}
+	return nil
+}
+
+// take finds a referral's slot free, in the transaction that books it.
+func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, string, error) {
+	if !tx.Holds(s.sessionLane(w.Slot.Session)) {
+		return nil, "", errMoved()
+	}
+	x, err := s.slot(tx, w.Slot)
+	if fault.Is(err, fault.NotFound) {
+		return nil, "", &taken{cause: fault.New(fault.Conflict, "That time has been taken."), service: w.Service}
+	}
+	if err == nil {
+		err = s.bookable(x, w.Holder, tx.At())
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if w.Service != "" && w.Service != x.Service {
+		return nil, "", fault.New(fault.Invalid, "The slot is of another service.")
+	}
+	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Epoch), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
+}
+
+// moveSlots lets go of the slot that a referral leaves, and books that which it takes: once for each slot and epoch.
+func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
+	if a := was.Appointment; a != nil && !a.Theirs && (r.Appointment == nil || *r.Appointment != *a) && a.Start.After(r.Changed) {
+		lane := int64(s.sessionLane(a.Session))
+		err := tx.Queue(`DELETE FROM referral_booking WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ? AND ubrn = ?`,
+			lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String())
+		if err != nil {
+			return err
+		}
+		err = tx.Queue(`UPDATE referral_slot SET state = CASE WHEN recalled = ? THEN ? ELSE ? END, ubrn = '', chart = '', holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ? AND ubrn = ?`,
+			withdrawn, slotGone, slotFree, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String())
+		if err != nil {
+			return err
+		}
+	}
+	a := r.Appointment
+	if a == nil || a.Theirs || was.Appointment != nil && *was.Appointment == *a {
+		return nil
+	}
+	lane := int64(s.sessionLane(a.Session))
+	err := tx.Queue(`INSERT INTO referral_booking (lane, provider, session, slot, epoch, ubrn) VALUES (?, ?, ?, ?, ?, ?)`, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String())
+	if err != nil {
+		return err
+	}
+	n, err := tx.Exec(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ? AND state = ?`,
+		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, slotFree)
+	if err == nil && n != 1 {
+		return &taken{cause: fault.New(fault.Conflict, "That time has been taken.")}
+	}
+	return err
+}
+
+// noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE).
+func (s *Referrals) noneFree(tx *store.Tx, service string) error {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM referral_slot WHERE service = ? AND state = ? AND recalled = ? AND starts >= ? AND held < ? AND epoch % 2 = 1`,
+		service, slotFree, notRecalled, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
+	if err == nil && n > 0 {
+		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them.")}
+	}
+	return err
+}
+
+type slotsAvailable struct{ cause error }
+
+// Error is the cause's.
+func (e *slotsAvailable) Error() string { return e.cause.Error() }
+
+// Unwrap is a fault that says it in words.
+func (e *slotsAvailable) Unwrap() error { return e.cause }
+
+// SlotsAvailable reports whether a referral was not deferred because the service has free slots.
+func SlotsAvailable(err error) bool {
+	var e *slotsAvailable
+	return errors.As(err, &e)
+}
+
+// lanesMoved says that an act must be begun again with other lanes: the referral has moved to another slot meanwhile.
+type lanesMoved struct{ cause error }
+
+// Error is the cause's.
+func (e *lanesMoved) Error() string { return e.cause.Error() }
+
+// Unwrap is a fault: tried again, it works.
+func (e *lanesMoved) Unwrap() error { return e.cause }
+
+func errMoved() error {
+	return &lanesMoved{fault.New(fault.Unavailable, "The referral has changed at this moment; try again.")}
+}
+
+func moved(err error) bool {
+	var e *lanesMoved
+	return errors.As(err, &e)
+}

@@ -1,0 +1,149 @@
+package referral_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/directory"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/simtest"
+)
+
+var shared = simtest.Share("referral", nil)
+
+func TestMain(m *testing.M) { shared.Main(m) }
+
+var national, west = ident.MustODSCode("X26"), ident.MustODSCode("RZZ01")
+
+// referrals are those of the world's node.
+func referrals(w *simtest.World) *referral.Referrals {
+	k := w.Node.Kernel()
+	return referral.New(k, directory.New(k, true), referral.Options{})
+}
+
+// given a session of n free slots of a service, which starts in so many days.
+func givenSlots(t testing.TB, w *simtest.World, session, service string, n, days int) {
+	t.Helper()
+	start := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, days).Add(9 * time.Hour)
+	msg := booking.Slots{Session: session, Service: service}
+	for i := range n {
+		at := start.Add(time.Duration(i) * 20 * time.Minute)
+		msg.Slots = append(msg.Slots, booking.Slot{ID: fmt.Sprintf("%s-%d", session, i), Epoch: 1, Start: at, End: at.Add(20 * time.Minute), Clinician: "Dr Owain Pugh"})
+	}
+	came(t, w, booking.WorkflowSlots, session, msg)
+}
+
+func came[M booking.Message](t testing.TB, w *simtest.World, workflow, conversation string, msg M) {
+	t.Helper()
+	body, err := booking.Encode(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := referrals(w).Came(context.Background(), messaging.Message{ID: "test", From: west, To: national, Workflow: workflow, Conversation: conversation, Body: body}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refer makes a referral as the practice's doctor does, and returns its UBRN and password.
+func refer(t testing.TB, gp *simtest.Reader, number, service string) (ubrn, password string) {
+	t.Helper()
+	at := "/refer/person/" + strings.ReplaceAll(number, " ", "")
+	gp.Get(at + "/letter?service=" + service)
+	gp.Send(at+"/letter", "service", service, "priority", "ROUTINE", "request", "APPOINTMENT_REQUEST", "letter", "Chest pain on the stairs for six weeks.\nPlease see.")
+	if gp.Status != 200 || !strings.Contains(gp.Body, "Referral made") {
+		t.Fatalf("referring: %d\n%s", gp.Status, gp.Body)
+	}
+	return strings.ReplaceAll(fact(t, gp.Body, "Booking reference"), " ", ""), fact(t, gp.Body, "Password")
+}
+
+// fact is the value of a row of a summary list.
+func fact(t testing.TB, page, key string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(page, key+`</dt>`)
+	if !ok {
+		t.Fatalf("the page does not say %s\n%s", key, page)
+	}
+	_, rest, _ = strings.Cut(rest, "<bdi>")
+	value, _, _ := strings.Cut(rest, "</bdi>")
+	return value
+}
+
+// TestFromThePracticeToTheClinic is the whole journey: a doctor refers, the patient books, changes and cancels without an account, and the hospital decides.
+func TestFromThePracticeToTheClinic(t *testing.T) {
+	w := shared.Given(t)
+	givenSlots(t, w, "journey", "RZZ01-cardiology", 6, 10)
+	number := w.Number(t, "correct")
+	gp := w.SignedIn(t, "gp")
+	chart := w.Chart(t, "correct", "Z99801")
+	gp.Get(chart)
+	gp.Get(gp.Link("/refer/person/[0-9]+"))
+	if !strings.Contains(gp.Body, "Cardiology outpatients") || strings.Contains(gp.Body, "Children&#39;s clinic") {
+		t.Fatalf("the services are wrong for the person:\n%s", gp.Body)
+	}
+	ubrn, password := refer(t, gp, number, "RZZ01-cardiology")
+
+	patient := w.Visitor(t)
+	patient.Get("/appointments").Send("/appointments", "ubrn", ubrn, "password", password)
+	if !strings.Contains(patient.Body, "You have not booked yet") || !strings.Contains(patient.Body, "See times") {
+		t.Fatalf("the patient does not see the choice: %d\n%s", patient.Status, patient.Body)
+	}
+	book := func(slot string) {
+		t.Helper()
+		patient.Get("/appointments/times?service=RZZ01-cardiology").Send("/appointments/times", "slot", "RZZ01/journey/"+slot, "service", "RZZ01-cardiology")
+		if !strings.Contains(patient.Body, "Check before you book") {
+			t.Fatalf("no check: %d\n%s", patient.Status, patient.Body)
+		}
+		patient.Send("/appointments/check")
+		if !strings.Contains(patient.Body, "Your appointment is booked") {
+			t.Fatalf("not booked: %d\n%s", patient.Status, patient.Body)
+		}
+	}
+	book("journey-0")
+	book("journey-1")
+	if n := free(t, w, "RZZ01-cardiology", "journey"); n != 5 {
+		t.Errorf("%d of 6 slots are free after a move", n)
+	}
+	patient.Get("/appointments/appointment.ics")
+	if !strings.Contains(patient.Body, "BEGIN:VEVENT\r\n") {
+		t.Errorf("the calendar: %s", patient.Body)
+	}
+	u := ident.MustUBRN(ubrn)
+	came(t, w, booking.WorkflowAct, ubrn, booking.Act{UBRN: u, Number: 1, Seen: 3, Kind: booking.ActAccept, By: "Dr Owain Pugh", At: time.Now()})
+	gp.Get("/refer/case/" + ubrn)
+	for _, words := range []string{"Moved to another time", "Dr Owain Pugh", "Chest pain on the stairs"} {
+		if !strings.Contains(gp.Body, words) {
+			t.Errorf("the referral does not say %q", words)
+		}
+	}
+	patient.Get("/appointments/cancel").Send("/appointments/cancel", "reason", "PATIENT_ILL")
+	if !strings.Contains(patient.Body, "You cancelled your appointment") {
+		t.Fatalf("not cancelled: %d\n%s", patient.Status, patient.Body)
+	}
+	if n := free(t, w, "RZZ01-cardiology", "journey"); n != 6 {
+		t.Errorf("%d of 6 slots are free after it was cancelled", n)
+	}
+	gp.Get("/refer")
+	if !strings.Contains(gp.Body, "/refer/case/"+ubrn) {
+		t.Errorf("what the patient cancelled is not on the practice's worklist")
+	}
+}
+
+func free(t testing.TB, w *simtest.World, service, session string) (n int) {
+	t.Helper()
+	list, err := referrals(w).FreeSlots(context.Background(), service, time.Time{}, time.Time{}, "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range list {
+		if x.Session == session {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,346 @@
+package referral
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral/codes"
+)
+
+// Kind is what somebody does to a referral.
+type Kind string
+
+// The kinds of act.
+const (
+	ActCreate       Kind = "create"
+	ActShortlist    Kind = "shortlist" // offer other services
+	ActLetter       Kind = "letter"    // write, replace or add to the letter and its files
+	ActBook         Kind = "book"
+	ActMove         Kind = "move"              // from one slot to another, in one act
+	ActCancelBy     Kind = "cancel-by-patient" // the appointment, by or for the patient
+	ActCancelFrom   Kind = "cancel-by-provider"
+	ActDefer        Kind = "defer"
+	ActSendTriage   Kind = "send-for-triage"
+	ActTriageAccept Kind = "triage-accept"
+	ActTriageReturn Kind = "triage-return"
+	ActAssessed     Kind = "assessed"
+	ActAccept       Kind = "accept"
+	ActReject       Kind = "reject"
+	ActAttended     Kind = "attended"
+	ActNotAttended  Kind = "did-not-attend"
+	ActDischarged   Kind = "discharged"
+	ActCancel       Kind = "cancel" // the referral
+	ActReinstate    Kind = "reinstate"
+	ActPriority     Kind = "priority"
+)
+
+// Party is on whose side somebody acts.
+type Party string
+
+// The parties.
+const (
+	Referrer Party = "referrer"
+	Provider Party = "provider"
+	Patient  Party = "patient"
+	System   Party = "system" // the spine itself
+)
+
+// Actor is who acts.
+type Actor struct {
+	ID, Name     string
+	Party        Party
+	Organisation ident.ODSCode
+}
+
+// Act is something done to a referral: by whom, when, why, and what more each kind needs.
+type Act struct {
+	Kind    Kind
+	By      Actor
+	At      time.Time
+	Seen    int64  // the version that was acted upon; 0 for whichever is current
+	Reason  string // a code of the kind's system
+	Comment string
+
+	Appointment *Appointment // of book and move
+	Service     string       // of book, move, defer and send-for-triage
+	Shortlist   []Choice     // of create and shortlist
+	Letter      string       // of create and letter: the hash of the text; empty leaves what was
+	Attachments []Attachment // of create and letter: added to what was
+	Priority    Priority     // of create and priority
+	New         *Referral    // of create: who, what for and by whom
+}
+
+// Transition is one row of the table: who may do what in which states, what comes of it, and from which code system the reason is.
+type Transition struct {
+	Act     Kind
+	From    []State // none: there is no referral yet
+	To      State   // empty: the state stays
+	Who     []Party
+	Reasons string // the code system; empty for an act that gives no reason
+	// Clinical acts read or write what ails the person: they are for clinicians. The others are about when and where somebody comes.
+	Clinical bool
+}
+
+// waiting are the states in which somebody has yet to choose a date.
+func waiting() []State {
+	return []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend, TriageResponse, AssessmentResult, Rejected}
+}
+
+// bookable are the states from which an appointment can be made: what a provider rejected or returned goes to other services first.
+func bookable() []State {
+	return []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend, Deferred, TriagedToAct}
+}
+
+func alive() []State {
+	return slices.DeleteFunc(States(), func(s State) bool { return s == Cancelled })
+}
+
+// Transitions is the table of what may follow what. Pages, APIs, messages and the simulator all go through it.
+func Transitions() []Transition {
+	held := []State{Deferred, AwaitingTriage, TriagedToAct}
+	return []Transition{
+		{Act: ActCreate, To: NotBooked, Who: []Party{Referrer}, Clinical: true},
+		{Act: ActShortlist, From: waiting(), To: NotBooked, Who: []Party{Referrer}},
+		{Act: ActLetter, From: alive(), Who: []Party{Referrer}, Clinical: true},
+		{Act: ActPriority, From: alive(), Who: []Party{Referrer, Provider}, Clinical: true},
+		{Act: ActBook, From: bookable(), To: Booked, Who: []Party{Referrer, Patient, Provider, System}},
+		{Act: ActMove, From: []State{Booked}, To: Booked, Who: []Party{Referrer, Patient, Provider}},
+		{Act: ActCancelBy, From: []State{Booked}, To: CancelledByPatient, Who: []Party{Referrer, Patient, Provider}, Reasons: codes.CancelledVisit},
+		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit},
+		{Act: ActDefer, From: []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend}, To: Deferred, Who: []Party{Referrer, Patient}},
+		{Act: ActSendTriage, From: waiting(), To: AwaitingTriage, Who: []Party{Referrer}},
+		{Act: ActTriageAccept, From: []State{AwaitingTriage}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true},
+		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct}, To: TriageResponse, Who: []Party{Provider}, Clinical: true},
+		{Act: ActAssessed, From: []State{Booked}, To: AssessmentResult, Who: []Party{Provider}, Clinical: true},
+		{Act: ActAccept, From: append([]State{Booked}, held...), Who: []Party{Provider}},
+		{Act: ActReject, From: append([]State{Booked}, held...), To: Rejected, Who: []Party{Provider}, Reasons: codes.CancelledVisit},
+		{Act: ActAttended, From: []State{Booked}, Who: []Party{Provider}},
+		{Act: ActNotAttended, From: []State{Booked}, To: DidNotAttend, Who: []Party{Provider}, Reasons: codes.Missed},
+		{Act: ActDischarged, From: []State{Booked, TriageResponse, AssessmentResult, DidNotAttend}, Who: []Party{Provider}},
+		{Act: ActCancel, From: alive(), To: Cancelled, Who: []Party{Referrer, Patient}, Reasons: codes.CancelledRequest},
+		{Act: ActReinstate, From: []State{Cancelled}, To: NotBooked, Who: []Party{Referrer}},
+	}
+}
+
+var byAct = func() map[Kind]Transition {
+	table := map[Kind]Transition{}
+	for _, t := range Transitions() {
+		table[t.Act] = t
+	}
+	return table
+}()
+
+// TransitionOf is the row of an act; ok is false when there is no such act.
+func TransitionOf(k Kind) (t Transition, ok bool) {
+	t, ok = byAct[k]
+	return t, ok
+}
+
+// May reports whether a party may do an act in a referral's state, for pages that offer only what is possible.
+func (r Referral) May(k Kind, by Party) bool {
+	t, ok := byAct[k]
+	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter)
+}
+
+// Limits of what an act says.
+const (
+	MostLetter  = booking.MostText // bytes
+	mostComment = 2000             // characters
+)
+
+// Apply is r after an act, at the next version. It decides by what it is given alone: whether a slot is free, or a service takes the person, is
+// for whoever calls it.
+//
+// Errors: fault.Invalid when the act lacks something or names what is unknown; fault.Forbidden when it is not for this party;
+// fault.PreconditionFailed when r has changed since Act.Seen; fault.Conflict when r's state does not allow it.
+func Apply(r Referral, a Act) (Referral, error) {
+	t, ok := byAct[a.Kind]
+	switch {
+	case !ok:
+		return r, fault.New(fault.Invalid, "There is no act called %q.", a.Kind)
+	case !slices.Contains(t.Who, a.By.Party):
+		return r, fault.New(fault.Forbidden, "This is for %s, not for the %s.", partyList(t.Who), a.By.Party)
+	case a.Kind == ActCreate:
+		return created(r, a)
+	case a.Seen != 0 && a.Seen != r.Version:
+		return r, fault.New(fault.PreconditionFailed, "The referral has changed since you looked at it: look again, then decide.")
+	case !slices.Contains(t.From, r.State), r.Closed && a.Kind != ActLetter:
+		return r, fault.New(fault.Conflict, "A referral that is %s cannot be changed in this way.", r.State.words())
+	case utf8.RuneCountInString(a.Comment) > mostComment:
+		return r, fault.New(fault.Invalid, "A comment has at most %d characters.", mostComment)
+	}
+	if t.Reasons != "" {
+		if _, err := codes.Reason(t.Reasons, a.Reason, a.Comment, a.At); err != nil {
+			return r, err
+		}
+	}
+	n := r.clone()
+	if err := a.change(&n); err != nil {
+		return r, err
+	}
+	n.Version, n.Changed = r.Version+1, a.At
+	if t.To != "" {
+		if n.State = t.To; n.State != r.State {
+			n.Since = a.At
+		}
+		n.Reason, n.Comment = Code{}, a.Comment
+		if a.Reason != "" {
+			n.Reason = Code{t.Reasons, a.Reason}
+		}
+	}
+	if n.State != Booked {
+		n.Appointment = nil
+	}
+	return n, nil
+}
+
+// words is a state in words, for messages.
+func (s State) words() string { return strings.ToLower(strings.ReplaceAll(string(s), "_", " ")) }
+
+func partyList(list []Party) string {
+	names := make([]string, len(list))
+	for i, p := range list {
+		names[i] = "the " + string(p)
+	}
+	return strings.Join(names, ", ")
+}
+
+// change does what is particular to each kind of act.
+func (a Act) change(n *Referral) error {
+	switch a.Kind {
+	case ActShortlist:
+		return a.offer(n)
+	case ActLetter:
+		return a.write(n)
+	case ActPriority:
+		return a.hasten(n)
+	case ActBook, ActMove:
+		return a.appoint(n)
+	case ActDefer, ActSendTriage:
+		c, ok := n.ChoiceOf(a.Service)
+		if !ok {
+			return fault.New(fault.Invalid, "The service is not on the shortlist.")
+		}
+		n.Chosen, n.Accepted, n.Attended = c, false, false
+	case ActTriageReturn, ActReject:
+		n.Accepted = false
+	case ActAccept, ActTriageAccept:
+		n.Accepted = true
+	case ActAttended, ActNotAttended, ActAssessed:
+		if n.Appointment.Start.After(a.At) {
+			return fault.New(fault.Conflict, "The appointment has not begun.")
+		}
+		n.Attended = a.Kind != ActNotAttended
+	case ActCancelBy, ActCancelFrom:
+		if n.Attended {
+			return fault.New(fault.Conflict, "The appointment has taken place.")
+		}
+		n.Accepted = false
+	case ActCancel:
+		if n.Attended {
+			return fault.New(fault.Conflict, "The appointment has taken place: the hospital closes the referral.")
+		}
+	case ActDischarged:
+		n.Closed = true
+	case ActReinstate:
+		n.Chosen, n.Accepted, n.Attended = Choice{}, false, false
+	}
+	return nil
+}
+
+func (a Act) offer(n *Referral) error {
+	if err := checkShortlist(a.Shortlist); err != nil {
+		return err
+	}
+	n.Shortlist, n.Chosen, n.Accepted, n.Attended = slices.Clone(a.Shortlist), Choice{}, false, false
+	return nil
+}
+
+func (a Act) write(n *Referral) error {
+	if a.Letter == "" && len(a.Attachments) == 0 {
+		return fault.New(fault.Invalid, "There is nothing to add: neither a letter nor a file.")
+	}
+	if a.Letter != "" {
+		n.Letter = a.Letter
+	}
+	n.Attachments = append(n.Attachments, a.Attachments...)
+	return nil
+}
+
+func (a Act) hasten(n *Referral) error {
+	if !slices.Contains(Priorities(), a.Priority) {
+		return fault.New(fault.Invalid, "There is no priority called %q.", a.Priority)
+	}
+	n.Priority = a.Priority
+	return nil
+}
+
+func (a Act) appoint(n *Referral) error {
+	if a.Appointment == nil {
+		return fault.New(fault.Invalid, "An appointment names its slot.")
+	}
+	if a.Kind == ActMove && n.Attended {
+		return fault.New(fault.Conflict, "The appointment has taken place.")
+	}
+	c, ok := n.ChoiceOf(a.Service)
+	if a.By.Party == Provider && a.Service == n.Chosen.Service {
+		c, ok = n.Chosen, true // a provider books what was handed to it, on the shortlist or not
+	}
+	if !ok {
+		return fault.New(fault.Invalid, "The service is not on the shortlist.")
+	}
+	if c.Provider != a.Appointment.Provider {
+		return fault.New(fault.Invalid, "The slot is another organisation's.")
+	}
+	if c.Service != n.Chosen.Service {
+		n.Accepted = false
+	}
+	at := *a.Appointment
+	n.Chosen, n.Appointment, n.Attended = c, &at, false
+	return nil
+}
+
+func checkShortlist(list []Choice) error {
+	if len(list) == 0 || len(list) > MostChoices {
+		return fault.New(fault.Invalid, "A shortlist names 1 to %d services.", MostChoices)
+	}
+	seen := map[string]bool{}
+	for _, c := range list {
+		if c.Service == "" || c.Provider.IsZero() || seen[c.Service] {
+			return fault.New(fault.Invalid, "Each service of a shortlist is named once, with its provider.")
+		}
+		seen[c.Service] = true
+	}
+	return nil
+}
+
+// created is the first version.
+func created(r Referral, a Act) (Referral, error) {
+	switch n := a.New; {
+	case r.Version != 0:
+		return r, fault.New(fault.Conflict, "The referral is there already.")
+	case n == nil || n.UBRN.IsZero() || n.Patient.IsZero() || n.Chart == "" || n.Practice.IsZero():
+		return r, fault.New(fault.Invalid, "A referral has a UBRN, a patient and a practice.")
+	case n.Request != ForAppointment && n.Request != ForTriage:
+		return r, fault.New(fault.Invalid, "There is no kind of request called %q.", n.Request)
+	}
+	n := a.New.clone()
+	if err := a.offer(&n); err != nil {
+		return r, err
+	}
+	if err := a.hasten(&n); err != nil {
+		return r, err
+	}
+	n.Letter, n.Attachments = a.Letter, slices.Clone(a.Attachments)
+	n.Version, n.State, n.Since, n.Created, n.Changed = 1, NotBooked, a.At, a.At, a.At
+	n.Appointment, n.Closed, n.Reason, n.Comment = nil, false, Code{}, a.Comment
+	if n.PathwayStart.IsZero() || n.PathwayStart.After(a.At) {
+		n.PathwayStart = a.At
+	}
+	return n, nil
+}

@@ -1,0 +1,173 @@
+package referral
+
+import (
+	"slices"
+	"time"
+
+	"github.com/openspine/openspine/ident"
+)
+
+// State is what has become of a referral, as the e-Referral Service publishes it (Extension-eRS-ReferralState-1).
+type State string
+
+// The twelve states. Advice before a referral, and the treatment after it, are not states of it.
+const (
+	NotBooked           State = "NOT_BOOKED"
+	Booked              State = "BOOKED"
+	Deferred            State = "DEFERRED_TO_PROVIDER" // there was no free slot: the provider finds one
+	AwaitingTriage      State = "AWAITING_TRIAGE"
+	TriageResponse      State = "TRIAGE_RESPONSE" // returned to the referrer with advice
+	TriagedToAct        State = "TRIAGED_PROVIDER_TO_ACTION"
+	AssessmentResult    State = "ASSESSMENT_RESULT"
+	Rejected            State = "REJECTED"
+	DidNotAttend        State = "DID_NOT_ATTEND"
+	CancelledByProvider State = "APPT_CANCELLED_BY_PROVIDER"
+	CancelledByPatient  State = "APPT_CANCELLED_BY_PATIENT"
+	Cancelled           State = "CANCELLED_REFERRAL"
+)
+
+// States lists them in the order of a referral's life.
+func States() []State {
+	return []State{NotBooked, Booked, Deferred, AwaitingTriage, TriageResponse, TriagedToAct, AssessmentResult, Rejected, DidNotAttend, CancelledByProvider, CancelledByPatient, Cancelled}
+}
+
+// Priority is how soon somebody must be seen.
+type Priority string
+
+// The priorities. The code of the last one remains, though the standard behind it is now a diagnosis within 28 days.
+const (
+	Routine     Priority = "ROUTINE"
+	Urgent      Priority = "URGENT"
+	TwoWeekWait Priority = "TWO_WEEK_WAIT"
+)
+
+// Priorities lists them, the least urgent first.
+func Priorities() []Priority { return []Priority{Routine, Urgent, TwoWeekWait} }
+
+// Request is what is asked of the provider.
+type Request string
+
+// The kinds of request.
+const (
+	ForAppointment Request = "APPOINTMENT_REQUEST"
+	ForTriage      Request = "TRIAGE_REQUEST"
+)
+
+// Code is a code of one of the published code systems, as package codes names them.
+type Code struct {
+	System string `json:"system"`
+	Code   string `json:"code"`
+}
+
+// Choice is a service that the patient may choose.
+type Choice struct {
+	Service      string        `json:"service"` // the directory's id of the HealthcareService
+	Name         string        `json:"name"`
+	Provider     ident.ODSCode `json:"provider"`
+	ProviderName string        `json:"providerName"`
+}
+
+// MostChoices is how many services a shortlist may hold.
+const MostChoices = 20
+
+// SlotRef names a slot.
+type SlotRef struct {
+	Provider ident.ODSCode `json:"provider"`
+	Session  string        `json:"session"`
+	Slot     string        `json:"slot"`
+}
+
+// Appointment is when and where the patient is to be seen.
+type Appointment struct {
+	SlotRef
+	Epoch     int64     `json:"epoch"` // of the slot, when it was booked (package booking)
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Clinician string    `json:"clinician,omitempty"`
+	Theirs    bool      `json:"theirs,omitempty"` // it stands in a slot that the hospital itself owns
+}
+
+// Attachment is a file with a referral, whose bytes are stored once.
+type Attachment struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	Size int64  `json:"size"`
+	Hash string `json:"hash"` // SHA-256, hexadecimal
+}
+
+// Staff is somebody who acted, as the account names them.
+type Staff struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Referral is all that is true of one referral at one version. It is a value: Apply makes the next one of it.
+type Referral struct {
+	UBRN    ident.UBRN `json:"ubrn"`
+	Version int64      `json:"version"` // 1, 2, 3 …
+
+	Patient ident.NHSNumber `json:"patient"`
+	Chart   string          `json:"chart"` // the patient's, in the national tenant
+
+	State   State     `json:"state"`
+	Since   time.Time `json:"since"` // when it came into this state
+	Reason  Code      `json:"reason,omitzero"`
+	Comment string    `json:"comment,omitempty"`
+
+	Priority   Priority `json:"priority"`
+	Request    Request  `json:"request"`
+	Specialty  string   `json:"specialty,omitempty"`
+	ClinicType string   `json:"clinicType,omitempty"`
+	Shortlist  []Choice `json:"shortlist"`
+	Chosen     Choice   `json:"chosen,omitzero"` // whose it is now: where it is booked, deferred to or triaged
+
+	Referrer     Staff         `json:"referrer"`
+	Practice     ident.ODSCode `json:"practice"`
+	PracticeName string        `json:"practiceName"`
+
+	Letter      string       `json:"letter,omitempty"` // SHA-256 of its text, hexadecimal; empty while there is none
+	Attachments []Attachment `json:"attachments,omitempty"`
+
+	Appointment *Appointment `json:"appointment,omitempty"`
+	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
+	Attended    bool         `json:"attended,omitempty"`
+	Closed      bool         `json:"closed,omitempty"` // the outpatient episode is over
+
+	PathwayStart time.Time `json:"pathwayStart"` // when the wait for treatment began: the clock of referral to treatment
+	Created      time.Time `json:"created"`
+	Changed      time.Time `json:"changed"` // when this version was made
+}
+
+// Provider is whose referral it is now; zero while nobody was chosen.
+func (r Referral) Provider() ident.ODSCode { return r.Chosen.Provider }
+
+// ChoiceOf is a service of the shortlist.
+func (r Referral) ChoiceOf(service string) (Choice, bool) {
+	i := slices.IndexFunc(r.Shortlist, func(c Choice) bool { return c.Service == service })
+	if i < 0 {
+		return Choice{}, false
+	}
+	return r.Shortlist[i], true
+}
+
+// Open reports whether anything is still to be done for it.
+func (r Referral) Open() bool { return r.State != Cancelled && !r.Closed }
+
+// clone is r with lists of its own.
+func (r Referral) clone() Referral {
+	r.Shortlist, r.Attachments = slices.Clone(r.Shortlist), slices.Clone(r.Attachments)
+	if r.Appointment != nil {
+		a := *r.Appointment
+		r.Appointment = &a
+	}
+	return r
+}
+
+// Version is one version of a referral: what it was, who made it so, when and why.
+type Version struct {
+	Referral
+	Act   Kind
+	By    Actor
+	Notes string // what was said to it
+}

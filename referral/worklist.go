@@ -1,0 +1,89 @@
+package referral
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// Worklist is what somebody looks for among referrals. Every part that is given must hold.
+type Worklist struct {
+	Practice ident.ODSCode // who referred
+	Provider ident.ODSCode // whose it is now
+	Chart    string        // of one person
+	States   []State       // none means all
+	// Unread leaves out what the provider has accepted.
+	Unread bool
+	// Due leaves out what stands in the future: those whose appointment has passed and of whom nothing is known since.
+	Due bool
+	// Limit is how many at most, those that have waited longest first; 500 when zero.
+	Limit int
+}
+
+// Waiting are the referrals of a worklist that the scope shows, those that have waited longest first: each is on the account as shown.
+func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
+	cond, args := scope.Where(access.Columns{Lane: "c.lane", Chart: "c.chart", Label: "0", Author: "''"}, access.TypeBooking)
+	where := "(" + cond + ") AND c.closed = 0"
+	and := func(text string, more ...any) {
+		where += " AND " + text
+		args = append(args, more...)
+	}
+	if !q.Practice.IsZero() {
+		and("c.practice = ?", q.Practice.String())
+	}
+	if !q.Provider.IsZero() {
+		and("c.provider = ?", q.Provider.String())
+	}
+	if q.Chart != "" {
+		and("c.lane = ? AND c.chart = ?", int64(s.chartLane(q.Chart)), q.Chart)
+	}
+	if len(q.States) > 0 {
+		marks := ""
+		var states []any
+		for _, x := range q.States {
+			marks += ", ?"
+			states = append(states, string(x))
+		}
+		and("c.state IN ("+marks[2:]+")", states...)
+	}
+	if q.Unread {
+		and("c.accepted = 0")
+	}
+	if q.Due {
+		and("c.starts > 0 AND c.starts < ? AND c.attended = 0", s.k.Clock.Now().UnixMicro())
+	}
+	if q.Limit <= 0 {
+		q.Limit = 500
+	}
+	err = s.read(ctx, func(tx *store.Tx) error {
+		list = nil
+		rows, err := tx.Query(`SELECT c.body FROM referral_case c WHERE `+where+` ORDER BY c.since, c.ubrn LIMIT ?`, append(args, int64(q.Limit))...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var body []byte
+			if err := rows.Scan(&body); err != nil {
+				return err
+			}
+			var r Referral
+			if err := json.Unmarshal(body, &r); err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+		return rows.Err()
+	})
+	for _, r := range list {
+		scope.Disclose(s.place(r.Chart, r.UBRN, false))
+	}
+	return list, err
+}
+
+// Age is how long a referral has been in its state.
+func (r Referral) Age(now time.Time) time.Duration { return now.Sub(r.Since) }
