@@ -38,7 +38,7 @@ func Schema() store.Schema { return store.Embedded("hospital", schemaFS, "schema
 // How far ahead sessions are made, and how often that is looked at.
 const (
 	ahead     = 8 * 7 * 24 * time.Hour
-	planEvery = time.Hour
+	planEvery = time.Minute
 	// registerEvery is how long somebody who is referred waits at most to be a patient here.
 	registerEvery = 3 * time.Second
 	tallyEvery    = time.Hour

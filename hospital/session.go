@@ -59,13 +59,24 @@ func (o *Outpatients) Plan(ctx context.Context, hospital ident.ODSCode) error {
 	if err := o.begin(ctx, hospital); err != nil {
 		return err
 	}
+	joined, err := o.joined(ctx)
+	if err == nil && joined {
+		err = o.k.DB.Read(ctx, func(tx *store.Tx) error {
+			s, err := o.standingIn(tx, hospital)
+			joined = s.Sure
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
 	now := o.k.Clock.Now()
 	for _, t := range list {
 		for day := format.Midnight(now); day.Before(now.Add(ahead)); day = day.AddDate(0, 0, 1) {
 			if day.Weekday() != t.Weekday || day.Before(t.From) || !t.To.IsZero() && day.After(t.To) {
 				continue
 			}
-			if err := o.planOne(ctx, hospital, t, day); err != nil {
+			if err := o.planOne(ctx, hospital, t, day, joined); err != nil {
 				return err
 			}
 		}
@@ -73,26 +84,48 @@ func (o *Outpatients) Plan(ctx context.Context, hospital ident.ODSCode) error {
 	return nil
 }
 
+// joined reports whether there is a way to the spine: a hospital that belongs to no network yet holds its clinics by itself. A line that is cut is a way; what is sent waits.
+func (o *Outpatients) joined(ctx context.Context) (bool, error) {
+	_, err := o.k.Post().Way(ctx, o.k.National, booking.WorkflowSlots)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // planOne makes the session of a template on a day, which begins at midnight there.
-func (o *Outpatients) planOne(ctx context.Context, hospital ident.ODSCode, t Template, day time.Time) error {
+func (o *Outpatients) planOne(ctx context.Context, hospital ident.ODSCode, t Template, day time.Time, joined bool) error {
 	s := Session{ID: fmt.Sprintf("%s-%s", t.ID, day.Format("20060102")), Clinic: t.Clinic, Minutes: t.Minutes, Extra: t.Extra, State: sessionOpen,
 		Starts: wall(day, t.Starts), Ends: wall(day, t.Starts+t.Slots*t.Minutes)}
 	if !s.Starts.After(o.k.Clock.Now()) {
 		return nil
 	}
-	there := false
+	there, fresh := false, true
 	err := o.k.DB.Read(ctx, func(tx *store.Tx) error {
-		_, err := o.sessionIn(tx, hospital, s.ID)
+		was, err := o.sessionIn(tx, hospital, s.ID)
 		there = err == nil
 		if fault.Is(err, fault.NotFound) {
-			err = nil
+			return nil
 		}
+		if err != nil {
+			return err
+		}
+		slots, err := o.slotsIn(tx, hospital, s.ID)
+		fresh = was.State == sessionOpen && !slices.ContainsFunc(slots, func(x Slot) bool { return x.Epoch != 0 })
 		return err
 	})
-	if err != nil || there {
+	switch {
+	case err != nil:
 		return err
+	case !there:
+		return o.MakeSession(ctx, hospital, s, t.Slots, t.Reserve, t.Given && joined)
+	case fresh && t.Given && joined && t.Reserve < t.Slots: // it was made before the hospital joined
+		return o.change(ctx, hospital, []string{s.ID}, func(tx *store.Tx) error {
+			_, err := o.give(tx, hospital, s.ID)
+			return err
+		})
 	}
-	return o.MakeSession(ctx, hospital, s, t.Slots, t.Reserve, t.Given)
+	return nil
 }
 
 // wall is so many minutes into a day by the clock on the wall, whatever hour the clocks change in.

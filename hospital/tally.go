@@ -77,6 +77,9 @@ func (o *Outpatients) begin(ctx context.Context, hospital ident.ODSCode) error {
 
 // Tally tells the spine what the hospital knows of the slots and referrals between the two, and asks for what the spine knows; hourly, and when somebody asks for it.
 func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
+	if joined, err := o.joined(ctx); err != nil || !joined {
+		return err
+	}
 	return o.change(ctx, hospital, []string{conversationTally}, func(tx *store.Tx) error {
 		s, err := o.standingIn(tx, hospital)
 		if err != nil {

@@ -56,7 +56,7 @@ func Nodes(ctx context.Context, nodes []*node.Node, k *sim.Country, wrote func(c
 			return err
 		}
 	}
-	return nil
+	return Clinics(ctx, nodes, k)
 }
 
 // keeper is which of the nodes keeps an organisation's records: the first for one that none keeps.
@@ -103,9 +103,15 @@ func usersOf(nodes []*node.Node, at int, k *sim.Country) []access.User {
 		if name := administrators[t.Code.String()]; at > 0 && name != "" {
 			all = append(all, access.User{Principal: access.Principal{ID: "admin", Name: name, Role: access.Administrator, Organisation: t.Code}, Demo: true})
 		}
+		if t.Code == sim.HospitalEast {
+			all = append(all, access.User{Principal: access.Principal{ID: eastClerk, Name: eastClerkName, Role: access.Clerk, Organisation: t.Code}, Demo: true})
+		}
 	}
 	return all
 }
+
+// The clerk of the second hospital's clinics; the first has one among the country's staff.
+const eastClerk, eastClerkName = "clinic-clerk", "Mrs Gwladys Fenn"
 
 // administrators run the hospitals' nodes.
 var administrators = map[string]string{"RZZ01": "Mr Idris Bowen", "RZZ02": "Ms Tamsin Holt"}

@@ -1,0 +1,110 @@
+package hospital_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/hospital"
+	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/web/webtest"
+)
+
+// registered waits until a referral's person is a patient here, which the clerk's page shows.
+func (w *world) registered(u string) {
+	w.t.Helper()
+	clerk := w.nodes[1].SignedIn(w.t, "clerk")
+	simtest.Eventually(w.t, func() bool { return clerk.Get("/clinics/cases/"+u).Status == 200 })
+}
+
+// TestAClinicGoesOnWithoutALine cuts the line, holds a clinic's day, withdraws a session and rebooks who is in it; once the line is healed both sides agree.
+func TestAClinicGoesOnWithoutALine(t *testing.T) {
+	t.Parallel()
+	aDayWithoutALine(t, given(t, false))
+}
+
+// TestAClinicGoesOnWithoutALineOnPostgres is the same on the other engine.
+func TestAClinicGoesOnWithoutALineOnPostgres(t *testing.T) {
+	t.Parallel()
+	aDayWithoutALine(t, given(t, true))
+}
+
+func aDayWithoutALine(t *testing.T, w *world) {
+	seen, moved := w.spine.refer("9990000018", 1, true), w.spine.refer("9990000026", 2, true)
+	w.registered(seen)
+	w.registered(moved)
+	var at, other booking.Appointment
+	w.spine.look(func() { at, other = *w.spine.cases[seen].Appointment, *w.spine.cases[moved].Appointment })
+	w.link("cut")
+	come := hospital.Coming{Session: at.Session, Slot: at.Slot, State: "attended", Outcome: "treatment", Status: "30"}
+	for range 2 { // said twice, done once
+		if err := w.o.Come(t.Context(), w.doctor(), rqx, seen, come); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := w.o.Withdraw(t.Context(), w.clerk(), rqx, other.Session, "The consultant is ill"); err != nil || n != 1 {
+		t.Fatalf("withdrawing leaves %d people to be rebooked: %v", n, err)
+	}
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	clerk.Get("/clinics/rebook").Sees(200, "1 referral", "The consultant is ill")
+	book := clerk.Link("/o/RQX/clinics/cases/" + moved + "/book")
+	clerk.Get(book).Sees(200, "Find a time in our own slots")
+	slot := inputOf(strings.Split(clerk.Body, `id="slot"`)[1], "slot")
+	if slot == "" {
+		_, after, _ := strings.Cut(clerk.Body, `name="slot" type="radio" value="`)
+		slot, _, _ = strings.Cut(after, `"`)
+	}
+	clerk.Send(book, "slot", slot, "kind", "appointment").Sees(200, "The time is booked", "Not confirmed yet")
+	clerk.Get("/clinics/rebook").Sees(200, "Nobody waits for another time")
+	w.link("heal")
+	simtest.Eventually(t, func() (even bool) {
+		w.spine.look(func() {
+			a := w.spine.cases[moved].Appointment
+			even = len(w.spine.acts[seen]) == 1 && w.spine.acts[seen][0].Kind == booking.ActAttended && a != nil && strings.HasSuffix(slot, a.Slot)
+		})
+		return even && strings.Contains(clerk.Get("/clinics/cases/"+moved).Text(), "Confirmed")
+	})
+	simtest.Eventually(t, func() bool {
+		if err := w.o.Tally(t.Context(), rqx); err != nil {
+			t.Fatal(err)
+		}
+		page := clerk.Get("/clinics/reconciliation").Text()
+		return strings.Contains(page, "Nothing differs") && !strings.Contains(page, "Last answered Never")
+	})
+}
+
+// TestWhatTheSpineRefusesIsOnAWorklist refuses an acceptance: the referral waits again, and the refusal waits for somebody.
+func TestWhatTheSpineRefusesIsOnAWorklist(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	w.spine.look(func() { w.spine.refuse[booking.ActAccept] = "The patient has cancelled." })
+	u := w.spine.refer("9990000018", 1, true)
+	w.registered(u)
+	if err := w.o.Decide(t.Context(), w.clerk(), rqx, u, hospital.Decision{Kind: booking.ActAccept}); err != nil {
+		t.Fatal(err)
+	}
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	simtest.Eventually(t, func() bool {
+		return strings.Contains(clerk.Get("/clinics/reconciliation").Text(), "The patient has cancelled.")
+	})
+	clerk.Get("/clinics/cases/"+u).Sees(200, "Waits to be reviewed", "Refused")
+}
+
+// TestEveryPage looks at each page, at a desk, on a phone and without scripts.
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	b := webtest.NewBrowser(t)
+	w := given(t, false)
+	u := w.spine.refer("9990000018", 1, true)
+	w.registered(u)
+	var at booking.Appointment
+	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
+	day := at.Start.Format("2006-01-02")
+	c := "/o/RQX/clinics/"
+	var visits []webtest.Visit
+	for _, path := range []string{"", "diary?day=" + day, "diary?view=day&day=" + day, "review", "rebook", "waiting", "desk?day=" + day, "sessions/" + at.Session, "sessions/" + at.Session + "/do/withdraw", "cases/" + u, "cases/" + u + "/decide/reject",
+		"cases/" + u + "/book", "cases/" + u + "/come?session=" + at.Session + "&slot=" + at.Slot, "cases/" + u + "/letter", "templates", "templates/new", "reconciliation"} {
+		visits = append(visits, webtest.Visit{User: "doctor", Path: strings.TrimSuffix(c+path, "/"), Cookie: w.nodes[1].SignedIn(t, "doctor").Cookie(), Walk: path == "templates/new"})
+	}
+	b.EveryPage(t, w.nodes[1].URL, visits)
+}
