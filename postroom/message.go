@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/openspine/openspine/access"
-	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -53,7 +52,7 @@ func (d *desk) show(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	if v.Timeline, err = d.timeline(ctx, r, legs); err != nil {
 		return err
 	}
-	v.Files = files(ctx, it)
+	v.Files = files(ctx, p, it)
 	for _, leg := range legs {
 		if leg.Ref != it.Ref {
 			v.Others = append(v.Others, web.Link{Text: web.Text(ctx, "postroom.message.other", d.destination(ctx, leg.To), web.Text(ctx, "postroom.state."+leg.State.String())), URL: messagePath(leg.Ref)})
@@ -188,18 +187,6 @@ func stepText(ctx context.Context, what string) string {
 	return what
 }
 
-// files are what travels beside a message.
-func files(ctx context.Context, it messaging.Item) web.Table {
-	t := web.Table{ID: "files", Caption: web.Text(ctx, "postroom.message.files"), RowHeader: true}
-	for _, k := range []string{"file", "type", "size", "hash"} {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "postroom.column."+k)})
-	}
-	for _, f := range it.Files {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(f.Name), web.Cell(f.Type), web.Cell(bytesText(f.Size)), web.Cell(hex.EncodeToString(f.Hash[:8]))}})
-	}
-	return t
-}
-
 // contentView is what a message holds.
 type contentView struct {
 	Page  web.Page
@@ -223,12 +210,10 @@ func (d *desk) content(w http.ResponseWriter, r *http.Request, p access.Principa
 	if err != nil {
 		return err
 	}
-	entry := audit.Entry{Tenant: p.Organisation, Actor: p.ID, ActorName: p.Name, Role: string(p.Role), Organisation: p.Organisation, Action: string(access.Read), Purpose: "HOPERAT",
-		Basis: "postroom", Outcome: audit.OutcomeOK, Detail: "what message " + it.ID + " holds", RequestID: access.RequestID(ctx)}
-	if err := d.k.Audit.Record(ctx, audit.Placed{Lane: it.Ref.Lane, Entry: entry}); err != nil {
+	if err := d.looked(ctx, p, access.Read, it.Ref.Lane, "what message "+it.ID+" holds"); err != nil {
 		return err
 	}
-	v := contentView{Item: it, Files: files(ctx, it), Page: web.Page{Title: web.Text(ctx, "postroom.content.title"), Back: web.Link{Text: web.Text(ctx, "postroom.message.title"), URL: messagePath(it.Ref)}}}
+	v := contentView{Item: it, Files: files(ctx, p, it), Page: web.Page{Title: web.Text(ctx, "postroom.content.title"), Back: web.Link{Text: web.Text(ctx, "postroom.message.title"), URL: messagePath(it.Ref)}}}
 	v.Text, v.Note = shown(ctx, body)
 	return web.Render(w, r, http.StatusOK, contentPage(v))
 }

@@ -105,7 +105,7 @@ func TestMessagesAreFound(t *testing.T) {
 	}
 	admin.Get("/post?age=over-day").Sees(200, "No message is like this")
 	admin.Get("/post?organisation=!").Sees(422, "Enter an ODS code")
-	admin.Get("/post?state=parked&format=csv").Sees(200, bad.ID)
+	admin.Get("/post.csv?state=parked").Sees(200, bad.ID)
 	if !strings.Contains(admin.Header.Get("Content-Disposition"), "messages.csv") {
 		t.Error("no file")
 	}
@@ -148,7 +148,7 @@ func TestWhatIsParkedIsDecidedByAPerson(t *testing.T) {
 	admin := w.SignedIn(t, "admin")
 	admin.Get("/").Sees(200, "for a person")
 	admin.Get("/post/parked?sort=owner").Sees(200, "the post room of the hospital", "letter.sent", "the handler failed")
-	admin.Get("/post/parked?format=csv").Sees(200, one.ID, two.ID)
+	admin.Get("/post/parked.csv").Sees(200, one.ID, two.ID)
 	admin.Get("/post/waiting").Sees(200, "1 destination")
 
 	admin.Get(at(one)+"/take").Sees(200, "Take this message?")

@@ -15,8 +15,11 @@ import (
 	"github.com/openspine/openspine/web/format"
 )
 
-// pageSize is how many rows a list shows at once, and csvMost how many its export has at most.
-const pageSize, csvMost = 50, 5000
+// pageSize is how many rows a list shows at once.
+const pageSize = 50
+
+// How many lines an export has at most, as the page says: searches go on from where they were, worklists count from their beginning each time.
+const csvMost, csvMostParked = 1_000_000, 50_000
 
 // searchView is the search for messages.
 type searchView struct {
@@ -62,6 +65,8 @@ func (d *desk) query(ctx context.Context, p access.Principal, s web.TableState, 
 			wrong("organisation", "organisation")
 		case q.Organisation.IsZero():
 			q.Organisation = code
+		case code != q.Organisation:
+			q.With = code
 		}
 	}
 	if text := v.Form["state"]; text != "" {
@@ -88,15 +93,6 @@ func (d *desk) query(ctx context.Context, p access.Principal, s web.TableState, 
 	return q
 }
 
-// other is the organisation of a filter whose messages with the reader's own are looked for; zero when there is none.
-func other(p access.Principal, text string) ident.ODSCode {
-	code, err := ident.ParseODSCode(strings.ToUpper(text))
-	if err != nil || organisationOf(p).IsZero() || code == organisationOf(p) {
-		return ident.ODSCode{}
-	}
-	return code
-}
-
 // found is one page of a search, in the order asked for; before and after say where there is more.
 type found struct {
 	list          []messaging.Item
@@ -105,7 +101,7 @@ type found struct {
 }
 
 // page searches for one page, forwards or backwards from a cursor.
-func (d *desk) page(ctx context.Context, p access.Principal, q messaging.Query, s web.TableState, with ident.ODSCode) (f found, err error) {
+func (d *desk) page(ctx context.Context, q messaging.Query, s web.TableState) (f found, err error) {
 	backwards := s.Before() != ""
 	if cursor := s.After() + s.Before(); cursor != "" {
 		if q.After, err = messaging.ParsePage(cursor); err != nil {
@@ -118,9 +114,6 @@ func (d *desk) page(ctx context.Context, p access.Principal, q messaging.Query, 
 	list, next, err := d.k.Post().Search(ctx, q)
 	if err != nil {
 		return f, err
-	}
-	if !with.IsZero() {
-		list = slices.DeleteFunc(list, func(it messaging.Item) bool { return it.From != with && it.Message.To != with })
 	}
 	if next != nil && next.Whole {
 		f.lookedTo = next.At()
@@ -149,20 +142,14 @@ func (d *desk) search(w http.ResponseWriter, r *http.Request, p access.Principal
 	if v.Own != "" {
 		v.Own = d.k.Organisation(ctx, p.Organisation)
 	}
-	for _, name := range []string{"id", "organisation", "workflow", "state", "age"} {
-		v.Form[name] = state.Filter(name)
-	}
+	v.read(state)
 	q := d.query(ctx, p, state, &v)
-	with := other(p, v.Form["organisation"])
 	var f found
 	if len(v.Errors) == 0 {
 		if err := d.listed(ctx, p, "messages"); err != nil {
 			return err
 		}
-		if state.Filter("format") == "csv" {
-			return d.searchCSV(w, r, q, with)
-		}
-		if f, err = d.page(ctx, p, q, state, with); err != nil {
+		if f, err = d.page(ctx, q, state); err != nil {
 			return err
 		}
 	}
@@ -184,7 +171,7 @@ func (d *desk) search(w http.ResponseWriter, r *http.Request, p access.Principal
 func messageColumns() []string { return []string{"sent", "from", "to", "workflow", "state", "id"} }
 
 func (d *desk) messageTable(ctx context.Context, state web.TableState, f found) web.Table {
-	t := web.Table{ID: "messages", State: state, Caption: web.Text(ctx, "postroom.caption"), CSVURL: state.With("format", "csv"), RowHeader: true,
+	t := web.Table{ID: "messages", State: state, Caption: web.Text(ctx, "postroom.caption"), CSVURL: csvPath(state, pathSearch), RowHeader: true,
 		Empty: web.Empty{Text: web.Text(ctx, "postroom.none"), Help: web.Text(ctx, "postroom.none-help")}}
 	if !f.lookedTo.IsZero() {
 		t.Empty = web.Empty{Text: web.Text(ctx, "postroom.none-yet"), Help: web.Text(ctx, "postroom.none-yet-help")}
@@ -216,23 +203,49 @@ func (d *desk) messageTable(ctx context.Context, state web.TableState, f found) 
 	return t
 }
 
-// searchCSV sends all that is found, csvMost lines at most.
-func (d *desk) searchCSV(w http.ResponseWriter, r *http.Request, q messaging.Query, with ident.ODSCode) error {
+// csvPath is where the whole of a list is, as a file that is streamed.
+func csvPath(state web.TableState, page string) string {
+	return strings.Replace(state.With(), page, page+".csv", 1)
+}
+
+// read takes what was typed into the form.
+func (v *searchView) read(state web.TableState) {
+	for _, name := range []string{"id", "organisation", "workflow", "state", "age"} {
+		v.Form[name] = state.Filter(name)
+	}
+}
+
+// searchCSV sends all that is found, csvMost lines at most: a last line says so if there is more.
+func (d *desk) searchCSV(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
+	state, err := web.ReadTableState(r, "-sent")
+	if err != nil {
+		return err
+	}
+	v := searchView{Form: map[string]string{}}
+	v.read(state)
+	q := d.query(ctx, p, state, &v)
+	if len(v.Errors) > 0 {
+		return fault.New(fault.Invalid, "%s", v.Errors[0].Text)
+	}
+	if err := d.listed(ctx, p, "messages"); err != nil {
+		return err
+	}
 	names := columns(ctx, append(messageColumns(), "delivered", "ended", "reason")...)
-	q.Limit, q.After = 500, nil
+	q.Limit = 500
 	return web.CSV(w, "messages", names, func(yield func([]string, error) bool) {
-		for sent := 0; sent < csvMost; {
+		for sent := 0; ; {
 			list, next, err := d.k.Post().Search(ctx, q)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, it := range list {
-				if !with.IsZero() && it.From != with && it.Message.To != with {
-					continue
+				if sent++; sent > csvMost {
+					yield(cut(ctx, csvMost, len(names)), nil)
+					return
 				}
-				if sent++; sent > csvMost || !yield(messageLine(ctx, it), nil) {
+				if !yield(messageLine(ctx, it), nil) {
 					return
 				}
 			}
@@ -241,6 +254,13 @@ func (d *desk) searchCSV(w http.ResponseWriter, r *http.Request, q messaging.Que
 			}
 		}
 	})
+}
+
+// cut is the last line of a file that ends before its list does.
+func cut(ctx context.Context, most, width int) []string {
+	line := make([]string, width)
+	line[0] = web.Text(ctx, "postroom.csv-cut", web.Count(ctx, "postroom.number", most))
+	return line
 }
 
 func messageLine(ctx context.Context, it messaging.Item) []string {

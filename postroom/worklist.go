@@ -26,26 +26,27 @@ func parkedColumns() []string {
 	return []string{"age", "workflow", "from", "to", "owner", "reason", "behind"}
 }
 
-func (d *desk) parked(w http.ResponseWriter, r *http.Request, p access.Principal) error {
-	ctx := r.Context()
-	state, err := web.ReadTableState(r, "-age", messaging.ByOwner, messaging.ByWorkflow)
-	if err != nil {
-		return err
-	}
-	at, err := offset(state)
-	if err != nil {
-		return err
+// worklist is what an address asks for, and puts on the account that it was asked for.
+func (d *desk) worklist(r *http.Request, p access.Principal) (state web.TableState, list messaging.Worklist, err error) {
+	if state, err = web.ReadTableState(r, "-age", messaging.ByOwner, messaging.ByWorkflow); err != nil {
+		return state, list, err
 	}
 	by, descending := state.Sort()
-	list := messaging.Worklist{Parked: true, Organisation: organisationOf(p), Workflow: state.Filter("workflow"), Owner: state.Filter("owner"), Order: by, Reverse: descending, Limit: pageSize, Offset: at}
+	list = messaging.Worklist{Parked: true, Organisation: organisationOf(p), Workflow: state.Filter("workflow"), Owner: state.Filter("owner"), Order: by, Reverse: descending, Limit: pageSize}
 	if by == messaging.ByAge {
 		list.Reverse = !descending // the greatest age is the earliest time
 	}
-	if err := d.listed(ctx, p, "parked messages"); err != nil {
-		return err
+	if list.Offset, err = offset(state); err != nil {
+		return state, list, err
 	}
-	if state.Filter("format") == "csv" {
-		return d.parkedCSV(w, r, list)
+	return state, list, d.listed(r.Context(), p, "parked messages")
+}
+
+func (d *desk) parked(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	ctx := r.Context()
+	state, list, err := d.worklist(r, p)
+	if err != nil {
+		return err
 	}
 	items, total, err := d.k.Post().Held(ctx, list)
 	if err != nil {
@@ -59,7 +60,7 @@ func (d *desk) parked(w http.ResponseWriter, r *http.Request, p access.Principal
 	for _, o := range owners {
 		v.Owners = append(v.Owners, web.Option{Value: o, Text: o})
 	}
-	v.Table = web.Table{ID: "parked", State: state, Caption: web.Text(ctx, "postroom.parked.caption"), CSVURL: state.With("format", "csv"), RowHeader: true,
+	v.Table = web.Table{ID: "parked", State: state, Caption: web.Text(ctx, "postroom.parked.caption"), CSVURL: csvPath(state, pathParked), RowHeader: true,
 		Count: web.Count(ctx, "postroom.in-all", int(total)), Empty: web.Empty{Text: web.Text(ctx, "postroom.parked.empty"), Help: web.Text(ctx, "postroom.parked.empty-help")}}
 	shares := []int{3, 3, 4, 4, 3, 6, 2}
 	for i, k := range parkedColumns() {
@@ -76,7 +77,7 @@ func (d *desk) parked(w http.ResponseWriter, r *http.Request, p access.Principal
 	if int(total) == 0 {
 		v.Table.Count = ""
 	}
-	turn(&v.Table, at, int(total))
+	turn(&v.Table, list.Offset, int(total))
 	if v.Now, err = d.nowOf(ctx, p); err != nil {
 		return err
 	}
@@ -93,12 +94,17 @@ func turn(t *web.Table, at, total int) {
 	}
 }
 
-func (d *desk) parkedCSV(w http.ResponseWriter, r *http.Request, list messaging.Worklist) error {
+// parkedCSV sends the whole worklist, csvMostParked lines at most: a last line says so if there is more.
+func (d *desk) parkedCSV(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 	ctx := r.Context()
+	_, list, err := d.worklist(r, p)
+	if err != nil {
+		return err
+	}
 	names := columns(ctx, append(parkedColumns(), "id", "sent", "tries")...)
 	list.Limit, list.Offset = 500, 0
 	return web.CSV(w, "parked", names, func(yield func([]string, error) bool) {
-		for ; list.Offset < csvMost; list.Offset += list.Limit {
+		for ; list.Offset < csvMostParked; list.Offset += list.Limit {
 			items, _, err := d.k.Post().Held(ctx, list)
 			if err != nil {
 				yield(nil, err)
@@ -113,5 +119,6 @@ func (d *desk) parkedCSV(w http.ResponseWriter, r *http.Request, list messaging.
 				return
 			}
 		}
+		yield(cut(ctx, csvMostParked, len(names)), nil)
 	})
 }
