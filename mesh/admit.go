@@ -40,7 +40,14 @@ func (o *Office) admit(r *http.Request) (caller, error) {
 	if err := t.timely(now); err != nil {
 		return caller{}, err
 	}
+	from := origin(t.mailbox, r)
+	if err := o.tries.open(from, now); err != nil {
+		return caller{}, err
+	}
 	b, err := o.verify(r.Context(), t)
+	if fault.Is(err, fault.Forbidden) {
+		o.tries.wrong(from, now)
+	}
 	if err != nil {
 		return caller{}, err
 	}

@@ -18,6 +18,33 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
+// Whoever guesses is slowed down, for that mailbox from that address: not even a right guess is told apart then. In time the mailbox is open again.
+func TestWhoeverGuessesIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	w := given(t)
+	guess := func(n int) answer {
+		return w.call("GET", "/"+first+"/inbox", nil, "Authorization: "+mesh.Authorization(first, "guess", mesh.DemoSharedKey, fmt.Sprint("guess-", n), "0", w.clock.Now()))
+	}
+	for n := range 20 {
+		if a := guess(n); a.status != http.StatusForbidden || strings.Contains(a.body, "too often") {
+			t.Fatalf("guess %d is answered %v", n, a)
+		}
+	}
+	if a := guess(20); a.status != http.StatusForbidden || !strings.Contains(a.body, "too often from this address") {
+		t.Errorf("a guess too many is answered %v", a)
+	}
+	if a := w.as(first, "GET", "/"+first+"/inbox", ""); a.status != http.StatusForbidden {
+		t.Errorf("a right one among guesses is answered %v", a)
+	}
+	if a := w.as(second, "GET", "/"+second+"/inbox", ""); a.status != http.StatusOK {
+		t.Errorf("another mailbox is answered %v", a)
+	}
+	w.clock.Advance(31 * time.Second)
+	if a := w.as(first, "GET", "/"+first+"/inbox", ""); a.status != http.StatusOK {
+		t.Errorf("later it is answered %v", a)
+	}
+}
+
 // What does not show who it is gets 403 and a line that says what to do; an unknown mailbox looks like a wrong password.
 func TestWhoDoesNotShowWhoTheyAreIsRefused(t *testing.T) {
 	t.Parallel()

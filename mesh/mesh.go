@@ -60,7 +60,8 @@ type Office struct {
 	o Options
 	s secrets
 
-	book book
+	book  book
+	tries tries
 }
 
 // New makes the post office of a node. Errors: those of reading or making the key in the data folder.
