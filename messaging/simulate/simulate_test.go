@@ -72,6 +72,7 @@ func TestMutations(t *testing.T) {
 		"handled without its files":         {messaging.Seams{NoFiles: true}, 0},
 		"files to be passed on forgotten":   {messaging.Seams{NoRefetch: true}, 498},
 		"old notes believed":                {messaging.Seams{NoTurns: true}, 31},
+		"what was tried is not kept":        {messaging.Seams{NoTried: true}, 207},
 	} {
 		seams, from := m.seams, m.from
 		t.Run(name, func(t *testing.T) {
