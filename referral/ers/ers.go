@@ -17,6 +17,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/referral"
 )
 
 // Base is where the API is served.
@@ -30,19 +31,43 @@ type Directory interface {
 
 // API is the API of one node.
 type API struct {
-	k   catalogue.Kernel
-	dir Directory
+	k         catalogue.Kernel
+	dir       Directory
+	referrals *referral.Referrals
 }
 
-// New is the API over a kernel and the directory.
-func New(k catalogue.Kernel, d Directory) *API { return &API{k: k, dir: d} }
+// New is the API over a kernel, the directory and the referrals.
+func New(k catalogue.Kernel, d Directory, r *referral.Referrals) *API {
+	return &API{k: k, dir: d, referrals: r}
+}
 
 // published is the API's routes with its wording of failures.
 func (a *API) published() catalogue.Published {
 	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: []catalogue.Route{
 		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
 		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
+		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", (*call).retrieve, anyClinical()...),
+		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}/_history/{version}", (*call).retrieveVersion, anyClinical()...),
+		a.onPerson("POST", "/STU3/ReferralRequest/$ers.createReferral", (*call).create, ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.acceptReferral", (*call).accept, ProviderClinician, ProviderClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.rejectReferral", (*call).reject, ProviderClinician, ProviderClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.cancelReferral", (*call).cancel, ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin),
+		a.forRole("GET", "/STU3/Slot", a.slots, ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("POST", "/STU3/Appointment", (*call).book, ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("GET", "/STU3/Appointment/{ubrn}", (*call).visit, anyClinical()...),
 	}}
+}
+
+// onPerson is an operation about a referral, for callers who act in one of functions. It asks for what it needs once it knows whose referral it is.
+func (a *API) onPerson(method, path string, do func(c *call) error, functions ...Function) catalogue.Route {
+	return catalogue.OnBody(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+		mirror(w, r)
+		c, err := a.caller(r, ask.Principal, functions)
+		if err != nil {
+			return err
+		}
+		return do(&call{a, w, r, ask, c})
+	}, access.Clinician, access.Clerk, access.SystemClient)
 }
 
 // forRole is an operation about no person, for callers who act in one of functions; none means that the operation takes no function.

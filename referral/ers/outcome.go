@@ -52,6 +52,8 @@ const (
 	unableToCancel       code = "UNABLE_TO_CANCEL_APPOINTMENT"
 	invalidRequestType   code = "INVALID_REQUEST_TYPE"
 	organisationIsClosed code = "ORGANISATION_IS_CLOSED"
+	notReferrerThere     code = "REFERENCED_USER_IS_NOT_RC_AT_ORG"
+	unableToConfirm      code = "UNABLE_TO_CONFIRM_APPOINTMENT"
 )
 
 // saying is how a code is said: its display, the status that goes with it and the FHIR issue type.

@@ -3,18 +3,25 @@ package ers_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
-	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/referral/ers"
+	"github.com/openspine/openspine/store"
 )
 
 // The tests of this package are programs that know a node by its address.
@@ -29,34 +36,92 @@ type world struct {
 	t    testing.TB
 	node *node.Node
 	url  string
+	time *clock.Fake
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	srv := httptest.NewUnstartedServer(nil)
-	url := "http://" + srv.Listener.Addr().String()
-	cfg := node.Config{Name: "test", Data: t.TempDir(), National: "X26", BaseURL: url, Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "National spine", Kind: "national"}}}
-	n, err := node.Open(context.Background(), cfg, node.Options{Clock: clock.NewFake(time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC))})
+	now := clock.NewFake(time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC))
+	cfg := node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{
+		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "R68", Name: "A hospital", Kind: "hospital"}}}
+	n, err := node.Open(context.Background(), cfg, node.Options{Clock: now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.Config.Handler = n
-	srv.Start()
+	if err := n.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	serving, stop := context.WithCancel(context.Background())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- n.Serve(serving, func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		srv.Close()
-		if err := n.Close(); err != nil {
-			t.Errorf("closing: %v", err)
+		stop()
+		if err := errors.Join(<-ended, n.Close()); err != nil {
+			t.Error(err)
 		}
 	})
-	w := &world{t: t, node: n, url: url + ers.Base}
+	w := &world{t: t, node: n, url: n.URL() + ers.Base, time: now}
 	w.load(`{"resourceType":"Organization","id":"R68","identifier":[{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}],"active":true,"name":"A hospital"}`,
-		`{"resourceType":"HealthcareService","id":"11002","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"A clinic"}`)
+		`{"resourceType":"HealthcareService","id":"11002","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"Good Cardiology Business Service"}`,
+		`{"resourceType":"HealthcareService","id":"11010","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"A full clinic"}`,
+		`{"resourceType":"Patient","id":"9990000018","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000018"}],"name":[{"use":"usual","family":"O'Neill","given":["Zoë"]}],"gender":"female","birthDate":"1970-01-02"}`)
 	for _, u := range []access.User{staff("gp", access.Clinician, practice), staff("secretary", access.Clerk, practice), staff("consultant", access.Clinician, hospital), staff("booker", access.Clerk, hospital)} {
 		if err := n.Kernel().Gate.PutUser(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return w
+}
+
+// registered makes the patient one of the practice's.
+func (w *world) registered(number string) {
+	w.t.Helper()
+	k := w.node.Kernel()
+	err := k.DB.Write(w.t.Context(), []store.Lane{k.Gate.Lane(k.National, number)}, func(tx *store.Tx) error {
+		return k.Gate.Relate(tx, access.Relationship{Tenant: k.National, Chart: number, Organisation: practice, Kind: access.KindRegistered, Basis: "registered", By: "test"})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// gives hands free slots of the hospital to the spine, by a message as hospitals do, and waits until they can be seen.
+func (w *world) gives(service string, starts ...time.Time) {
+	w.t.Helper()
+	m := booking.Slots{Session: "s-" + service, Service: service}
+	for i, at := range starts {
+		m.Slots = append(m.Slots, booking.Slot{ID: fmt.Sprint("slot", i), Epoch: 1, Start: at, End: at.Add(20 * time.Minute)})
+	}
+	body, err := booking.Encode(m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	k := w.node.Kernel()
+	post := k.Post()
+	err = k.DB.Write(w.t.Context(), []store.Lane{post.LaneOf(hospital, m.Session)}, func(tx *store.Tx) error {
+		_, err := post.Send(w.t.Context(), tx, messaging.Message{From: hospital, To: k.National, Workflow: booking.WorkflowSlots, Conversation: m.Session, Body: body})
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	gp := w.as(staff("gp", access.Clinician, practice), acting(ers.ReferringClinician, practice)...)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if a := gp.get(slotsOf(service, 5, 1)); a.status == http.StatusOK && a.json["total"] == float64(len(starts)) {
+			return
+		}
+		w.time.Advance(time.Second)
+	}
+	w.t.Fatalf("the slots did not arrive: %s", gp.get(slotsOf(service, 5, 1)).body)
+}
+
+func slotsOf(service string, count, page int) string {
+	return fmt.Sprintf("/STU3/Slot?schedule.actor:HealthcareService=%s&appointmentType=ROUTINE&status=free&_count=%d&page=%d", service, count, page)
 }
 
 func staff(id string, role access.Role, at ident.ODSCode) access.User {
@@ -122,29 +187,36 @@ func (a answer) code() string {
 	return o.Issue[0].Details.Coding[0].Code
 }
 
-func (c *caller) get(path string) answer {
+func (c *caller) get(path string) answer { return c.do(http.MethodGet, path, "") }
+
+func (c *caller) post(path, body string, headers ...string) answer {
+	return c.do(http.MethodPost, path, body, append(headers, "Content-Type", "application/fhir+json")...)
+}
+
+func (c *caller) do(method, path, body string, headers ...string) answer {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.url+path, nil)
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	for i := 0; i < len(c.headers); i += 2 {
-		req.Header.Add(c.headers[i], c.headers[i+1])
+	headers = append(slices.Clone(c.headers), headers...)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	got, err := io.ReadAll(resp.Body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a := answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
-	if json.Unmarshal(body, &a.json) != nil {
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(got)}
+	if json.Unmarshal(got, &a.json) != nil {
 		a.json = nil
 	}
 	return a

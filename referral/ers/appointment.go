@@ -1,0 +1,241 @@
+package ers
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+)
+
+// mostSlots is how many free slots of a service A015 pages through.
+const mostSlots = 5000
+
+// slotQuery is what A015 asks for.
+type slotQuery struct {
+	service     string
+	clinician   string
+	count, page int
+}
+
+// readSlotQuery reads the parameters of A015, each of which must be known and be there once.
+func readSlotQuery(raw string) (q slotQuery, err error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, refuse(invalidValue, "the query cannot be read: check what follows each percent sign")
+	}
+	for name, list := range values {
+		if !slices.Contains([]string{"schedule.actor:HealthcareService", "schedule.actor:Practitioner", "appointmentType", "status", "_count", "page", "_include"}, name) {
+			return q, refuse(unexpectedField, "'%s' unknown parameter", shown(name))
+		}
+		if len(list) > 1 {
+			return q, refuse(invalidValue, "'%s' may be there once only", name)
+		}
+	}
+	if q.service = values.Get("schedule.actor:HealthcareService"); q.service == "" {
+		return q, refuse(missingValue, "'schedule.actor:HealthcareService' is missing")
+	}
+	q.clinician = values.Get("schedule.actor:Practitioner")
+	if !slices.Contains([]string{"ROUTINE", "URGENT", "TWO_WEEK_WAIT"}, values.Get("appointmentType")) {
+		return q, refuse(invalidCode, "'appointmentType' is ROUTINE, URGENT or TWO_WEEK_WAIT")
+	}
+	if values.Get("status") != "free" {
+		return q, refuse(invalidCode, "'status' is free")
+	}
+	if q.count, err = strconv.Atoi(values.Get("_count")); err != nil || q.count < 1 || q.count > 100 {
+		return q, refuse(invalidValue, "'Page Size' (%s) is invalid.", shown(values.Get("_count")))
+	}
+	if q.page, err = strconv.Atoi(values.Get("page")); err != nil || q.page < 1 || q.page > mostSlots {
+		return q, refuse(invalidValue, "'Page Number' (%s) is invalid.", shown(values.Get("page")))
+	}
+	return q, nil
+}
+
+// slots is A015: the free slots of a service, with the schedules that they stand in.
+func (a *API) slots(w http.ResponseWriter, r *http.Request, _ caller) error {
+	q, err := readSlotQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	list, err := a.referrals.FreeSlots(r.Context(), q.service, time.Time{}, time.Time{}, "", mostSlots)
+	if err != nil {
+		return err
+	}
+	if q.clinician != "" {
+		list = slices.DeleteFunc(list, func(s referral.Slot) bool { return s.Clinician != q.clinician })
+	}
+	at := (q.page - 1) * q.count
+	if at > 0 && at >= len(list) {
+		return refuse(invalidValue, "'Page Number' (%d) is invalid.", q.page)
+	}
+	x := writer{a.k.BaseURL() + Base}
+	shown := list[at:min(at+q.count, len(list))]
+	return send(w, http.StatusOK, x.slotBundle(r.URL, q, shown, len(list), a.k.Clock.Now()).JSON())
+}
+
+// slotBundle is a page of free slots, and the schedule of each.
+func (x writer) slotBundle(asked *url.URL, q slotQuery, list []referral.Slot, total int, now time.Time) fhir.Value {
+	var slots, schedules []any
+	seen := map[string]bool{}
+	for _, s := range list {
+		id, schedule := slotID(s.SlotRef), scheduleID(q.service, s.Clinician)
+		slots = append(slots, fhir.Obj("fullUrl", x.base+"/STU3/Slot/"+id, "resource", fhir.Obj("id", id, "meta", fhir.Obj("profile", fhir.Arr("https://fhir.hl7.org.uk/STU3/StructureDefinition/CareConnect-Slot-1")),
+			"resourceType", "Slot", "identifier", fhir.Arr(fhir.Obj("system", "https://fhir.nhs.uk/Id/alternative-slot", "value", "USRN-"+id)), "schedule", fhir.Obj("reference", "Schedule/"+schedule),
+			"status", "free", "start", instant(s.Start), "end", instant(s.End)), "search", fhir.Obj("mode", "match")))
+		if seen[schedule] {
+			continue
+		}
+		seen[schedule] = true
+		actors := []any{fhir.Obj("identifier", fhir.Obj("system", stu3Service, "value", q.service))}
+		if s.Clinician != "" {
+			actors = append(actors, fhir.Obj("identifier", fhir.Obj("system", stu3User, "value", s.Clinician)))
+		}
+		schedules = append(schedules, fhir.Obj("fullUrl", x.base+"/STU3/Schedule/"+schedule, "resource", fhir.Obj("id", schedule, "meta", fhir.Obj("profile", fhir.Arr("https://fhir.hl7.org.uk/STU3/StructureDefinition/CareConnect-Schedule-1")),
+			"resourceType", "Schedule", "identifier", fhir.Arr(fhir.Obj("system", "https://fhir.nhs.uk/Id/ers-schedule", "value", schedule)), "actor", fhir.Arr(actors...)), "search", fhir.Obj("mode", "include")))
+	}
+	return fhir.Obj("id", uuid.NewString(), "meta", fhir.Obj("lastUpdated", instant(now), "profile", fhir.Arr("http://hl7.org/fhir/STU3/StructureDefinition/Bundle")), "resourceType", "Bundle",
+		"type", "searchset", "total", total, "link", x.slotLinks(asked, q, total), "entry", fhir.Arr(append(slots, schedules...)...))
+}
+
+// slotLinks are the addresses of this page and its neighbours.
+func (x writer) slotLinks(asked *url.URL, q slotQuery, total int) fhir.Value {
+	page := func(relation string, n int) fhir.Value {
+		v := asked.Query()
+		v.Set("page", strconv.Itoa(n))
+		return fhir.Obj("relation", relation, "url", x.base+"/STU3/Slot?"+v.Encode())
+	}
+	list := []any{page("self", q.page)}
+	if q.page > 1 {
+		list = append(list, page("previous", q.page-1))
+	}
+	if q.page*q.count < total {
+		list = append(list, page("next", q.page+1))
+	}
+	return fhir.Arr(list...)
+}
+
+// scheduleID names the slots of one clinician at one service.
+func scheduleID(service, clinician string) string {
+	if clinician == "" {
+		return service
+	}
+	return service + "-" + clinician
+}
+
+var incoming = regexp.MustCompile(`^ReferralRequest/([0-9]{12})/_history/([0-9]{1,18})$`)
+
+// bookRequest is what A016 asks for.
+type bookRequest struct {
+	ubrn    ident.UBRN
+	version int64
+	service string
+	patient string
+	slot    string
+	status  string // booked or proposed
+	reason  string // of a deferral
+	comment string
+}
+
+// readBooking reads eRS-Appointment-1.
+func readBooking(res *fhir.Resource) (q bookRequest, err error) {
+	m := incoming.FindStringSubmatch(res.Get("incomingReferral.0.reference").String())
+	if m == nil || res.Get("incomingReferral").Len() != 1 {
+		return q, refuse(missingValue, "'incomingReferral[0]/reference' must name the referral and its version: ReferralRequest/000000070000/_history/6")
+	}
+	if q.ubrn, err = ident.ParseUBRN(m[1]); err != nil {
+		return q, refuse(referenceNotFound, "There is no referral '%s'.", m[1])
+	}
+	if q.version, err = strconv.ParseInt(m[2], 10, 64); err != nil {
+		return q, refuse(invalidValue, "'incomingReferral[0]/reference' has no version")
+	}
+	for p := range res.Get("participant").Items() {
+		id := p.Get("actor.identifier")
+		switch id.Field("system").String() {
+		case stu3Service:
+			q.service = id.Field("value").String()
+		case stu3NHSNumber:
+			q.patient = id.Field("value").String()
+		}
+	}
+	if q.service == "" || q.patient == "" {
+		return q, refuse(missingValue, "'participant' must name the service and the patient")
+	}
+	q.status, q.comment = res.Get("status").String(), strings.TrimSpace(res.Get("comment").String())
+	q.slot = strings.TrimPrefix(res.Get("slot.0.reference").String(), "Slot/")
+	q.reason = res.Get("reason.0.coding.0.code").String()
+	switch {
+	case q.status != "booked" && q.status != "proposed":
+		return q, refuse(invalidCode, "'status' is booked or proposed")
+	case q.status == "booked" && q.slot == "":
+		return q, refuse(missingValue, "'slot[0]/reference' is missing")
+	case q.status == "proposed" && !slices.Contains([]string{"NO_SLOTS_AT_SERVICE", "SLOT_NOT_AVAILABLE", "BOOKING_ATTEMPT_PROBLEM", "TRIAGE"}, q.reason):
+		return q, refuse(invalidCode, "'reason[0]/coding[0]/code' says why it is deferred: NO_SLOTS_AT_SERVICE, SLOT_NOT_AVAILABLE, BOOKING_ATTEMPT_PROBLEM or TRIAGE")
+	}
+	return q, nil
+}
+
+// book is A016: book a slot, or leave it to the provider.
+func (c *call) book() error {
+	res, err := read(c.r, "Appointment", "eRS-Appointment-1")
+	if err != nil {
+		return err
+	}
+	q, err := readBooking(res)
+	if err != nil {
+		return err
+	}
+	was, err := c.a.referrals.Get(c.r.Context(), c.who(), q.ubrn)
+	if fault.Is(err, fault.NotFound) {
+		return refuse(referenceNotFound, "There is no referral '%s'.", q.ubrn)
+	}
+	if err != nil {
+		return err
+	}
+	if was.Patient.String() != q.patient {
+		return refuse(inappropriateValue, "'participant' names a patient who is not the referral's")
+	}
+	w := referral.Work{Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment}
+	switch {
+	case q.status == "booked":
+		w.Kind = referral.ActBook
+		if w.Slot, err = readSlotID(q.slot); err != nil {
+			return err
+		}
+	case q.reason == "TRIAGE":
+		w.Kind = referral.ActSendTriage
+	}
+	r, err := c.a.referrals.Act(c.r.Context(), c.who(), q.ubrn, w)
+	if err != nil {
+		return worded(err)
+	}
+	c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/Appointment/%s", c.a.k.BaseURL()+Base, r.UBRN))
+	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
+	return send(c.w, http.StatusCreated, c.writer().appointment(r, r.UBRN.String()).JSON())
+}
+
+// visit is A038: the appointment of a referral.
+func (c *call) visit() error {
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	if !visited(r) {
+		return fault.New(fault.NotFound, "The referral has no appointment.")
+	}
+	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
+	return send(c.w, http.StatusOK, c.writer().appointment(r, r.UBRN.String()).JSON())
+}

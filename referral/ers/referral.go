@@ -1,0 +1,208 @@
+package ers
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/referral/codes"
+)
+
+// call is one request about a person, under way.
+type call struct {
+	a   *API
+	w   http.ResponseWriter
+	r   *http.Request
+	ask catalogue.Asker
+	c   caller
+}
+
+// who is the caller, as the referrals know callers.
+func (c *call) who() referral.Caller { return referral.CallerOf(c.ask) }
+
+func (c *call) writer() writer { return writer{c.a.k.BaseURL() + Base} }
+
+// ubrn is that of the address. Error: fault.NotFound: what is no UBRN is nobody's.
+func (c *call) ubrn() (ident.UBRN, error) {
+	u, err := ident.ParseUBRN(c.r.PathValue("ubrn"))
+	if err != nil {
+		return u, fault.New(fault.NotFound, "There is no such referral.")
+	}
+	return u, nil
+}
+
+var ifMatch = regexp.MustCompile(`^W/"([0-9]{1,18})"$`)
+
+// seen is the version that the request says it is about (header If-Match). Error: fault.PreconditionFailed when it is missing, as published.
+func (c *call) seen() (int64, error) {
+	m := ifMatch.FindStringSubmatch(c.r.Header.Get("If-Match"))
+	if m == nil {
+		return 0, fault.New(fault.PreconditionFailed, `The header If-Match names the version to be changed, as W/"4".`)
+	}
+	return strconv.ParseInt(m[1], 10, 64)
+}
+
+// worded is a failure of the referrals as this API words it.
+func worded(err error) error {
+	var p *problem
+	switch _, gone := referral.Taken(err); {
+	case err == nil, errors.As(err, &p):
+		return err
+	case gone:
+		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
+	case referral.SlotsAvailable(err):
+		return refuse(slotsAvailable, "%s", fault.MessageOf(err))
+	case fault.Is(err, fault.PreconditionFailed):
+		return fault.Wrap(err, fault.Conflict, "The referral has changed: read it again.")
+	case fault.Is(err, fault.Conflict):
+		return refuse(invalidRequestState, "%s", fault.MessageOf(err))
+	case fault.Is(err, fault.Unprocessable):
+		return refuse(inappropriateValue, "%s", fault.MessageOf(err))
+	}
+	return err
+}
+
+// sendReferral answers with a referral.
+func (c *call) sendReferral(status int, r referral.Referral) error {
+	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
+	if status == http.StatusCreated {
+		c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/ReferralRequest/%s/_history/%d", c.a.k.BaseURL()+Base, r.UBRN, r.Version))
+	}
+	return send(c.w, status, c.writer().referralRequest(r).JSON())
+}
+
+// retrieve is A005: a referral as it is now.
+func (c *call) retrieve() error {
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	return c.sendReferral(http.StatusOK, r)
+}
+
+// retrieveVersion is A005 of one version. As published, it must be the current one.
+func (c *call) retrieveVersion() error {
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	if strconv.FormatInt(r.Version, 10) != c.r.PathValue("version") {
+		return fault.New(fault.NotFound, "This is not the current version of the referral.")
+	}
+	return c.sendReferral(http.StatusOK, r)
+}
+
+// create is A011.
+func (c *call) create() error {
+	q, err := c.a.readCreate(c.r, c.c)
+	if err != nil {
+		return err
+	}
+	if q.Clinician != "" {
+		if err := c.a.isReferrerAt(c.r.Context(), q.Clinician, c.c.Organisation); err != nil {
+			return err
+		}
+	}
+	made, err := c.a.referrals.Create(c.r.Context(), c.who(), referral.Draft{Patient: q.Patient, Priority: referral.Priority(q.Shortlist.Criteria.Priority), Request: referral.ForAppointment,
+		Specialty: q.Shortlist.Criteria.Specialty, ClinicType: q.Shortlist.Criteria.ClinicType, Services: q.Shortlist.Services, PathwayStart: q.PathwayStart})
+	if fault.Is(err, fault.NotFound) {
+		return refuse(referenceNotFound, "%s", fault.MessageOf(err))
+	}
+	if err != nil {
+		return worded(err)
+	}
+	return c.sendReferral(http.StatusCreated, made.Referral)
+}
+
+// change does one act to the referral of the address, at the version that the request names, and answers with the referral.
+func (c *call) change(w referral.Work) error {
+	r, err := c.act(w)
+	if err != nil {
+		return err
+	}
+	return c.sendReferral(http.StatusOK, r)
+}
+
+func (c *call) act(w referral.Work) (r referral.Referral, err error) {
+	u, err := c.ubrn()
+	if err != nil {
+		return r, err
+	}
+	if w.Seen, err = c.seen(); err != nil {
+		return r, err
+	}
+	r, err = c.a.referrals.Act(c.r.Context(), c.who(), u, w)
+	return r, worded(err)
+}
+
+// accept is A013: the provider takes the referral.
+func (c *call) accept() error { return c.change(referral.Work{Kind: referral.ActAccept}) }
+
+// reject is A014: the provider returns it, with a reason.
+func (c *call) reject() error {
+	reason, comment, err := c.reason("eRS-RejectReferral-Parameters-1", "rejectionReason", "rejectionComments", codes.CancelledVisit)
+	if err != nil {
+		return err
+	}
+	return c.change(referral.Work{Kind: referral.ActReject, Reason: reason, Comment: comment})
+}
+
+// cancel is A036: the referral is no longer wanted.
+func (c *call) cancel() error {
+	reason, comment, err := c.reason("eRS-CancelReferral-Request-Parameters-1", "cancellationReason", "cancellationComments", codes.CancelledRequest)
+	if err != nil {
+		return err
+	}
+	r, err := c.act(referral.Work{Kind: referral.ActCancel, Reason: reason, Comment: comment})
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
+	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-CancelReferral-Response-Parameters-1"), "resourceType", "Parameters",
+		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", c.writer().referralRequest(r)))).JSON())
+}
+
+// reason reads the reason and comment of an act, and holds them to what the code says of itself.
+func (c *call) reason(profile, reasonName, commentName, system string) (reason, comment string, err error) {
+	res, err := read(c.r, "Parameters", profile)
+	if err != nil {
+		return "", "", err
+	}
+	p, err := readParameters(res.Root(), "", map[string]string{reasonName: "valueCoding", commentName: "valueString"})
+	if err != nil {
+		return "", "", err
+	}
+	if err := p.need(reasonName); err != nil {
+		return "", "", err
+	}
+	if reason, err = p.coding(reasonName, codes.URL(system, c.a.k.BaseURL()+Base)); err != nil {
+		return "", "", err
+	}
+	comment = strings.TrimSpace(p[commentName].value.String())
+	code, err := codes.Find(system, reason)
+	switch {
+	case err != nil || !code.InForce(c.a.k.Clock.Now()):
+		return "", "", refuse(invalidCode, "'%s/code' is '%s', which is not in use", p[reasonName].path, shown(reason))
+	case !code.GivenBy(string(c.c.Function)):
+		return "", "", refuse(inappropriateValue, "'%s/code': %s may not give the reason '%s'", p[reasonName].path, c.c.Function, reason)
+	case code.CommentNeeded && comment == "":
+		return "", "", refuse(valueIsRequired, "the reason '%s' needs a comment: the parameter '%s' is missing", reason, commentName)
+	}
+	return reason, comment, nil
+}
