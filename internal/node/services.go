@@ -78,13 +78,14 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 	}
 	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	places := directory.New(n.kernel, n.cfg.Demo)
+	refer := referral.New(n.kernel, places, referral.Options{})
 	return []catalogue.Service{
 		people.Service(),
 		trace.Service(n.kernel, people, pharmacies{places}),
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
-		ers.New(n.kernel, places).Service(),
-	}, []catalogue.Service{places.Service(), referral.New(n.kernel, places, referral.Options{}).Service()}, events.Service(n.kernel, places)
+		ers.New(n.kernel, places, refer).Service(),
+	}, []catalogue.Service{places.Service(), refer.Service()}, events.Service(n.kernel, places)
 }
 
 // assemble makes the site, the services and the edge.
