@@ -404,12 +404,16 @@ func (o *Outpatients) Differing(ctx context.Context) (count int, err error) {
 	return count, err
 }
 
-// Repair puts differences right: whose the slots are is settled with the spine as after a restore, and the hospital books none until it has answered.
+// Repair puts differences right: whose the slots are is settled with the spine as after a restore, and the hospital books none until it has answered. Error: fault.Conflict
+// where the spine has never answered.
 func (o *Outpatients) Repair(ctx context.Context, by access.Principal, hospital ident.ODSCode) error {
 	return o.deed(ctx, by, hospital, conversationTally, "asked the spine whose each slot is", func(tx *store.Tx) error {
 		s, err := o.standingIn(tx, hospital)
 		if err != nil {
 			return err
+		}
+		if s.Answered.IsZero() {
+			return fault.New(fault.Conflict, "The spine has never answered a comparison. Compare first: while it does not answer, the hospital could book nothing.")
 		}
 		s.Sure, s.Round, s.Asked = false, hospital.String()+"-"+newID(), tx.At()
 		if err := o.putStanding(tx, hospital, s); err != nil {
