@@ -270,7 +270,7 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 			return err
 		})
 		if !moved(err) {
-			return after, err
+			return after, s.withNext(ctx, err, w.Holder)
 		}
 	}
 	return Referral{}, fault.New(fault.Unavailable, "The referral keeps changing; try again.")

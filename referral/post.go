@@ -312,6 +312,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		return messaging.Refuse("The referral is not yours any more: it is %s.", r.State.words())
 	}
 	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service}
+	if a.Kind == ActMove && r.State != Booked {
+		a.Kind = ActBook // it lost its appointment while the hospital moved it
+	}
 	if about := msg.Appointment; about != nil {
 		if a.Kind == ActBook || a.Kind == ActMove {
 			a.Appointment = &Appointment{SlotRef: SlotRef{m.From, about.Session, about.Slot}, Epoch: int64(about.Epoch), Start: about.Start, End: about.End, Clinician: about.Clinician, Theirs: true}
@@ -349,7 +352,9 @@ func (s *Referrals) withdrawDue(ctx context.Context) error {
 		return err
 	}
 	for _, x := range due {
-		if err := s.withdraw(ctx, x); err != nil {
+		if err := s.withdraw(ctx, x); fault.Is(err, fault.Conflict) {
+			s.k.Logger.Warn("a booking of a withdrawn session stands", "session", x.Session, "cause", err)
+		} else if err != nil {
 			return err
 		}
 	}

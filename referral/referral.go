@@ -125,7 +125,9 @@ func (s *Referrals) handlers() []messaging.Handler {
 		{Workflow: booking.WorkflowSlots, Owner: office, Handle: s.slotsCame},
 		{Workflow: booking.WorkflowRecall, Owner: office, Handle: s.recallCame},
 		{Workflow: booking.WorkflowAct, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
-		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame},
+		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame, Lanes: func(m messaging.Message) []store.Lane {
+			return []store.Lane{s.k.DB.LaneOf(s.k.National.String(), m.Conversation)}
+		}},
 		{Workflow: booking.WorkflowReturned, Owner: office},
 		{Workflow: booking.WorkflowCase, Owner: office},
 	}

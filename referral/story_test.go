@@ -147,3 +147,5 @@ func free(t testing.TB, w *simtest.World, service, session string) (n int) {
 	}
 	return n
 }
+
+func digits(s string) string { return strings.ReplaceAll(s, " ", "") }

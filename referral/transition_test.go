@@ -1,0 +1,69 @@
+package referral_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/referral/codes"
+)
+
+// TestRandomActsNeverReachAnImpossibleState does anything to referrals, by anybody: what is refused changes nothing; what is taken makes the next version, in a state
+// that the table names, with an appointment exactly where it is booked.
+func TestRandomActsNeverReachAnImpossibleState(t *testing.T) {
+	taken := 0
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		at := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)
+		var r referral.Referral
+		for range 60 {
+			at = at.Add(time.Duration(rnd.IntN(72)) * time.Hour)
+			a := anyAct(rnd, at)
+			before := r
+			after, err := referral.Apply(r, a)
+			if err != nil {
+				if after.Version != before.Version || after.State != before.State {
+					t.Fatalf("seed %d: %s was refused and changed something: %v", seed, a.Kind, err)
+				}
+				continue
+			}
+			row, _ := referral.TransitionOf(a.Kind)
+			switch {
+			case after.Version != before.Version+1:
+				t.Fatalf("seed %d: %s made version %d of %d", seed, a.Kind, after.Version, before.Version)
+			case row.To != "" && after.State != row.To || row.To == "" && after.State != before.State:
+				t.Fatalf("seed %d: %s led from %s to %s", seed, a.Kind, before.State, after.State)
+			case !slices.Contains(referral.States(), after.State):
+				t.Fatalf("seed %d: %s is no state", seed, after.State)
+			case (after.Appointment != nil) != (after.State == referral.Booked):
+				t.Fatalf("seed %d: %s with appointment %v", seed, after.State, after.Appointment)
+			case before.Version > 0 && !slices.Contains(row.From, before.State):
+				t.Fatalf("seed %d: %s in the state %s", seed, a.Kind, before.State)
+			}
+			r = after
+			taken++
+		}
+	}
+	if taken < 500 {
+		t.Errorf("only %d acts were taken: the test tries nothing", taken)
+	}
+}
+
+func anyAct(rnd *rand.Rand, at time.Time) referral.Act {
+	table := referral.Transitions()
+	row := table[rnd.IntN(len(table))]
+	parties := []referral.Party{referral.Referrer, referral.Provider, referral.Patient, referral.System}
+	list := []referral.Choice{{Service: "a", Name: "A", Provider: west}, {Service: "b", Name: "B", Provider: ident.MustODSCode("RZZ02")}}
+	a := referral.Act{Kind: row.Act, By: referral.Actor{ID: "x", Party: parties[rnd.IntN(len(parties))]}, At: at, Comment: "because", Service: list[rnd.IntN(2)].Service, Shortlist: list, Letter: "hash",
+		Priority: referral.Routine, New: &referral.Referral{UBRN: ident.MustUBRN("000000070000"), Patient: ident.MustNHSNumber("9990000018"), Chart: "9990000018", Practice: ident.MustODSCode("Z99801"), Request: referral.ForAppointment}}
+	if row.Reasons != "" && rnd.IntN(5) > 0 {
+		reasons := codes.List(row.Reasons, at)
+		a.Reason = reasons[rnd.IntN(len(reasons))].Code
+	}
+	start := at.Add(time.Duration(rnd.IntN(200)) * time.Hour)
+	a.Appointment = &referral.Appointment{SlotRef: referral.SlotRef{Provider: list[rnd.IntN(2)].Provider, Session: "s", Slot: "1"}, Epoch: 1, Start: start, End: start.Add(time.Hour)}
+	return a
+}
