@@ -9,6 +9,7 @@ import (
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/directory"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/referral"
@@ -149,3 +150,65 @@ func free(t testing.TB, w *simtest.World, service, session string) (n int) {
 }
 
 func digits(s string) string { return strings.ReplaceAll(s, " ", "") }
+
+// TestASessionIsGivenBack: what is free goes back to the hospital when it asks, what is booked stays; when the session is withdrawn whoever is booked returns to the worklists.
+func TestASessionIsGivenBack(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s := context.Background(), referrals(w)
+	givenSlots(t, w, "back", "RZZ01-dermatology", 2, 15)
+	m, err := s.Create(ctx, caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Urgent, Request: referral.ForAppointment, Services: []string{"RZZ01-dermatology"}, Letter: "A changing mole."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Act(ctx, caller(w), m.UBRN, referral.Work{Kind: referral.ActDefer, Service: "RZZ01-dermatology"}); !referral.SlotsAvailable(err) {
+		t.Errorf("it was deferred while there are free slots: %v", err)
+	}
+	slot := func(id string) referral.SlotRef {
+		return referral.SlotRef{Provider: west, Session: "back", Slot: id}
+	}
+	if _, err := s.Act(ctx, caller(w), m.UBRN, referral.Work{Kind: referral.ActBook, Slot: slot("back-0"), Service: "RZZ01-dermatology"}); err != nil {
+		t.Fatal(err)
+	}
+	came(t, w, booking.WorkflowRecall, "back", booking.Recall{Session: "back"})
+	for id, want := range map[string]booking.Epoch{"back-0": 1, "back-1": 2} {
+		if e, err := s.Own(ctx, slot(id)); err != nil || e != want {
+			t.Errorf("%s is at epoch %d, want %d (%v)", id, e, want, err)
+		}
+	}
+	came(t, w, booking.WorkflowRecall, "back", booking.Recall{Session: "back", Withdrawn: true})
+	if err := s.Due(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Get(ctx, caller(w), m.UBRN)
+	if err != nil || r.State != referral.CancelledByProvider || r.Appointment != nil {
+		t.Errorf("after the session was withdrawn it is %s (%v)", r.State, err)
+	}
+}
+
+// TestNobodyLearnsWhichWasWrong: five wrong passwords lock a number, one that is nobody's as well as one that is somebody's, in the same words.
+func TestNobodyLearnsWhichWasWrong(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s := context.Background(), referrals(w)
+	m, err := s.Create(ctx, caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]bool{}
+	for _, number := range []string{m.UBRN.String(), "000000000001", "no number"} {
+		for range 5 {
+			_, err := s.Enter(ctx, number, "wrong")
+			if !fault.Is(err, fault.Unauthenticated) {
+				t.Fatalf("a wrong password: %v", err)
+			}
+			words[err.Error()] = true
+		}
+	}
+	if _, err := s.Enter(ctx, m.UBRN.String(), m.Password); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("the right password while the number is locked: %v", err)
+	} else {
+		words[err.Error()] = true
+	}
+	if len(words) != 1 {
+		t.Errorf("there are %d ways to say no: %v", len(words), words)
+	}
+}
