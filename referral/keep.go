@@ -99,7 +99,7 @@ func (s *Referrals) keepLetter(tx *store.Tx, chart, text string) error {
 	if text == "" {
 		return nil
 	}
-	return tx.Queue(`INSERT INTO referral_letter (lane, chart, hash, text) VALUES (?, ?, ?, ?) ON CONFLICT (lane, chart, hash) DO NOTHING`,
+	return tx.Queue(`INSERT INTO referral_letter (lane, chart, hash, words) VALUES (?, ?, ?, ?) ON CONFLICT (lane, chart, hash) DO NOTHING`,
 		int64(s.chartLane(chart)), chart, hashOf(text), text)
 }
 
@@ -108,7 +108,7 @@ func (s *Referrals) letterOf(tx *store.Tx, r Referral) (text string, err error) 
 	if r.Letter == "" {
 		return "", nil
 	}
-	err = tx.QueryRow(`SELECT text FROM referral_letter WHERE lane = ? AND chart = ? AND hash = ?`, int64(s.chartLane(r.Chart)), r.Chart, r.Letter).Scan(&text)
+	err = tx.QueryRow(`SELECT words FROM referral_letter WHERE lane = ? AND chart = ? AND hash = ?`, int64(s.chartLane(r.Chart)), r.Chart, r.Letter).Scan(&text)
 	return text, err
 }
 

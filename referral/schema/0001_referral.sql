@@ -43,7 +43,7 @@ CREATE TABLE referral_letter (
 	lane  INTEGER NOT NULL,
 	chart TEXT NOT NULL,
 	hash  TEXT NOT NULL,
-	text  TEXT NOT NULL,
+	words TEXT NOT NULL,
 	PRIMARY KEY (lane, chart, hash)
 ) WITHOUT ROWID;
 
