@@ -77,7 +77,7 @@ func (d *desk) diary() error {
 				continue
 			}
 			for _, s := range sessions {
-				t, err := d.peopleOf(tx, see, s, clinicNamed(clinics, s.Clinic), true)
+				t, err := d.peopleOf(tx, see, s, clinicNamed(clinics, s.Clinic), s.State != sessionWithdrawn)
 				if err != nil {
 					return err
 				}
@@ -210,7 +210,7 @@ func (d *desk) session() error {
 				v.Links = append(v.Links, web.Link{Text: d.text("act." + act), URL: d.path("sessions", id, "do", act)})
 			}
 		}
-		t, err := d.peopleOf(tx, see, s, c, true)
+		t, err := d.peopleOf(tx, see, s, c, s.State != sessionWithdrawn)
 		v.Tables = []web.Table{t}
 		if err != nil {
 			return err
