@@ -151,7 +151,11 @@ func (p *Post) moveOn(tx *store.Tx, l *letter, w why, to ident.ODSCode, by By) (
 	if err != nil {
 		return Ref{}, err
 	}
-	if l.size > 0 && len(l.Body) == 0 {
+	var kept int64 // a message that is known from its recipient alone has no size either
+	if err := tx.QueryRow(`SELECT count(*) FROM post_body WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&kept); err != nil {
+		return Ref{}, err
+	}
+	if kept == 0 {
 		return Ref{}, fault.New(fault.Gone, "What the message held is not here any more: it can be abandoned, and sent anew by its sender.")
 	}
 	lane := p.LaneOf(l.From, l.Conversation)

@@ -338,6 +338,10 @@ func speaksFor(tx *store.Tx, peer network.Peer, l *letter) (bool, error) {
 // whoever brings it is told what became of it.
 func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
 	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.recipient = ? AND m.state <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, l.To.String(), int64(Redirected))
+	if err == nil && len(list) == 0 { // a person here sent it elsewhere: it is its new leg that they who bring it are told of
+		list, err = letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.base > 0 AND m.source <> 0 AND m.state <> ?
+			AND EXISTS (SELECT 1 FROM post_message o WHERE o.id = m.id AND o.recipient = ? AND o.state = ?) ORDER BY m.hops DESC, m.base DESC LIMIT 1`, l.ID, int64(Redirected), l.To.String(), int64(Redirected))
+	}
 	if err != nil || len(list) == 0 {
 		return false, err
 	}

@@ -246,13 +246,24 @@ func (w *world) checkHeld(n *node) {
 		w.broken("%s cannot be searched: %v", n.name, err)
 	}
 	for _, it := range list {
-		if it.Held.Why == "fetching" && it.To.Kind == "node" && it.Held.Tries >= 8 && w.restored() {
-			continue // a file that a restore has lost, which nobody before it has any more either
+		if hopeless(it) && w.restored() {
+			continue
 		}
 		if it.Held.Owner == "" || it.Held.Since.IsZero() || !it.Held.Parked && it.Held.Why != "behind" {
 			w.broken("at rest %s holds a message that is %s, owned by %q", n.name, it.Held.Why, it.Held.Owner)
 		}
 	}
+}
+
+// hopeless reports whether a message that is passed on lacks a file that nobody before it has any more either.
+func hopeless(it messaging.Item) bool {
+	return it.Held.Why == "fetching" && it.To.Kind == "node" && it.Held.Tries >= 8
+}
+
+// expects reports whether a file is on its way here, or it is still to be seen that it is not.
+func (n *node) expects() bool {
+	list, _, err := n.post.Held(n.w.ctx, messaging.Worklist{Limit: 500})
+	return err == nil && slices.ContainsFunc(list, func(it messaging.Item) bool { return it.Held.Why == "fetching" && !hopeless(it) })
 }
 
 // checkLedgers compares the node's ledger with each of its peers'.

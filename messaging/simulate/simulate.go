@@ -334,7 +334,7 @@ func (w *world) settle() error {
 			if err != nil {
 				return err
 			}
-			busy = busy || did
+			busy = busy || did || n.expects()
 			n.clock.Advance(7 * time.Minute)
 		}
 		if quiet++; busy {
