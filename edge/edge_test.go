@@ -76,7 +76,7 @@ func given(t *testing.T, more ...func(*node.Config, *edge.Options)) *world {
 	w := &world{t: t, folder: t.TempDir()}
 	w.options.Folder = w.folder
 	handler := func(catalogue.Kernel) []catalogue.Service {
-		return []catalogue.Service{{Name: "results", Summary: "Takes results.", Schema: store.Embedded("results", resultFiles, "testdata/results"), Handles: []messaging.Handler{{Workflow: "lab.result",
+		return []catalogue.Service{{Name: "results", Summary: "Takes results.", Messages: []catalogue.Messaged{taker()}, Schema: store.Embedded("results", resultFiles, "testdata/results"), Handles: []messaging.Handler{{Workflow: "lab.result",
 			Handle: func(_ context.Context, tx *store.Tx, m messaging.Message) error {
 				if string(m.Body) == "no" {
 					return messaging.Refuse("we want no such result")
