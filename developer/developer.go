@@ -76,8 +76,8 @@ func (b *bench) view(ctx context.Context) view {
 		for _, p := range s.Published {
 			apis = slices.Concat(apis, p.Routes)
 		}
-		for _, rt := range apis {
-			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(rt.Method()), web.ShowCell(address(rt.Path())), web.Cell(s.Name), web.Cell(web.Text(ctx, "developer.rule-"+string(rt.Rule())))}})
+		for _, o := range addresses(apis) {
+			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(strings.Join(o.methods, ", ")), web.ShowCell(address(o.path)), web.Cell(s.Name), web.Cell(web.Text(ctx, "developer.rule-"+string(o.rule)))}})
 		}
 		for _, rt := range s.Pages {
 			if rt.Path() == web.GalleryPath {
@@ -86,6 +86,29 @@ func (b *bench) view(ctx context.Context) view {
 		}
 	}
 	return v
+}
+
+// offered is one address, with the methods that one rule opens there.
+type offered struct {
+	path    string
+	rule    catalogue.Rule
+	methods []string
+}
+
+// addresses are those of routes, in their order: methods of one address and rule stand together.
+func addresses(routes []catalogue.Route) (list []offered) {
+	at := map[string]int{}
+	for _, rt := range routes {
+		key := rt.Path() + " " + string(rt.Rule())
+		i, known := at[key]
+		if !known {
+			i = len(list)
+			at[key] = i
+			list = append(list, offered{path: rt.Path(), rule: rt.Rule()})
+		}
+		list[i].methods = append(list[i].methods, rt.Method())
+	}
+	return list
 }
 
 // base is where the FHIR API of a tenant is.

@@ -26,8 +26,12 @@ type peerState struct {
 	since  time.Time
 	round  time.Duration // of the last exchange
 	told   retelling
+	asked  challenge
 	swept  map[place]int64 // how far each stream was looked through for messages whose time is up
 }
+
+// challenge is the word that a life of the peer's was asked to say, which we had not met.
+type challenge struct{ life, word string }
 
 // retelling is how far a restored peer has been told what it lost.
 type retelling struct {
@@ -169,8 +173,18 @@ func (p *Post) greet(ctx context.Context, peer network.NodeID, s *peerState) err
 		return err
 	}
 	answer, err := decodeGreeted(text)
-	if err != nil {
+	if err == nil && answer.again != "" {
+		g.word = answer.again
+		if text, err = p.ask(ctx, peer, pathGreet, g.encode()); err != nil {
+			return err
+		}
+		answer, err = decodeGreeted(text)
+	}
+	switch {
+	case err != nil:
 		return fault.Wrap(err, fault.Unavailable, "the node %s greets in words that are not understood", peer)
+	case answer.again != "":
+		return fault.New(fault.Unavailable, "the node %s does not believe that this node is there", peer)
 	}
 	marks := map[stream]mark{}
 	for _, m := range answer.marks {
@@ -193,6 +207,30 @@ func (p *Post) greet(ctx context.Context, peer network.NodeID, s *peerState) err
 		s.mu.Unlock()
 	}
 	return err
+}
+
+// believed reports whether a life that greets is there now: it is the one that we know, or the first of all, or it has said the word that it was asked for. A greeting that
+// was held up on its way while its node was restored has nobody to say it; without this it would take the place of the life that came after it, which we should then refuse for good.
+func (p *Post) believed(tx *store.Tx, peer network.NodeID, g greeting) (bool, error) {
+	var known, others int64
+	err := tx.QueryRow(`SELECT coalesce(sum(CASE WHEN incarnation = ? THEN 1 ELSE 0 END), 0), count(*) FROM post_peer WHERE lane = 0 AND peer = ?`, g.mine, peer.String()).Scan(&known, &others)
+	if err != nil || known > 0 || others == 0 {
+		return true, err
+	}
+	s := p.peer(peer)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.word != "" && s.asked == challenge{g.mine, g.word}, nil
+}
+
+// challenges asks a life of a peer's for a word.
+func (p *Post) challenges(tx *store.Tx, peer network.NodeID, life string) (string, error) {
+	word, err := p.newID(tx.At())
+	s := p.peer(peer)
+	s.mu.Lock()
+	s.asked = challenge{life, word}
+	s.mu.Unlock()
+	return word, err
 }
 
 // meet notes a peer's life as its latest. One that a later has replaced is refused: two copies of one database are not both to be believed.

@@ -65,7 +65,15 @@ func (p *Post) serveGreet(ctx context.Context, peer network.Peer, body []byte) (
 	}
 	answer := greeted{mine: p.db.Incarnation()}
 	err = p.db.Write(ctx, nil, func(tx *store.Tx) error {
-		answer.marks = nil
+		answer.marks, answer.again = nil, ""
+		believed, err := p.believed(tx, peer.Node, g)
+		if err != nil {
+			return err
+		}
+		if !believed {
+			answer.again, err = p.challenges(tx, peer.Node, g.mine)
+			return err
+		}
 		if err := meet(tx, peer.Node, g.mine); err != nil {
 			return err
 		}
@@ -88,7 +96,9 @@ func (p *Post) serveGreet(ctx context.Context, peer network.Peer, body []byte) (
 	if err != nil {
 		return nil, err
 	}
-	p.metAnew(peer.Node, g.mine)
+	if answer.again == "" {
+		p.metAnew(peer.Node, g.mine)
+	}
 	return answer.encode(), nil
 }
 

@@ -130,11 +130,12 @@ func (p *Post) duePeer(peer network.NodeID, pending bool) bool {
 	return (pending || s.inc == "") && p.isDue(s.due)
 }
 
-// Reached says that there is a link to a peer again: what waits for it need not wait for its next try.
+// Reached says that there is a link to a peer again: what waits for it need not wait for its next try. It is greeted anew, for it may have been restored from a backup
+// meanwhile, and have lost what we believe that it has.
 func (p *Post) Reached(peer network.NodeID) {
 	s := p.peer(peer)
 	s.mu.Lock()
-	s.due = time.Time{}
+	s.inc, s.due = "", time.Time{}
 	s.mu.Unlock()
 	p.ring(Work{Peer: peer})
 }

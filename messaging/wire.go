@@ -65,12 +65,15 @@ type notice struct {
 type greeting struct {
 	mine    string
 	streams []mark // how far the caller believes that they have come
+	word    string // that the callee asked to be told (greeted.again)
 }
 
 // greeted says who answers, and how far it has those streams.
 type greeted struct {
 	mine  string
 	marks []mark
+	// again is not empty when the callee has met another life of the caller's and wants to know that this one is there now: the caller greets again, with this word.
+	again string
 }
 
 // exchange is what one side has for the other; both lives are named.
@@ -119,7 +122,15 @@ func (g *greeting) encode() []byte {
 	for _, s := range g.streams {
 		b = putInt(putStream(b, s.stream), s.high)
 	}
-	return b
+	return putLast(b, g.word)
+}
+
+// putLast puts a text that is left out where it is empty: it came later, and those who do not know it are not disturbed.
+func putLast(b []byte, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return putText(b, s)
 }
 
 func putMarks(b []byte, marks []mark) []byte {
@@ -133,7 +144,9 @@ func putMarks(b []byte, marks []mark) []byte {
 	return b
 }
 
-func (g *greeted) encode() []byte { return putMarks(putText([]byte{edition}, g.mine), g.marks) }
+func (g *greeted) encode() []byte {
+	return putLast(putMarks(putText([]byte{edition}, g.mine), g.marks), g.again)
+}
 
 func (e *exchanged) encode() []byte { return putMarks([]byte{edition}, e.marks) }
 
@@ -298,6 +311,18 @@ func takeFiles(b []byte) ([]File, error) {
 	return files, r.end()
 }
 
+// last reads a text that is left out where it is empty.
+func (r *reader) last(most int64) string {
+	if r.err != nil || len(r.b) == 0 {
+		return ""
+	}
+	s := r.text(most)
+	if r.err == nil && s == "" {
+		r.fail("a last text is empty")
+	}
+	return s
+}
+
 func (r *reader) marks() []mark {
 	marks := make([]mark, r.count(mostStreams))
 	for i := range marks {
@@ -323,6 +348,7 @@ func decodeGreeting(b []byte) (g greeting, err error) {
 	for i := range g.streams {
 		g.streams[i] = mark{stream: r.stream(), high: r.int()}
 	}
+	g.word = r.last(64)
 	return g, r.end()
 }
 
@@ -330,6 +356,7 @@ func decodeGreeted(b []byte) (g greeted, err error) {
 	r := reader{b: b}
 	r.begin()
 	g.mine, g.marks = r.text(64), r.marks()
+	g.again = r.last(64)
 	return g, r.end()
 }
 

@@ -15,7 +15,7 @@ func wireSeeds() [][]byte {
 	s := stream{"inc", 3}
 	e := exchange{mine: "a", yours: "b", batches: []batch{{stream: s, after: 5, through: 9, items: []item{it}}}, notices: []notice{{stream: s, low: 1, high: 4, at: 9, state: Handled, turn: 1},
 		{stream: s, low: 7, high: 7, at: 9, state: Refused, turn: 2, reason: "no", envelope: &it}}}
-	g, h := greeting{mine: "a", streams: []mark{{stream: s, high: 4}}}, greeted{mine: "b", marks: []mark{{stream: s, high: 4, gaps: []gap{{1, 2}}}}}
+	g, h := greeting{mine: "a", streams: []mark{{stream: s, high: 4}}, word: "w"}, greeted{mine: "b", marks: []mark{{stream: s, high: 4, gaps: []gap{{1, 2}}}}, again: "w"}
 	return [][]byte{e.encode(), g.encode(), h.encode(), (&exchanged{marks: h.marks}).encode(), nil, {edition}}
 }
 

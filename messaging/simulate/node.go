@@ -105,6 +105,7 @@ func (n *node) open() error {
 	}
 	if err == nil {
 		n.up = true
+		n.linked()
 		return nil
 	}
 	if k := fault.KindOf(err); n.w.calm || k != fault.Full && k != fault.Unavailable {
@@ -112,6 +113,16 @@ func (n *node) open() error {
 	}
 	n.die() // the disk is full, or the power went again
 	return nil
+}
+
+// linked tells those who have a link to n that it is there again, as links do.
+func (n *node) linked() {
+	hub := n.w.nodes[0]
+	for _, m := range n.w.nodes {
+		if m != n && m.up && (n == hub || m == hub) {
+			m.post.Reached(n.id)
+		}
+	}
 }
 
 func (n *node) start() error {
