@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -365,23 +366,52 @@ func (p *Post) parkHere(tx *store.Tx, l *letter, what, reason string) error {
 
 // acknowledged notes that a peer has a stream as far as high. sent are the messages, if they are known, whose senders are told.
 func (p *Post) acknowledged(tx *store.Tx, o outgoing, high int64, sent []item) error {
+	learns := func(it *item) bool {
+		h := p.handlers[it.Workflow]
+		return h != nil && h.Learn != nil && it.num > o.done && it.num <= high && it.hops == 0
+	}
+	waiting, err := p.waitingOf(tx, o, high, slices.ContainsFunc(sent, func(it item) bool { return learns(&it) }))
+	if err != nil {
+		return err
+	}
 	if _, err := tx.Exec(`UPDATE post_message SET state = ?, delivered = ? WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND state = ?`,
 		int64(Delivered), tx.At(), o.lane, o.queue, o.done, high, int64(Accepted)); err != nil {
 		return err
 	}
 	for i := range sent {
 		it := &sent[i]
-		if h := p.handlers[it.Workflow]; h == nil || h.Learn == nil || it.num <= o.done || it.num > high || it.hops > 0 {
-			continue
+		if !learns(it) || !waiting[it.num] {
+			continue // a later state may have overtaken the acknowledgement, and was told
 		}
 		l := letter{Message: it.Message, lane: o.lane, queue: o.queue, num: it.num, state: Delivered}
 		if err := p.tell(tx, &l, Delivered, tx.At(), ""); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(`UPDATE post_stream SET done = ?, tried = CASE WHEN tried < ? THEN ? ELSE tried END, next = CASE WHEN next <= ? THEN ? + 1 ELSE next END WHERE lane = ? AND queue = ?`,
+	_, err = tx.Exec(`UPDATE post_stream SET done = ?, tried = CASE WHEN tried < ? THEN ? ELSE tried END, next = CASE WHEN next <= ? THEN ? + 1 ELSE next END WHERE lane = ? AND queue = ?`,
 		high, high, high, high, high, o.lane, o.queue)
 	return err
+}
+
+// waitingOf are the messages of a stream, as far as they are acknowledged now, of which nothing was known until now; nil where nobody asks.
+func (p *Post) waitingOf(tx *store.Tx, o outgoing, high int64, asked bool) (map[int64]bool, error) {
+	if !asked {
+		return nil, nil
+	}
+	rows, err := tx.Query(`SELECT num FROM post_message WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND state = ?`, o.lane, o.queue, o.done, high, int64(Accepted))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := map[int64]bool{}
+	for rows.Next() {
+		var num int64
+		if err := rows.Scan(&num); err != nil {
+			return nil, err
+		}
+		list[num] = true
+	}
+	return list, rows.Err()
 }
 
 // describe says what a peer's state is, for the log and pages.
