@@ -78,11 +78,16 @@ func (s Side) Take(e, told Epoch) (Epoch, bool, error) {
 	return told, true, nil
 }
 
-// Settle is the epoch that a side keeps, and answers, when the other side was restored from a backup and asks what is so, telling epoch theirs. Whoever knows
-// of more handings over is right about the owner. The epoch is raised beyond any at which a handing over may still be under way, of days that a restore has lost
-// as well: handings over count on by one, so none has come near twice the milliseconds of the clock, now. A clock that is set back by no more than the time since a
-// restore does no harm.
-func Settle(mine, theirs Epoch, now time.Time) Epoch {
+// Settle is the epoch that s keeps, and answers, when the other side was restored from a backup and asks what is so, telling epoch theirs. Sure says that s itself
+// was not restored meanwhile. Whoever knows of more handings over is right about the owner.
+//
+// A slot that s owns, and is sure of, stays as it is: nobody else can have handed it on. Otherwise the epoch is raised beyond any at which a handing over may still be
+// under way, of days that a restore has lost as well: handings over count on by one, so none has come near twice the milliseconds of the clock, now. A clock that is set
+// back by no more than the time since a restore does no harm.
+func (s Side) Settle(mine, theirs Epoch, sure bool, now time.Time) Epoch {
+	if sure && s.Owns(mine) && mine >= theirs {
+		return mine
+	}
 	highest := max(mine, theirs)
 	settled := max(highest+2, Epoch(2*now.UnixMilli()))
 	if settled.Owner() != highest.Owner() {

@@ -137,7 +137,7 @@ func (m *model) handle(s Side) {
 
 func (m *model) answer(s Side, ask letter) {
 	k := &m.now[s]
-	k.epoch = Settle(k.epoch, ask.epoch, time.UnixMilli(int64(m.clock)))
+	k.epoch = s.Settle(k.epoch, ask.epoch, k.sure, time.UnixMilli(int64(m.clock)))
 	m.send(s, letter{epoch: k.epoch, answer: true, round: ask.round})
 	if !k.sure {
 		m.ask(s) // what it is being answered was said by a life that is over

@@ -121,7 +121,7 @@ func (s *spine) tallied(tx *store.Tx, m messaging.Message) error {
 	for _, mark := range asked.Slots {
 		x := s.slots[mark.ID]
 		if asked.Unsure {
-			x.Epoch = booking.Settle(x.Epoch, mark.Epoch, s.k.Clock.Now())
+			x.Epoch = booking.Spine.Settle(x.Epoch, mark.Epoch, true, s.k.Clock.Now())
 			s.slots[mark.ID] = x
 		}
 		answer.Slots = append(answer.Slots, booking.SlotMark{ID: mark.ID, Epoch: x.Epoch})

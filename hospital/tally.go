@@ -165,7 +165,7 @@ func (o *Outpatients) tallyCame(_ context.Context, tx *store.Tx, m messaging.Mes
 		s.owed = t.Round
 		return o.owe(tx, m.To, s, whole)
 	case t.Unsure && s.Round != t.Round:
-		return o.answer(tx, m.To, whole)
+		return o.answer(tx, m.To, whole, true)
 	case s.Round != t.Round:
 		return nil // an answer to a question of an earlier life
 	}
@@ -206,8 +206,8 @@ func (o *Outpatients) owe(tx *store.Tx, hospital ident.ODSCode, s Standing, whol
 	return o.putStanding(tx, hospital, s)
 }
 
-// answer settles whose each slot is, for a spine that was restored (booking.Settle), and tells it.
-func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally) error {
+// answer settles whose each slot is, for a spine that was restored (booking.Side.Settle), and tells it. Sure says that the hospital itself was not.
+func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally, sure bool) error {
 	theirs := map[string]booking.Epoch{}
 	for _, m := range asked.Slots {
 		theirs[m.ID] = m.Epoch
@@ -220,7 +220,7 @@ func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking
 		if theirs[x.ID] > x.Epoch {
 			x.Base = theirs[x.ID]
 		}
-		x.Epoch = booking.Settle(x.Epoch, theirs[x.ID], o.k.Clock.Now())
+		x.Epoch = booking.Hospital.Settle(x.Epoch, theirs[x.ID], sure, o.k.Clock.Now())
 		if err := o.putSlot(tx, hospital, x); err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (o *Outpatients) answered(tx *store.Tx, hospital ident.ODSCode, s Standing,
 	if err != nil {
 		return err
 	}
-	return o.answer(tx, hospital, asked)
+	return o.answer(tx, hospital, asked, true)
 }
 
 // Difference is something of which the two sides say otherwise. Why is the word for its explanation; Rounds is how many comparisons found it so.

@@ -303,9 +303,9 @@ func TestADeveloperGetsATokenThatWorks(t *testing.T) {
 	}
 }
 
-// A person who was found under two numbers sees both records, and who looked at either, until they are parted again.
+// A person who was found under two numbers sees both records, and who looked at either, until they are parted again. Not beside other tests: meanwhile what
+// one of the two may not see, the other may.
 func TestAPatientSeesTheRecordsUnderBothTheirNumbers(t *testing.T) {
-	t.Parallel()
 	w := given(t)
 	ctx, k := context.Background(), w.Node.Kernel()
 	chart := func(key string) string {
