@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/referral/codes"
 	"github.com/openspine/openspine/store"
 )
 
@@ -143,7 +144,36 @@ func (o *Outpatients) Decide(ctx context.Context, by access.Principal, hospital 
 	})
 }
 
+// reasons are the code system and the types of the reasons by which an act is explained; "" for one that gives none.
+func reasons(kind string) (system string, types []string) {
+	switch kind {
+	case booking.ActReject:
+		return codes.CancelledVisit, []string{codes.TypeRejected}
+	case booking.ActCancel:
+		return codes.CancelledVisit, []string{codes.TypeProvider}
+	case booking.ActNotAttended:
+		return codes.Missed, nil
+	}
+	return "", nil
+}
+
+// explained refuses an act whose reason is not one of those that may be given for it: the spine would refuse it too, but later.
+func explained(kind, reason, comment string, at time.Time) error {
+	system, types := reasons(kind)
+	switch {
+	case system == "" && reason != "":
+		return fault.New(fault.Invalid, "This needs no reason from a list; say why in words.")
+	case system == "":
+		return nil
+	}
+	_, err := codes.Reason(system, reason, comment, at, types...)
+	return err
+}
+
 func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.ODSCode, c Case, d Decision) error {
+	if err := explained(d.Kind, d.Reason, d.Comment, tx.At()); err != nil {
+		return err
+	}
 	a, p := booking.Act{Kind: d.Kind, Reason: d.Reason, Comment: d.Comment, By: by.Name, Appointment: c.Appointment}, c.Pathway
 	switch d.Kind {
 	case booking.ActAccept:
@@ -158,7 +188,9 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 		if c.Appointment == nil {
 			return fault.New(fault.Conflict, "There is no appointment to cancel.")
 		}
-		p.Rebook, p.Reason = tx.At(), d.Comment
+		if p.Rebook, p.Reason = tx.At(), d.Comment; p.Reason == "" {
+			p.Reason = codes.Display(codes.CancelledVisit, d.Reason)
+		}
 	case booking.ActMove, booking.ActOffer:
 		to, err := o.hold(tx, hospital, d.Session, d.Slot, c.UBRN.String())
 		if err != nil {

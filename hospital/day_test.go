@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/web/webtest"
@@ -107,4 +108,36 @@ func TestEveryPage(t *testing.T) {
 		visits = append(visits, webtest.Visit{User: "doctor", Path: strings.TrimSuffix(c+path, "/"), Cookie: w.nodes[1].SignedIn(t, "doctor").Cookie(), Walk: path == "templates/new"})
 	}
 	b.EveryPage(t, w.nodes[1].URL, visits)
+}
+
+// TestReasonsAreThoseOfTheList: what the hospital gives as a reason is checked here, before anything is sent; and the spine takes what was given.
+func TestReasonsAreThoseOfTheList(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	u := w.spine.refer("9990000018", 1, true)
+	w.registered(u)
+	for name, d := range map[string]hospital.Decision{
+		"no reason":          {Kind: booking.ActReject, Comment: "no"},
+		"one that is none":   {Kind: booking.ActReject, Reason: "INAPPROPRIATE_SERVICE", Comment: "no"},
+		"a patient's":        {Kind: booking.ActReject, Reason: "PATIENT_ILL", Comment: "no"},
+		"of cancelling":      {Kind: booking.ActReject, Reason: "CLINIC_CANCELLED", Comment: "no"},
+		"out of force":       {Kind: booking.ActCancel, Reason: "ADDITIONAL_REQ_NOT_AVAILABLE"},
+		"without a comment":  {Kind: booking.ActCancel, Reason: "PROVIDER_CANCELLATION"},
+		"of an act of none":  {Kind: booking.ActAccept, Reason: "OTHER"},
+		"cancelled, without": {Kind: booking.ActCancel},
+	} {
+		if err := w.o.Decide(t.Context(), w.doctor(), rqx, u, d); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	doctor := w.nodes[1].SignedIn(t, "doctor")
+	page := "/o/RQX/clinics/cases/" + u + "/decide/reject"
+	doctor.Get(page).Sees(200, "Inappropriate service", "Further information required").SeesNot("Patient ill", "Clinic cancelled")
+	doctor.Send(page, "reason", "SERVICE_INAPPROPRIATE", "comment", "The heart failure clinic, please.").Sees(200, "It is decided")
+	simtest.Eventually(t, func() (done bool) {
+		w.spine.look(func() {
+			done = len(w.spine.acts[u]) == 1 && w.spine.acts[u][0].Reason == "SERVICE_INAPPROPRIATE"
+		})
+		return done
+	})
 }

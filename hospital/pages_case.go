@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/referral/codes"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/account"
@@ -212,26 +213,24 @@ func (d *desk) decideForm(c Case, g access.Grant) (formView, error) {
 	v.Page = d.casePage(c, g, v.Title)
 	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: back}
 	v.Hidden = []web.Row{{Key: "seen", Text: strconv.FormatInt(c.Version, 10)}}
-	if list := reasonsOf(act); len(list) > 0 {
-		r := web.Choice{Name: "reason", Label: d.text("field.why"), Value: d.r.PostForm.Get("reason")}
-		for _, code := range list {
-			r.Options = append(r.Options, web.Option{Value: code, Text: d.text("reason." + strings.ToLower(code))})
-		}
-		v.Radios = []web.Choice{r}
+	if list := d.reasons(act); len(list) > 0 {
+		v.Radios = []web.Choice{{Name: "reason", Label: d.text("field.why"), Value: d.r.PostForm.Get("reason"), Options: list}}
 	}
 	v.Fields = []web.Field{{Name: "comment", Label: d.text("field.comment"), Hint: d.text("hint.comment"), Rows: 4, Value: d.r.PostForm.Get("comment"), Autocomplete: "off"}}
 	return v, nil
 }
 
-// reasonsOf are the codes by which a decision is explained (e-RS value sets for rejecting a referral and for cancelling an appointment).
-func reasonsOf(act string) []string {
-	switch act {
-	case booking.ActReject:
-		return []string{"INAPPROPRIATE_PRIORITY", "INAPPROPRIATE_SERVICE", "INSUFFICIENT_INFORMATION", "OTHER"}
-	case booking.ActCancel:
-		return []string{"CLINIC_CANCELLED", "CLINICIAN_UNAVAILABLE", "OTHER"}
+// reasons are those that may be given for an act, to choose from.
+func (d *desk) reasons(act string) (list []web.Option) {
+	system, types := reasons(act)
+	for _, c := range codes.List(system, d.now, types...) {
+		o := web.Option{Value: c.Code, Text: c.Display}
+		if c.CommentNeeded {
+			o.Hint = d.text("hint.reason-comment")
+		}
+		list = append(list, o)
 	}
-	return nil
+	return list
 }
 
 func (d *desk) askDecide() error {

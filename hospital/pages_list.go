@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -244,6 +245,8 @@ func (d *desk) comeForm() (Case, formView, error) {
 	if clinical {
 		v.Selects = []web.Choice{status}
 	}
+	missed := web.Choice{Name: "missed", Label: d.text("come.missed"), Value: cmp.Or(q.Get("missed"), "UNKNOWN"), Options: d.reasons(booking.ActNotAttended)}
+	v.Selects = append(v.Selects, missed)
 	v.Fields = []web.Field{{Name: "note", Label: d.text("come.note"), Rows: 3, Value: q.Get("note"), Autocomplete: "off"}}
 	return c, v, nil
 }
@@ -267,7 +270,7 @@ func (d *desk) doCome() error {
 	get := d.r.PostForm.Get
 	come := Coming{Session: get("session"), Slot: get("slot"), State: visitAttended, Outcome: get("outcome"), Status: get("status"), Note: strings.TrimSpace(get("note"))}
 	if strings.HasPrefix(come.Outcome, "missed") {
-		come.State, come.Rebook, come.Outcome = visitMissed, come.Outcome == "missed-again", ""
+		come.State, come.Rebook, come.Outcome, come.Reason = visitMissed, come.Outcome == "missed-again", "", get("missed")
 	}
 	if come.Outcome == "" && come.State == visitAttended {
 		v.Radios[0].Error = d.text("wrong.outcome")

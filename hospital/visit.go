@@ -93,6 +93,7 @@ type Coming struct {
 	Session, Slot string
 	State         string // arrived, attended, did-not-attend; booked takes an arrival back
 	Outcome       string // of attended
+	Reason        string // why they did not come: a code of codes.Missed
 	Status        string // of referral to treatment, of attended and did-not-attend
 	Note          string
 	Rebook        bool // somebody who did not come is offered another time; otherwise they go back to who referred them
@@ -125,6 +126,11 @@ func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital id
 		return err
 	}
 	return o.onCase(ctx, by, hospital, ubrn, come.State == visitAttended, func(tx *store.Tx, c Case) error {
+		if come.State == visitMissed {
+			if err := explained(booking.ActNotAttended, come.Reason, come.Note, tx.At()); err != nil {
+				return err
+			}
+		}
 		booked, err := o.bookedIn(tx, hospital, come.Session)
 		if err != nil {
 			return err
@@ -209,7 +215,7 @@ func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident
 		a := booking.Act{Kind: kind, Reason: come.Status, Comment: come.Note, By: by.Name}
 		if kind != booking.ActDischarged {
 			a.Appointment = c.Appointment
-			a.Reason = ""
+			a.Reason = come.Reason
 		}
 		if err := o.tell(tx, hospital, c, a); err != nil {
 			return err

@@ -400,19 +400,6 @@ type actView struct {
 	Errors  web.FieldErrors
 }
 
-// reasonTypes are the kinds of reason that an act on a page may give.
-func reasonTypes(k Kind) []string {
-	switch k {
-	case ActReject:
-		return []string{"PROVIDER_REJECT"}
-	case ActCancelFrom:
-		return []string{"PROVIDER"}
-	case ActCancelBy:
-		return []string{"PATIENT"}
-	}
-	return nil
-}
-
 func (f *face) actView(r *http.Request, ask catalogue.Asker) (*actView, error) {
 	c, err := f.opened(r, ask, "referral.case.title")
 	if err != nil {
@@ -425,7 +412,7 @@ func (f *face) actView(r *http.Request, ask catalogue.Asker) (*actView, error) {
 	}
 	v.Page.Title, v.Page.Back = web.Text(r.Context(), "referral.act."+string(v.Act)), web.Link{URL: casePath + v.R.UBRN.String()}
 	if t.Reasons != "" {
-		for _, c := range codes.List(t.Reasons, f.k.Clock.Now(), reasonTypes(v.Act)...) {
+		for _, c := range codes.List(t.Reasons, f.k.Clock.Now(), t.Types...) {
 			v.Reasons = append(v.Reasons, web.Option{Value: c.Code, Text: c.Display})
 		}
 	}

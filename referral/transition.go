@@ -81,7 +81,8 @@ type Transition struct {
 	From    []State // none: there is no referral yet
 	To      State   // empty: the state stays
 	Who     []Party
-	Reasons string // the code system; empty for an act that gives no reason
+	Reasons string   // the code system; empty for an act that gives no reason
+	Types   []string // of the reasons that may be given; none means all
 	// Clinical acts read or write what ails the person: they are for clinicians. The others are about when and where somebody comes.
 	Clinical bool
 }
@@ -110,15 +111,15 @@ func Transitions() []Transition {
 		{Act: ActPriority, From: alive(), Who: []Party{Referrer, Provider}, Clinical: true},
 		{Act: ActBook, From: bookable(), To: Booked, Who: []Party{Referrer, Patient, Provider, System}},
 		{Act: ActMove, From: []State{Booked}, To: Booked, Who: []Party{Referrer, Patient, Provider}},
-		{Act: ActCancelBy, From: []State{Booked}, To: CancelledByPatient, Who: []Party{Referrer, Patient, Provider}, Reasons: codes.CancelledVisit},
-		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit},
+		{Act: ActCancelBy, From: []State{Booked}, To: CancelledByPatient, Who: []Party{Referrer, Patient, Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypePatient}},
+		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeProvider}},
 		{Act: ActDefer, From: []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend}, To: Deferred, Who: []Party{Referrer, Patient}},
 		{Act: ActSendTriage, From: waiting(), To: AwaitingTriage, Who: []Party{Referrer}},
 		{Act: ActTriageAccept, From: []State{AwaitingTriage}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true},
 		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct}, To: TriageResponse, Who: []Party{Provider}, Clinical: true},
 		{Act: ActAssessed, From: []State{Booked}, To: AssessmentResult, Who: []Party{Provider}, Clinical: true},
 		{Act: ActAccept, From: append([]State{Booked}, held...), Who: []Party{Provider}},
-		{Act: ActReject, From: append([]State{Booked}, held...), To: Rejected, Who: []Party{Provider}, Reasons: codes.CancelledVisit},
+		{Act: ActReject, From: append([]State{Booked}, held...), To: Rejected, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeRejected}},
 		{Act: ActAttended, From: []State{Booked}, Who: []Party{Provider}},
 		{Act: ActNotAttended, From: []State{Booked}, To: DidNotAttend, Who: []Party{Provider}, Reasons: codes.Missed},
 		{Act: ActDischarged, From: []State{Booked, TriageResponse, AssessmentResult, DidNotAttend}, Who: []Party{Provider}},
@@ -175,7 +176,7 @@ func Apply(r Referral, a Act) (Referral, error) {
 		return r, fault.New(fault.Invalid, "A comment has at most %d characters.", mostComment)
 	}
 	if t.Reasons != "" {
-		if _, err := codes.Reason(t.Reasons, a.Reason, a.Comment, a.At); err != nil {
+		if _, err := codes.Reason(t.Reasons, a.Reason, a.Comment, a.At, t.Types...); err != nil {
 			return r, err
 		}
 	}

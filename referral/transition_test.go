@@ -60,7 +60,7 @@ func anyAct(rnd *rand.Rand, at time.Time) referral.Act {
 	a := referral.Act{Kind: row.Act, By: referral.Actor{ID: "x", Party: parties[rnd.IntN(len(parties))]}, At: at, Comment: "because", Service: list[rnd.IntN(2)].Service, Shortlist: list, Letter: "hash",
 		Priority: referral.Routine, New: &referral.Referral{UBRN: ident.MustUBRN("000000070000"), Patient: ident.MustNHSNumber("9990000018"), Chart: "9990000018", Practice: ident.MustODSCode("Z99801"), Request: referral.ForAppointment}}
 	if row.Reasons != "" && rnd.IntN(5) > 0 {
-		reasons := codes.List(row.Reasons, at)
+		reasons := codes.List(row.Reasons, at, row.Types...)
 		a.Reason = reasons[rnd.IntN(len(reasons))].Code
 	}
 	start := at.Add(time.Duration(rnd.IntN(200)) * time.Hour)

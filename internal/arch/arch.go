@@ -12,7 +12,7 @@ const Module = "github.com/openspine/openspine/"
 type Tier struct {
 	// Name says what lives here.
 	Name string
-	// Packages are paths below the module; a package's own sub-packages stand on its floor.
+	// Packages are paths below the module; a package's own sub-packages stand on its floor, unless they are named themselves.
 	Packages []string
 	// Ordered floors let a package import those that stand after it in the list; elsewhere neighbours are strangers.
 	Ordered bool
@@ -29,7 +29,7 @@ func Tiers() []Tier {
 			"signin", "privacy", "upkeep", "postroom", "events", "mesh", "links", "edge", "patients", "developer",
 		}},
 		{Name: "registries", Packages: []string{"demographics", "directory"}},
-		{Name: "what both sides agree on", Packages: []string{"booking"}},
+		{Name: "what both sides agree on", Packages: []string{"booking", "referral/codes"}},
 		{Name: "FHIR over the record", Packages: []string{"fhirapi"}},
 		{Name: "pages", Packages: []string{"web"}},
 		{Name: "what a service is", Packages: []string{"internal/catalogue"}},
@@ -48,14 +48,15 @@ func TestOnly() []string {
 
 // Place is a package's tier (0 is the roof), its position there, and whether the house knows it.
 func Place(pkg string) (tier, position int, known bool) {
+	longest := 0
 	for i, t := range Tiers() {
 		for j, p := range t.Packages {
-			if pkg == p || strings.HasPrefix(pkg, p+"/") {
-				return i, j, true
+			if len(p) > longest && (pkg == p || strings.HasPrefix(pkg, p+"/")) {
+				tier, position, known, longest = i, j, true, len(p)
 			}
 		}
 	}
-	return 0, 0, false
+	return tier, position, known
 }
 
 // Allowed reports whether package from may import package to, both named below the module.

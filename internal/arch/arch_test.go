@@ -150,6 +150,8 @@ func TestAllowed(t *testing.T) {
 		{"audit", "access", false},
 		{"referral", "hospital", false},
 		{"referral", "record", true},
+		{"hospital", "referral/codes", true},
+		{"hospital", "referral/ers", false},
 		{"fhir/fhirpath", "fhir", true},
 		{"fhir", "hl7v2", false},
 		{"web", "fhirapi", false},

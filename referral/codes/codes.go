@@ -27,6 +27,13 @@ const (
 	Missed           = "APPOINTMENT-NON-ATTENDANCE-REASON" // why somebody did not come
 )
 
+// The types of reasons: who explains what by them.
+const (
+	TypePatient  = "PATIENT"         // the patient cancels an appointment, or somebody for them
+	TypeProvider = "PROVIDER"        // the provider cancels an appointment
+	TypeRejected = "PROVIDER_REJECT" // the provider returns a referral
+)
+
 // Systems lists them.
 func Systems() []string {
 	return []string{Priority, Specialty, ClinicType, CancelledVisit, CancelledRequest, Missed}
@@ -209,13 +216,17 @@ func List(of string, at time.Time, types ...string) []Code {
 	return list
 }
 
-// Reason is a reason that may be given at a time, with its comment. Errors: fault.Invalid when there is no such reason or it is no longer in force, or
-// when it needs a comment and has none; the message says which.
-func Reason(of, code, comment string, at time.Time) (Code, error) {
+// Reason is a reason that may be given at a time, with its comment; types narrow which, and none means all. Errors: fault.Invalid when there is no such reason, it is
+// of another type or no longer in force, or when it needs a comment and has none; the message says which.
+func Reason(of, code, comment string, at time.Time, types ...string) (Code, error) {
 	c, err := Find(of, code)
 	switch {
+	case code == "":
+		return c, fault.New(fault.Invalid, "Choose a reason from the list.")
 	case err != nil:
 		return c, fault.New(fault.Invalid, "Choose a reason from the list: %q is none.", code)
+	case len(types) > 0 && !slices.Contains(types, c.Type):
+		return c, fault.New(fault.Invalid, "The reason %q is not for this. Choose one from the list.", c.Display)
 	case !c.InForce(at):
 		return c, fault.New(fault.Invalid, "The reason %q is no longer in use.", c.Display)
 	case c.CommentNeeded && strings.TrimSpace(comment) == "":
