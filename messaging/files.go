@@ -161,6 +161,20 @@ func useFiles(tx *store.Tx, files []File) error {
 	return nil
 }
 
+// Keep keeps files for good that are whole here, whether messages need them or not. The keeper names what they are kept for; lane is one that tx holds. Keeping again changes nothing.
+// Error: fault.Conflict when one is not here.
+func (p *Post) Keep(tx *store.Tx, lane store.Lane, keeper string, files ...File) error {
+	if err := useFiles(tx, files); err != nil {
+		return err
+	}
+	for i := range files {
+		if err := tx.Queue(`INSERT INTO post_keep (lane, hash, keeper) VALUES (?, ?, ?) ON CONFLICT (lane, hash, keeper) DO NOTHING`, lane, files[i].Hash[:], keeper); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // attach notes which files a message needs, so that they are kept and its recipient may fetch them.
 func (l *letter) attach(tx *store.Tx) error {
 	for i := range l.Files {

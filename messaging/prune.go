@@ -107,12 +107,12 @@ func drop(tx *store.Tx, s place, nums []int64) error {
 	return nil
 }
 
-// pruneFiles drops files that no message needs.
+// pruneFiles drops files that no message needs and nobody keeps.
 func (p *Post) pruneFiles(ctx context.Context) error {
 	var ids []string
 	err := p.db.Read(ctx, func(tx *store.Tx) error {
 		ids = nil
-		rows, err := tx.Query(`SELECT file FROM post_file f WHERE used < ? AND NOT EXISTS (SELECT 1 FROM post_attach a WHERE a.hash = f.hash) LIMIT 1000`, p.clock.Now().Add(-unusedFor))
+		rows, err := tx.Query(`SELECT file FROM post_file f WHERE used < ? AND NOT EXISTS (SELECT 1 FROM post_attach a WHERE a.hash = f.hash) AND NOT EXISTS (SELECT 1 FROM post_keep k WHERE k.hash = f.hash) LIMIT 1000`, p.clock.Now().Add(-unusedFor))
 		if err != nil {
 			return err
 		}
