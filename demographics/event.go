@@ -2,9 +2,11 @@ package demographics
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
@@ -19,19 +21,29 @@ const (
 	NHSNumberChange   = "nhs-number-change-2" // superseded by another, no longer superseded, invalidated, or valid again
 )
 
+// ReferralChange is the kind of event that somebody's referral was made or changed. The national service names no kind for it: this one is named as its are.
+const ReferralChange = "ers-referral-change-1"
+
+// About is what of a person's an event is about, when it is not about who they are.
+type About struct {
+	ID    string              `json:"id"`              // of a referral its UBRN
+	Facts map[string][]string `json:"facts,omitempty"` // what subscribers may filter by: compared, and never sent
+}
+
 // Event is one thing that happened to a person. It names them and says nothing else of them: whoever is told may ask.
 type Event struct {
 	Lane    store.Lane
 	Seq     int64 // with Lane and Kind, which event; ascending in a lane
 	Kind    string
 	Person  string // NHS number
-	Version int64  // of the record, after it; 0 for what is no version of it, as when its number is superseded
+	Version int64  // of the record, or of what the event is about, after it; 0 for what is no version, as when a number is superseded
 	At      time.Time
+	About   About // zero for what happened to who they are
 }
 
 // Events are those of a lane after a place in it, oldest first, at most limit: what is sent to subscribers from.
 func Events(tx *store.Tx, lane store.Lane, after int64, limit int) ([]Event, error) {
-	rows, err := tx.Query(`SELECT seq, kind, person, ver, at FROM demographics_event WHERE lane = ? AND seq > ? ORDER BY seq, kind LIMIT ?`, int64(lane), after, limit)
+	rows, err := tx.Query(`SELECT seq, kind, person, ver, at, about FROM demographics_event WHERE lane = ? AND seq > ? ORDER BY seq, kind LIMIT ?`, int64(lane), after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +51,14 @@ func Events(tx *store.Tx, lane store.Lane, after int64, limit int) ([]Event, err
 	var list []Event
 	for rows.Next() {
 		e := Event{Lane: lane}
-		if err := rows.Scan(&e.Seq, &e.Kind, &e.Person, &e.Version, &e.At); err != nil {
+		var about string
+		if err := rows.Scan(&e.Seq, &e.Kind, &e.Person, &e.Version, &e.At, &about); err != nil {
 			return nil, err
+		}
+		if about != "" {
+			if err := json.Unmarshal([]byte(about), &e.About); err != nil {
+				return nil, fault.Wrap(err, fault.Internal, "what an event is about cannot be read")
+			}
 		}
 		list = append(list, e)
 	}
@@ -113,6 +131,72 @@ func Reader(ctx context.Context, db *store.DB, reader string) error {
 	return err
 }
 
+// prunedAtOnce is how many events one transaction forgets.
+const prunedAtOnce = 500
+
+// PruneEvents forgets events that every reader has read and that happened before a time, oldest first, some in each commit. What somebody has yet to read is kept, however old; so is
+// everything while there is no reader.
+func PruneEvents(ctx context.Context, db *store.DB, before time.Time) error {
+	var lanes []store.Lane
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		lanes = nil
+		rows, err := tx.Query(`SELECT r.lane FROM (SELECT lane, min(seq) AS done FROM demographics_reader GROUP BY lane) r
+			WHERE (SELECT e.at FROM demographics_event e WHERE e.lane = r.lane AND e.seq <= r.done ORDER BY e.seq, e.kind LIMIT 1) < ? ORDER BY r.lane`, before)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var lane store.Lane
+			if err := rows.Scan(&lane); err != nil {
+				return err
+			}
+			lanes = append(lanes, lane)
+		}
+		return rows.Err()
+	})
+	for _, lane := range lanes {
+		for more := true; more && err == nil; {
+			err = db.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
+				more, err = pruneSome(tx, lane, before)
+				return err
+			})
+		}
+	}
+	return err
+}
+
+// pruneSome forgets a lane's oldest events that may be forgotten; more means that there may be others. Those of one sequence are forgotten together, as they are read.
+func pruneSome(tx *store.Tx, lane store.Lane, before time.Time) (more bool, err error) {
+	rows, err := tx.Query(`SELECT seq, at FROM demographics_event WHERE lane = ? AND seq <= (SELECT coalesce(min(seq), 0) FROM demographics_reader WHERE lane = ?) ORDER BY seq, kind LIMIT ?`,
+		int64(lane), int64(lane), prunedAtOnce)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	var last int64
+	more = true
+	seen := 0
+	for more && rows.Next() {
+		var seq int64
+		var at time.Time
+		if err := rows.Scan(&seq, &at); err != nil {
+			return false, err
+		}
+		if seen++; at.Before(before) {
+			last = seq
+		} else {
+			more = false
+		}
+	}
+	if err := rows.Err(); err != nil || last == 0 {
+		return false, err
+	}
+	rows.Close()
+	_, err = tx.Exec(`DELETE FROM demographics_event WHERE lane = ? AND seq <= ?`, int64(lane), last)
+	return more && seen == prunedAtOnce, err
+}
+
 // happened are the rows for what a version tells. What the node itself loads (a seed, an import) is no event: nobody's life changed.
 func happened(k record.Kept) (rows [][]any) {
 	v := k.Version
@@ -133,6 +217,19 @@ func NumberChanged(tx *store.Tx, lane store.Lane, number string) error {
 		return err
 	}
 	return insert(tx, insertEvents, [][]any{{int64(lane), seq, NHSNumberChange, number, int64(0), tx.At()}})
+}
+
+// Happened notes that something of a person's changed, in the transaction that changes it, which holds the lane: kind, whose by their NHS number, which version, and what about.
+func Happened(tx *store.Tx, lane store.Lane, kind, number string, version int64, about About) error {
+	seq, err := tx.Seq(lane)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(about)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "what an event is about cannot be written")
+	}
+	return tx.Queue(`INSERT INTO demographics_event (lane, seq, kind, person, ver, at, about) VALUES (?, ?, ?, ?, ?, ?, ?)`, int64(lane), seq, kind, number, version, tx.At(), string(text))
 }
 
 const insertEvents = `INSERT INTO demographics_event (lane, seq, kind, person, ver, at) VALUES `

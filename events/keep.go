@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
@@ -147,8 +148,13 @@ func (s *service) stands(ctx context.Context, p access.Principal) (bool, error) 
 // keepFor is how long it is remembered what was published and what was sent: longer than anybody publishes again, and as long as the post keeps what it sent.
 const keepFor = 35 * 24 * time.Hour
 
-// prune forgets what is older.
+// prune forgets what is older, and what happened to people before that, once it was read.
 func (s *service) prune(ctx context.Context) error {
+	if s.makersOf != nil { // the national node alone keeps a register
+		if err := demographics.PruneEvents(ctx, s.k.DB, s.k.Clock.Now().Add(-keepFor)); err != nil {
+			return err
+		}
+	}
 	return s.k.DB.Write(ctx, []store.Lane{s.lane()}, func(tx *store.Tx) error {
 		for _, table := range []string{`DELETE FROM events_event WHERE lane = ? AND at < ?`, `DELETE FROM events_delivery WHERE lane = ? AND at < ?`} {
 			if _, err := tx.Exec(table, int64(s.lane()), tx.At().Add(-keepFor)); err != nil {

@@ -3,6 +3,8 @@ package events
 import (
 	"slices"
 	"strings"
+
+	"github.com/openspine/openspine/demographics"
 )
 
 // kind is a type of event as the published catalogue names it.
@@ -14,13 +16,23 @@ type kind struct {
 	places []string
 	// register says that the national register alone tells of it.
 	register bool
+	// parties are those of the filters that name the organisations whose business it is: they alone are told, and the national organisation.
+	parties []string
 	// legacy says that it is published in the shape before CloudEvents.
 	legacy bool
 }
 
-// kinds are the types of event there are (MNS specification, "Publish an event" and "Subscribe to events"; signal-schemas).
+// The organisations whose business a referral is, as package referral notes them.
+const (
+	referralPractice = "requestingOrganisationODS"
+	referralProvider = "performingOrganisationODS"
+)
+
+// kinds are the types of event there are (MNS specification, "Publish an event" and "Subscribe to events"; signal-schemas), and that of referrals, which nobody has published.
 func kinds() []kind {
 	return []kind{
+		{name: demographics.ReferralChange, register: true, filters: []string{"nhsnumber", referralPractice, referralProvider, "referralstate", "action", "ubrn"},
+			places: []string{referralPractice, referralProvider}, parties: []string{referralPractice, referralProvider}},
 		{name: "example-event-1", filters: []string{"filter_option_*"}},
 		{name: "gpreg-change-gp-req-1", filters: []string{"registrationencountercode", "generalpractitioner"}, places: []string{"generalpractitioner"}},
 		{name: "imms-vaccination-record-change-1", filters: []string{"generalpractitioner", "sourceorganisation", "sourceapplication", "subjectage", "immunisationtype", "action"},

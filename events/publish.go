@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
@@ -89,19 +90,43 @@ func (s *service) address(ctx context.Context, e *event, subs []subscription) (l
 			continue
 		}
 		if e.Subject != "" {
-			if ok, err := s.k.Gate.Would(ctx, q.Principal, access.Trace, place); err != nil || !ok {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-			if t.grant, err = s.k.Gate.Decide(ctx, q.Principal, access.Trace, place); err != nil {
+			ok, err := s.mayKnow(ctx, e, &t)
+			if err != nil {
 				return nil, err
+			}
+			if !ok {
+				continue
 			}
 		}
 		list = append(list, t)
 	}
 	return list, nil
+}
+
+// mayKnow reports whether a subscriber may know of what happened to somebody, and if so gives the leave: to trace the person. What is not about who they are is told to
+// those whose business it is alone, who may see it as well.
+func (s *service) mayKnow(ctx context.Context, e *event, t *target) (bool, error) {
+	ok, err := s.k.Gate.Would(ctx, t.sub.Principal, access.Trace, t.place)
+	if err != nil || !ok {
+		return false, err
+	}
+	action := access.Trace
+	if k, _ := kindOf(e.Kind); len(k.parties) > 0 {
+		if !t.place.Exists || !e.concerns(k, t.sub.Organisation.String()) && t.sub.Organisation != s.k.National {
+			return false, nil
+		}
+		t.place.Type, t.place.ID, action = access.TypeBooking, e.About, access.Read
+		if ok, err = s.k.Gate.Would(ctx, t.sub.Principal, action, t.place); err != nil || !ok {
+			return false, err
+		}
+	}
+	t.grant, err = s.k.Gate.Decide(ctx, t.sub.Principal, action, t.place)
+	return err == nil, err
+}
+
+// concerns reports whether an event is an organisation's business.
+func (e *event) concerns(k kind, organisation string) bool {
+	return slices.ContainsFunc(k.parties, func(party string) bool { return slices.Contains(e.Filtering[party], organisation) })
 }
 
 // lanes are what a transaction must hold to send parcels.

@@ -20,6 +20,12 @@ const reader = "events"
 // source is who tells of what happened to people here.
 const source = "uk.nhs.personal-demographics-service"
 
+// referralSource is who tells of what happened to referrals, and referralPath where one is asked for (e-RS API, A005).
+const (
+	referralSource = "uk.nhs.e-referral-service"
+	referralPath   = "/referrals/FHIR/STU3/ReferralRequest/"
+)
+
 // batch is how many events are sent in one transaction.
 const batch = 200
 
@@ -135,6 +141,9 @@ func (s *service) happened(ctx context.Context, h demographics.Event) (*event, e
 		DataRef:   s.k.BaseURL() + demographics.Base + "/Patient/" + h.Person,
 		Filtering: map[string][]string{"nhsnumber": {h.Person}},
 	}
+	if h.Kind == demographics.ReferralChange {
+		e.Source, e.About, e.DataRef = referralSource, h.About.ID, s.k.BaseURL()+referralPath+h.About.ID
+	}
 	if h.Version > 0 {
 		e.VersionID = fmt.Sprintf(`W/"%d"`, h.Version)
 	}
@@ -144,7 +153,10 @@ func (s *service) happened(ctx context.Context, h demographics.Event) (*event, e
 
 // facts adds what the event may be filtered by: what of the record changed, and the practice. They are compared, and never sent.
 func (s *service) facts(ctx context.Context, h demographics.Event, e *event) error {
-	if h.Version == 0 {
+	for name, values := range h.About.Facts {
+		e.Filtering[name] = values
+	}
+	if h.Version == 0 || h.About.ID != "" {
 		return nil
 	}
 	ref := record.Ref{Tenant: s.k.National, Type: "Patient", ID: h.Person}

@@ -21,6 +21,7 @@ type event struct {
 	At               time.Time
 	DataRef          string
 	VersionID        string
+	About            string // what of the person's it is about; empty when it is about who they are
 	Filtering        map[string][]string
 	Body             []byte // as it is delivered in application/json: without what it is filtered by
 }

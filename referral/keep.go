@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
@@ -34,8 +36,11 @@ func (s *Referrals) load(tx *store.Tx, chart string, u ident.UBRN) (r Referral, 
 	return r, json.Unmarshal(body, &r)
 }
 
-// save writes the version that an act made, and what worklists go by.
+// save writes the version that an act made, what worklists go by, and that it happened.
 func (s *Referrals) save(tx *store.Tx, r Referral, a Act) error {
+	if err := s.happened(tx, r, a); err != nil {
+		return err
+	}
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "a referral cannot be written")
@@ -55,6 +60,33 @@ func (s *Referrals) save(tx *store.Tx, r Referral, a Act) error {
 		attended = excluded.attended, closed = excluded.closed, body = excluded.body`,
 		lane, r.Chart, r.UBRN.String(), r.Version, string(r.State), string(r.Priority), r.Practice.String(), r.Provider().String(), r.Chosen.Service, r.Since.UnixMicro(), starts,
 		r.Accepted, r.Attended, r.Closed, body)
+}
+
+// What an event of a referral may be filtered by, beside the number of its patient (package events). The first two are also who is told: the practice, and whoever's business it is or was.
+const (
+	FactPractice = "requestingOrganisationODS"
+	FactProvider = "performingOrganisationODS"
+	FactState    = "referralstate"
+	FactAction   = "action"
+	FactUBRN     = "ubrn"
+)
+
+// happened notes the change for whoever subscribed to such: in the commit of the change, so that neither is without the other.
+func (s *Referrals) happened(tx *store.Tx, r Referral, a Act) error {
+	var was Referral // what stands there still
+	if r.Version > 1 {
+		var err error
+		if was, err = s.load(tx, r.Chart, r.UBRN); err != nil {
+			return err
+		}
+	}
+	facts := map[string][]string{FactPractice: {r.Practice.String()}, FactState: {string(r.State)}, FactAction: {string(a.Kind)}, FactUBRN: {r.UBRN.String()}}
+	for _, one := range []Referral{was, r} {
+		if to := one.Provider().String(); theirs(one) && !slices.Contains(facts[FactProvider], to) {
+			facts[FactProvider] = append(facts[FactProvider], to)
+		}
+	}
+	return demographics.Happened(tx, s.chartLane(r.Chart), demographics.ReferralChange, r.Patient.String(), r.Version, demographics.About{ID: r.UBRN.String(), Facts: facts})
 }
 
 // versions are all versions of a referral, the first one first.
