@@ -25,6 +25,7 @@ type sqliteEngine struct {
 	path    string
 	writer  *writer
 	readers *readers
+	mapped  *mapped // nil where there is none
 	once    sync.Once
 }
 
@@ -43,7 +44,11 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 	}
 	o := db.opt
 	if o.VFS == "" {
-		if err := private(path); err != nil {
+		var err error
+		if path, err = filepath.Abs(path); err == nil {
+			err = private(path)
+		}
+		if err != nil {
 			return nil, fault.Wrap(err, fault.Unavailable, "the database %s or its folder cannot be made", filepath.Base(path))
 		}
 	}
@@ -67,7 +72,12 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		}
 	}
 	e := &sqliteEngine{opt: o, path: path}
-	e.readers = newReaders(func() (*conn, error) { return dialReader(path, o) }, o)
+	readAs := o
+	if o.VFS == "" {
+		e.mapped = newMapped()
+		readAs.VFS = e.mapped.vfsName()
+	}
+	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
 	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, e.readers, o)
 	return e, ctx.Err()
 }
@@ -99,12 +109,12 @@ func dial(path string, o Options) (*conn, error) {
 }
 
 // dialReader opens a connection that cannot write.
-func dialReader(path string, o Options) (*conn, error) {
+func dialReader(path string, o Options, cache int) (*conn, error) {
 	c, err := connect(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-"+strconv.Itoa(readCache(path, o)), "trusted_schema=OFF")
+	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-"+strconv.Itoa(cache), "trusted_schema=OFF")
 }
 
 // The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of
@@ -124,13 +134,6 @@ func readCache(path string, o Options) int {
 }
 
 func connect(path string, o Options) (*conn, error) {
-	if o.VFS == "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return nil, err
-		}
-		path = abs
-	}
 	name := url.URL{Scheme: "file", OmitHost: true, Path: path}
 	if o.VFS != "" {
 		name.RawQuery = url.Values{"vfs": {o.VFS}}.Encode()
@@ -247,6 +250,7 @@ func (e *sqliteEngine) close() error {
 	e.once.Do(func() {
 		err = e.writer.close()
 		e.readers.close()
+		e.mapped.close()
 	})
 	return err
 }
