@@ -17,6 +17,8 @@ type names struct {
 	actors map[actorKey]int64
 	acts   map[actKey]int64
 	fresh  map[any]struct{} // given in transactions whose end is not known here
+	who    map[numbered]who // by their numbers, for the sealer
+	what   map[numbered]what
 }
 
 type chartKey struct {
@@ -42,7 +44,8 @@ const (
 )
 
 func newNames() *names {
-	return &names{charts: map[chartKey]int64{}, actors: map[actorKey]int64{}, acts: map[actKey]int64{}, fresh: map[any]struct{}{}}
+	return &names{charts: map[chartKey]int64{}, actors: map[actorKey]int64{}, acts: map[actKey]int64{}, fresh: map[any]struct{}{},
+		who: map[numbered]who{}, what: map[numbered]what{}}
 }
 
 // chartsOf are the numbers of the entries' charts. Those that are not remembered are looked for together.

@@ -95,7 +95,7 @@ func (l *Log) collect(ctx context.Context, lanes []store.Lane) (batches []leaf, 
 		batches, more = nil, false
 		for _, lane := range lanes {
 			t := l.tailOf(lane)
-			rows, err := readRows(tx, lane, t.last+1, t.last+maxBatch)
+			rows, err := l.sealedRows(tx, lane, t.last+1, t.last+maxBatch)
 			if err != nil {
 				return err
 			}
