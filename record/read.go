@@ -102,7 +102,7 @@ func (r *Records) keptOf(tx *store.Tx, ref Ref) (*kept, error) {
 		if !ok {
 			return nil, access.NotHere()
 		}
-		const what = `SELECT ` + rowColumns + `, ` + versionColumns
+		const what = `SELECT ` + keptColumns
 		const current = ` JOIN record_version v ON v.lane = r.lane AND v.seq = r.seq`
 		query := what + ` FROM record_resource r` + current + ` WHERE r.lane = ? AND r.kind = ? AND r.id = ?`
 		args := []any{int64(r.idLane(ref)), kind, ref.ID}
@@ -111,12 +111,27 @@ func (r *Records) keptOf(tx *store.Tx, ref Ref) (*kept, error) {
 				` WHERE a.lane = ? AND a.kind = ? AND a.id = ? LIMIT 1`
 			args = append(args, args...)
 		}
-		err = tx.QueryRow(query, args...).Scan(append(k.row.fields(), k.version.fields()...)...)
+		err = k.scan(tx.QueryRow(query, args...), kind)
 		if fault.Is(err, fault.NotFound) {
 			return nil, access.NotHere()
 		}
 		return k, err
 	})
+}
+
+// keptColumns are rowColumns and versionColumns less what is asked for by or stands twice: every read pays for each of them.
+const keptColumns = `r.lane, r.rid, r.chart, r.seq, r.ver, r.at, r.op, r.label, r.edition, r.author, v.prev, v.ver, v.at, v.actor, v.op, v.dict, v.body, coalesce(v.reason, '')`
+
+// scan takes keptColumns of a resource of a kind, whose reference k has.
+func (k *kept) scan(row store.Row, kind int64) error {
+	w, v := &k.row, &k.version
+	var op, label, vop int64
+	var reason string
+	err := row.Scan(&w.lane, &w.rid, &w.chart, &w.seq, &w.ver, &w.at, &op, &label, &w.edition, &w.author, &v.prev, &v.ver, &v.at, &v.by, &vop, &v.dict, &v.body, &reason)
+	w.op, w.label, v.op, v.reason = Op(op), access.Label(label), Op(vop), &reason
+	w.kind, w.tenant, w.id = kind, w.ref.Tenant.String(), w.ref.ID
+	v.lane, v.seq, v.rid, v.kind = w.lane, w.seq, w.rid, kind
+	return err
 }
 
 // load is a resource's row and its current version.
