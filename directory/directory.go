@@ -53,7 +53,7 @@ func (d *Directory) Service() catalogue.Service {
 	return catalogue.Service{
 		Name: "directory", Summary: "Organisations, places, people, services and the systems that answer for them.",
 		Schema:    Schema(),
-		Keeps:     slices.Concat(d.keepers(), d.moreKeepers(), d.dueKeepers()),
+		Keeps:     slices.Concat(d.keepers(), d.moreKeepers(), d.dueKeepers(), d.targetKeepers()),
 		Published: []catalogue.Published{d.odt(), d.sds()},
 		Pages:     d.pages(),
 		Links:     d.links(),

@@ -20,6 +20,8 @@ type Worklist struct {
 	Unread bool
 	// Due leaves out what stands in the future: those whose appointment has passed and of whom nothing is known since.
 	Due bool
+	// Closed shows those whose episode is over as well.
+	Closed bool
 	// Limit is how many at most, those that have waited longest first; 500 when zero.
 	Limit int
 }
@@ -27,10 +29,13 @@ type Worklist struct {
 // Waiting are the referrals of a worklist that the scope shows, those that have waited longest first: each is on the account as shown.
 func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
 	cond, args := scope.Where(access.Columns{Lane: "c.lane", Chart: "c.chart", Label: "0", Author: "''"}, access.TypeBooking)
-	where := "(" + cond + ") AND c.closed = 0"
+	where := "(" + cond + ")"
 	and := func(text string, more ...any) {
 		where += " AND " + text
 		args = append(args, more...)
+	}
+	if !q.Closed {
+		and("c.closed = 0")
 	}
 	if !q.Practice.IsZero() {
 		and("c.practice = ?", q.Practice.String())

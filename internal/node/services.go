@@ -33,6 +33,7 @@ import (
 	"github.com/openspine/openspine/privacy"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/referral/bars"
 	"github.com/openspine/openspine/referral/ers"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
@@ -85,6 +86,7 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
 		ers.New(n.kernel, places, refer).Service(),
+		bars.New(n.kernel, places, refer).Service(),
 	}, []catalogue.Service{places.Service(), refer.Service()}, events.Service(n.kernel, places)
 }
 
