@@ -92,6 +92,23 @@ func (g *Gate) Decide(ctx context.Context, p Principal, a Action, place Place) (
 	return g.decide(ctx, p, a, place, b)
 }
 
+// DecideIn is Decide for a part of the node that acts by itself, inside its transaction. What the rules refuse it is a fault of the program, and not on the account.
+// Errors: those of Decide; fault.Internal for a principal who is a person or a system of somebody's.
+func (g *Gate) DecideIn(tx *store.Tx, p Principal, a Action, place Place) (Grant, error) {
+	if p.AuthMethod != "service" {
+		return Grant{}, fault.New(fault.Internal, "inside a transaction only the node's own services are decided for")
+	}
+	ctx := tx.Context()
+	b, err := g.bondFor(tx, p, chartOf{place.Tenant, place.Chart}, g.asksBonds(ctx, p, a, place))
+	if err != nil {
+		return Grant{}, err
+	}
+	if f := lookFacts(p, a, place, b, g.opt.National, purposeOf(ctx, p.Role)); !g.rules.decide(f).allowed {
+		return Grant{}, fault.Wrap(g.rules.refusal(f), fault.Internal, "the rules refuse the node's own service")
+	}
+	return g.decide(ctx, p, a, place, b)
+}
+
 // Would reports whether p may do a at place, for whoever chooses between two ways of doing something that is then decided: nothing
 // is granted, and nothing goes on the account.
 func (g *Gate) Would(ctx context.Context, p Principal, a Action, place Place) (bool, error) {

@@ -214,7 +214,7 @@ func TestWhatIsNotSoundIsRefused(t *testing.T) {
 		"an even epoch":      Slots{Session: "x", Service: "y", Slots: []Slot{{ID: "a", Epoch: 2, Start: at, End: at.Add(1)}}}.check(),
 		"ends at its start":  Slots{Session: "x", Service: "y", Slots: []Slot{{ID: "a", Epoch: 1, Start: at, End: at}}}.check(),
 		"no slots":           Slots{Session: "x", Service: "y"}.check(),
-		"returned odd":       Returned{Session: "x", Slots: []SlotMark{{"a", 3}}}.check(),
+		"returned odd":       Returned{Session: "x", Slots: []SlotMark{{ID: "a", Epoch: 3}}}.check(),
 		"an unknown act":     Act{UBRN: ident.MustUBRN("000000070000"), Number: 1, Seen: 1, Kind: "vanish"}.check(),
 		"moved to the spine": Act{UBRN: ident.MustUBRN("000000070000"), Number: 1, Seen: 1, Kind: ActMove, Appointment: &Appointment{Slot: "a", Session: "b", Epoch: 1, Start: at, End: at.Add(1)}}.check(),
 		"no person":          Case{UBRN: ident.MustUBRN("000000070000"), Version: 1, State: "BOOKED", Service: "x"}.check(),

@@ -23,6 +23,7 @@ const (
 // Limits of what one message holds.
 const (
 	MostSlots = 500
+	MostTold  = 8
 	MostText  = 32 << 10 // bytes of each text
 	MostID    = 64       // bytes of each id
 )
@@ -31,6 +32,7 @@ const (
 type Slot struct {
 	ID        string    `json:"id"` // the hospital's own; unique among its slots for ever
 	Epoch     Epoch     `json:"epoch"`
+	Base      Epoch     `json:"base,omitempty"` // see SlotMark; Epoch when it is left out
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
 	Clinician string    `json:"clinician,omitempty"` // who will see the patient, as a name
@@ -52,16 +54,35 @@ type Recall struct {
 	Reason    string   `json:"reason,omitempty"`
 }
 
+// Since is the epoch from which bookings of the slot hold.
+func (x Slot) Since() Epoch {
+	if x.Base == 0 {
+		return x.Epoch
+	}
+	return x.Base
+}
+
 // Returned gives slots of a session back to the hospital. Only ID and Epoch are said of each.
 type Returned struct {
 	Session string     `json:"session"`
 	Slots   []SlotMark `json:"slots"`
 }
 
-// SlotMark is what one side knows of whose a slot is.
+// SlotMark is what one side knows of whose a slot is. A tally names its session too, and the epoch at which its owner came by it: a settlement after a restore raises
+// the epoch of a slot that stays whose it is, and with it no booking ends.
 type SlotMark struct {
-	ID    string `json:"id"`
-	Epoch Epoch  `json:"epoch"`
+	ID      string `json:"id"`
+	Epoch   Epoch  `json:"epoch"`
+	Session string `json:"session,omitempty"`
+	Base    Epoch  `json:"base,omitempty"`
+}
+
+// Since is the epoch from which bookings of the slot hold.
+func (m SlotMark) Since() Epoch {
+	if m.Base == 0 {
+		return m.Epoch
+	}
+	return m.Base
 }
 
 // Appointment is when and where a referral's patient is to be seen.
@@ -161,6 +182,8 @@ type Tally struct {
 	Heard  int64      `json:"heard"`            // by a hospital: the highest Case.Sent that it handled; what was sent since is under way and no difference
 	Slots  []SlotMark `json:"slots,omitempty"`
 	Cases  []CaseMark `json:"cases,omitempty"`
+	// Told is what a hospital was told by the spine and the spine, which was restored from a backup, knows no more: at most MostTold to a page.
+	Told []Case `json:"told,omitempty"`
 }
 
 // CaseMark is what one side knows of a case.
@@ -209,7 +232,7 @@ func (s Slots) check() error {
 		if err := ids(x.ID); err != nil {
 			return err
 		}
-		if !Spine.Owns(x.Epoch) || x.Epoch < 0 || !x.End.After(x.Start) {
+		if !Spine.Owns(x.Epoch) || x.Epoch < 0 || !x.End.After(x.Start) || !Spine.Owns(x.Since()) || x.Base < 0 || x.Base > x.Epoch {
 			return fault.New(fault.Invalid, "A slot that is handed to the spine has an odd epoch, and ends after it starts.")
 		}
 	}
@@ -285,15 +308,23 @@ func (a Act) check() error {
 }
 
 func (t Tally) check() error {
-	if len(t.Slots) > MostSlots || len(t.Cases) > MostSlots || t.Page < 0 || t.Heard < 0 {
-		return fault.New(fault.Invalid, "A page of a tally has at most %d slots and %d cases.", MostSlots, MostSlots)
+	if len(t.Slots) > MostSlots || len(t.Cases) > MostSlots || len(t.Told) > MostTold || t.Page < 0 || t.Heard < 0 {
+		return fault.New(fault.Invalid, "A page of a tally has at most %d slots, %d cases and %d cases that the spine has lost.", MostSlots, MostSlots, MostTold)
 	}
 	all := []string{t.Round}
 	for _, x := range t.Slots {
-		if x.Epoch < 0 {
+		if x.Epoch < 0 || x.Base < 0 || x.Base > x.Epoch {
 			return fault.New(fault.Invalid, "Epochs count from 0.")
 		}
 		all = append(all, x.ID)
+		if x.Session != "" {
+			all = append(all, x.Session)
+		}
+	}
+	for _, c := range t.Told {
+		if err := c.check(); err != nil {
+			return err
+		}
 	}
 	for _, x := range t.Cases {
 		if x.UBRN.IsZero() || x.Version < 1 || x.Epoch < 0 {

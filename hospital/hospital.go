@@ -56,7 +56,7 @@ func (o *Outpatients) Service() catalogue.Service {
 		Handles: []messaging.Handler{
 			{Workflow: booking.WorkflowCase, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
 			{Workflow: booking.WorkflowReturned, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
-			{Workflow: booking.WorkflowTally, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.tallyCame},
+			{Workflow: booking.WorkflowTally, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
 			{Workflow: booking.WorkflowAct, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {

@@ -38,6 +38,8 @@ type spine struct {
 	acts   map[string][]booking.Act
 	refuse map[string]string // kind of act → why
 	sent   int64
+	round  string // what the double itself has asked, and what it was answered
+	answer []booking.Tally
 }
 
 func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
@@ -114,6 +116,10 @@ func (s *spine) acted(tx *store.Tx, m messaging.Message) error {
 
 func (s *spine) tallied(tx *store.Tx, m messaging.Message) error {
 	asked, err := booking.Decode[booking.Tally](m.Body)
+	if err == nil && asked.Round == s.round {
+		s.answer = append(s.answer, asked)
+		return nil
+	}
 	if err != nil || !asked.Last {
 		return err
 	}

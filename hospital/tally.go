@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,8 +94,8 @@ func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
 	})
 }
 
-// tellAll sends all that the hospital knows, in pages.
-func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool) error {
+// tellAll sends all that the hospital knows, in pages, and what it was told that a restored spine has lost.
+func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool, told ...booking.Case) error {
 	slots, cases, heard, err := o.known(tx, hospital)
 	if err != nil {
 		return err
@@ -105,7 +106,9 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 		t.Slots, slots = slots[:n], slots[n:]
 		n = min(len(cases), booking.MostSlots)
 		t.Cases, cases = cases[:n], cases[n:]
-		t.Last = len(slots)+len(cases) == 0
+		n = min(len(told), booking.MostTold)
+		t.Told, told = told[:n], told[n:]
+		t.Last = len(slots)+len(cases)+len(told) == 0
 		if _, err := send(o, tx, hospital, booking.WorkflowTally, conversationTally, t); err != nil || t.Last {
 			return err
 		}
@@ -116,7 +119,7 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 func (o *Outpatients) known(tx *store.Tx, hospital ident.ODSCode) (slots []booking.SlotMark, cases []booking.CaseMark, heard int64, err error) {
 	list, err := o.slotsWhere(tx, hospital, `ends > ?`, tx.At().Add(-tallied).UnixMicro())
 	for _, x := range list {
-		slots = append(slots, booking.SlotMark{ID: x.ID, Epoch: x.Epoch})
+		slots = append(slots, booking.SlotMark{ID: x.ID, Epoch: x.Epoch, Session: x.Session, Base: x.Base})
 	}
 	if err != nil {
 		return nil, nil, 0, err
@@ -137,6 +140,30 @@ func markOf(c booking.Case) booking.CaseMark {
 		m.Slot, m.Epoch = c.Appointment.Slot, c.Appointment.Epoch
 	}
 	return m
+}
+
+// tallyLanes are those of the hospital, and where slots are handed anew to a spine that was restored those of each session's conversation.
+func (o *Outpatients) tallyLanes(m messaging.Message) []store.Lane {
+	lanes := o.lanesTo(m)
+	t, err := decoded[booking.Tally](o, m)
+	if err != nil || !t.Last {
+		return lanes
+	}
+	err = o.k.DB.Read(context.Background(), func(tx *store.Tx) error {
+		s, err := o.standingIn(tx, m.To)
+		if err != nil || !t.Unsure && s.owed == "" {
+			return err
+		}
+		list, err := o.sessionsIn(tx, m.To, `ends > ?`, o.k.Clock.Now().Add(-tallied).UnixMicro())
+		for _, x := range list {
+			lanes = append(lanes, o.k.Post().LaneOf(m.To, x.ID))
+		}
+		return err
+	})
+	if err != nil {
+		return nil // without the lanes it is tried again
+	}
+	return lanes
 }
 
 // tallyCame takes what the spine knows: an answer to what the hospital asked, or a question of the spine's own after a restore.
@@ -208,24 +235,92 @@ func (o *Outpatients) owe(tx *store.Tx, hospital ident.ODSCode, s Standing, whol
 
 // answer settles whose each slot is, for a spine that was restored (booking.Side.Settle), and tells it. Sure says that the hospital itself was not.
 func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally, sure bool) error {
-	theirs := map[string]booking.Epoch{}
+	theirs := map[string]booking.SlotMark{}
 	for _, m := range asked.Slots {
-		theirs[m.ID] = m.Epoch
+		theirs[m.ID] = m
 	}
 	list, err := o.slotsWhere(tx, hospital, `ends > ?`, tx.At().Add(-tallied).UnixMicro())
 	if err != nil {
 		return err
 	}
+	anew := map[string][]Slot{}
 	for _, x := range list {
-		if theirs[x.ID] > x.Epoch {
-			x.Base = theirs[x.ID]
+		told := theirs[x.ID]
+		if e := booking.Hospital.Settle(x.Epoch, told.Epoch, sure, o.k.Clock.Now()); e != x.Epoch {
+			settled(&x, e, told)
+			if err := o.putSlot(tx, hospital, x); err != nil {
+				return err
+			}
 		}
-		x.Epoch = booking.Hospital.Settle(x.Epoch, theirs[x.ID], sure, o.k.Clock.Now())
-		if err := o.putSlot(tx, hospital, x); err != nil {
+		if booking.Spine.Owns(x.Epoch) && (!booking.Spine.Owns(told.Epoch) || told.Since() != x.Base) {
+			anew[x.Session] = append(anew[x.Session], x)
+		}
+	}
+	lost, err := o.lost(tx, hospital, asked)
+	if err != nil {
+		return err
+	}
+	if err := o.tellAll(tx, hospital, asked.Round, false, lost...); err != nil {
+		return err
+	}
+	return o.handAnew(tx, hospital, anew)
+}
+
+// settled gives a slot the epoch that was settled, and since when it is its owner's, which is for whoever knows of more handings over to say.
+func settled(x *Slot, e booking.Epoch, told booking.SlotMark) {
+	switch {
+	case told.Epoch > x.Epoch && told.Epoch.Owner() == e.Owner():
+		x.Base = told.Since()
+	case e.Owner() != x.Epoch.Owner():
+		x.Base = e
+	}
+	x.Epoch = e
+}
+
+// lost are the referrals of which the spine has told more than it knows after its restore.
+func (o *Outpatients) lost(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally) (list []booking.Case, err error) {
+	knows := map[ident.UBRN]int64{}
+	for _, m := range asked.Cases {
+		knows[m.UBRN] = m.Version
+	}
+	all, err := o.casesIn(tx, hospital, `c.version > 0 ORDER BY c.ubrn`)
+	for _, c := range all {
+		if c.Version > knows[c.UBRN] {
+			list = append(list, c.Case)
+		}
+	}
+	return list, err
+}
+
+// handAnew tells a spine that was restored what the slots are that it owns and knows no more, by their sessions.
+func (o *Outpatients) handAnew(tx *store.Tx, hospital ident.ODSCode, bySession map[string][]Slot) error {
+	for _, session := range slices.Sorted(maps.Keys(bySession)) {
+		if !tx.Holds(o.k.Post().LaneOf(hospital, session)) {
+			return fault.New(fault.Unavailable, "A session was made at this moment; try again.")
+		}
+		s, err := o.sessionIn(tx, hospital, session)
+		if err != nil {
+			return err
+		}
+		clinic, name, err := o.clinicOf(tx, hospital, s.Clinic)
+		if err != nil {
+			return err
+		}
+		m := booking.Slots{Session: session, Service: clinic.Service}
+		for _, x := range bySession[session] {
+			m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: x.Epoch, Base: x.Base, Start: x.Starts, End: x.Ends, Clinician: name})
+		}
+		if _, err := send(o, tx, hospital, booking.WorkflowSlots, session, m); err != nil {
+			return err
+		}
+		if s.State != sessionRecalled && s.State != sessionWithdrawn {
+			continue
+		}
+		if _, err := send(o, tx, hospital, booking.WorkflowRecall, session, booking.Recall{Session: session, Withdrawn: s.State == sessionWithdrawn, Reason: s.Reason}); err != nil {
 			return err
 		}
 	}
-	return o.tellAll(tx, hospital, asked.Round, false)
+	return nil
 }
 
 // answered takes the spine's answer to the last question of a hospital that was restored: from now on it may book again.
@@ -234,16 +329,17 @@ func (o *Outpatients) answered(tx *store.Tx, hospital ident.ODSCode, s Standing,
 	if err != nil {
 		return err
 	}
-	theirs := map[string]booking.Epoch{}
+	theirs := map[string]booking.SlotMark{}
 	for _, m := range told.Slots {
-		theirs[m.ID] = m.Epoch
+		theirs[m.ID] = m
 	}
 	for _, x := range list {
-		e := booking.Settled(x.Epoch, theirs[x.ID])
-		if e.Owner() != x.Epoch.Owner() {
-			x.Base = e
+		m := theirs[x.ID]
+		e := booking.Settled(x.Epoch, m.Epoch)
+		if e == x.Epoch {
+			continue
 		}
-		x.Epoch = e
+		settled(&x, e, m)
 		if err := o.putSlot(tx, hospital, x); err != nil {
 			return err
 		}

@@ -336,6 +336,9 @@ func (s *Referrals) commit(tx *store.Tx, was Referral, a Act) (Referral, error) 
 	if err != nil {
 		return was, err
 	}
+	if r.Version, err = s.next(tx, r.Version); err != nil {
+		return was, err
+	}
 	if err := s.moveSlots(tx, was, r); err != nil {
 		return was, err
 	}

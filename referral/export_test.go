@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/store"
 )
@@ -39,4 +40,51 @@ func (s *Referrals) Own(ctx context.Context, ref SlotRef) (e booking.Epoch, err 
 		return err
 	})
 	return e, err
+}
+
+// Restored is this package after the database came back from a backup, as far as it knows: everything in it is of an earlier life.
+func (s *Referrals) Restored(ctx context.Context) (*Referrals, error) {
+	err := s.k.DB.Write(ctx, []store.Lane{s.tallyLane()}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE referral_standing SET incarnation = 'earlier'`)
+		return err
+	})
+	return &Referrals{k: s.k, places: s.places, o: s.o}, err
+}
+
+// Forget takes a referral out, and what is booked for it, as if the backup had been taken before it was made.
+func (s *Referrals) Forget(ctx context.Context, chart string, u ident.UBRN) error {
+	return s.k.DB.Write(ctx, []store.Lane{s.chartLane(chart), s.ubrnLane(u)}, func(tx *store.Tx) error {
+		for _, query := range []string{`DELETE FROM referral_case WHERE ubrn = ?`, `DELETE FROM referral_version WHERE ubrn = ?`, `DELETE FROM referral_number WHERE ubrn = ?`,
+			`DELETE FROM referral_booking WHERE ubrn = ?`, `UPDATE referral_slot SET state = 0, chart = '', ubrn = '' WHERE ubrn = ?`} {
+			if _, err := tx.Exec(query, u.String()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Ask asks a hospital what is so, and says by which name the answer is known.
+func (s *Referrals) Ask(ctx context.Context, provider ident.ODSCode) (round string, err error) {
+	err = s.k.DB.Write(ctx, []store.Lane{s.tallyLane(), s.k.Post().LaneOf(s.k.National, conversationTally)}, func(tx *store.Tx) error {
+		if err := s.ask(tx, provider); err != nil {
+			return err
+		}
+		st, err := s.standingIn(tx, provider)
+		round = st.round
+		return err
+	})
+	return round, err
+}
+
+// Case is a referral as its hospital is told of it.
+func (s *Referrals) Case(ctx context.Context, chart string, u ident.UBRN) (c booking.Case, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		r, err := s.load(tx, chart, u)
+		if err == nil {
+			c, err = s.caseOf(tx, r, r.Provider(), r.Chosen)
+		}
+		return err
+	})
+	return c, err
 }

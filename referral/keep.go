@@ -76,7 +76,7 @@ func (s *Referrals) happened(tx *store.Tx, r Referral, a Act) error {
 	var was Referral // what stands there still
 	if r.Version > 1 {
 		var err error
-		if was, err = s.load(tx, r.Chart, r.UBRN); err != nil {
+		if was, err = s.load(tx, r.Chart, r.UBRN); err != nil && !fault.Is(err, fault.NotFound) { // one that a hospital tells back may not be there
 			return err
 		}
 	}

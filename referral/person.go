@@ -46,7 +46,7 @@ func (s *Referrals) person(ctx context.Context, c Caller, n ident.NHSNumber) (Pe
 // personIn is a patient by their chart, for what this package itself sends.
 func (s *Referrals) personIn(tx *store.Tx, chart string) (Person, error) {
 	ref := record.Ref{Tenant: s.k.National, Type: "Patient", ID: chart}
-	g, err := s.k.Gate.Decide(tx.Context(), s.service(), access.Read, access.Place{Tenant: ref.Tenant, Chart: chart, Type: ref.Type, ID: chart, Exists: true})
+	g, err := s.k.Gate.DecideIn(tx, s.service(), access.Read, access.Place{Tenant: ref.Tenant, Chart: chart, Type: ref.Type, ID: chart, Exists: true})
 	if err != nil {
 		return Person{}, err
 	}

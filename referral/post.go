@@ -23,20 +23,27 @@ func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
 		to = append(to, r.Provider())
 	}
 	for _, org := range to {
-		c, err := s.caseOf(tx, r, org, was.Chosen)
-		if err != nil {
-			return err
-		}
-		body, err := booking.Encode(c)
-		if err != nil {
-			return err
-		}
-		_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body})
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		if err := s.tellOne(tx, r, org, was.Chosen); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) error {
+	c, err := s.caseOf(tx, r, org, chosen)
+	if err != nil {
+		return err
+	}
+	body, err := booking.Encode(c)
+	if err != nil {
+		return err
+	}
+	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body})
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
 }
 
 // caseOf is a referral as a hospital is told of it. Chosen is the service that it had before, for a hospital that has it no more.
@@ -130,15 +137,41 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		if !changed {
 			continue
 		}
-		err = tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, service = excluded.service,
-			starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, state = excluded.state, ubrn = '', chart = '', holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
-			int64(lane), m.From.String(), msg.Session, x.ID, int64(e), msg.Service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, slotFree, notRecalled)
-		if err != nil {
+		if err := s.keepSlot(tx, SlotRef{m.From, msg.Session, x.ID}, e, x, msg.Service); err != nil {
 			return err
 		}
 	}
 	return s.heard(tx, lane, m.From)
+}
+
+// keepSlot writes a slot that the spine owns from now on. Whoever is booked there since the epoch that it names still is: after a restore that may be known before the slot.
+func (s *Referrals) keepSlot(tx *store.Tx, ref SlotRef, e booking.Epoch, x booking.Slot, service string) error {
+	state, ubrn, chart, err := s.occupant(tx, ref, x.Since())
+	if err != nil {
+		return err
+	}
+	return tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, service = excluded.service,
+		starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, state = excluded.state, ubrn = excluded.ubrn, chart = excluded.chart, holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
+		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(e), int64(x.Since()), service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, state, ubrn, chart, notRecalled)
+}
+
+// occupant is who is booked in a slot since an epoch at which the spine came by it, and the state that follows.
+func (s *Referrals) occupant(tx *store.Tx, ref SlotRef, base booking.Epoch) (state int64, ubrn, chart string, err error) {
+	err = tx.QueryRow(`SELECT ubrn FROM referral_booking WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
+		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(base)).Scan(&ubrn)
+	if fault.Is(err, fault.NotFound) {
+		return slotFree, "", "", nil
+	}
+	if err != nil {
+		return 0, "", "", err
+	}
+	u, err := ident.ParseUBRN(ubrn)
+	if err != nil {
+		return 0, "", "", fault.Wrap(err, fault.Internal, "the number of a booking cannot be read")
+	}
+	chart, err = s.chartOf(tx, u)
+	return slotBooked, ubrn, chart, err
 }
 
 // recallCame gives back what is free of a session. What is held is given back when nobody holds it any more; a session that is withdrawn will not take
@@ -177,6 +210,10 @@ func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Mess
 
 // giveBack gives the hospital what is unbooked and unheld of a session, as far as it was asked back or begins too soon to be booked.
 func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session string) error {
+	st, err := s.standingIn(tx, provider)
+	if err != nil || !st.sure {
+		return err // giveBackDue comes again
+	}
 	lane := int64(s.sessionLane(session))
 	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND state = ? AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
 		lane, provider.String(), session, slotFree, tx.At().UnixMicro(), int64(booking.MostSlots))
@@ -197,8 +234,8 @@ func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session strin
 			return err
 		}
 		back.Slots = append(back.Slots, booking.SlotMark{ID: x.SlotRef.Slot, Epoch: e})
-		if err := tx.Queue(`UPDATE referral_slot SET epoch = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
-			int64(e), lane, provider.String(), session, x.SlotRef.Slot); err != nil {
+		if err := tx.Queue(`UPDATE referral_slot SET epoch = ?, base = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
+			int64(e), int64(e), lane, provider.String(), session, x.SlotRef.Slot); err != nil {
 			return err
 		}
 	}
@@ -293,6 +330,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	}
 	chart, err := s.chartOf(tx, msg.UBRN)
 	if fault.Is(err, fault.NotFound) {
+		if err := s.sure(tx, m.From); err != nil {
+			return err
+		}
 		return messaging.Refuse("There is no referral of this number.")
 	}
 	if err != nil {
@@ -300,6 +340,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	}
 	if !tx.Holds(s.chartLane(chart)) {
 		return errMoved()
+	}
+	if err := s.sure(tx, m.From); err != nil {
+		return err // it may be about what this life of the spine has yet to be told
 	}
 	r, err := s.load(tx, chart, msg.UBRN)
 	if err != nil {

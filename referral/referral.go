@@ -21,6 +21,7 @@ package referral
 import (
 	"context"
 	"embed"
+	"sync/atomic"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -53,6 +54,7 @@ type Referrals struct {
 	k      catalogue.Kernel
 	places *directory.Directory
 	o      Options
+	lived  atomic.Pointer[int64] // see life
 }
 
 // New is the referrals over a kernel and its directory.
@@ -78,6 +80,7 @@ func (s *Referrals) Service() catalogue.Service {
 		Pages:   f.pages(),
 		Handles: s.handlers(),
 		Jobs: []catalogue.Job{
+			{Name: "standing", Every: 15 * time.Second, Run: s.askDue},
 			{Name: "give-back", Every: time.Minute, Run: s.giveBackDue},
 			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
 			{Name: "visits", Every: time.Hour, Run: s.forgetVisits},
@@ -125,9 +128,7 @@ func (s *Referrals) handlers() []messaging.Handler {
 		{Workflow: booking.WorkflowSlots, Owner: office, Handle: s.slotsCame},
 		{Workflow: booking.WorkflowRecall, Owner: office, Handle: s.recallCame},
 		{Workflow: booking.WorkflowAct, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
-		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame, Lanes: func(m messaging.Message) []store.Lane {
-			return []store.Lane{s.k.DB.LaneOf(s.k.National.String(), m.Conversation)}
-		}},
+		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
 		{Workflow: booking.WorkflowReturned, Owner: office},
 		{Workflow: booking.WorkflowCase, Owner: office},
 	}

@@ -17,6 +17,7 @@ import (
 type Slot struct {
 	SlotRef
 	Epoch     booking.Epoch
+	Base      booking.Epoch // since which it is its owner's: what bookings name
 	Service   string
 	Start     time.Time
 	End       time.Time
@@ -48,12 +49,12 @@ const (
 	withdrawn // its session will not take place
 )
 
-const slotColumns = `provider, session, slot, epoch, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled`
+const slotColumns = `provider, session, slot, epoch, base, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled`
 
 func (x *slotRow) fields() (dest []any, done func() error) {
 	var provider string
 	var starts, ends, held int64
-	return []any{&provider, &x.Session, &x.SlotRef.Slot, &x.Epoch, &x.Service, &starts, &ends, &x.Clinician, &x.state, &x.ubrn, &x.chart, &x.holder, &held, &x.recalled}, func() (err error) {
+	return []any{&provider, &x.Session, &x.SlotRef.Slot, &x.Epoch, &x.Base, &x.Service, &starts, &ends, &x.Clinician, &x.state, &x.ubrn, &x.chart, &x.holder, &held, &x.recalled}, func() (err error) {
 		x.Start, x.End, x.held = fromMicros(starts), fromMicros(ends), fromMicros(held)
 		x.Provider, err = ident.ParseODSCode(provider)
 		return err
@@ -157,6 +158,9 @@ func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until
 	err = s.k.DB.Write(ctx, []store.Lane{s.sessionLane(ref.Session)}, func(tx *store.Tx) error {
 		x, err := s.slot(tx, ref)
 		if err == nil {
+			err = s.sure(tx, ref.Provider)
+		}
+		if err == nil {
 			err = s.bookable(x, holder, tx.At())
 		}
 		if err != nil {
@@ -247,6 +251,9 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 		return nil, "", &taken{cause: fault.New(fault.Conflict, "That time has been taken."), service: w.Service}
 	}
 	if err == nil {
+		err = s.sure(tx, x.Provider)
+	}
+	if err == nil {
 		err = s.bookable(x, w.Holder, tx.At())
 	}
 	if err != nil {
@@ -255,7 +262,7 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 	if w.Service != "" && w.Service != x.Service {
 		return nil, "", fault.New(fault.Invalid, "The slot is of another service.")
 	}
-	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Epoch), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
+	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Base), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
 }
 
 // moveSlots lets go of the slot that a referral leaves, and books that which it takes: once for each slot and epoch.
@@ -267,7 +274,7 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 		if err != nil {
 			return err
 		}
-		err = tx.Queue(`UPDATE referral_slot SET state = CASE WHEN recalled = ? THEN ? ELSE ? END, ubrn = '', chart = '', holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ? AND ubrn = ?`,
+		err = tx.Queue(`UPDATE referral_slot SET state = CASE WHEN recalled = ? THEN ? ELSE ? END, ubrn = '', chart = '', holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND ubrn = ?`,
 			withdrawn, slotGone, slotFree, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String())
 		if err != nil {
 			return err
@@ -282,7 +289,7 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ? AND state = ?`,
+	n, err := tx.Exec(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND epoch % 2 = 1 AND state = ?`,
 		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, slotFree)
 	if err == nil && n != 1 {
 		return &taken{cause: fault.New(fault.Conflict, "That time has been taken.")}

@@ -18,7 +18,7 @@ import (
 
 var shared = simtest.Share("referral", nil)
 
-func TestMain(m *testing.M) { shared.Main(m) }
+func TestMain(m *testing.M) { shared.Main(m, restored) }
 
 var national, west = ident.MustODSCode("X26"), ident.MustODSCode("RZZ01")
 
@@ -42,11 +42,16 @@ func givenSlots(t testing.TB, w *simtest.World, session, service string, n, days
 
 func came[M booking.Message](t testing.TB, w *simtest.World, workflow, conversation string, msg M) {
 	t.Helper()
+	cameTo(t, referrals(w), workflow, conversation, msg)
+}
+
+func cameTo[M booking.Message](t testing.TB, s *referral.Referrals, workflow, conversation string, msg M) {
+	t.Helper()
 	body, err := booking.Encode(msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := referrals(w).Came(context.Background(), messaging.Message{ID: "test", From: west, To: national, Workflow: workflow, Conversation: conversation, Body: body}); err != nil {
+	if err := s.Came(context.Background(), messaging.Message{ID: "test", From: west, To: national, Workflow: workflow, Conversation: conversation, Body: body}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -37,6 +37,7 @@ const (
 	ActCancel       Kind = "cancel" // the referral
 	ActReinstate    Kind = "reinstate"
 	ActPriority     Kind = "priority"
+	ActTold         Kind = "told-back" // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
 )
 
 // Party is on whose side somebody acts.

@@ -119,10 +119,13 @@ func (s *Shared) Given(t testing.TB) *World {
 	return w
 }
 
-// Main is the package's TestMain: it runs the tests, then stops the node and takes its data away.
-func (s *Shared) Main(m *testing.M) {
+// Main is the package's TestMain: it runs the tests, then stops the node, and those of others, and takes their data away.
+func (s *Shared) Main(m *testing.M, others ...*Shared) {
 	code := m.Run()
-	if s.opened.Load() {
+	for _, s := range append(others, s) {
+		if !s.opened.Load() {
+			continue
+		}
 		if w, err := s.open(); err == nil {
 			if err := w.close(); err != nil {
 				fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,99 @@
+package hospital_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store"
+)
+
+// TestWhoseTheSlotsAreIsSettled asks the spine, as after a restore of the hospital: it gives nothing until it has been answered. Then the spine comes back from a backup that
+// knows nothing, and asks: it is told of each slot that is its own, and of the referrals that it has lost.
+func TestWhoseTheSlotsAreIsSettled(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	u := w.spine.refer("9990000018", 1, true)
+	w.registered(u)
+	ctx := t.Context()
+	if err := w.o.Repair(ctx, w.clerk(), rqx); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("settling with a spine that never answered: %v", err)
+	}
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	agrees := func() bool {
+		if err := w.o.Tally(ctx, rqx); err != nil {
+			t.Fatal(err)
+		}
+		page := clerk.Get("/clinics/reconciliation").Text()
+		return strings.Contains(page, "Nothing differs") && !strings.Contains(page, "Last answered Never")
+	}
+	simtest.Eventually(t, agrees)
+	var at booking.Appointment
+	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
+	w.link("cut")
+	if err := w.o.Repair(ctx, w.clerk(), rqx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.o.Give(ctx, w.clerk(), rqx, at.Session); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a hospital that does not know whose its slots are gives them: %v", err)
+	}
+	clerk.Get("/clinics/reconciliation").Sees(200, "are settling whose each slot is")
+	w.link("heal")
+	simtest.Eventually(t, func() bool {
+		_, err := w.o.Give(ctx, w.clerk(), rqx, at.Session)
+		return err == nil
+	})
+	simtest.Eventually(t, agrees)
+
+	owned := map[string]booking.Epoch{}
+	err := w.spine.k.DB.Write(ctx, []store.Lane{w.spine.k.Post().LaneOf(x26, "tally")}, func(tx *store.Tx) error {
+		w.spine.mu.Lock()
+		defer w.spine.mu.Unlock()
+		for id, x := range w.spine.slots {
+			if booking.Spine.Owns(x.Epoch) {
+				owned[id] = x.Epoch
+			}
+		}
+		clear(w.spine.slots)
+		w.spine.round = "X26-asks"
+		return post(w.spine, tx, booking.WorkflowTally, "tally", booking.Tally{Round: w.spine.round, Unsure: true, Last: true})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	simtest.Eventually(t, func() (answered bool) {
+		w.spine.look(func() {
+			n := len(w.spine.answer)
+			answered = n > 0 && w.spine.answer[n-1].Last && len(w.spine.slots) == len(owned)
+		})
+		return answered
+	})
+	w.spine.look(func() {
+		marks, told := map[string]booking.SlotMark{}, 0
+		for _, page := range w.spine.answer {
+			for _, m := range page.Slots {
+				marks[m.ID] = m
+			}
+			for _, c := range page.Told {
+				if told++; c.UBRN.String() != u || c.Appointment == nil || *c.Appointment != at || c.Letter == "" {
+					t.Errorf("it is told back as %+v", c)
+				}
+			}
+		}
+		if told != 1 {
+			t.Errorf("%d referrals are told back", told)
+		}
+		for id, was := range owned {
+			x, m := w.spine.slots[id], marks[id]
+			if x.Epoch != m.Epoch || x.Epoch <= was || !booking.Spine.Owns(x.Epoch) || x.Since() != was || m.Since() != was {
+				t.Errorf("slot %s of epoch %d is handed over anew as %+v, and compared as %+v", id, was, x, m)
+			}
+		}
+	})
+	session := clerk.Get("/clinics/sessions/" + at.Session).Sees(200).Text()
+	if !strings.Contains(session, "Booked") {
+		t.Errorf("whoever is booked does not stand in the session any more: %s", session)
+	}
+}

@@ -1,0 +1,122 @@
+package referral_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/simtest"
+)
+
+// restored is a country whose spine comes back from a backup. A world of its own: a spine that was restored books nothing for anybody until it is answered.
+var restored = simtest.Share("restored", nil)
+
+func refers(t *testing.T, w *simtest.World, s *referral.Referrals) referral.Made {
+	t.Helper()
+	m, err := s.Create(t.Context(), caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestASpineThatWasRestored books nothing until the hospital has answered, takes up again what the hospital was told, and numbers what it does from then on beyond anything that it has
+// forgotten.
+func TestASpineThatWasRestored(t *testing.T) {
+	w := restored.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	givenSlots(t, w, "life", "RZZ01-cardiology", 4, 20)
+	slot := func(id string) referral.SlotRef {
+		return referral.SlotRef{Provider: west, Session: "life", Slot: id}
+	}
+	book := func(s *referral.Referrals, u ident.UBRN, id string) error {
+		_, err := s.Act(ctx, c, u, referral.Work{Kind: referral.ActBook, Slot: slot(id), Service: "RZZ01-cardiology"})
+		return err
+	}
+	lost, kept, other := refers(t, w, s), refers(t, w, s), refers(t, w, s)
+	for u, id := range map[ident.UBRN]string{lost.UBRN: "life-0", kept.UBRN: "life-1"} {
+		if err := book(s, u, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told, err := s.Case(ctx, lost.Chart, lost.UBRN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Forget(ctx, lost.Chart, lost.UBRN); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = s.Restored(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := book(s, other.UBRN, "life-0"); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("a spine that was restored booked before it was answered: %v", err)
+	}
+	round, err := s.Ask(ctx, west)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The hospital got life-2 back in the days that were lost; of the others it knows what the spine knows. It has been given life-9 meanwhile, and its slot life-3 was handed over once more.
+	answer := booking.Tally{Round: round, Last: true, Told: []booking.Case{told}, Slots: []booking.SlotMark{{ID: "life-0", Epoch: 1, Session: "life", Base: 1}, {ID: "life-1", Epoch: 1, Session: "life", Base: 1},
+		{ID: "life-2", Epoch: 5000, Session: "life", Base: 5000}, {ID: "life-3", Epoch: 5001, Session: "life", Base: 3}, {ID: "life-9", Epoch: 5000, Session: "life", Base: 5000}}}
+	earlier := answer
+	earlier.Round = "an earlier question"
+	cameTo(t, s, booking.WorkflowTally, "tally", earlier)
+	if err := book(s, other.UBRN, "life-1"); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("an answer to an earlier question was taken: %v", err)
+	}
+	cameTo(t, s, booking.WorkflowTally, "tally", answer)
+	r, err := s.Get(ctx, c, lost.UBRN)
+	if err != nil || r.State != referral.Booked || r.Appointment == nil || r.Appointment.Slot != "life-0" || r.Version <= told.Version {
+		t.Fatalf("what the hospital was told is not known again: %+v (%v)", r, err)
+	}
+	if text, err := s.Letter(ctx, c, lost.UBRN); err != nil || text != "Please see." {
+		t.Errorf("its letter: %q (%v)", text, err)
+	}
+	for _, id := range []string{"life-0", "life-1", "life-2", "life-9"} {
+		if _, gone := referral.Taken(book(s, other.UBRN, id)); !gone {
+			t.Errorf("%s was booked twice, or is not the spine's to book", id)
+		}
+	}
+	if err := book(s, other.UBRN, "life-3"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = s.Get(ctx, c, other.UBRN); err != nil || r.Appointment.Epoch != 3 || r.Version < 1_700_000_000 {
+		t.Errorf("the booking names epoch %d of its slot, at version %d (%v)", r.Appointment.Epoch, r.Version, err)
+	}
+	late := booking.Slots{Session: "life", Service: "RZZ01-cardiology", Slots: []booking.Slot{{ID: "life-9", Epoch: 1, Start: r.Appointment.Start, End: r.Appointment.End}}}
+	cameTo(t, s, booking.WorkflowSlots, "life", late)
+	if _, gone := referral.Taken(book(s, kept.UBRN, "life-9")); !gone {
+		t.Error("a slot that the hospital owns was booked because of a message from days that were lost")
+	}
+}
+
+// TestAHospitalThatWasRestored asks the spine, which keeps what it has booked, gives back what it cannot know, and raises the rest beyond what is under way.
+func TestAHospitalThatWasRestored(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	givenSlots(t, w, "asks", "RZZ01-cardiology", 2, 25)
+	m := refers(t, w, s)
+	slot := func(id string) referral.SlotRef {
+		return referral.SlotRef{Provider: west, Session: "asks", Slot: id}
+	}
+	if _, err := s.Act(ctx, c, m.UBRN, referral.Work{Kind: referral.ActBook, Slot: slot("asks-0"), Service: "RZZ01-cardiology"}); err != nil {
+		t.Fatal(err)
+	}
+	asked := booking.Tally{Round: "RZZ01-restored", Unsure: true, Last: true, Slots: []booking.SlotMark{{ID: "asks-0", Session: "asks"}, {ID: "asks-1", Session: "asks", Epoch: 1, Base: 1}, {ID: "asks-2", Session: "asks", Epoch: 3, Base: 3}, {ID: "asks-3", Session: "asks"}}}
+	cameTo(t, s, booking.WorkflowTally, "tally", asked)
+	for id, right := range map[string]func(e booking.Epoch) bool{
+		"asks-0": func(e booking.Epoch) bool { return e == 1 }, "asks-1": func(e booking.Epoch) bool { return e == 1 },
+		"asks-2": func(e booking.Epoch) bool { return e > 1000 && booking.Hospital.Owns(e) }, "asks-3": func(e booking.Epoch) bool { return e > 1000 && booking.Hospital.Owns(e) },
+	} {
+		if e, err := s.Own(ctx, slot(id)); err != nil || !right(e) {
+			t.Errorf("%s is at epoch %d (%v)", id, e, err)
+		}
+	}
+	if _, err := s.Act(ctx, c, m.UBRN, referral.Work{Kind: referral.ActMove, Slot: slot("asks-1"), Service: "RZZ01-cardiology"}); err != nil {
+		t.Errorf("the spine does not book what is its own while a hospital asks: %v", err)
+	}
+}

@@ -1,0 +1,193 @@
+package referral
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// conversationTally is that in which both sides say what they know.
+const conversationTally = "tally"
+
+// stand is how the spine stands with a hospital.
+type stand struct {
+	sure  bool   // it knows whose the hospital's slots are; not so after a restore, until the hospital has answered
+	round string // the question that was asked last
+}
+
+func (s *Referrals) tallyLane() store.Lane {
+	return s.k.DB.LaneOf(s.k.National.String(), conversationTally)
+}
+
+// life is the number above which versions are that this life of the database makes: 0 in the first one, and after a restore the seconds of the clock, which no
+// earlier life has counted up to. So a hospital takes what is told of a referral from now on, whatever it was told in days that the restore has lost.
+func (s *Referrals) life(tx *store.Tx) (least int64, err error) {
+	if known := s.lived.Load(); known != nil {
+		return *known, nil
+	}
+	lane, self := int64(s.tallyLane()), s.k.National.String()
+	var incarnation string
+	err = tx.QueryRow(`SELECT incarnation, least FROM referral_standing WHERE lane = ? AND provider = ?`, lane, self).Scan(&incarnation, &least)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return 0, err
+	}
+	if err == nil && incarnation == s.k.DB.Incarnation() {
+		s.lived.Store(&least)
+		return least, nil
+	}
+	restored := err == nil
+	if !restored {
+		if restored, err = s.k.DB.Restored(tx.Context()); err != nil {
+			return 0, err
+		}
+	}
+	least = 0
+	if restored {
+		least = s.k.Clock.Now().Unix()
+	}
+	return least, tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, least) VALUES (?, ?, ?, 1, '', 0, ?)
+		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, least = excluded.least`, lane, self, s.k.DB.Incarnation(), least)
+}
+
+// next is the number of the version after one.
+func (s *Referrals) next(tx *store.Tx, version int64) (int64, error) {
+	least, err := s.life(tx)
+	return max(version, least+1), err
+}
+
+func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, err error) {
+	least, err := s.life(tx)
+	if err != nil || least == 0 {
+		return stand{sure: true}, err
+	}
+	var incarnation string
+	err = tx.QueryRow(`SELECT incarnation, sure, round FROM referral_standing WHERE lane = ? AND provider = ?`, int64(s.tallyLane()), provider.String()).Scan(&incarnation, &st.sure, &st.round)
+	if fault.Is(err, fault.NotFound) || err == nil && incarnation != s.k.DB.Incarnation() {
+		return stand{}, nil
+	}
+	return st, err
+}
+
+func (s *Referrals) putStanding(tx *store.Tx, provider ident.ODSCode, st stand) error {
+	return tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, least) VALUES (?, ?, ?, ?, ?, ?, 0)
+		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked`,
+		int64(s.tallyLane()), provider.String(), s.k.DB.Incarnation(), st.sure, st.round, tx.At().UnixMicro())
+}
+
+// sure refuses to book, or to take an act, while the spine does not know whose a hospital's slots are.
+func (s *Referrals) sure(tx *store.Tx, provider ident.ODSCode) error {
+	st, err := s.standingIn(tx, provider)
+	if err == nil && !st.sure {
+		err = fault.New(fault.Unavailable, "The spine was restored from a backup and has asked %s which of its times are taken. No time can be booked there until it has answered: try again in a few minutes.", provider)
+	}
+	return err
+}
+
+// askDue asks the hospitals what is so, after a restore of the spine: each that the spine knows, and has not asked in this life.
+func (s *Referrals) askDue(ctx context.Context) error {
+	least := int64(0)
+	err := s.k.DB.Write(ctx, []store.Lane{s.tallyLane()}, func(tx *store.Tx) (err error) {
+		least, err = s.life(tx)
+		return err
+	})
+	if err != nil || least == 0 {
+		return err
+	}
+	providers, err := s.providers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, provider := range providers {
+		lanes := []store.Lane{s.tallyLane(), s.k.Post().LaneOf(s.k.National, conversationTally)}
+		err := s.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+			st, err := s.standingIn(tx, provider)
+			if err != nil || st.sure || st.round != "" {
+				return err
+			}
+			return s.ask(tx, provider)
+		})
+		if err != nil && !fault.Is(err, fault.NotFound) { // nobody keeps the post of a hospital that has left
+			return err
+		}
+	}
+	return nil
+}
+
+// providers are those who have handed over slots, or have referrals, or were heard from.
+func (s *Referrals) providers(ctx context.Context) (list []ident.ODSCode, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		list = nil
+		rows, err := tx.Query(`SELECT provider FROM referral_slot UNION SELECT provider FROM referral_heard UNION SELECT provider FROM referral_case WHERE provider <> ''`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var code string
+			if err := rows.Scan(&code); err != nil {
+				return err
+			}
+			org, err := ident.ParseODSCode(code)
+			if err != nil {
+				return fault.Wrap(err, fault.Internal, "a hospital's code cannot be read")
+			}
+			list = append(list, org)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// ask tells a hospital all that the spine knows, and asks it what is so; only the answer to the last question counts.
+func (s *Referrals) ask(tx *store.Tx, provider ident.ODSCode) error {
+	round := s.k.National.String() + "-" + strings.ToLower(rand.Text()[:16])
+	if err := s.putStanding(tx, provider, stand{round: round}); err != nil {
+		return err
+	}
+	slots, err := s.compared(tx, provider)
+	if err != nil {
+		return err
+	}
+	return s.tellAll(tx, provider, round, true, marksOf(slots))
+}
+
+// compared are the slots of a hospital that are not long over.
+func (s *Referrals) compared(tx *store.Tx, provider ident.ODSCode) ([]slotRow, error) {
+	return s.slots(tx, `WHERE provider = ? AND starts >= ? ORDER BY session, slot`, provider.String(), tx.At().Add(-tallied).UnixMicro())
+}
+
+func marksOf(slots []slotRow) []booking.SlotMark {
+	marks := make([]booking.SlotMark, len(slots))
+	for i, x := range slots {
+		marks[i] = booking.SlotMark{ID: x.SlotRef.Slot, Epoch: x.Epoch, Session: x.Session, Base: x.Base}
+	}
+	return marks
+}
+
+// tellAll sends marks of slots, and those of all referrals that are the hospital's business, in pages.
+func (s *Referrals) tellAll(tx *store.Tx, provider ident.ODSCode, round string, unsure bool, slots []booking.SlotMark) error {
+	cases, err := s.marks(tx, provider)
+	if err != nil {
+		return err
+	}
+	for page := 0; ; page++ {
+		t := booking.Tally{Round: round, Page: page, Unsure: unsure}
+		n := min(len(slots), booking.MostSlots)
+		k := min(len(cases), booking.MostSlots)
+		t.Slots, slots, t.Cases, cases = slots[:n], slots[n:], cases[:k], cases[k:]
+		t.Last = len(slots) == 0 && len(cases) == 0
+		body, err := booking.Encode(t)
+		if err != nil {
+			return err
+		}
+		if _, err := s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: provider, Workflow: booking.WorkflowTally, Conversation: conversationTally, Body: body}); err != nil || t.Last {
+			return err
+		}
+	}
+}

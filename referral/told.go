@@ -1,0 +1,169 @@
+package referral
+
+import (
+	"context"
+	"slices"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/store"
+)
+
+// toldLanes are those of a referral that a hospital tells back.
+func (s *Referrals) toldLanes(c booking.Case) []store.Lane {
+	lanes := []store.Lane{s.ubrnLane(c.UBRN), s.chartLane(c.Person.NHSNumber.String()), s.k.Post().LaneOf(s.k.National, c.UBRN.String())}
+	if c.Appointment != nil {
+		lanes = append(lanes, s.sessionLane(c.Appointment.Session))
+	}
+	ctx := context.Background()
+	if chart, err := s.ownerOf(ctx, c.UBRN); err == nil {
+		if r, err := s.peek(ctx, chart, c.UBRN); err == nil {
+			lanes = append(lanes, s.lanesFor(r, SlotRef{})...)
+		}
+	}
+	return lanes
+}
+
+// toldBack takes up again what a restore of the spine has lost of a referral: as a hospital was last told of it. What this life of the spine has changed since stands, and the
+// hospital is told.
+func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) error {
+	least, err := s.life(tx)
+	if err != nil || least == 0 {
+		return err // nothing was lost
+	}
+	if !slices.Contains(States(), State(c.State)) {
+		return messaging.Refuse("There is no state called %q.", c.State)
+	}
+	was, err := s.lost(tx, c)
+	if err != nil {
+		return err
+	}
+	switch {
+	case was.Version > least:
+		if theirs(was) && was.Provider() == from {
+			return nil
+		}
+		return s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+	case was.Version >= c.Version, c.Appointment == nil && State(c.State) == Booked:
+		return nil // known, or booked elsewhere: that hospital tells of it
+	}
+	r := s.recovered(tx.Context(), was, from, c)
+	if r.Version, err = s.next(tx, max(was.Version, c.Version)+1); err != nil {
+		return err
+	}
+	r.Changed = tx.At()
+	a := Act{Kind: ActTold, At: tx.At(), By: Actor{ID: "hospital/" + from.String(), Name: s.k.Organisation(tx.Context(), from), Party: System, Organisation: from}}
+	if err := s.keepLetter(tx, r.Chart, c.Letter); err != nil {
+		return err
+	}
+	if err := s.rebook(tx, was, r); err != nil {
+		return err
+	}
+	if err := s.save(tx, r, a); err != nil {
+		return err
+	}
+	if err := s.relate(tx, was, r); err != nil {
+		return err
+	}
+	if err := s.account(tx, r, a, ""); err != nil {
+		return err
+	}
+	return s.tell(tx, was, r)
+}
+
+// lost is a referral as the spine knows it; of one that it does not know the number is made known, with a password that nobody has been told: the practice gives a new one.
+func (s *Referrals) lost(tx *store.Tx, c booking.Case) (Referral, error) {
+	chart, err := s.chartOf(tx, c.UBRN)
+	if fault.Is(err, fault.NotFound) {
+		chart = c.Person.NHSNumber.String()
+		_, salt, hash, err := newPassword()
+		if err != nil {
+			return Referral{}, err
+		}
+		if !tx.Holds(s.ubrnLane(c.UBRN)) || !tx.Holds(s.chartLane(chart)) {
+			return Referral{}, errMoved()
+		}
+		return Referral{UBRN: c.UBRN, Chart: chart}, tx.Queue(`INSERT INTO referral_number (lane, ubrn, chart, salt, password) VALUES (?, ?, ?, ?, ?)`,
+			int64(s.ubrnLane(c.UBRN)), c.UBRN.String(), chart, salt, hash)
+	}
+	if err != nil {
+		return Referral{}, err
+	}
+	was, err := s.load(tx, chart, c.UBRN)
+	if err != nil {
+		return was, err
+	}
+	for _, lane := range s.lanesFor(was, SlotRef{}) {
+		if !tx.Holds(lane) {
+			return was, errMoved()
+		}
+	}
+	return was, nil
+}
+
+// recovered is a referral as a hospital was told of it.
+func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSCode, c booking.Case) Referral {
+	r := was.clone()
+	if was.Version == 0 {
+		r.Patient, r.Request, r.Practice, r.PracticeName, r.Referrer = c.Person.NHSNumber, ForAppointment, c.Practice, s.k.Organisation(ctx, c.Practice), Staff{Name: c.Referrer}
+		r.PathwayStart, r.Created, r.Since = c.ClockStart, c.Changed, c.Changed
+	}
+	chosen, ok := r.ChoiceOf(c.Service)
+	if !ok {
+		chosen = Choice{Service: c.Service, Name: c.ServiceName, Provider: from, ProviderName: s.k.Organisation(ctx, from)}
+		r.Shortlist = append(r.Shortlist, chosen)
+	}
+	if r.State = State(c.State); r.State != was.State {
+		r.Since = c.Changed
+	}
+	if r.State == NotBooked {
+		chosen = Choice{}
+	}
+	if chosen.Service != was.Chosen.Service {
+		r.Accepted, r.Attended = false, false
+	}
+	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
+	if c.Letter != "" {
+		r.Letter = hashOf(c.Letter)
+	}
+	r.Appointment = nil
+	if a := c.Appointment; a != nil && r.State == Booked {
+		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, Theirs: booking.Hospital.Owns(a.Epoch)}
+	}
+	return r
+}
+
+// reasonOf names the code system of a reason, as the act that leads into a state does.
+func reasonOf(to State, code string) Code {
+	if code == "" {
+		return Code{}
+	}
+	for _, t := range Transitions() {
+		if t.To == to && t.Reasons != "" {
+			return Code{t.Reasons, code}
+		}
+	}
+	return Code{}
+}
+
+// rebook lets go of the slot that a referral had by what the restore brought back, and takes the one that it has, from whomever a backup has in it.
+func (s *Referrals) rebook(tx *store.Tx, was, r Referral) error {
+	a := r.Appointment
+	if a != nil && was.Appointment != nil && *a == *was.Appointment {
+		return nil
+	}
+	left := r
+	left.Appointment = nil
+	if err := s.moveSlots(tx, was, left); err != nil || a == nil || a.Theirs {
+		return err
+	}
+	lane := int64(s.sessionLane(a.Session))
+	if err := tx.Queue(`INSERT INTO referral_booking (lane, provider, session, slot, epoch, ubrn) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (lane, provider, session, slot, epoch) DO UPDATE SET ubrn = excluded.ubrn`,
+		lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String()); err != nil {
+		return err
+	}
+	return tx.Queue(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND epoch % 2 = 1`,
+		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch)
+}
