@@ -171,8 +171,7 @@ func (p *Post) gather(tx *store.Tx, peer network.NodeID, out *outbound) error {
 // gatherStream takes the next messages of one stream. Those whose time was up before they were ever tried end here.
 func (p *Post) gatherStream(tx *store.Tx, o outgoing, most int, mostBytes int64) (b batch, size int64, err error) {
 	b = batch{stream: stream{o.incarnation, int64(o.lane)}, after: o.done, through: o.done}
-	list, err := letters(tx, true, max(mostBytes, 1), `SELECT `+letterColumns+`, coalesce(b.body, CAST('' AS BLOB)) FROM post_message m
-		LEFT JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num
+	list, err := letters(tx, true, max(mostBytes, 1), `SELECT `+letterColumns+bodyColumn+`FROM post_message m
 		WHERE m.lane = ? AND m.queue = ? AND m.num > ? AND m.num < ? ORDER BY m.num LIMIT ?`, o.lane, o.queue, o.done, o.next, most)
 	if err != nil {
 		return b, 0, err

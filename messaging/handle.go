@@ -146,7 +146,7 @@ func (p *Post) inTransaction(ctx context.Context, q queue) func(*store.Tx, *lett
 	}
 }
 
-// needs asks for lanes that tx does not hold.
+// needs takes lanes that tx does not hold, or asks for them where that would wait for somebody.
 func needs(tx *store.Tx, lanes []store.Lane) error {
 	var lacking []store.Lane
 	for _, lane := range lanes {
@@ -154,10 +154,13 @@ func needs(tx *store.Tx, lanes []store.Lane) error {
 			lacking = append(lacking, lane)
 		}
 	}
-	if lacking != nil {
-		return wantLanes{lacking}
+	if lacking == nil {
+		return nil
 	}
-	return nil
+	if taken, err := tx.Take(lacking...); taken || err != nil {
+		return err
+	}
+	return wantLanes{lacking}
 }
 
 // safely makes a panic of what a service handed in a failure of the message.
@@ -171,18 +174,16 @@ func safely(fn func() error) (err error) {
 }
 
 func (t *turn) run() error {
-	var next, done int64
-	err := t.tx.QueryRow(`SELECT next, done FROM post_stream WHERE lane = ? AND queue = ?`, t.lane, t.q.id).Scan(&next, &done)
+	var next, done, held int64
+	err := t.tx.QueryRow(`SELECT next, done, (SELECT count(*) FROM (SELECT 1 FROM post_held WHERE lane = ? AND queue = ? LIMIT 1) h) FROM post_stream WHERE lane = ? AND queue = ?`,
+		t.lane, t.q.id, t.lane, t.q.id).Scan(&next, &done, &held)
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := t.look(); err != nil {
-		return err
-	}
-	if t.held {
+	if t.held = held > 0; t.held {
 		if err := t.retry(); err != nil {
 			return err
 		}
@@ -195,21 +196,9 @@ func (t *turn) run() error {
 	return t.close()
 }
 
-// look finds out whether anything is held.
-func (t *turn) look() error {
-	var n int64
-	err := t.tx.QueryRow(`SELECT num FROM post_held WHERE lane = ? AND queue = ? LIMIT 1`, t.lane, t.q.id).Scan(&n)
-	t.held = err == nil
-	if fault.Is(err, fault.NotFound) {
-		return nil
-	}
-	return err
-}
-
 // fresh deals with new messages and moves the cursor past them.
 func (t *turn) fresh(next, done int64) error {
-	list, err := letters(t.tx, true, turnBytes, `SELECT `+letterColumns+`, coalesce(b.body, CAST('' AS BLOB)) FROM post_message m
-		LEFT JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num
+	list, err := letters(t.tx, true, turnBytes, `SELECT `+letterColumns+bodyColumn+`FROM post_message m
 		WHERE m.lane = ? AND m.queue = ? AND m.num > ? ORDER BY m.num LIMIT ?`, t.lane, t.q.id, done, t.p.o.Batch)
 	if err != nil {
 		return err
@@ -232,8 +221,7 @@ func (t *turn) fresh(next, done int64) error {
 		return nil
 	}
 	t.more = t.more || to+1 < next
-	_, err = t.tx.Exec(`UPDATE post_stream SET done = ? WHERE lane = ? AND queue = ?`, to, t.lane, t.q.id)
-	return err
+	return t.tx.Queue(`UPDATE post_stream SET done = ? WHERE lane = ? AND queue = ?`, to, t.lane, t.q.id)
 }
 
 // one deals with one new message.

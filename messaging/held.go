@@ -139,8 +139,7 @@ func (t *turn) letter(num int64) (*letter, error) {
 }
 
 func letterAt(tx *store.Tx, lane store.Lane, queue, num int64) (*letter, error) {
-	list, err := letters(tx, true, 0, `SELECT `+letterColumns+`, coalesce(b.body, CAST('' AS BLOB)) FROM post_message m
-		LEFT JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num
+	list, err := letters(tx, true, 0, `SELECT `+letterColumns+bodyColumn+`FROM post_message m
 		WHERE m.lane = ? AND m.queue = ? AND m.num = ?`, lane, queue, num)
 	if err == nil && len(list) == 0 {
 		err = fault.New(fault.NotFound, "There is no such message.")
@@ -338,7 +337,7 @@ const carriedAtOnce = 16
 // toCarry reads what is to be carried next: held messages that are due, then new ones that no held one blocks.
 func (p *Post) toCarry(ctx context.Context, w Work) (list []letter, err error) {
 	err = p.db.Read(ctx, func(tx *store.Tx) error {
-		const body = `, coalesce(b.body, CAST('' AS BLOB)) FROM post_message m LEFT JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num `
+		const body = bodyColumn + `FROM post_message m `
 		due, err := letters(tx, true, turnBytes, `SELECT `+letterColumns+body+`JOIN post_held h ON h.lane = m.lane AND h.queue = m.queue AND h.num = m.num
 			WHERE h.lane = ? AND h.queue = ? AND h.due > 0 AND (h.due <= ? OR h.due > ?) AND h.why = ? ORDER BY h.due LIMIT ?`, w.Lane, w.Queue, p.clock.Now(), p.beyond(p.clock.Now()), int64(retrying), carriedAtOnce)
 		if err != nil {

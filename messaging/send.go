@@ -187,6 +187,9 @@ func nonNil(b []byte) []byte {
 // letterColumns are what scan reads.
 const letterColumns = `m.lane, m.queue, m.num, m.state, m.turn, m.base, m.at, m.expires, m.size, m.hops, m.source, m.number, m.sender, m.recipient, m.workflow, m.conversation, m.id, m.files`
 
+// bodyColumn is what stands behind letterColumns where bodies are read too. Each is asked for by its whole key: of a join PostgreSQL without statistics takes all bodies of a queue for every message.
+const bodyColumn = `, coalesce((SELECT b.body FROM post_body b WHERE b.lane = m.lane AND b.queue = m.queue AND b.num = m.num), CAST('' AS BLOB)) `
+
 // fields are where letterColumns go; done finishes what was read.
 func (l *letter) fields() (dest []any, done func() error) {
 	var at, expires int64

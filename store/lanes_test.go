@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/store"
 )
@@ -81,6 +82,73 @@ func TestSequenceOfAnotherLaneIsRefused(t *testing.T) {
 		}
 		if err := db.Write(t.Context(), []store.Lane{store.Lane(db.Lanes())}, func(*store.Tx) error { return nil }); err == nil {
 			t.Error("a lane that does not exist was given out")
+		}
+	})
+}
+
+// A Write that finds out late which lanes it needs takes those that nobody holds, without waiting, and has them like the others; what is undone lets go of them.
+func TestFurtherLanesAreTakenWithoutWaiting(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		if db.Lanes() < 8 {
+			return // one writer holds all there is
+		}
+		held, done := make(chan struct{}), make(chan struct{})
+		ended := make(chan error, 1)
+		go func() {
+			ended <- db.Write(t.Context(), []store.Lane{5}, func(*store.Tx) error {
+				select {
+				case <-held:
+				default: // a rehearsal comes here first
+					close(held)
+				}
+				<-done
+				return nil
+			})
+		}()
+		<-held
+		var seq int64
+		err := db.Write(t.Context(), []store.Lane{1}, func(tx *store.Tx) error {
+			if ok, err := tx.Take(2, 5); err != nil || ok || tx.Holds(2) || tx.Holds(5) {
+				return fmt.Errorf("a lane that somebody else holds was taken, or one beside it: %v %w", ok, err)
+			}
+			undone := errors.New("undone")
+			if err := tx.Savepoint(func() error {
+				if ok, err := tx.Take(3); err != nil || !ok || !tx.Holds(3) {
+					return fmt.Errorf("a free lane was not taken: %v %w", ok, err)
+				}
+				return undone
+			}); !errors.Is(err, undone) {
+				return err
+			}
+			if tx.Holds(3) {
+				return errors.New("a lane is held whose lock was undone")
+			}
+			if ok, err := tx.Take(4, 1, 4, 3); err != nil || !ok || !tx.Holds(4) || !tx.Holds(3) {
+				return fmt.Errorf("free lanes were not taken: %v %w", ok, err)
+			}
+			var err error
+			if seq, err = tx.Seq(4); err != nil {
+				return err
+			}
+			_, err = tx.Exec("INSERT INTO note (lane, id, body, seq, at) VALUES (4, 1, '', ?, ?)", seq, tx.At())
+			return err
+		})
+		close(done)
+		if err := errors.Join(err, <-ended); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Write(t.Context(), []store.Lane{4}, func(tx *store.Tx) error {
+			next, err := tx.Seq(4)
+			var last time.Time
+			if err == nil {
+				err = tx.QueryRow("SELECT at FROM note WHERE lane = 4 AND id = 1").Scan(&last)
+			}
+			if err == nil && (next != seq+1 || !tx.At().After(last)) {
+				err = fmt.Errorf("the next sequence is %d after %d, at %v after %v", next, seq, tx.At(), last)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -115,6 +115,7 @@ const (
 	takeLane = "UPDATE store_lane SET at = greatest(at + 1, $2) WHERE lane = $1 " +
 		"RETURNING lane, next, at, CAST(pg_current_xact_id() AS TEXT)"
 	takeLanes = "SELECT lane, next, greatest(at + 1, $2), CAST(pg_current_xact_id() AS TEXT) FROM store_lane WHERE lane = ANY($1) ORDER BY lane FOR UPDATE"
+	takeMore  = "SELECT lane, next, at FROM store_lane WHERE lane = ANY($1) ORDER BY lane FOR UPDATE SKIP LOCKED"
 	putLane   = "UPDATE store_lane SET next = $2, at = $3 WHERE lane = $1"
 	putLanes  = "UPDATE store_lane SET next = k.next, at = $3 " +
 		"FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS BIGINT[])) AS k(lane, next) WHERE store_lane.lane = k.lane"
@@ -161,6 +162,36 @@ func (e *pgEngine) begin(ctx context.Context, s *pgSession, lanes []Lane) (*Tx, 
 	}
 	tx.at = microTime(at)
 	return tx, xid, nil
+}
+
+// takeNow locks those of lanes that nobody else holds.
+func (s *pgSession) takeNow(lanes []Lane) (map[Lane]*laneState, error) {
+	numbers := make([]int64, len(lanes))
+	for i, l := range lanes {
+		numbers[i] = int64(l)
+	}
+	rows, err := s.query(takeMore, []any{numbers})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.close() }() // says the same again
+	taken := make(map[Lane]*laneState, len(lanes))
+	for {
+		more, err := rows.next()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return taken, rows.close()
+		}
+		var lane Lane
+		var state laneState
+		if err := rows.scan([]any{&lane, &state.next, &state.at}); err != nil {
+			return nil, err
+		}
+		state.first = state.next
+		taken[lane] = &state
+	}
 }
 
 // putDown are the statements that end a Write: the lanes' state, where it is not what begin left, and the commit.

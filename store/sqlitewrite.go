@@ -36,9 +36,9 @@ type writer struct {
 	empty bool // and nothing is in it yet
 	lanes map[Lane]*laneState
 	began time.Time
-	crowd int     // the size of the last batch
-	tx    *Tx     // of the function that is running
-	saved []int64 // its sequences as they were before it
+	crowd int         // the size of the last batch
+	tx    *Tx         // of the function that is running
+	saved []savedLane // its sequences as they were before it
 	wal   walState
 }
 

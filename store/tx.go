@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -74,6 +75,39 @@ func (tx *Tx) Then(fn func()) {
 
 // Holds reports whether this Write holds lane.
 func (tx *Tx) Holds(lane Lane) bool { return tx.lanes[lane] != nil }
+
+// Take takes further lanes for this Write, if that can be done without waiting: it is false when somebody else holds one of them, when one has had a transaction later than At, and on an engine that
+// cannot. Then the Write is to be begun again with them. It waits for nobody, so that it cannot deadlock; asking for all lanes in Write is the rule, and this is for who learns only from what they read which they need.
+func (tx *Tx) Take(lanes ...Lane) (bool, error) {
+	if err := tx.usable(); err != nil || tx.readonly {
+		return false, err
+	}
+	taker, can := tx.sess.(interface {
+		takeNow(lanes []Lane) (map[Lane]*laneState, error)
+	})
+	if !can {
+		return false, nil
+	}
+	lacking := slices.DeleteFunc(slices.Clone(lanes), tx.Holds)
+	slices.Sort(lacking)
+	if lacking = slices.Compact(lacking); len(lacking) == 0 {
+		return true, nil
+	}
+	taken, err := taker.takeNow(lacking)
+	if err != nil {
+		return false, tx.fail(err)
+	}
+	if len(taken) < len(lacking) {
+		return false, nil
+	}
+	for _, state := range taken {
+		if state.at >= tx.at.UnixMicro() {
+			return false, nil
+		}
+	}
+	maps.Copy(tx.lanes, taken)
+	return true, nil
+}
 
 // Seq is the next change sequence of a lane that this Write holds: 1, 2, 3 … without gaps, in the order of commits.
 func (tx *Tx) Seq(lane Lane) (int64, error) {
@@ -204,17 +238,29 @@ func (tx *Tx) settle(err error) error {
 	return err
 }
 
-func (tx *Tx) saveLanes() []int64 {
-	saved := make([]int64, 0, 2)
-	for _, lane := range tx.held() {
-		saved = append(saved, tx.lanes[lane].next)
+// savedLane is the sequence of a lane as it was.
+type savedLane struct {
+	lane Lane
+	next int64
+}
+
+func (tx *Tx) saveLanes() []savedLane {
+	saved := make([]savedLane, 0, 2)
+	for lane, state := range tx.lanes {
+		saved = append(saved, savedLane{lane, state.next})
 	}
 	return saved
 }
 
-func (tx *Tx) restoreLanes(saved []int64) {
-	for i, lane := range tx.held() {
-		tx.lanes[lane].next = saved[i]
+// restoreLanes makes the lanes what they were. Those that were taken since are let go: whatever undid the rest let go of them too.
+func (tx *Tx) restoreLanes(saved []savedLane) {
+	for lane, state := range tx.lanes {
+		i := slices.IndexFunc(saved, func(s savedLane) bool { return s.lane == lane })
+		if i < 0 {
+			delete(tx.lanes, lane)
+			continue
+		}
+		state.next = saved[i].next
 	}
 }
 
