@@ -84,3 +84,24 @@ func (g *Gate) Changes(ctx context.Context, subject string) ([]Change, error) {
 	})
 	return list, err
 }
+
+// Stands reports whether the program through which somebody acts may still ask for anything: false once it was ended, or while it is suspended. Whoever acts
+// without one stands.
+func (g *Gate) Stands(ctx context.Context, p Principal) (bool, error) {
+	if p.Client == "" {
+		return true, nil
+	}
+	changes, err := g.Changes(ctx, ClientSubject(p.Client))
+	if err != nil {
+		return false, err
+	}
+	for _, c := range changes {
+		switch c.Act {
+		case "ended", "suspended":
+			return false, nil
+		case "added", "restored":
+			return true, nil
+		}
+	}
+	return true, nil
+}

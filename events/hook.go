@@ -371,7 +371,7 @@ func (s *service) lookUp(ctx context.Context, q *subscription, n hookNote, l *le
 
 // now is who subscribed, as they are now: a program that was not ended, a user in the role that they had.
 func (s *service) now(ctx context.Context, p access.Principal) (access.Principal, error) {
-	stands, err := s.stands(ctx, p)
+	stands, err := s.k.Gate.Stands(ctx, p)
 	switch {
 	case err != nil:
 		return p, err

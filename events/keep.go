@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
@@ -123,26 +122,6 @@ func (s *service) drop(tx *store.Tx, id string) error {
 		}
 	}
 	return nil
-}
-
-// stands reports whether whoever subscribed may still ask for anything: a program that was ended or suspended is told of nothing.
-func (s *service) stands(ctx context.Context, p access.Principal) (bool, error) {
-	if p.Client == "" {
-		return true, nil
-	}
-	changes, err := s.k.Gate.Changes(ctx, access.ClientSubject(p.Client))
-	if err != nil {
-		return false, err
-	}
-	for _, c := range changes {
-		switch c.Act {
-		case "ended", "suspended":
-			return false, nil
-		case "added", "restored":
-			return true, nil
-		}
-	}
-	return true, nil
 }
 
 // keepFor is how long it is remembered what was published and what was sent: longer than anybody publishes again, and as long as the post keeps what it sent.

@@ -244,7 +244,7 @@ func (s *service) one(r *http.Request, p access.Principal) (*oneView, error) {
 			l = one
 		}
 	}
-	stands, err := s.stands(ctx, q.Principal)
+	stands, err := s.k.Gate.Stands(ctx, q.Principal)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (s *service) address(ctx context.Context, e *event, subs []subscription) (l
 			continue
 		}
 		t := target{sub: q, place: place, told: e.Subject != "" && place.Exists}
-		if ok, err := s.stands(ctx, q.Principal); err != nil || !ok {
+		if ok, err := s.k.Gate.Stands(ctx, q.Principal); err != nil || !ok {
 			if err != nil {
 				return nil, err
 			}

@@ -37,7 +37,7 @@ const (
 
 // job is one file, and how far it is.
 type job struct {
-	ID, Owner, OwnerName, Profile, Assurance, Name, Header, State string
+	ID, Owner, OwnerName, Profile, Assurance, Program, Name, Header, State string
 
 	Stretches, Stretch, Lines, Traced, Tries int
 	Outcomes                                 map[demographics.Outcome]int
@@ -45,13 +45,13 @@ type job struct {
 	Error                                    string
 }
 
-const jobColumns = `id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error`
+const jobColumns = `id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error, program`
 
 func (j *job) scan(from interface{ Scan(...any) error }) error {
 	var outcomes string
 	var made, begun, ended, expires, again int64
 	if err := from.Scan(&j.ID, &j.Owner, &j.OwnerName, &j.Profile, &j.Assurance, &j.Name, &j.Header, &j.State, &j.Stretches, &j.Stretch, &j.Lines, &j.Traced, &outcomes, &made, &begun, &ended, &expires, &again,
-		&j.Tries, &j.Error); err != nil {
+		&j.Tries, &j.Error, &j.Program); err != nil {
 		return err
 	}
 	j.Made, j.Begun, j.Ended, j.Expires, j.Again = timeOf(made), timeOf(begun), timeOf(ended), timeOf(expires), timeOf(again)
@@ -97,6 +97,10 @@ func (o *office) submit(ctx context.Context, who access.Principal, name string, 
 	if id, err = o.k.Records.NewID(); err != nil {
 		return "", err
 	}
+	program, err := programOf(who)
+	if err != nil {
+		return "", err
+	}
 	lane := int64(o.lane())
 	return id, o.k.DB.Write(ctx, []store.Lane{o.lane()}, func(tx *store.Tx) error {
 		var n int
@@ -106,9 +110,9 @@ func (o *office) submit(ctx context.Context, who access.Principal, name string, 
 		if n >= unfinished {
 			return fault.New(fault.TooMany, "You have %d files that are not traced yet. Wait for one of them, or stop one.", n)
 		}
-		if err := tx.Queue(`INSERT INTO tracing_job (lane, id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, 0, ?, 0, '{}', ?, 0, 0, ?, 0, 0, '')`,
-			lane, id, who.ID, who.Name, who.Profile, who.Assurance, name, b.Header, int64(len(all)), int64(lines), tx.At().UnixMicro(), tx.At().Add(keptFor).UnixMicro()); err != nil {
+		if err := tx.Queue(`INSERT INTO tracing_job (lane, id, owner, owner_name, profile, assurance, name, header, state, stretches, stretch, lines, traced, outcomes, made, begun, ended, expires, again, tries, error, program)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, 0, ?, 0, '{}', ?, 0, 0, ?, 0, 0, '', ?)`,
+			lane, id, who.ID, who.Name, who.Profile, who.Assurance, name, b.Header, int64(len(all)), int64(lines), tx.At().UnixMicro(), tx.At().Add(keptFor).UnixMicro(), program); err != nil {
 			return err
 		}
 		for i, s := range all {
@@ -187,14 +191,13 @@ func (o *office) stretch(ctx context.Context, j job) error {
 	if j.Begun.IsZero() {
 		j.Begun = o.k.Clock.Now()
 	}
-	who, err := o.k.Gate.PrincipalOf(ctx, j.Owner, j.Profile)
+	who, err := o.sender(ctx, j)
 	if fault.Is(err, fault.NotFound) {
 		return o.put(ctx, j, nil, `state = 'failed', ended = ?, error = ?`, o.k.Clock.Now().UnixMicro(), "Whoever sent the file may not trace people any more.")
 	}
 	if err != nil {
 		return err
 	}
-	who.Assurance = j.Assurance // as they had signed in when they sent it
 	s, err := o.asked(ctx, j)
 	if err != nil {
 		return err

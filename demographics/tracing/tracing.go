@@ -1,5 +1,5 @@
 // Package tracing is where files of people are traced: a page for whoever may trace, who sends a file, sees how far it is, and fetches the answer;
-// and the same at once for programs. What is done with a line is package demographics' (Register.TraceStretch).
+// and the same for programs, at once or as a file that waits. What is done with a line is package demographics' (Register.TraceStretch).
 //
 //	file ──► no such file: said beside the field, nothing is kept
 //	  └────► waiting: kept, a stretch of lines at a time ──► each is looked for, put on the account, and kept with how far the file is, in one commit
@@ -14,11 +14,13 @@ package tracing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +51,7 @@ type office struct {
 func Service(k catalogue.Kernel, r *demographics.Register) catalogue.Service {
 	o := &office{k, r}
 	staff := []access.Role{access.Clinician, access.Clerk, access.Pharmacist}
+	callers := append(slices.Clone(staff), access.SystemClient)
 	return catalogue.Service{
 		Name: "tracing", Summary: "Find the NHS numbers of everybody in a file.",
 		Schema: store.Embedded("tracing", schemaFiles, "schema"),
@@ -60,7 +63,7 @@ func Service(k catalogue.Kernel, r *demographics.Register) catalogue.Service {
 			catalogue.OnBody("GET "+path+"/{job}/answer.csv", o.answer, staff...).Streamed(),
 			catalogue.OnBody("POST "+path+"/{job}", o.decide, staff...),
 		},
-		API:   []catalogue.Route{catalogue.OnBody("POST "+apiPath, o.takeCSV, append(staff, access.SystemClient)...).Streamed()},
+		API:   append(o.api(callers...), catalogue.OnBody("POST "+apiPath, o.takeCSV, callers...).Streamed()),
 		Jobs:  []catalogue.Job{{Name: "files", Every: lookEvery, Run: o.work}},
 		Links: []catalogue.Link{{Key: "tracing.nav", Path: path, Roles: staff}},
 	}
@@ -74,8 +77,13 @@ type view struct {
 	Table    web.Table
 }
 
-// mine is how many of a person's files the page lists.
-const mine = 20
+// listed is how many of somebody's files are listed.
+const listed = 20
+
+// mine are somebody's files, newest first.
+func (o *office) mine(ctx context.Context, who access.Principal) ([]job, error) {
+	return o.jobs(ctx, `owner = ? AND state <> 'expired' ORDER BY made DESC LIMIT ?`, who.ID, int64(listed))
+}
 
 func (o *office) page(w http.ResponseWriter, r *http.Request, ask catalogue.Asker, status int, problem string) error {
 	ctx := r.Context()
@@ -87,7 +95,7 @@ func (o *office) page(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 	if err != nil {
 		return err
 	}
-	list, err := o.jobs(ctx, `owner = ? AND state <> 'expired' ORDER BY made DESC LIMIT ?`, ask.Principal.ID, int64(mine))
+	list, err := o.mine(ctx, ask.Principal)
 	if err != nil {
 		return err
 	}
@@ -107,6 +115,11 @@ func (j job) shown() string {
 		return "running"
 	}
 	return j.State
+}
+
+// answered reports whether there is an answer to be fetched.
+func (j job) answered() bool {
+	return j.Stretch > 0 && (j.State == done || j.State == stopped || j.State == failed)
 }
 
 // here refuses where the national register is not.
@@ -177,7 +190,7 @@ func (o *office) show(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 		return err
 	}
 	ctx := r.Context()
-	v := jobView{Job: j, Path: path + "/" + j.ID, Answer: j.Stretch > 0 && (j.State == done || j.State == stopped || j.State == failed), Done: r.URL.Query().Get("done"),
+	v := jobView{Job: j, Path: path + "/" + j.ID, Answer: j.answered(), Done: r.URL.Query().Get("done"),
 		Page: web.Page{Title: web.Text(ctx, "tracing.job.title"), Back: web.Link{Text: web.Text(ctx, "tracing.title"), URL: path}, Live: j.State == waiting}}
 	row := func(key, text string) {
 		v.Facts = append(v.Facts, web.Row{Key: web.Text(ctx, "tracing.column."+key), Text: text})
@@ -253,7 +266,7 @@ func (o *office) answer(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	if err != nil {
 		return err
 	}
-	if j.State == waiting || j.State == expired || j.Stretch == 0 {
+	if !j.answered() {
 		return fault.New(fault.Conflict, "There is no answer to be fetched: the file is not traced yet, or the answer is gone.")
 	}
 	err = o.k.DB.Write(ctx, []store.Lane{o.k.Gate.DeedLane(ask.Principal)}, func(tx *store.Tx) error {
@@ -262,7 +275,7 @@ func (o *office) answer(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	if err != nil {
 		return err
 	}
-	out := &file{w: w, name: strings.TrimSuffix(j.Name, ".csv")}
+	out := &file{w: w, name: cmp.Or(strings.TrimSuffix(j.Name, ".csv"), "people")}
 	if _, err := out.Write([]byte(demographics.BatchAnswerHeader())); err != nil {
 		return err
 	}
@@ -310,8 +323,8 @@ func (o *office) takeCSV(w http.ResponseWriter, r *http.Request, ask catalogue.A
 	if err := o.here(r); err != nil {
 		return err
 	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "text/csv" {
-		return fault.New(fault.UnsupportedMedia, "Send the file as text/csv.")
+	if err := isCSV(r); err != nil {
+		return err
 	}
 	text, err := io.ReadAll(r.Body) // whole, before the answer begins: HTTP/1.1 has but one way at a time
 	if err != nil {
@@ -319,6 +332,13 @@ func (o *office) takeCSV(w http.ResponseWriter, r *http.Request, ask catalogue.A
 	}
 	_, err = o.register.Trace(r.Context(), ask.Principal, bytes.NewReader(text), &file{w: w, name: "people"}, 0, nil)
 	return err
+}
+
+func isCSV(r *http.Request) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "text/csv" {
+		return fault.New(fault.UnsupportedMedia, "Send the file as text/csv.")
+	}
+	return nil
 }
 
 // file is an answer that becomes a download with its first byte, so that what fails before is a page.

@@ -1,6 +1,8 @@
 package tracing_test
 
 import (
+	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,8 +12,10 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -98,6 +102,93 @@ func TestAProgramTracesAFile(t *testing.T) {
 	}
 	if status, _ := post("application/json", "{}"); status != 415 {
 		t.Errorf("JSON is answered %d", status)
+	}
+}
+
+// A program sends a file that waits, asks how far it is, and fetches the answer; it is nobody else's, and ends with the program.
+func TestAProgramSendsAFileToBeTraced(t *testing.T) {
+	w := shared.Given(t)
+	gate := w.Node.Kernel().Gate
+	api := func(name string) func(method, path, body string, want int) (http.Header, map[string]any) {
+		token, err := w.Node.Kernel().Issuer.Mint(access.Principal{ID: "client/" + name, Name: name, Role: access.SystemClient, Organisation: sim.National, Tenants: []ident.ODSCode{sim.National},
+			Scopes: []string{"system/*.rs"}, Client: name}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(method, path, body string, want int) (http.Header, map[string]any) {
+			t.Helper()
+			req, err := http.NewRequestWithContext(t.Context(), method, w.URL+path, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			req.Header.Set("Content-Type", "text/csv")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			said := map[string]any{"text": string(text)}
+			if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+				err = errors.Join(err, json.Unmarshal(text, &said))
+			}
+			if err != nil || resp.StatusCode != want {
+				t.Fatalf("%s %s: %d, want %d: %s (%v)", method, path, resp.StatusCode, want, text, err)
+			}
+			return resp.Header, said
+		}
+	}
+	tracer, other := api("tracer"), api("other")
+	p, err := w.Country.Character("patient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "UNIQUE_REFERENCE,FAMILY_NAME,GIVEN_NAME,DATE_OF_BIRTH\na," + p.Names[0].Family + "," + p.Names[0].Given[0] + "," + p.Born.String() + "\nb,Nobody,Nora,19010101\n"
+	h, said := tracer("POST", "/api/tracing?name=people.csv", file, 202)
+	at := h.Get("Location")
+	if said["state"] != "waiting" || said["lines"] != 2.0 || h.Get("Retry-After") == "" || at != "/api/tracing/"+said["file"].(string) {
+		t.Fatalf("%v %v", said, h)
+	}
+	simtest.Eventually(t, func() bool {
+		_, said = tracer("GET", at, "", 200)
+		return said["state"] == "done"
+	})
+	if outcomes := said["outcomes"].(map[string]any); said["traced"] != 2.0 || outcomes["exact"] != 1.0 || outcomes["none"] != 1.0 {
+		t.Errorf("%v", said)
+	}
+	_, answer := tracer("GET", said["answer"].(string), "", 200)
+	if lines := strings.Split(answer["text"].(string), "\n"); !strings.Contains(lines[1], "2,a,,exact,") || !strings.Contains(lines[1], p.NHSNumber.String()) || !strings.Contains(lines[2], "3,b,,none,") {
+		t.Errorf("%v", lines)
+	}
+	if _, said := tracer("GET", "/api/tracing", "", 200); len(said["files"].([]any)) != 1 {
+		t.Errorf("%v", said)
+	}
+	if _, said := other("GET", "/api/tracing", "", 200); len(said["files"].([]any)) != 0 {
+		t.Errorf("%v", said)
+	}
+	other("GET", at, "", 404)
+	other("GET", at+"/answer.csv", "", 404)
+	other("POST", at+"/remove", "", 404)
+	tracer("POST", at+"/burn", "", 404)
+	if _, said := tracer("POST", at+"/remove", "", 200); said["state"] != "expired" || said["name"] != nil || said["gone"] != nil {
+		t.Errorf("%v", said)
+	}
+	tracer("GET", at+"/answer.csv", "", 409)
+	tracer("POST", "/api/tracing", "SHOE_SIZE\n42\n", 400)
+
+	if err := w.Node.Kernel().DB.Write(t.Context(), gate.ChangeLanes(access.Service("test", sim.National), access.ClientSubject("other")), func(tx *store.Tx) error {
+		return gate.NoteChange(t.Context(), tx, access.Service("test", sim.National), access.Change{Subject: access.ClientSubject("other"), Act: "ended"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h, _ = other("POST", "/api/tracing", file, 202)
+	simtest.Eventually(t, func() bool {
+		_, said = other("GET", h.Get("Location"), "", 200)
+		return said["state"] == "failed"
+	})
+	if said["traced"] != 0.0 || said["answer"] != nil || said["problem"] == nil {
+		t.Errorf("%v", said)
 	}
 }
 
