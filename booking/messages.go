@@ -2,12 +2,14 @@ package booking
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
 )
 
 // The workflows of the post. Slots and their recall go in a conversation for each session, cases and acts in one for each referral.
@@ -116,6 +118,37 @@ type Attachment struct {
 	Type string `json:"type"`
 	Size int64  `json:"size"`
 	Hash string `json:"hash"` // SHA-256, hexadecimal
+
+	Description  string    `json:"description,omitempty"`
+	By           string    `json:"by,omitempty"` // who attached it, as a name
+	Organisation string    `json:"organisation,omitempty"`
+	At           time.Time `json:"at,omitzero"`
+}
+
+// File is the attachment as the post knows it. Error: fault.Invalid when its hash is none.
+func (a Attachment) File() (messaging.File, error) {
+	f := messaging.File{Size: a.Size, Name: a.Name, Type: a.Type}
+	b, err := hex.DecodeString(a.Hash)
+	if err != nil || len(b) != len(f.Hash) || a.Size < 0 {
+		return f, fault.New(fault.Invalid, "An attachment has the SHA-256 of its bytes.")
+	}
+	copy(f.Hash[:], b)
+	return f, nil
+}
+
+func attachments(list []Attachment) error {
+	for _, a := range list {
+		if err := ids(a.ID); err != nil {
+			return err
+		}
+		if err := texts(a.Name, a.Type, a.Description, a.By, a.Organisation); err != nil {
+			return err
+		}
+		if _, err := a.File(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Case is all that a hospital needs to know of a referral to one of its services, as the spine knows it at a version.
@@ -275,6 +308,9 @@ func (c Case) check() error {
 		return err
 	}
 	if err := texts(c.Letter, c.Comment, c.Reason, c.Referrer, c.ServiceName, c.Person.Family, c.Person.Given, c.Person.Address); err != nil {
+		return err
+	}
+	if err := attachments(c.Attachments); err != nil {
 		return err
 	}
 	return c.Appointment.check()

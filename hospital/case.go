@@ -67,6 +67,11 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err := o.keepCase(tx, m.To, c); err != nil {
 		return err
 	}
+	if len(m.Files) > 0 {
+		if err := o.k.Post().Keep(tx, o.lane(m.To), "hospital/"+m.To.String()+"/"+c.UBRN.String(), m.Files...); err != nil {
+			return err
+		}
+	}
 	p := was.Pathway
 	if !known {
 		p = Pathway{Review: reviewWaiting, Status: "10"}

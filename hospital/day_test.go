@@ -1,6 +1,7 @@
 package hospital_test
 
 import (
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -140,4 +141,24 @@ func TestReasonsAreThoseOfTheList(t *testing.T) {
 		})
 		return done
 	})
+}
+
+// TestFilesAreReadWithoutALine: what came with a referral is kept at the hospital, for clinicians, whether there is a line or not.
+func TestFilesAreReadWithoutALine(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	f, err := w.spine.k.Post().Store(t.Context(), strings.NewReader("%PDF-1.4 trace"), "ECG.pdf", "application/pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := w.spine.refer("9990000018", 1, true, booking.Attachment{ID: "f-1", Name: "ECG.pdf", Type: "application/pdf", Size: f.Size, Hash: hex.EncodeToString(f.Hash[:]), Description: "of March", By: "Dr Amara Whitfield"})
+	w.registered(u)
+	w.link("cut")
+	doctor, page := w.nodes[1].SignedIn(t, "doctor"), "/o/RQX/clinics/cases/"+u
+	doctor.Get(page).Sees(200, "ECG.pdf", "of March", "14 B")
+	if doctor.Get(page + "/files/f-1"); doctor.Status != 200 || doctor.Body != "%PDF-1.4 trace" {
+		t.Errorf("the file: %d %q", doctor.Status, doctor.Body)
+	}
+	doctor.Get(page + "/files/f-2").Sees(404)
+	w.nodes[1].SignedIn(t, "clerk").Get(page).Sees(200).SeesNot("ECG.pdf").Get(page + "/files/f-1").Sees(403)
 }

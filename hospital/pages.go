@@ -31,6 +31,7 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics/sessions/{session}/do/{act}", (*desk).askSession),
 		o.staffed("POST /clinics/sessions/{session}/do/{act}", (*desk).doSession),
 		o.staffed("GET /clinics/cases/{ubrn}", (*desk).showCase),
+		o.staffed("GET /clinics/cases/{ubrn}/files/{file}", (*desk).file).Streamed(),
 		o.staffed("GET /clinics/cases/{ubrn}/decide/{act}", (*desk).askDecide),
 		o.staffed("POST /clinics/cases/{ubrn}/decide/{act}", (*desk).doDecide),
 		o.staffed("GET /clinics/cases/{ubrn}/book", (*desk).askBook),

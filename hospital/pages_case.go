@@ -3,6 +3,7 @@ package hospital
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type caseView struct {
 	Facts         []web.Row
 	Letter        []string
 	LetterHidden  bool
-	Files         []string
+	Files         web.Table
 	Decisions     []web.Link
 	Record        web.Link
 	Acts, History web.Table
@@ -87,9 +88,7 @@ func (d *desk) showCase() error {
 			return err
 		}
 		v.Letter = strings.Split(strings.TrimSpace(c.Letter), "\n")
-		for _, f := range c.Attachments {
-			v.Files = append(v.Files, f.Name)
-		}
+		v.Files = d.fileTable(d.path("cases", c.UBRN.String(), "files"), c.Attachments)
 	}
 	v.Facts = d.caseFacts(c)
 	if !c.Pathway.Rebook.IsZero() {
@@ -114,6 +113,41 @@ func (d *desk) showCase() error {
 		return err
 	}
 	return web.Render(d.w, d.r, http.StatusOK, casePage(v))
+}
+
+// fileTable lists files that came with a referral or a question; base is where each is to be had.
+func (d *desk) fileTable(base string, list []booking.Attachment) web.Table {
+	t := web.Table{ID: "files", RowHeader: true, Caption: d.text("case.files"), Columns: d.columns("file", "size", "about", "who", "since")}
+	for _, f := range list {
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(f.Name, base+"/"+f.ID), web.Cell(format.Bytes(f.Size)), web.NoteCell(f.Description), web.ShowCell(web.Lines(f.By, f.Organisation)), web.Cell(format.DateTime(f.At))}})
+	}
+	return t
+}
+
+// file hands out a file that came with a referral, to those who may read its letter.
+func (d *desk) file() error {
+	c, _, _, err := d.opened(true)
+	if err != nil {
+		return err
+	}
+	return d.serveFile(c.Attachments)
+}
+
+func (d *desk) serveFile(list []booking.Attachment) error {
+	i := slices.IndexFunc(list, func(f booking.Attachment) bool { return f.ID == d.r.PathValue("file") })
+	if i < 0 {
+		return access.NotHere()
+	}
+	f, err := list[i].File()
+	if err != nil {
+		return err
+	}
+	body, err := d.k.Post().Open(d.ctx, f)
+	if err != nil {
+		return err
+	}
+	web.ServeFile(d.w, d.r, f.Name, f.Type, list[i].Hash, body)
+	return nil
 }
 
 func (d *desk) rebookWhy(c Case) string {

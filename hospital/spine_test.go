@@ -143,24 +143,32 @@ func (s *spine) told(tx *store.Tx, c booking.Case) error {
 	s.sent++
 	c.Version, c.Sent, c.Changed = c.Version+1, s.sent, tx.At()
 	s.cases[c.UBRN.String()] = c
-	return post(s, tx, booking.WorkflowCase, c.UBRN.String(), c)
+	var files []messaging.File
+	for _, a := range c.Attachments {
+		f, err := a.File()
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	return post(s, tx, booking.WorkflowCase, c.UBRN.String(), c, files...)
 }
 
-func post[M booking.Message](s *spine, tx *store.Tx, workflow, conversation string, m M) error {
+func post[M booking.Message](s *spine, tx *store.Tx, workflow, conversation string, m M, files ...messaging.File) error {
 	body, err := booking.Encode(m)
 	if err == nil {
-		_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: x26, To: rqx, Workflow: workflow, Conversation: conversation, Body: body})
+		_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: x26, To: rqx, Workflow: workflow, Conversation: conversation, Body: body, Files: files})
 	}
 	return err
 }
 
 // refer has the spine tell of a referral of somebody, booked into the first free slot of its own when book says so.
-func (s *spine) refer(number string, n int, book bool) string {
+func (s *spine) refer(number string, n int, book bool, files ...booking.Attachment) string {
 	s.t.Helper()
 	u := ident.MustUBRN(fmt.Sprintf("%012d", 5000+n))
 	c := booking.Case{UBRN: u, State: "DEFERRED_TO_PROVIDER", Priority: "ROUTINE", Service: "RQX-heart", ServiceName: "Heart clinic", Practice: ident.MustODSCode("Z99801"), Referrer: "Dr Amara Whitfield",
-		Person: booking.Person{NHSNumber: ident.MustNHSNumber(number), Prefix: "Mrs", Given: "Edith", Family: "Carrow", Born: "1951-04-02", Gender: "female", Address: "1 Fen Lane, Fenmarket"},
-		Letter: "Chest pain on stairs.\nPlease see her.", ClockStart: time.Now().AddDate(0, 0, -15)}
+		Person:      booking.Person{NHSNumber: ident.MustNHSNumber(number), Prefix: "Mrs", Given: "Edith", Family: "Carrow", Born: "1951-04-02", Gender: "female", Address: "1 Fen Lane, Fenmarket"},
+		Attachments: files, Letter: "Chest pain on stairs.\nPlease see her.", ClockStart: time.Now().AddDate(0, 0, -15)}
 	err := s.k.DB.Write(s.t.Context(), []store.Lane{s.k.Post().LaneOf(x26, u.String())}, func(tx *store.Tx) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()

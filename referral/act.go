@@ -21,9 +21,9 @@ type Draft struct {
 	Request      Request
 	Specialty    string
 	ClinicType   string
-	Services     []string // the shortlist, by the directory's ids
-	Letter       string   // its text
-	Attachments  []Attachment
+	Services     []string  // the shortlist, by the directory's ids
+	Letter       string    // its text
+	Files        []FileRef // uploaded before, for no referral
 	PathwayStart time.Time // zero for now
 	// Form names the form that was sent, so that one that is sent twice makes one referral; empty for none.
 	Form string
@@ -84,7 +84,7 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 		return Made{}, err
 	}
 	var made Made
-	err = s.k.Gate.Act(ctx, grants, []store.Lane{s.ubrnLane(u)}, func(tx *store.Tx) error {
+	err = s.k.Gate.Act(ctx, grants, append(s.fileLanes(d.Files), s.ubrnLane(u)), func(tx *store.Tx) error {
 		made = Made{Password: password}
 		if was, ok, err := s.sentBefore(tx, person.Chart, d.Form); err != nil || ok {
 			made = Made{Referral: was}
@@ -95,7 +95,11 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 		if err != nil {
 			return err
 		}
-		r, err := Apply(Referral{}, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At(), Shortlist: list, Priority: d.Priority, Letter: hashOf(d.Letter), Attachments: d.Attachments,
+		files, err := s.attached(tx, p, fileTo{ubrn: u, chart: person.Chart, kind: FromReferrer, fresh: true}, d.Files)
+		if err != nil {
+			return err
+		}
+		r, err := Apply(Referral{}, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At(), Shortlist: list, Priority: d.Priority, Letter: hashOf(d.Letter), Attachments: files,
 			New: &Referral{UBRN: u, Patient: d.Patient, Chart: person.Chart, Request: d.Request, Specialty: d.Specialty, ClinicType: d.ClinicType, PathwayStart: d.PathwayStart,
 				Referrer: Staff{p.ID, p.Name}, Practice: p.Organisation, PracticeName: s.k.Organisation(ctx, p.Organisation)}})
 		if err != nil {
@@ -223,12 +227,13 @@ type Work struct {
 	Reason  string
 	Comment string
 
-	Slot        SlotRef // of book and move, as FreeSlots names it
-	Service     string  // of book, move, defer and send-for-triage
-	Services    []string
-	Letter      string // its text
-	Attachments []Attachment
-	Priority    Priority
+	Slot     SlotRef // of book and move, as FreeSlots names it
+	Service  string  // of book, move, defer and send-for-triage
+	Services []string
+	Letter   string    // its text
+	Files    []FileRef // of letter, triage-accept and triage-return: uploaded for this referral, or attached already
+	Replace  bool      // of letter: these files are all that there are from now on
+	Priority Priority
 	// Holder is who held the slot; see Hold.
 	Holder string
 }
@@ -250,7 +255,7 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 	if err != nil {
 		return Referral{}, err
 	}
-	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Attachments: w.Attachments, Priority: w.Priority}
+	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Priority: w.Priority}
 	if len(w.Services) > 0 {
 		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {
 			return Referral{}, err
@@ -265,7 +270,7 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 			return Referral{}, err
 		}
 		var after Referral
-		err = s.k.Gate.Act(ctx, grants, s.lanesFor(was, w.Slot), func(tx *store.Tx) error {
+		err = s.k.Gate.Act(ctx, grants, append(s.lanesFor(was, w.Slot), s.fileLanes(w.Files)...), func(tx *store.Tx) error {
 			after, err = s.act(tx, c.Principal, chart, u, a, w)
 			return err
 		})
@@ -326,6 +331,15 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 	}
 	if err := s.keepLetter(tx, chart, w.Letter); err != nil {
 		return was, err
+	}
+	if len(w.Files) > 0 {
+		kind := FromReferrer
+		if party == Provider {
+			kind = FromProvider
+		}
+		if a.Attachments, err = s.attached(tx, p, fileTo{ubrn: u, chart: chart, have: was.Attachments, kind: kind}, w.Files); err != nil {
+			return was, err
+		}
 	}
 	return s.commit(tx, was, a)
 }

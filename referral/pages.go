@@ -49,10 +49,13 @@ func (f *face) pages() []catalogue.Route {
 		catalogue.OnSet("GET "+reviewPath, access.Search, bookings, f.review, staff()...),
 		catalogue.OnBody("GET "+personPath+"{number}", f.choose, access.Clinician),
 		catalogue.OnBody("GET "+personPath+"{number}/letter", f.askLetter, access.Clinician),
-		catalogue.OnBody("POST "+personPath+"{number}/letter", f.refer, access.Clinician),
+		catalogue.OnBody("POST "+personPath+"{number}/letter", f.refer, access.Clinician).Uploaded(mostForm),
 		catalogue.OnBody("GET "+casePath+"{ubrn}", f.show, staff()...),
 		catalogue.OnBody("GET "+casePath+"{ubrn}/do/{act}", f.askAct, staff()...),
 		catalogue.OnBody("POST "+casePath+"{ubrn}/do/{act}", f.act, staff()...),
+		catalogue.OnBody("GET "+casePath+"{ubrn}/files", f.askFile, access.Clinician),
+		catalogue.OnBody("POST "+casePath+"{ubrn}/files", f.addFile, access.Clinician).Uploaded(mostForm),
+		catalogue.OnBody("GET "+casePath+"{ubrn}/files/{file}", f.file, access.Clinician).Streamed(),
 		catalogue.OnBody("POST "+casePath+"{ubrn}/password", f.password, staff()...),
 		catalogue.OnBody("GET "+casePath+"{ubrn}/book", f.askBook, staff()...),
 		catalogue.OnBody("POST "+casePath+"{ubrn}/book", f.book, staff()...),
@@ -263,8 +266,9 @@ type madeView struct {
 // refer makes the referral.
 func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 	ctx := r.Context()
-	if err := r.ParseForm(); err != nil {
-		return fault.Wrap(err, fault.Invalid, "the form could not be read")
+	sent, err := web.ReadFileForm(r, fileField)
+	if err != nil {
+		return err
 	}
 	if err := web.CheckForm(r, r.PathValue("number")); err != nil {
 		return err
@@ -283,11 +287,19 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if !slices.Contains(Priorities(), Priority(v.Form.Priority)) {
 		v.Form.Errors.Add("priority", web.Text(ctx, "referral.letter.priority-missing"))
 	}
+	var files []FileRef
+	if len(v.Form.Errors) == 0 && sent.Body != nil {
+		a, err := f.s.Upload(ctx, CallerOf(ask), Upload{Name: sent.Name}, sent.Body)
+		if err = wrongFile(err, &v.Form.Errors); err != nil {
+			return err
+		}
+		files = []FileRef{{ID: a.ID}}
+	}
 	if len(v.Form.Errors) > 0 {
 		v.Page.Failed = true
 		return web.Render(w, r, http.StatusUnprocessableEntity, letterPage(v))
 	}
-	made, err := f.s.Create(ctx, CallerOf(ask), Draft{Patient: n, Priority: Priority(v.Form.Priority), Request: Request(v.Form.Request), Services: r.PostForm["service"], Letter: v.Form.Letter, Form: v.Form.Key})
+	made, err := f.s.Create(ctx, CallerOf(ask), Draft{Patient: n, Priority: Priority(v.Form.Priority), Request: Request(v.Form.Request), Services: r.PostForm["service"], Letter: v.Form.Letter, Files: files, Form: v.Form.Key})
 	if err != nil {
 		return err
 	}
@@ -313,6 +325,8 @@ type caseView struct {
 	Done     string
 	Acts     []Kind
 	Table    web.Table
+	Files    web.Table
+	AddFile  string // where a file is added; empty for whoever may not
 }
 
 // opened is a referral that staff look at, with the person.
@@ -351,6 +365,11 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 		if v.Letter, err = f.s.Letter(ctx, CallerOf(ask), v.R.UBRN); err != nil {
 			return err
 		}
+		path := casePath + v.R.UBRN.String() + "/files"
+		if v.R.May(ActLetter, v.Party) {
+			v.AddFile = path
+		}
+		v.Files = filesTable(ctx, path+"/", v.R.Attachments, func(a Attachment) string { return f.k.Organisation(ctx, a.Organisation) })
 	}
 	if v.History, err = f.s.History(ctx, CallerOf(ask), v.R.UBRN); err != nil {
 		return err

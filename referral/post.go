@@ -39,7 +39,11 @@ func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen 
 	if err != nil {
 		return err
 	}
-	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body})
+	files, err := filesOf(c.Attachments)
+	if err != nil {
+		return err
+	}
+	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body, Files: files})
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
@@ -68,10 +72,29 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician}
 	}
 	for _, f := range r.Attachments {
-		c.Attachments = append(c.Attachments, booking.Attachment(f))
+		if f.Availability() == Available {
+			c.Attachments = append(c.Attachments, f.booked(s.k.Organisation(tx.Context(), f.Organisation)))
+		}
 	}
 	c.Letter, err = s.letterOf(tx, r)
 	return c, err
+}
+
+// booked is the attachment as a hospital is told of it.
+func (a Attachment) booked(organisation string) booking.Attachment {
+	return booking.Attachment{ID: a.ID, Name: a.Name, Type: a.Type, Size: a.Size, Hash: a.Hash, Description: a.Description, By: a.By.Name, Organisation: organisation, At: a.At}
+}
+
+// filesOf are the files that travel beside a message.
+func filesOf(list []booking.Attachment) (files []messaging.File, err error) {
+	for _, a := range list {
+		f, err := a.File()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 // heard notes that a hospital has sent something.

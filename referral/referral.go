@@ -84,6 +84,7 @@ func (s *Referrals) Service() catalogue.Service {
 			{Name: "give-back", Every: time.Minute, Run: s.giveBackDue},
 			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
 			{Name: "visits", Every: time.Hour, Run: s.forgetVisits},
+			{Name: "files", Every: time.Hour, Run: s.forgetFiles},
 		},
 		Links: []catalogue.Link{
 			{Key: "referral.nav.worklist", Path: worklistPath, Roles: []access.Role{access.Clinician, access.Clerk}},

@@ -71,7 +71,8 @@ type Act struct {
 	Service     string       // of book, move, defer and send-for-triage
 	Shortlist   []Choice     // of create and shortlist
 	Letter      string       // of create and letter: the hash of the text; empty leaves what was
-	Attachments []Attachment // of create and letter: added to what was
+	Attachments []Attachment // of create, letter and triage: added to what was
+	Replace     bool         // of letter: the attachments are all that the referrer's side has from now on
 	Priority    Priority     // of create and priority
 	New         *Referral    // of create: who, what for and by whom
 }
@@ -231,8 +232,10 @@ func (a Act) change(n *Referral) error {
 		n.Chosen, n.Accepted, n.Attended = c, false, false
 	case ActTriageReturn, ActReject:
 		n.Accepted = false
+		return a.addFiles(n)
 	case ActAccept, ActTriageAccept:
 		n.Accepted = true
+		return a.addFiles(n)
 	case ActAttended, ActNotAttended, ActAssessed:
 		if n.Appointment.Start.After(a.At) {
 			return fault.New(fault.Conflict, "The appointment has not begun.")
@@ -270,8 +273,7 @@ func (a Act) write(n *Referral) error {
 	if a.Letter != "" {
 		n.Letter = a.Letter
 	}
-	n.Attachments = append(n.Attachments, a.Attachments...)
-	return nil
+	return a.addFiles(n)
 }
 
 func (a Act) hasten(n *Referral) error {
@@ -338,7 +340,10 @@ func created(r Referral, a Act) (Referral, error) {
 	if err := a.hasten(&n); err != nil {
 		return r, err
 	}
-	n.Letter, n.Attachments = a.Letter, slices.Clone(a.Attachments)
+	n.Letter, n.Attachments = a.Letter, nil
+	if err := a.addFiles(&n); err != nil {
+		return r, err
+	}
 	n.Version, n.State, n.Since, n.Created, n.Changed = 1, NotBooked, a.At, a.At, a.At
 	n.Appointment, n.Closed, n.Reason, n.Comment = nil, false, Code{}, a.Comment
 	if n.PathwayStart.IsZero() || n.PathwayStart.After(a.At) {

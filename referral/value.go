@@ -1,6 +1,7 @@
 package referral
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -87,14 +88,48 @@ type Appointment struct {
 	Theirs    bool      `json:"theirs,omitempty"` // it stands in a slot that the hospital itself owns
 }
 
-// Attachment is a file with a referral, whose bytes are stored once.
+// Attachment is a file with a referral, or with a question for advice, whose bytes are stored once.
 type Attachment struct {
-	ID   string `json:"id"`
+	ID   string `json:"id"` // a UUID, under which the file is read
 	Name string `json:"name"`
-	Type string `json:"type"`
+	Type string `json:"type"` // MIME
 	Size int64  `json:"size"`
 	Hash string `json:"hash"` // SHA-256, hexadecimal
+
+	Description  string         `json:"description,omitempty"`
+	Kind         AttachmentKind `json:"kind,omitempty"`
+	Status       Availability   `json:"status,omitempty"` // empty for available
+	By           Staff          `json:"by,omitzero"`
+	Organisation ident.ODSCode  `json:"organisation,omitzero"`
+	OnBehalf     string         `json:"onBehalf,omitempty"` // of which clinician, by their user id
+	At           time.Time      `json:"at,omitzero"`        // when it was attached
 }
+
+// AttachmentKind says whose a file is (eRS-AttachmentType-1).
+type AttachmentKind string
+
+// The kinds of attachment.
+const (
+	FromReferrer AttachmentKind = "REFERRER"
+	FromProvider AttachmentKind = "PROVIDER"
+	WithQuestion AttachmentKind = "ADVICE_REQUEST"
+	WithAnswer   AttachmentKind = "GUIDANCE_RESPONSE"
+)
+
+// Availability says whether a file can be read (eRS-AvailabilityStatus-1). What is uploaded here is looked at before it is kept, so that it is available at once; what is brought from
+// elsewhere may not be.
+type Availability string
+
+// The values of Availability; empty means Available.
+const (
+	Available        Availability = "AVAILABLE"
+	Pending          Availability = "PENDING"
+	ThreatsFound     Availability = "THREATS_FOUND"
+	ValidationFailed Availability = "VALIDATION_FAILED"
+)
+
+// Availability says whether the file can be read.
+func (a Attachment) Availability() Availability { return cmp.Or(a.Status, Available) }
 
 // Staff is somebody who acted, as the account names them.
 type Staff struct {

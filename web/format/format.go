@@ -268,3 +268,14 @@ func (p Partial) Time() (t time.Time, ok bool) {
 	}
 	return time.Time{}, false
 }
+
+// Bytes is a size as people read it: 512 B, 1.5 KB, 4.9 MB.
+func Bytes(n int64) string {
+	switch {
+	case n < 1<<10:
+		return strconv.FormatInt(n, 10) + " B"
+	case n < 1<<20:
+		return strconv.FormatFloat(float64(n)/(1<<10), 'f', 1, 64) + " KB"
+	}
+	return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MB"
+}

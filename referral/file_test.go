@@ -1,0 +1,124 @@
+package referral_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/booking/attach"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+)
+
+// TestFilesGoWithAReferral attaches by page: what is sound is there for practice and hospital, what is not is refused in words beside its field.
+func TestFilesGoWithAReferral(t *testing.T) {
+	w := shared.Given(t)
+	gp := w.SignedIn(t, "gp")
+	number := digits(w.Number(t, "correct"))
+	at := "/refer/person/" + number
+	gp.Get(at + "/letter?service=RZZ01-cardiology")
+	form := gp.Form()
+	form.Set("letter", "Please see.")
+	form.Set("priority", "ROUTINE")
+	form.Set("request", "APPOINTMENT_REQUEST")
+	gp.PostFile(at+"/letter", form, "file", "letter.pdf", []byte("MZ\x90\x00\x03")).Sees(422, "is a program", "Please see.")
+	gp.PostFile(at+"/letter", form, "file", `C:\scans\ECG "March".pdf`, []byte("%PDF-1.4 trace")).Sees(200, "Referral made")
+	ubrn := digits(fact(t, gp.Body, "Booking reference"))
+	page := "/refer/case/" + ubrn
+	gp.Get(page).Sees(200, "ECG _March_.pdf", "14 B")
+	file := gp.Link(page + "/files/[0-9a-f-]{36}")
+	gp.Get(file)
+	if gp.Status != 200 || gp.Body != "%PDF-1.4 trace" {
+		t.Errorf("the file: %d %q", gp.Status, gp.Body)
+	}
+	send := func(name, holds string, status int, says string) {
+		t.Helper()
+		gp.Get(page+"/files").Sees(200, "At most 5 MB")
+		gp.PostFile(page+"/files", gp.Form(), "file", name, []byte(holds)).Sees(status, says)
+	}
+	send("ECG _March_.pdf", "%PDF-1.5", 422, "There is a file called")
+	send("setup.exe", "MZ", 422, "cannot be attached")
+	send("mole.png", "", 422, "The file is empty")
+	send("long.txt", strings.Repeat("a", attach.MostBytes+1), 422, "at most 5 MB")
+	send("mole.png", "\x89PNG\r\n\x1a\n", 200, "The file is added")
+	w.SignedIn(t, "clerk").Get(file).Sees(403)
+	gp.Get(page + "/files/3f2b8c1e-0000-4000-8000-000000000000").Sees(404)
+}
+
+// TestAnUploadIsAttachedToWhatItWasMeantFor tries what must not be possible with the files of others.
+func TestAnUploadIsAttachedToWhatItWasMeantFor(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	draft := referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see."}
+	one, err := s.Create(ctx, c, draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.Create(ctx, c, draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upload := func(name string, of ident.UBRN) referral.Attachment {
+		t.Helper()
+		a, err := s.Upload(ctx, c, referral.Upload{Name: name, For: of}, bytes.NewReader([]byte("words of "+name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	letter := func(u ident.UBRN, replace bool, ids ...string) (referral.Referral, error) {
+		work := referral.Work{Kind: referral.ActLetter, Replace: replace}
+		for _, id := range ids {
+			work.Files = append(work.Files, referral.FileRef{ID: id, Description: " a result "})
+		}
+		return s.Act(ctx, c, u, work)
+	}
+	a, b, loose := upload("a.txt", one.UBRN), upload("b.txt", one.UBRN), upload("loose.txt", ident.UBRN{})
+	if _, err := s.OpenFile(ctx, c, ident.UBRN{}, a.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a file that is attached to nothing was read: %v", err)
+	}
+	if _, err := letter(two.UBRN, false, a.ID); !fault.Is(err, fault.Unprocessable) {
+		t.Errorf("a file of another referral: %v", err)
+	}
+	if _, err := letter(one.UBRN, false, loose.ID); !fault.Is(err, fault.Unprocessable) {
+		t.Errorf("a file for no referral: %v", err)
+	}
+	if _, err := letter(one.UBRN, false, "no such"); !errors.Is(err, referral.ErrNoFile) {
+		t.Errorf("a file that is none: %v", err)
+	}
+	r, err := letter(one.UBRN, false, a.ID, b.ID)
+	if err != nil || len(r.Attachments) != 2 || r.Attachments[0].Description != "a result" || r.Attachments[0].Kind != referral.FromReferrer {
+		t.Fatalf("%+v, %v", r.Attachments, err)
+	}
+	if _, err := letter(one.UBRN, true, b.ID, a.ID); !errors.Is(err, referral.ErrNoChange) {
+		t.Errorf("the same files: %v", err)
+	}
+	if r, err = letter(one.UBRN, true, b.ID); err != nil || len(r.Attachments) != 1 || r.Attachments[0].ID != b.ID {
+		t.Fatalf("%+v, %v", r.Attachments, err)
+	}
+	if _, err := s.OpenFile(ctx, c, ident.UBRN{}, a.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a file that was taken off: %v", err)
+	}
+	secret, _, err := s.Ticket(ctx, c, b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.OpenTicket(ctx, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(o); err != nil || string(text) != "words of b.txt" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := s.OpenTicket(ctx, secret+"0"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a ticket that is none: %v", err)
+	}
+	history, err := s.History(ctx, c, one.UBRN)
+	if err != nil || len(history) != 3 || len(history[1].Attachments) != 2 {
+		t.Errorf("the history lost what was taken off: %v", err)
+	}
+}
