@@ -13,6 +13,7 @@ package ers
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
@@ -43,7 +44,7 @@ func New(k catalogue.Kernel, d Directory, r *referral.Referrals) *API {
 
 // published is the API's routes with its wording of failures.
 func (a *API) published() catalogue.Published {
-	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: []catalogue.Route{
+	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), []catalogue.Route{
 		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
 		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
 		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", (*call).retrieve, anyClinical()...),
@@ -55,7 +56,7 @@ func (a *API) published() catalogue.Published {
 		a.forRole("GET", "/STU3/Slot", a.slots, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("POST", "/STU3/Appointment", (*call).book, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("GET", "/STU3/Appointment/{ubrn}", (*call).visit, anyClinical()...),
-	}}
+	})}
 }
 
 // onPerson is an operation about a referral, for callers who act in one of functions. It asks for what it needs once it knows whose referral it is.

@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/referral"
 )
 
 const (
@@ -82,6 +83,8 @@ func sayings(c code) saying {
 		return saying{"No response from PAS", fault.Timeout, "timeout"}
 	case pasRespondedError:
 		return saying{"Error received from PAS", fault.Unavailable, "exception"}
+	case code(referral.Pending), code(referral.ThreatsFound), code(referral.ValidationFailed):
+		return saying{words(c), fault.Unprocessable, "invalid"}
 	case unexpectedField, invalidValue, invalidCode, inappropriateValue:
 		return saying{words(c), fault.Unprocessable, "value"}
 	}

@@ -52,6 +52,7 @@ func (c *call) seen() (int64, error) {
 
 // worded is a failure of the referrals as this API words it.
 func worded(err error) error {
+	err = wrongFile(err)
 	var p *problem
 	switch _, gone := referral.Taken(err); {
 	case err == nil, errors.As(err, &p):

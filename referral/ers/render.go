@@ -157,7 +157,7 @@ func (x writer) contained(r referral.Referral) fhir.Value {
 		list = append(list, x.appointment(r, "appointment"))
 	}
 	for _, a := range r.Attachments {
-		list = append(list, x.document(r, a))
+		list = append(list, documentReference(a, "DocumentReference-"+a.ID))
 	}
 	return fhir.Arr(list...)
 }
@@ -193,17 +193,6 @@ func (x writer) appointment(r referral.Referral, id string) fhir.Value {
 	return fhir.Obj("id", id, "meta", fhir.Obj("versionId", fmt.Sprint(r.Version), "profile", fhir.Arr(profileVisit, profileCare)), "language", "en", "resourceType", "Appointment",
 		"status", status, "reason", reasons, "description", "e-Referral Appointment", "start", start, "end", end, "slot", slots, "created", instant(r.Since), "comment", comment,
 		"incomingReferral", fhir.Arr(fhir.Obj("reference", fmt.Sprintf("ReferralRequest/%s/_history/%d", r.UBRN, r.Version))), "participant", fhir.Arr(participants...))
-}
-
-// document is eRS-DocumentReference-1: a file that was added to a referral.
-func (x writer) document(r referral.Referral, a referral.Attachment) fhir.Value {
-	return fhir.Obj("id", "DocumentReference-"+a.ID, "meta", profiled("eRS-DocumentReference-1"), "resourceType", "DocumentReference",
-		"type", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", "https://fhir.nhs.uk/STU3/CodeSystem/eRS-AttachmentType-1", "code", "REFERRER", "display", "Referrer"))), "status", "current",
-		"indexed", instant(r.Changed), "content", fhir.Arr(fhir.Obj("attachment", fhir.Obj("id", a.ID, "extension", fhir.Arr(
-			extension("AvailabilityStatus", "valueCoding", fhir.Obj("system", "https://fhir.nhs.uk/STU3/CodeSystem/eRS-AvailabilityStatus-1", "code", "AVAILABLE")),
-			extension("AttachedBy", "valueReference", fhir.Obj("identifier", fhir.Obj("system", stu3User, "value", r.Referrer.ID))),
-			extension("AttachedByOrganisation", "valueReference", fhir.Obj("identifier", fhir.Obj("system", idOrganisation, "value", r.Practice.String())))),
-			"contentType", a.Type, "url", "Binary/"+a.ID, "size", a.Size, "title", a.Name))))
 }
 
 func supporting(r referral.Referral) fhir.Value {
