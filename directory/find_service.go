@@ -18,17 +18,19 @@ import (
 
 // ServiceQuery is what a referrer looks for among services. Every part that is given must hold.
 type ServiceQuery struct {
-	Text      string // the beginnings of words of its name or specialty
-	Specialty string // its code, of SNOMED CT
-	Near      string // an outward code, from which distances are counted
-	Sex       string // female or male: services that take only the other are left out
-	Age       int    // in years: services that do not take it are left out; -1 for not said
-	Closed    bool   // those that have closed too
+	Text      string   // the beginnings of words of its name or specialty
+	Specialty string   // its code, of SNOMED CT
+	Near      string   // an outward code, from which distances are counted
+	Sex       string   // female or male: services that take only the other are left out
+	Age       int      // in years: services that do not take it are left out; -1 for not said
+	Closed    bool     // those that have closed too
+	IDs       []string // these only; nil for all
 }
 
 // FoundService is one service of a search.
 type FoundService struct {
 	ID, Name, Specialty, Kind, Sex string
+	SpecialtyCode                  string // of SNOMED CT
 	Provider, ProviderName         string
 	Wait, Youngest, Oldest         int
 	Km                             float64 // from ServiceQuery.Near; -1 where it is not known
@@ -57,6 +59,13 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 	if q.Age >= 0 {
 		c.and(`(s.youngest < 0 OR s.youngest <= ?) AND (s.oldest < 0 OR s.oldest >= ?)`, q.Age, q.Age)
 	}
+	if q.IDs != nil {
+		ids := make([]any, len(q.IDs))
+		for i, id := range q.IDs {
+			ids[i] = id
+		}
+		c.and(`s.id IN (NULL`+strings.Repeat(", ?", len(ids))+`)`, ids...)
+	}
 	words := wordsOf(q.Text)
 	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
 		list = nil
@@ -66,14 +75,14 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 		}
 		away := awayFrom(fine, q.Near)
 		found, err := texts(tx, `SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''),
-			CAST(s.wait AS TEXT), CAST(s.youngest AS TEXT), CAST(s.oldest AS TEXT), CASE WHEN s.active = 1 THEN 'active' ELSE '' END
-			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, 12, append(c.args, mostServices)...)
+			CAST(s.wait AS TEXT), CAST(s.youngest AS TEXT), CAST(s.oldest AS TEXT), CASE WHEN s.active = 1 THEN 'active' ELSE '' END, s.specialty
+			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, 13, append(c.args, mostServices)...)
 		if err != nil {
 			return err
 		}
 		for _, r := range found {
 			f := FoundService{ID: r[0], Name: r[1], Specialty: r[2], Kind: r[3], Sex: r[4], Provider: r[5], ProviderName: r[6], Wait: numberOr(r[8]), Youngest: numberOr(r[9]), Oldest: numberOr(r[10]),
-				Active: r[11] != "", Km: -1}
+				Active: r[11] != "", SpecialtyCode: r[12], Km: -1}
 			if len(words) > 0 && !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
 				continue
 			}

@@ -145,14 +145,14 @@ func (f *face) choose(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 	}
 	all := found
 	if q.Specialty != "" {
-		if all, err = f.s.Services(ctx, person, ServiceQuery{}); err != nil {
+		if all, err = f.s.possible(ctx, person); err != nil {
 			return err
 		}
 	}
 	v := chooseView{Page: f.page(ctx, "referral.choose.title", person, web.Link{}), Person: person, Priorities: priorityOptions(ctx), Priority: string(q.Priority), Action: personPath + n.String() + "/letter",
 		Missing: r.URL.Query().Get("missing") != "", Specialties: []web.Option{{Text: web.Text(ctx, "referral.choose.any")}}}
 	for _, x := range all {
-		o := web.Option{Value: x.Specialty, Text: x.Specialty}
+		o := web.Option{Value: x.SpecialtyCode, Text: x.Specialty}
 		if !slices.Contains(v.Specialties, o) && x.Specialty != "" {
 			v.Specialties = append(v.Specialties, o)
 		}
@@ -172,9 +172,17 @@ func (f *face) servicesTable(ctx context.Context, state web.TableState, found []
 	}
 	for i, x := range found[:min(len(found), mostShown)] {
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(serviceTick(i, x, slices.Contains(chosen, x.ID))), web.NoteCell(firstFree(x.Free)),
-			web.Cell(strconv.FormatInt(x.Free.Slots, 10)), web.Cell(waitText(ctx, x.Wait)), web.Cell(kmText(ctx, x.Km))}})
+			web.Cell(freeText(x.Free)), web.Cell(waitText(ctx, x.Wait)), web.Cell(kmText(ctx, x.Km))}})
 	}
 	return t
+}
+
+// freeText is how many free slots there are.
+func freeText(x Free) string {
+	if x.Slots >= MostCounted {
+		return strconv.Itoa(MostCounted) + "+"
+	}
+	return strconv.FormatInt(x.Slots, 10)
 }
 
 func firstFree(x Free) string {

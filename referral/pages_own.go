@@ -161,7 +161,11 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 	if err != nil {
 		return m, err
 	}
-	found, err := f.s.Services(ctx, person, ServiceQuery{Priority: m.R.Priority})
+	var offered []string
+	for _, c := range m.R.Shortlist {
+		offered = append(offered, c.Service)
+	}
+	found, err := f.s.Services(ctx, person, ServiceQuery{Priority: m.R.Priority, IDs: offered})
 	if err != nil {
 		return m, err
 	}

@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,6 +188,7 @@ type ServiceQuery struct {
 	Priority  Priority
 	// Within is how far away at most, in kilometres; 0 for no limit.
 	Within float64
+	IDs    []string // these only; nil for all
 }
 
 // FoundService is a service that takes the person, with what it has to offer.
@@ -207,19 +209,21 @@ func (f FoundService) Choice() (Choice, error) {
 // while the directory's tables are being written anew.
 func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery) ([]FoundService, error) {
 	now := s.k.Clock.Now()
-	list, err := s.places.Services(ctx, directory.ServiceQuery{Text: q.Text, Specialty: q.Specialty, Near: person.Outward(), Sex: person.Sex(), Age: person.Age(now)})
+	list, err := s.places.Services(ctx, directory.ServiceQuery{Text: q.Text, Specialty: q.Specialty, Near: person.Outward(), Sex: person.Sex(), Age: person.Age(now), IDs: q.IDs})
 	if err != nil {
 		return nil, err
 	}
-	free, err := s.Frees(ctx)
+	list = slices.DeleteFunc(list, func(x directory.FoundService) bool { return q.Within > 0 && x.Km > q.Within })
+	ids := make([]string, len(list))
+	for i, x := range list {
+		ids[i] = x.ID
+	}
+	free, err := s.Frees(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	found := make([]FoundService, 0, len(list))
 	for _, x := range list {
-		if q.Within > 0 && x.Km > q.Within {
-			continue
-		}
 		f := FoundService{FoundService: x, Free: free[x.ID], Wait: x.Wait}
 		if f.Free.Slots > 0 {
 			f.Wait = int(f.Free.First.Sub(now).Hours() / 24)
@@ -230,10 +234,19 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 	return found, nil
 }
 
+// possible are all services that take a person, without what they have to offer.
+func (s *Referrals) possible(ctx context.Context, person Person) (found []FoundService, err error) {
+	list, err := s.places.Services(ctx, directory.ServiceQuery{Sex: person.Sex(), Age: person.Age(s.k.Clock.Now())})
+	for _, x := range list {
+		found = append(found, FoundService{FoundService: x})
+	}
+	return found, err
+}
+
 // choices are the services of ids for a person, in their order. Errors: fault.NotFound for one that is not there; fault.Unprocessable for one that does not
 // take the person; fault.Invalid for none, or too many.
 func (s *Referrals) choices(ctx context.Context, ids []string, person Person, now time.Time) ([]Choice, error) {
-	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1})
+	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1, IDs: append([]string{}, ids...)})
 	if err != nil {
 		return nil, err
 	}

@@ -105,8 +105,8 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		to = now.AddDate(2, 0, 0)
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
-		rows, err := s.slots(tx, `WHERE service = ? AND state = ? AND recalled = ? AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) ORDER BY starts, provider, slot LIMIT ?`,
-			service, slotFree, notRecalled, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
+		rows, err := s.slots(tx, `WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) ORDER BY starts, provider, slot LIMIT ?`,
+			service, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
 		if err != nil {
 			return err
 		}
@@ -119,37 +119,6 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		return nil
 	})
 	return list, err
-}
-
-// Free is what a service has to offer: how many slots, and when the first one is.
-type Free struct {
-	Slots int64
-	First time.Time
-}
-
-// Frees are what services have to offer now, by their ids; those that have nothing are left out.
-func (s *Referrals) Frees(ctx context.Context) (map[string]Free, error) {
-	free := map[string]Free{}
-	now := s.k.Clock.Now()
-	err := s.read(ctx, func(tx *store.Tx) error {
-		clear(free)
-		rows, err := tx.Query(`SELECT service, count(*), min(starts) FROM referral_slot WHERE state = ? AND recalled = ? AND starts >= ? AND held < ? AND epoch % 2 = 1 GROUP BY service`,
-			slotFree, notRecalled, now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var service string
-			var n, first int64
-			if err := rows.Scan(&service, &n, &first); err != nil {
-				return err
-			}
-			free[service] = Free{n, fromMicros(first)}
-		}
-		return rows.Err()
-	})
-	return free, err
 }
 
 // Hold keeps a slot for whoever is deciding, for a few minutes; what they held before is let go when they name it. Holder is any secret or number of theirs.
@@ -300,8 +269,7 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 // noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE).
 func (s *Referrals) noneFree(tx *store.Tx, service string) error {
 	var n int64
-	err := tx.QueryRow(`SELECT count(*) FROM referral_slot WHERE service = ? AND state = ? AND recalled = ? AND starts >= ? AND held < ? AND epoch % 2 = 1`,
-		service, slotFree, notRecalled, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
+	err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` LIMIT 1) one`, service, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
 	if err == nil && n > 0 {
 		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them.")}
 	}

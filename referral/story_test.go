@@ -92,6 +92,7 @@ func TestFromThePracticeToTheClinic(t *testing.T) {
 	if !strings.Contains(gp.Body, "Cardiology outpatients") || strings.Contains(gp.Body, "Children&#39;s clinic") {
 		t.Fatalf("the services are wrong for the person:\n%s", gp.Body)
 	}
+	gp.Get("/refer/person/"+digits(number)+"?specialty=394579002").Sees(200, "Cardiology outpatients").SeesNot("Dermatology outpatients")
 	ubrn, password := refer(t, gp, number, "RZZ01-cardiology")
 
 	patient := w.Visitor(t)
