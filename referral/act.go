@@ -1,6 +1,7 @@
 package referral
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -25,6 +26,12 @@ type Draft struct {
 	Letter       string    // its text
 	Files        []FileRef // uploaded before, for no referral
 	PathwayStart time.Time // zero for now
+	Criteria     string    // as Search has them
+	LetterDue    time.Time // zero when no letter was promised
+	Requirements []string
+	Related      []ident.UBRN
+	// Referrer is on whose behalf the caller refers; zero for themselves.
+	Referrer Staff
 	// Form names the form that was sent, so that one that is sent twice makes one referral; empty for none.
 	Form string
 	// UBRN is given for what is brought from elsewhere; zero for a new one.
@@ -58,7 +65,11 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 	if err != nil {
 		return Made{}, err
 	}
-	grants, err := s.k.Gate.DecideAll(ctx, p, []access.Act{{Action: access.Create, Place: access.Place{Tenant: s.k.National, Chart: person.Chart, Type: access.TypeReferral}}})
+	of := access.TypeReferral
+	if d.Referrer.ID != "" && d.Letter == "" && len(d.Files) == 0 {
+		of = access.TypeBooking // a clinician has decided, and somebody else asks for the appointment
+	}
+	grants, err := s.k.Gate.DecideAll(ctx, p, []access.Act{{Action: access.Create, Place: access.Place{Tenant: s.k.National, Chart: person.Chart, Type: of}}})
 	if err != nil {
 		return Made{}, err
 	}
@@ -100,8 +111,9 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 			return err
 		}
 		r, err := Apply(Referral{}, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At(), Shortlist: list, Priority: d.Priority, Letter: hashOf(d.Letter), Attachments: files,
-			New: &Referral{UBRN: u, Patient: d.Patient, Chart: person.Chart, Request: d.Request, Specialty: d.Specialty, ClinicType: d.ClinicType, PathwayStart: d.PathwayStart,
-				Referrer: Staff{p.ID, p.Name}, Practice: p.Organisation, PracticeName: s.k.Organisation(ctx, p.Organisation)}})
+			Search: Search{Criteria: d.Criteria, LetterDue: d.LetterDue},
+			New: &Referral{UBRN: u, PathwaySaid: !d.PathwayStart.IsZero(), Requirements: d.Requirements, Related: d.Related, Patient: d.Patient, Chart: person.Chart, Request: d.Request, Specialty: d.Specialty, ClinicType: d.ClinicType, PathwayStart: d.PathwayStart,
+				Referrer: cmp.Or(d.Referrer, Staff{p.ID, p.Name}), Practice: p.Organisation, PracticeName: s.k.Organisation(ctx, p.Organisation)}})
 		if err != nil {
 			return err
 		}
@@ -227,13 +239,15 @@ type Work struct {
 	Reason  string
 	Comment string
 
-	Slot     SlotRef // of book and move, as FreeSlots names it
-	Service  string  // of book, move, defer and send-for-triage
-	Services []string
-	Letter   string    // its text
-	Files    []FileRef // of letter, triage-accept and triage-return: uploaded for this referral, or attached already
-	Replace  bool      // of letter: these files are all that there are from now on
-	Priority Priority
+	Slot      SlotRef // of book and move, as FreeSlots names it
+	Service   string  // of book, move, defer and send-for-triage
+	Clinician string  // of book and move: who must be there in the slot; empty for whoever is
+	Services  []string
+	Letter    string    // its text
+	Files     []FileRef // of letter, triage-accept and triage-return: uploaded for this referral, or attached already
+	Replace   bool      // of letter: these files are all that there are from now on
+	Priority  Priority
+	Search    Search // of shortlist
 	// Holder is who held the slot; see Hold.
 	Holder string
 }
@@ -255,7 +269,7 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 	if err != nil {
 		return Referral{}, err
 	}
-	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Priority: w.Priority}
+	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Priority: w.Priority, Search: w.Search}
 	if len(w.Services) > 0 {
 		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {
 			return Referral{}, err
@@ -325,7 +339,7 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		}
 	}
 	if a.Kind == ActDefer {
-		if err := s.noneFree(tx, a.Service); err != nil {
+		if err := s.deferrable(tx, w); err != nil {
 			return was, err
 		}
 	}

@@ -358,7 +358,7 @@ func (f *face) wait(w http.ResponseWriter, r *http.Request, v Visit) error {
 		return err
 	}
 	_, err := f.s.Act(ctx, f.caller(ctx, v), v.UBRN, Work{Kind: ActDefer, Seen: seen(r), Service: r.PostForm.Get("service")})
-	if SlotsAvailable(err) {
+	if _, ok := SlotsAvailable(err); ok {
 		return f.timesPage(w, r, v, http.StatusUnprocessableEntity, fault.MessageOf(err))
 	}
 	if err != nil {

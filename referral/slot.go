@@ -231,6 +231,9 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 	if w.Service != "" && w.Service != x.Service {
 		return nil, "", fault.New(fault.Invalid, "The slot is of another service.")
 	}
+	if w.Clinician != "" && w.Clinician != x.Clinician {
+		return nil, "", fault.New(fault.Unprocessable, "The slot is another clinician's.")
+	}
 	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Base), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
 }
 
@@ -266,17 +269,38 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 	return err
 }
 
+// deferrable refuses to leave to the provider what can be booked: at all, or in the slot that is said to be gone. Somebody whose booking was tried and failed may.
+func (s *Referrals) deferrable(tx *store.Tx, w Work) error {
+	switch {
+	case w.Reason == "BOOKING_ATTEMPT_PROBLEM":
+		return nil
+	case w.Slot.Session == "":
+		return s.noneFree(tx, w.Service)
+	}
+	x, err := s.slot(tx, w.Slot)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err == nil && s.bookable(x, "", tx.At()) == nil {
+		return &slotsAvailable{fault.New(fault.Unprocessable, "This time is free: book it."), true}
+	}
+	return err
+}
+
 // noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE).
 func (s *Referrals) noneFree(tx *store.Tx, service string) error {
 	var n int64
 	err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` LIMIT 1) one`, service, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
 	if err == nil && n > 0 {
-		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them.")}
+		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them."), false}
 	}
 	return err
 }
 
-type slotsAvailable struct{ cause error }
+type slotsAvailable struct {
+	cause error
+	this  bool
+}
 
 // Error is the cause's.
 func (e *slotsAvailable) Error() string { return e.cause.Error() }
@@ -284,10 +308,11 @@ func (e *slotsAvailable) Error() string { return e.cause.Error() }
 // Unwrap is a fault that says it in words.
 func (e *slotsAvailable) Unwrap() error { return e.cause }
 
-// SlotsAvailable reports whether a referral was not deferred because the service has free slots.
-func SlotsAvailable(err error) bool {
+// SlotsAvailable reports whether a referral was not deferred because the service has free slots; this, because the very slot that was said to be gone is one.
+func SlotsAvailable(err error) (this, ok bool) {
 	var e *slotsAvailable
-	return errors.As(err, &e)
+	ok = errors.As(err, &e)
+	return ok && e.this, ok
 }
 
 // lanesMoved says that an act must be begun again with other lanes: the referral has moved to another slot meanwhile.

@@ -1,6 +1,7 @@
 package referral
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ const (
 	ActDischarged   Kind = "discharged"
 	ActCancel       Kind = "cancel" // the referral
 	ActReinstate    Kind = "reinstate"
+	ActRebookLater  Kind = "rebook-later" // the provider cancels the appointment and finds another one
 	ActPriority     Kind = "priority"
 	ActTold         Kind = "told-back" // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
 )
@@ -73,7 +75,8 @@ type Act struct {
 	Letter      string       // of create and letter: the hash of the text; empty leaves what was
 	Attachments []Attachment // of create, letter and triage: added to what was
 	Replace     bool         // of letter: the attachments are all that the referrer's side has from now on
-	Priority    Priority     // of create and priority
+	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
+	Search      Search       // of create and shortlist
 	New         *Referral    // of create: who, what for and by whom
 }
 
@@ -85,6 +88,7 @@ type Transition struct {
 	Who     []Party
 	Reasons string   // the code system; empty for an act that gives no reason
 	Types   []string // of the reasons that may be given; none means all
+	Outcome string   // of ReviewOutcomes, for an act that is one
 	// Clinical acts read or write what ails the person: they are for clinicians. The others are about when and where somebody comes.
 	Clinical bool
 }
@@ -117,8 +121,8 @@ func Transitions() []Transition {
 		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeProvider}},
 		{Act: ActDefer, From: []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend}, To: Deferred, Who: []Party{Referrer, Patient}},
 		{Act: ActSendTriage, From: waiting(), To: AwaitingTriage, Who: []Party{Referrer}},
-		{Act: ActTriageAccept, From: []State{AwaitingTriage}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true},
-		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct}, To: TriageResponse, Who: []Party{Provider}, Clinical: true},
+		{Act: ActTriageAccept, From: []State{AwaitingTriage}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: "ACCEPT_REFER_BOOK_LATER"},
+		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct}, To: TriageResponse, Who: []Party{Provider}, Clinical: true, Outcome: "RETURN_TO_REFERRER_WITH_ADVICE"},
 		{Act: ActAssessed, From: []State{Booked}, To: AssessmentResult, Who: []Party{Provider}, Clinical: true},
 		{Act: ActAccept, From: append([]State{Booked}, held...), Who: []Party{Provider}},
 		{Act: ActReject, From: append([]State{Booked}, held...), To: Rejected, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeRejected}},
@@ -127,6 +131,7 @@ func Transitions() []Transition {
 		{Act: ActDischarged, From: []State{Booked, TriageResponse, AssessmentResult, DidNotAttend}, Who: []Party{Provider}},
 		{Act: ActCancel, From: alive(), To: Cancelled, Who: []Party{Referrer, Patient}, Reasons: codes.CancelledRequest},
 		{Act: ActReinstate, From: []State{Cancelled}, To: NotBooked, Who: []Party{Referrer}},
+		{Act: ActRebookLater, From: []State{Booked}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: ActionLater},
 	}
 }
 
@@ -192,14 +197,27 @@ func Apply(r Referral, a Act) (Referral, error) {
 			n.Since = a.At
 		}
 		n.Reason, n.Comment = Code{}, a.Comment
-		if a.Reason != "" {
-			n.Reason = Code{t.Reasons, a.Reason}
-		}
+		n.Reason = a.reason(t)
 	}
 	if n.State != Booked {
 		n.Appointment = nil
 	}
+	n.Arranged = arrangedAfter(r, n, a)
 	return n, nil
+}
+
+// reason is the code by which an act is explained: the one that was given, or that which the act is by itself; empty for an act that needs none.
+func (a Act) reason(t Transition) Code {
+	switch {
+	case t.Reasons != "" && a.Reason != "":
+		return Code{t.Reasons, a.Reason}
+	case t.Outcome != "":
+		return Code{ReviewOutcomes, t.Outcome}
+	case a.Kind == ActDefer || a.Kind == ActSendTriage:
+		usual := map[Kind]string{ActDefer: "NO_SLOTS_AT_SERVICE", ActSendTriage: "TRIAGE"}
+		return Code{ReviewReasons, cmp.Or(a.Reason, usual[a.Kind])}
+	}
+	return Code{}
 }
 
 // words is a state in words, for messages.
@@ -250,6 +268,13 @@ func (a Act) change(n *Referral) error {
 		if n.Attended {
 			return fault.New(fault.Conflict, "The appointment has taken place: the hospital closes the referral.")
 		}
+	case ActRebookLater:
+		if n.Attended {
+			return fault.New(fault.Conflict, "The appointment has taken place.")
+		}
+		if n.Accepted = false; a.Priority != "" {
+			return a.hasten(n)
+		}
 	case ActDischarged:
 		n.Closed = true
 	case ActReinstate:
@@ -263,6 +288,7 @@ func (a Act) offer(n *Referral) error {
 		return err
 	}
 	n.Shortlist, n.Chosen, n.Accepted, n.Attended = slices.Clone(a.Shortlist), Choice{}, false, false
+	n.searched(a.Search)
 	return nil
 }
 
@@ -273,6 +299,7 @@ func (a Act) write(n *Referral) error {
 	if a.Letter != "" {
 		n.Letter = a.Letter
 	}
+	n.informed(a.At)
 	return a.addFiles(n)
 }
 
@@ -345,7 +372,10 @@ func created(r Referral, a Act) (Referral, error) {
 		return r, err
 	}
 	n.Version, n.State, n.Since, n.Created, n.Changed = 1, NotBooked, a.At, a.At, a.At
-	n.Appointment, n.Closed, n.Reason, n.Comment = nil, false, Code{}, a.Comment
+	n.Appointment, n.Arranged, n.Closed, n.Reason, n.Comment = nil, nil, false, Code{}, a.Comment
+	if a.Letter != "" || len(a.Attachments) > 0 {
+		n.informed(a.At)
+	}
 	if n.PathwayStart.IsZero() || n.PathwayStart.After(a.At) {
 		n.PathwayStart = a.At
 	}

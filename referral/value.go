@@ -161,15 +161,26 @@ type Referral struct {
 	Practice     ident.ODSCode `json:"practice"`
 	PracticeName string        `json:"practiceName"`
 
+	// Criteria, as Search has them; Requirements are what the person needs at a visit, as published codes (eRS-AdditionalRequirementType-1); Related are referrals that this one follows.
+	Criteria     string       `json:"criteria,omitempty"`
+	Requirements []string     `json:"requirements,omitempty"`
+	Related      []ident.UBRN `json:"related,omitempty"`
+
+	LetterDue     time.Time `json:"letterDue,omitzero"` // zero when none was promised
+	Informed      time.Time `json:"informed,omitzero"`  // when the provider was first told what ails the person, by letter or file; zero while it was not
+	InformedAgain time.Time `json:"informedAgain,omitzero"`
+
 	Letter      string       `json:"letter,omitempty"` // SHA-256 of its text, hexadecimal; empty while there is none
 	Attachments []Attachment `json:"attachments,omitempty"`
 
 	Appointment *Appointment `json:"appointment,omitempty"`
+	Arranged    *Arrangement `json:"arranged,omitempty"`
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
 	Attended    bool         `json:"attended,omitempty"`
 	Closed      bool         `json:"closed,omitempty"` // the outpatient episode is over
 
-	PathwayStart time.Time `json:"pathwayStart"` // when the wait for treatment began: the clock of referral to treatment
+	PathwayStart time.Time `json:"pathwayStart"`          // when the wait for treatment began: the clock of referral to treatment
+	PathwaySaid  bool      `json:"pathwaySaid,omitempty"` // by the referrer; otherwise it began with the referral
 	Created      time.Time `json:"created"`
 	Changed      time.Time `json:"changed"` // when this version was made
 }
@@ -196,6 +207,7 @@ func (r Referral) clone() Referral {
 		a := *r.Appointment
 		r.Appointment = &a
 	}
+	r.Requirements, r.Related = slices.Clone(r.Requirements), slices.Clone(r.Related)
 	return r
 }
 

@@ -34,6 +34,7 @@ import (
 	"github.com/openspine/openspine/network/outward"
 	"github.com/openspine/openspine/network/pkcs11"
 	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
@@ -41,41 +42,42 @@ import (
 
 // Node is one running OpenSpine. Open makes it, Serve runs it, Close ends it.
 type Node struct {
-	cfg      Config
-	clock    clock.Clock
-	log      *slog.Logger
-	kernel   catalogue.Kernel
-	tenants  []catalogue.Tenant
-	services []catalogue.Service
-	site     *web.Site
-	door     *signin.Door
-	edge     *edge
-	apiFace  face
-	pageFace face
-	metrics  *metrics
-	trace    *tracer
-	limits   Limits
-	proxies  proxies
-	runners  []runner
-	ready    atomic.Bool
-	open     *access.Principal
-	folder   *Folder
-	feed     *record.Feed
-	post     *messaging.Post
-	device   *pkcs11.Keys // of the network's authority; nil when files keep its keys
-	names    names
-	vfs      string
-	rand     io.Reader
-	more     func(catalogue.Kernel) []catalogue.Service
-	dial     func(ctx context.Context, address string) (net.Conn, error)
-	restored bool // the database was restored from a backup
-	replica  *replica.Replica
-	clinics  *hospital.Outpatients
-	postroom catalogue.Service
-	sources  []replica.Source
-	mail     *mesh.Office
-	way      func(ident.ODSCode, http.RoundTripper) http.RoundTripper
-	loading  bool // what is to be found later is left to the caller
+	cfg       Config
+	clock     clock.Clock
+	log       *slog.Logger
+	kernel    catalogue.Kernel
+	tenants   []catalogue.Tenant
+	services  []catalogue.Service
+	site      *web.Site
+	door      *signin.Door
+	edge      *edge
+	apiFace   face
+	pageFace  face
+	metrics   *metrics
+	trace     *tracer
+	limits    Limits
+	proxies   proxies
+	runners   []runner
+	ready     atomic.Bool
+	open      *access.Principal
+	folder    *Folder
+	feed      *record.Feed
+	post      *messaging.Post
+	device    *pkcs11.Keys // of the network's authority; nil when files keep its keys
+	names     names
+	vfs       string
+	rand      io.Reader
+	more      func(catalogue.Kernel) []catalogue.Service
+	dial      func(ctx context.Context, address string) (net.Conn, error)
+	restored  bool // the database was restored from a backup
+	replica   *replica.Replica
+	clinics   *hospital.Outpatients
+	referrals *referral.Referrals // of the national node; nil elsewhere
+	postroom  catalogue.Service
+	sources   []replica.Source
+	mail      *mesh.Office
+	way       func(ident.ODSCode, http.RoundTripper) http.RoundTripper
+	loading   bool // what is to be found later is left to the caller
 
 	low     atomic.Bool // the disk is nearly full
 	space   func() (int64, error)

@@ -18,6 +18,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
 )
 
 // ReplicaConfig is one hospital that keeps a copy of the national register, and how it reaches it. Without a BaseURL the register is that
@@ -147,3 +148,6 @@ func (n *Node) Replica() *replica.Replica { return n.replica }
 
 // Clinics are the outpatient clinics of the hospitals on this node.
 func (n *Node) Clinics() *hospital.Outpatients { return n.clinics }
+
+// Referrals are the country's, at its national node; nil at others.
+func (n *Node) Referrals() *referral.Referrals { return n.referrals }

@@ -80,6 +80,7 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	places := directory.New(n.kernel, n.cfg.Demo)
 	refer := referral.New(n.kernel, places, referral.Options{})
+	n.referrals = refer
 	return []catalogue.Service{
 		people.Service(),
 		trace.Service(n.kernel, people, pharmacies{places}),

@@ -28,6 +28,11 @@ type slotQuery struct {
 	count, page int
 }
 
+// slotParameters are the parameters of A015, in the order in which links name them.
+func slotParameters() []string {
+	return []string{"schedule.actor:Practitioner", "schedule.actor:HealthcareService", "appointmentType", "_count", "status", "_include", "page"}
+}
+
 // readSlotQuery reads the parameters of A015, each of which must be known and be there once.
 func readSlotQuery(raw string) (q slotQuery, err error) {
 	values, err := url.ParseQuery(raw)
@@ -35,7 +40,7 @@ func readSlotQuery(raw string) (q slotQuery, err error) {
 		return q, refuse(invalidValue, "the query cannot be read: check what follows each percent sign")
 	}
 	for name, list := range values {
-		if !slices.Contains([]string{"schedule.actor:HealthcareService", "schedule.actor:Practitioner", "appointmentType", "status", "_count", "page", "_include"}, name) {
+		if !slices.Contains(slotParameters(), name) {
 			return q, refuse(unexpectedField, "'%s' unknown parameter", shown(name))
 		}
 		if len(list) > 1 {
@@ -110,9 +115,14 @@ func (x writer) slotBundle(asked *url.URL, q slotQuery, list []referral.Slot, to
 // slotLinks are the addresses of this page and its neighbours.
 func (x writer) slotLinks(asked *url.URL, q slotQuery, total int) fhir.Value {
 	page := func(relation string, n int) fhir.Value {
-		v := asked.Query()
+		v, query := asked.Query(), ""
 		v.Set("page", strconv.Itoa(n))
-		return fhir.Obj("relation", relation, "url", x.base+"/STU3/Slot?"+v.Encode())
+		for _, name := range slotParameters() {
+			if v.Has(name) {
+				query += "&" + url.QueryEscape(name) + "=" + url.QueryEscape(v.Get(name))
+			}
+		}
+		return fhir.Obj("relation", relation, "url", x.base+"/STU3/Slot?"+query[1:])
 	}
 	list := []any{page("self", q.page)}
 	if q.page > 1 {
@@ -136,14 +146,15 @@ var incoming = regexp.MustCompile(`^ReferralRequest/([0-9]{12})/_history/([0-9]{
 
 // bookRequest is what A016 asks for.
 type bookRequest struct {
-	ubrn    ident.UBRN
-	version int64
-	service string
-	patient string
-	slot    string
-	status  string // booked or proposed
-	reason  string // of a deferral
-	comment string
+	ubrn      ident.UBRN
+	version   int64
+	service   string
+	patient   string
+	slot      string
+	status    string // booked or proposed
+	clinician string // whom the patient is to see, where that was chosen
+	reason    string // of a deferral
+	comment   string
 }
 
 // readBooking reads eRS-Appointment-1.
@@ -165,6 +176,8 @@ func readBooking(res *fhir.Resource) (q bookRequest, err error) {
 			q.service = id.Field("value").String()
 		case stu3NHSNumber:
 			q.patient = id.Field("value").String()
+		case stu3User:
+			q.clinician = id.Field("value").String()
 		}
 	}
 	if q.service == "" || q.patient == "" {
@@ -204,38 +217,69 @@ func (c *call) book() error {
 	if was.Patient.String() != q.patient {
 		return refuse(inappropriateValue, "'participant' names a patient who is not the referral's")
 	}
-	w := referral.Work{Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment}
+	w := referral.Work{Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment, Reason: q.reason}
 	switch {
 	case q.status == "booked":
-		w.Kind = referral.ActBook
+		w.Kind, w.Reason = referral.ActBook, ""
+		if w.Clinician = q.clinician; was.State == referral.Booked {
+			w.Kind = referral.ActMove
+		}
 		if w.Slot, err = readSlotID(q.slot); err != nil {
 			return err
 		}
 	case q.reason == "TRIAGE":
 		w.Kind = referral.ActSendTriage
+	case q.slot != "":
+		if w.Slot, err = readSlotID(q.slot); err != nil {
+			return err
+		}
 	}
 	r, err := c.a.referrals.Act(c.r.Context(), c.who(), q.ubrn, w)
 	if err != nil {
 		return worded(err)
 	}
-	c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/Appointment/%s", c.a.k.BaseURL()+Base, r.UBRN))
-	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
-	return send(c.w, http.StatusCreated, c.writer().appointment(r, r.UBRN.String()).JSON())
+	c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/Appointment/%s/_history/%d", c.a.k.BaseURL()+Base, appointmentID(r.UBRN), r.Arranged.Version))
+	return c.sendAppointment(http.StatusCreated, r)
+}
+
+// sendAppointment answers with a referral's appointment, at its version.
+func (c *call) sendAppointment(status int, r referral.Referral) error {
+	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Arranged.Version))
+	return send(c.w, status, c.writer().appointment(r, appointmentID(r.UBRN)).JSON())
+}
+
+// arranged is the referral of the appointment that the address names. Error: fault.NotFound when it has none.
+func (c *call) arranged() (r referral.Referral, err error) {
+	u, err := readAppointmentID(c.r.PathValue("id"))
+	if err != nil {
+		return r, err
+	}
+	if r, err = c.a.referrals.Get(c.r.Context(), c.who(), u); err != nil {
+		return r, err
+	}
+	if r.Arranged == nil {
+		return r, fault.New(fault.NotFound, "There is no such appointment.")
+	}
+	return r, nil
 }
 
 // visit is A038: the appointment of a referral.
 func (c *call) visit() error {
-	u, err := c.ubrn()
+	r, err := c.arranged()
 	if err != nil {
 		return err
 	}
-	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	return c.sendAppointment(http.StatusOK, r)
+}
+
+// visitVersion is A038 of one version. As published, it must be the current one.
+func (c *call) visitVersion() error {
+	r, err := c.arranged()
 	if err != nil {
 		return err
 	}
-	if !visited(r) {
-		return fault.New(fault.NotFound, "The referral has no appointment.")
+	if strconv.FormatInt(r.Arranged.Version, 10) != c.r.PathValue("version") {
+		return fault.New(fault.NotFound, "This is not the current version of the appointment.")
 	}
-	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
-	return send(c.w, http.StatusOK, c.writer().appointment(r, r.UBRN.String()).JSON())
+	return c.sendAppointment(http.StatusOK, r)
 }

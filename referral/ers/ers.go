@@ -55,7 +55,8 @@ func (a *API) published() catalogue.Published {
 		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.cancelReferral", (*call).cancel, ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin),
 		a.forRole("GET", "/STU3/Slot", a.slots, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("POST", "/STU3/Appointment", (*call).book, ReferringClinician, ReferringClinicianAdmin),
-		a.onPerson("GET", "/STU3/Appointment/{ubrn}", (*call).visit, anyClinical()...),
+		a.onPerson("GET", "/STU3/Appointment/{id}", (*call).visit, anyClinical()...),
+		a.onPerson("GET", "/STU3/Appointment/{id}/_history/{version}", (*call).visitVersion, anyClinical()...),
 	})}
 }
 

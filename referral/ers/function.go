@@ -139,21 +139,21 @@ func (a *API) isClinicianAt(ctx context.Context, user string, at ident.ODSCode) 
 	return refuse(forbidden, "The user on whose behalf you act is no clinician at %s.", at)
 }
 
-// isReferrerAt refuses whoever is no clinician of a practice, on whose behalf an administrator refers.
-func (a *API) isReferrerAt(ctx context.Context, user string, at ident.ODSCode) error {
-	_, profiles, err := a.k.Gate.Profiles(ctx, user)
+// isReferrerAt refuses whoever is no clinician of a practice, on whose behalf an administrator refers; it answers with their name.
+func (a *API) isReferrerAt(ctx context.Context, user string, at ident.ODSCode) (name string, err error) {
+	u, profiles, err := a.k.Gate.Profiles(ctx, user)
 	if fault.Is(err, fault.NotFound) {
-		return refuse(referenceNotFound, "There is no active user '%s'.", shown(user))
+		return "", refuse(referenceNotFound, "There is no active user '%s'.", shown(user))
 	}
 	for _, p := range profiles {
 		if p.Role == access.Clinician && p.Organisation == at {
-			return nil
+			return u.Name, nil
 		}
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
-	return refuse(notReferrerThere, "The user is no referring clinician at %s.", at)
+	return "", refuse(notReferrerThere, "The user is no referring clinician at %s.", at)
 }
 
 // oneHeader is a header that must be there once.

@@ -177,7 +177,14 @@ func (a *API) readCriteria(n fhir.Node, path string) (c criteria, err error) {
 		}
 	}
 	c.Postcode = p["postcode"].value.String()
-	c.Parameters = strings.ReplaceAll(string(n.Field("parameter").Raw()), a.k.BaseURL()+Base, baseMark)
+	list := []any{}
+	for x := range n.Field("parameter").Items() {
+		list = append(list, x)
+	}
+	if _, said := p["commissioningProvisioning"]; !said {
+		list = append(list, commissioning())
+	}
+	c.Parameters = strings.ReplaceAll(string(fhir.Arr(list...).JSON()), a.k.BaseURL()+Base, baseMark)
 	return c, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
@@ -25,7 +26,7 @@ type call struct {
 	c   caller
 }
 
-// who is the caller, as the referrals know callers.
+// who is the caller, as the referrals know them.
 func (c *call) who() referral.Caller { return referral.CallerOf(c.ask) }
 
 func (c *call) writer() writer { return writer{c.a.k.BaseURL() + Base} }
@@ -54,12 +55,15 @@ func (c *call) seen() (int64, error) {
 func worded(err error) error {
 	err = wrongFile(err)
 	var p *problem
+	this, free := referral.SlotsAvailable(err)
 	switch _, gone := referral.Taken(err); {
 	case err == nil, errors.As(err, &p):
 		return err
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
-	case referral.SlotsAvailable(err):
+	case this:
+		return refuse(thisSlotIsAvailable, "%s", fault.MessageOf(err))
+	case free:
 		return refuse(slotsAvailable, "%s", fault.MessageOf(err))
 	case fault.Is(err, fault.PreconditionFailed):
 		return fault.Wrap(err, fault.Conflict, "The referral has changed: read it again.")
@@ -115,13 +119,16 @@ func (c *call) create() error {
 	if err != nil {
 		return err
 	}
+	d := referral.Draft{Patient: q.Patient, Priority: referral.Priority(q.Shortlist.Criteria.Priority), Request: referral.ForAppointment, Criteria: q.Shortlist.Criteria.Parameters,
+		Specialty: q.Shortlist.Criteria.Specialty, ClinicType: q.Shortlist.Criteria.ClinicType, Services: q.Shortlist.Services, PathwayStart: q.PathwayStart, LetterDue: c.a.letterDue(q.Intention, q.ReminderDays)}
 	if q.Clinician != "" {
-		if err := c.a.isReferrerAt(c.r.Context(), q.Clinician, c.c.Organisation); err != nil {
+		name, err := c.a.isReferrerAt(c.r.Context(), q.Clinician, c.c.Organisation)
+		if err != nil {
 			return err
 		}
+		d.Referrer = referral.Staff{ID: q.Clinician, Name: name}
 	}
-	made, err := c.a.referrals.Create(c.r.Context(), c.who(), referral.Draft{Patient: q.Patient, Priority: referral.Priority(q.Shortlist.Criteria.Priority), Request: referral.ForAppointment,
-		Specialty: q.Shortlist.Criteria.Specialty, ClinicType: q.Shortlist.Criteria.ClinicType, Services: q.Shortlist.Services, PathwayStart: q.PathwayStart})
+	made, err := c.a.referrals.Create(c.r.Context(), c.who(), d)
 	if fault.Is(err, fault.NotFound) {
 		return refuse(referenceNotFound, "%s", fault.MessageOf(err))
 	}
@@ -129,6 +136,15 @@ func (c *call) create() error {
 		return worded(err)
 	}
 	return c.sendReferral(http.StatusCreated, made.Referral)
+}
+
+// letterDue is when a letter that was promised is to be there: at the end of the day on which the referrer wants to be reminded; zero for none.
+func (a *API) letterDue(intention string, days int) time.Time {
+	if intention != "NEED_TO_ADD_LATER" {
+		return time.Time{}
+	}
+	y, m, d := a.k.Clock.Now().AddDate(0, 0, days).UTC().Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
 // change does one act to the referral of the address, at the version that the request names, and answers with the referral.
@@ -164,6 +180,30 @@ func (c *call) reject() error {
 	return c.change(referral.Work{Kind: referral.ActReject, Reason: reason, Comment: comment})
 }
 
+// cancelledInPAS is the parameter that says whether an appointment in a slot of the hospital's own has been cancelled there too.
+const cancelledInPAS = "appointmentCancelledInPAS"
+
+// inPAS refuses to be told of the hospital's own diary where the slot is the spine's, and asks for it where it is not.
+func (c *call) inPAS(p parameters) error {
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	x, said := p[cancelledInPAS]
+	theirs := r.Appointment != nil && r.Appointment.Theirs
+	switch {
+	case said && !theirs:
+		return refuse(fieldNotPermitted, "'%s' is for appointments at indirectly bookable services only", x.path)
+	case theirs && !said:
+		return refuse(valueIsRequired, "the parameter '%s' is missing: the service is indirectly bookable", cancelledInPAS)
+	}
+	return nil
+}
+
 // cancel is A036: the referral is no longer wanted.
 func (c *call) cancel() error {
 	reason, comment, err := c.reason("eRS-CancelReferral-Request-Parameters-1", "cancellationReason", "cancellationComments", codes.CancelledRequest)
@@ -175,8 +215,12 @@ func (c *call) cancel() error {
 		return err
 	}
 	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
-	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-CancelReferral-Response-Parameters-1"), "resourceType", "Parameters",
-		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", c.writer().referralRequest(r)))).JSON())
+	x := c.writer()
+	parts := []any{fhir.Obj("name", "updatedReferralRequest", "resource", x.referralRequest(r))}
+	if v := r.Arranged; v != nil && v.Status == referral.ArrangedCancelled && v.Reason.Code == "" { // with the referral, and not before it
+		parts = append(parts, fhir.Obj("name", "updatedAppointment", "resource", x.appointment(r, appointmentID(r.UBRN))))
+	}
+	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-CancelReferral-Response-Parameters-1"), "resourceType", "Parameters", "parameter", fhir.Arr(parts...)).JSON())
 }
 
 // reason reads the reason and comment of an act, and holds them to what the code says of itself.
@@ -185,7 +229,14 @@ func (c *call) reason(profile, reasonName, commentName, system string) (reason, 
 	if err != nil {
 		return "", "", err
 	}
-	p, err := readParameters(res.Root(), "", map[string]string{reasonName: "valueCoding", commentName: "valueString"})
+	allowed := map[string]string{reasonName: "valueCoding", commentName: "valueString"}
+	if system == codes.CancelledVisit {
+		allowed[cancelledInPAS] = "valueBoolean"
+	}
+	p, err := readParameters(res.Root(), "", allowed)
+	if err == nil && system == codes.CancelledVisit {
+		err = c.inPAS(p)
+	}
 	if err != nil {
 		return "", "", err
 	}

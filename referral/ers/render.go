@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
@@ -16,6 +17,7 @@ import (
 // What else the STU3 documents name.
 const (
 	stu3State      = "https://fhir.nhs.uk/STU3/CodeSystem/eRS-ReferralState-1"
+	stu3Outcome    = "https://fhir.nhs.uk/STU3/CodeSystem/eRS-ReviewOutcome-1"
 	stu3Review     = "https://fhir.nhs.uk/STU3/CodeSystem/eRS-ReviewReason-1"
 	stu3RequestID  = "https://fhir.nhs.uk/Id/ers-request-id"
 	profileVisit   = structureSTU3 + "eRS-Appointment-1"
@@ -72,9 +74,9 @@ func statusOf(r referral.Referral) string {
 	return "active"
 }
 
-// specialty is said once the referral is a provider's.
+// specialty is said of what is no longer looking for a provider.
 func (x writer) specialty(r referral.Referral) fhir.Value {
-	if r.Specialty == "" || r.Provider().IsZero() {
+	if r.Specialty == "" || r.State == referral.NotBooked {
 		return fhir.Value{}
 	}
 	return fhir.Obj("coding", fhir.Arr(fhir.Obj("system", codes.URL(codes.Specialty, x.base), "code", r.Specialty, "display", codes.Display(codes.Specialty, r.Specialty))))
@@ -82,16 +84,45 @@ func (x writer) specialty(r referral.Referral) fhir.Value {
 
 func (x writer) extensions(r referral.Referral) fhir.Value {
 	var list []any
-	if visited(r) {
+	if r.Arranged != nil {
 		list = append(list, extension("Appointment", "valueReference", fhir.Obj("reference", "#appointment")),
-			extension("Appointment-Reference", "valueReference", fhir.Obj("reference", "Appointment/"+r.UBRN.String())))
+			extension("Appointment-Reference", "valueReference", fhir.Obj("reference", "Appointment/"+appointmentID(r.UBRN))))
 	}
-	list = append(list, extension("eReferralPathwayStart", "valueInstant", instant(r.PathwayStart)),
+	if !r.Informed.IsZero() {
+		list = append(list, extension("ClinicalInfoFirstSubmitted", "valueDateTime", instant(r.Informed)))
+	}
+	if !r.InformedAgain.IsZero() {
+		list = append(list, extension("ClinicalInfoLastUpdated", "valueDateTime", instant(r.InformedAgain)))
+	}
+	if r.PathwaySaid {
+		list = append(list, extension("eReferralPathwayStart", "valueInstant", instant(r.PathwayStart)))
+	}
+	list = append(list,
 		extension("ReferralPriority", "valueCodeableConcept", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", stu3Priority, "code", string(r.Priority), "display", priorityName(r.Priority))))),
 		extension("ReferralShortlist", "valueReference", fhir.Obj("reference", "#shortlist")),
 		extension("Commissioning-Rule-Org", "valueIdentifier", fhir.Obj("system", idOrganisation, "value", r.Practice.String())),
 		extension("ReferralState", "extension", x.state(r)))
+	for _, code := range r.Requirements {
+		list = append(list, extension("PatientAdditionalRequirement", "valueCoding",
+			fhir.Obj("system", "https://fhir.nhs.uk/STU3/CodeSystem/eRS-AdditionalRequirementType-1", "code", code, "display", code[:1]+strings.ToLower(code[1:]))))
+	}
 	return fhir.Arr(list...)
+}
+
+// appointmentID is the number of a referral's appointment: the UBRN without its leading zeros.
+func appointmentID(u ident.UBRN) string { return strings.TrimLeft(u.String(), "0") }
+
+// readAppointmentID is the referral of an appointment's number.
+func readAppointmentID(id string) (ident.UBRN, error) {
+	const digits = 12
+	if id == "" || len(id) > digits {
+		return ident.UBRN{}, fault.New(fault.NotFound, "There is no such appointment.")
+	}
+	u, err := ident.ParseUBRN(strings.Repeat("0", digits-len(id)) + id)
+	if err != nil {
+		return u, fault.New(fault.NotFound, "There is no such appointment.")
+	}
+	return u, nil
 }
 
 // priorityName is a priority as the ReferralRequest shows it, which differs from the code system in capitals and in "2".
@@ -102,8 +133,8 @@ func priorityName(p referral.Priority) string {
 // state is what has become of the referral, with reason and comment.
 func (x writer) state(r referral.Referral) fhir.Value {
 	list := []any{fhir.Obj("url", "state", "valueCoding", fhir.Obj("system", stu3State, "code", string(r.State), "display", stateName(r.State)))}
-	if reason := x.reason(r); len(reason.JSON()) > 0 {
-		list = append(list, fhir.Obj("url", "reason", "valueCoding", reason))
+	if r.Reason.Code != "" && r.State != referral.AwaitingTriage {
+		list = append(list, fhir.Obj("url", "reason", "valueCoding", x.reason(r.Reason, true)))
 	}
 	if r.Comment != "" && r.State != referral.Deferred {
 		list = append(list, fhir.Obj("url", "comments", "valueString", r.Comment))
@@ -111,15 +142,30 @@ func (x writer) state(r referral.Referral) fhir.Value {
 	return fhir.Arr(list...)
 }
 
-// reason is the coding of why a referral is in its state; empty when there is none.
-func (x writer) reason(r referral.Referral) fhir.Value {
+// reason is the coding of why something is so, with its words where it has some; empty when there is none.
+func (x writer) reason(c referral.Code, worded bool) fhir.Value {
 	switch {
-	case r.Reason.Code == "":
+	case c.Code == "":
 		return fhir.Value{}
-	case r.Reason.System == stu3Review:
-		return fhir.Obj("system", stu3Review, "code", r.Reason.Code)
+	case c.System == referral.ReviewReasons:
+		return fhir.Obj("system", stu3Review, "code", c.Code)
+	case c.System == referral.ReviewOutcomes:
+		return fhir.Obj("system", stu3Outcome, "code", c.Code, "display", outcomeName(c.Code))
+	case !worded:
+		return fhir.Obj("system", codes.URL(c.System, x.base), "code", c.Code)
 	}
-	return fhir.Obj("system", codes.URL(r.Reason.System, x.base), "code", r.Reason.Code, "display", codes.Display(r.Reason.System, r.Reason.Code))
+	return fhir.Obj("system", codes.URL(c.System, x.base), "code", c.Code, "display", codes.Display(c.System, c.Code))
+}
+
+// outcomeName is the display of an outcome of a review: small words keep their small letter, as published.
+func outcomeName(code string) string {
+	switch code {
+	case "RETURN_TO_REFERRER_WITH_ADVICE":
+		return "Return to Referrer With Advice"
+	case "PROVIDER_CONVERTED_ADVICE_AND_GUIDANCE_ADMIN_TO_REFER":
+		return "Provider Converted Advice and Guidance, Admin to Refer"
+	}
+	return stateName(referral.State(code))
 }
 
 // stateName is a state's display: "Deferred To Provider".
@@ -139,9 +185,6 @@ func stateName(s referral.State) string {
 	return strings.Join(parts, " ")
 }
 
-// visited reports whether the referral has an appointment, a deferred one included.
-func visited(r referral.Referral) bool { return r.Appointment != nil || r.State == referral.Deferred }
-
 func (x writer) contained(r referral.Referral) fhir.Value {
 	entries := make([]any, len(r.Shortlist))
 	for i, c := range r.Shortlist {
@@ -153,8 +196,8 @@ func (x writer) contained(r referral.Referral) fhir.Value {
 			"extension", fhir.Arr(extension("Shortlist-SearchCriteria", "valueReference", fhir.Obj("reference", "#serviceSearchCriteria"))),
 			"status", "current", "mode", "snapshot", "entry", fhir.Arr(entries...)),
 	}
-	if visited(r) {
-		list = append(list, x.appointment(r, "appointment"))
+	if r.Arranged != nil {
+		list = append(list, x.appointment(r, inReferral))
 	}
 	for _, a := range r.Attachments {
 		list = append(list, documentReference(a, "DocumentReference-"+a.ID))
@@ -162,8 +205,11 @@ func (x writer) contained(r referral.Referral) fhir.Value {
 	return fhir.Arr(list...)
 }
 
-// criteria is how services were searched for.
+// criteria is how services were searched for: as the referrer's program said it, or as is known where nobody did.
 func (x writer) criteria(r referral.Referral) fhir.Value {
+	if r.Criteria != "" {
+		return fhir.RawValue([]byte(strings.ReplaceAll(r.Criteria, baseMark, x.base)))
+	}
 	list := []any{fhir.Obj("name", "priority", "valueCoding", fhir.Obj("system", stu3Priority, "code", string(r.Priority)))}
 	if r.Specialty != "" {
 		list = append(list, fhir.Obj("name", "specialty", "valueCoding", fhir.Obj("system", codes.URL(codes.Specialty, x.base), "code", r.Specialty)))
@@ -171,37 +217,45 @@ func (x writer) criteria(r referral.Referral) fhir.Value {
 	if r.ClinicType != "" {
 		list = append(list, fhir.Obj("name", "clinicType", "valueCoding", fhir.Obj("system", stu3ClinicType, "code", r.ClinicType)))
 	}
-	return fhir.Arr(append(list, fhir.Obj("name", "ageAndGenderAppropriate", "valueBoolean", true),
-		fhir.Obj("name", "commissioningProvisioning", "valueCoding", fhir.Obj("system", "https://fhir.nhs.uk/STU3/CodeSystem/eRS-CommissioningProvisioning-1", "code", "ALL_AVAILABLE_FOR_BOOKING")))...)
+	return fhir.Arr(append(list, fhir.Obj("name", "ageAndGenderAppropriate", "valueBoolean", true), commissioning())...)
 }
 
-// appointment is eRS-Appointment-1: when and where the patient is to be seen, or that the provider is to say so.
+// commissioning is the criterion that holds where nobody said another.
+func commissioning() fhir.Value {
+	return fhir.Obj("name", "commissioningProvisioning", "valueCoding", fhir.Obj("system", "https://fhir.nhs.uk/STU3/CodeSystem/eRS-CommissioningProvisioning-1", "code", "ALL_AVAILABLE_FOR_BOOKING"))
+}
+
+// appointment is eRS-Appointment-1: when and where the patient is to be seen, or what has come of that. It stands by itself, or within its referral, where the reasons
+// have words.
 func (x writer) appointment(r referral.Referral, id string) fhir.Value {
+	accepted := func(members ...any) fhir.Value { return fhir.Obj(append(members, "status", "accepted")...) }
+	v, within := r.Arranged, id == inReferral
 	participants := []any{
-		fhir.Obj("actor", fhir.Obj("identifier", fhir.Obj("system", stu3Service, "value", r.Chosen.Service), "display", r.Chosen.Name), "status", "accepted"),
-		fhir.Obj("actor", fhir.Obj("identifier", fhir.Obj("system", stu3NHSNumber, "value", r.Patient.String())), "status", "accepted"),
+		accepted("actor", fhir.Obj("identifier", fhir.Obj("system", stu3Service, "value", r.Chosen.Service), "display", r.Chosen.Name)),
+		accepted("actor", fhir.Obj("identifier", fhir.Obj("system", stu3NHSNumber, "value", r.Patient.String()))),
 	}
-	status, comment := "proposed", r.Comment
+	if v.Clinician != "" {
+		participants = append(participants, accepted("type", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", "http://hl7.org/fhir/ValueSet/encounter-participant-type", "code", "CON"))),
+			"actor", fhir.Obj("identifier", fhir.Obj("system", stu3User, "value", v.Clinician))))
+	}
 	var start, end string
 	var slots, reasons fhir.Value
 	if a := r.Appointment; a != nil {
-		status, start, end, comment = "booked", instant(a.Start), instant(a.End), ""
-		slots = fhir.Arr(fhir.Obj("reference", "Slot/"+slotID(a.SlotRef)))
-	} else {
-		reasons = fhir.Arr(fhir.Obj("coding", fhir.Arr(x.reason(r))))
+		start, end = instant(a.Start), instant(a.End)
+		if !a.Theirs {
+			slots = fhir.Arr(fhir.Obj("reference", "Slot/"+slotID(a.SlotRef)))
+		}
 	}
-	return fhir.Obj("id", id, "meta", fhir.Obj("versionId", fmt.Sprint(r.Version), "profile", fhir.Arr(profileVisit, profileCare)), "language", "en", "resourceType", "Appointment",
-		"status", status, "reason", reasons, "description", "e-Referral Appointment", "start", start, "end", end, "slot", slots, "created", instant(r.Since), "comment", comment,
+	if v.Reason.Code != "" {
+		reasons = fhir.Arr(fhir.Obj("coding", fhir.Arr(x.reason(v.Reason, within))))
+	}
+	return fhir.Obj("id", id, "meta", fhir.Obj("versionId", fmt.Sprint(v.Version), "profile", fhir.Arr(profileVisit, profileCare)), "language", "en", "resourceType", "Appointment",
+		"status", string(v.Status), "reason", reasons, "description", "e-Referral Appointment", "start", start, "end", end, "slot", slots, "created", instant(v.Created), "comment", v.Comment,
 		"incomingReferral", fhir.Arr(fhir.Obj("reference", fmt.Sprintf("ReferralRequest/%s/_history/%d", r.UBRN, r.Version))), "participant", fhir.Arr(participants...))
 }
 
-func supporting(r referral.Referral) fhir.Value {
-	list := make([]any, len(r.Attachments))
-	for i, a := range r.Attachments {
-		list[i] = fhir.Obj("reference", "#DocumentReference-"+a.ID)
-	}
-	return fhir.Arr(list...)
-}
+// inReferral is the id of an appointment within its referral.
+const inReferral = "appointment"
 
 // slotID names a slot within the API: its provider, session and own id, none of which holds a full stop.
 func slotID(s referral.SlotRef) string {
@@ -219,4 +273,16 @@ func readSlotID(id string) (s referral.SlotRef, err error) {
 	}
 	s.Session, s.Slot = parts[1], parts[2]
 	return s, nil
+}
+
+// supporting names the files of a referral, and the referrals that it follows.
+func supporting(r referral.Referral) fhir.Value {
+	list := make([]any, len(r.Attachments))
+	for i, a := range r.Attachments {
+		list[i] = fhir.Obj("reference", "#DocumentReference-"+a.ID)
+	}
+	for _, u := range r.Related {
+		list = append(list, fhir.Obj("reference", "ReferralRequest/"+u.String()))
+	}
+	return fhir.Arr(list...)
 }

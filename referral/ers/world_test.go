@@ -41,7 +41,13 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	now := clock.NewFake(time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC))
+	return newWorldAt(t, time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC))
+}
+
+// newWorldAt is a world that begins at a time.
+func newWorldAt(t testing.TB, at time.Time) *world {
+	t.Helper()
+	now := clock.NewFake(at)
 	cfg := node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "R68", Name: "A hospital", Kind: "hospital"}}}
 	n, err := node.Open(context.Background(), cfg, node.Options{Clock: now, Logger: slog.New(slog.DiscardHandler)})
