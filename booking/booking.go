@@ -99,3 +99,15 @@ func (s Side) Settle(mine, theirs Epoch, sure bool, now time.Time) Epoch {
 // Settled is the epoch that the side which asked keeps once its last question is answered: from then on it may book again. An answer to an earlier question is
 // for a life that is over, and changes nothing.
 func Settled(mine, answer Epoch) Epoch { return max(mine, answer) }
+
+// Seams are duties that a proof takes away, one at a time, to see that it is noticed. None is ever set in a node.
+type Seams struct {
+	NoOwner    bool // a slot is booked whoever owns it
+	NoTaken    bool // a slot is booked whoever is in it
+	GiveBooked bool // a slot is given back with whoever is booked in it
+	NoWithdraw bool // who is booked in a withdrawn session is not told
+	LetGo      bool // a hospital lets go of a slot by what the spine said before it took the booking
+	NoVersions bool // a hospital believes the last that it is told, not the newest
+	TakeLate   bool // a handing over that is told late is taken
+	NeverAsk   bool // a hospital that was restored does not ask
+}

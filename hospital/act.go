@@ -80,7 +80,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, lane, h, r.Conversation, r.ID); err != nil {
+	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
 		return err
 	}
 	if state == actConfirmed {
@@ -177,6 +177,9 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 	a, p := booking.Act{Kind: d.Kind, Reason: d.Reason, Comment: d.Comment, By: by.Name, Appointment: c.Appointment}, c.Pathway
 	switch d.Kind {
 	case booking.ActAccept:
+		if c.State == stateTriage {
+			return fault.New(fault.Conflict, "The referral waits for triage: take it or return it there.")
+		}
 		p.Review = reviewAccepted
 	case booking.ActReject:
 		p.Review, p.Rebook, a.Appointment = reviewRejected, time.Time{}, nil
@@ -231,7 +234,7 @@ func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, 
 		return nil, fault.New(fault.NotFound, "There is no such slot.")
 	case s.State == sessionWithdrawn:
 		return nil, fault.New(fault.Conflict, "The session will not take place.")
-	case !booking.Hospital.Owns(list[0].Epoch):
+	case !booking.Hospital.Owns(list[0].Epoch) && !o.seams.NoOwner:
 		return nil, fault.New(fault.Conflict, "The spine books this slot. Ask for it back first, or choose one of the hospital's own.")
 	case !list[0].Starts.After(tx.At()) && list[0].Kind != kindExtra:
 		return nil, fault.New(fault.Conflict, "That time has passed.")
@@ -254,7 +257,11 @@ func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, 
 	return &booking.Appointment{Slot: slot, Epoch: x.Epoch, Session: session, Start: x.Starts, End: x.Ends, Clinician: name}, err
 }
 
-// toRebook puts somebody who is in a session that is withdrawn on the worklist.
+// reasonWithdrawn is why an appointment of a withdrawn session is cancelled (APPOINTMENT-CANCELLATION-REASON).
+const reasonWithdrawn = "CLINIC_CANCELLED"
+
+// toRebook puts somebody who is in a session that is withdrawn on the worklist. Where the slot is the hospital's own the spine does not know by the session who is in it: it is told of the
+// person.
 func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, reason, actor string) error {
 	p := b.Case.Pathway
 	p.Rebook, p.Reason = tx.At(), reason
@@ -265,6 +272,13 @@ func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, r
 		v := b.Visit
 		v.State, v.Ended, v.Actor = visitCancelled, tx.At(), actor
 		if err := o.putVisit(tx, hospital, v); err != nil {
+			return err
+		}
+	} else if b.own() {
+		x := b.Slot
+		err := o.tell(tx, hospital, b.Case, booking.Act{Kind: booking.ActCancel, Reason: reasonWithdrawn, Comment: reason, By: actor,
+			Appointment: &booking.Appointment{Slot: x.ID, Epoch: x.Epoch, Session: x.Session, Start: x.Starts, End: x.Ends}})
+		if err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package hospital
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	if known && was.Version >= c.Version {
+	if known && was.Version >= c.Version && !o.seams.NoVersions {
 		return nil
 	}
 	if err := o.keepCase(tx, m.To, c); err != nil {
@@ -80,7 +81,12 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		p.Clock = c.ClockStart
 	}
 	p.Closed = c.Gone
-	if err := o.follow(tx, m.To, c, &p); err != nil {
+	acts, err := o.actsIn(tx, m.To, `ubrn = ? AND state = ?`, c.UBRN.String(), actWaiting)
+	if err != nil {
+		return err
+	}
+	p.review(known && was.Gone, c, acts)
+	if err := o.follow(tx, m.To, c, &p, acts); err != nil {
 		return err
 	}
 	if err := o.putPathway(tx, m.To, c.UBRN.String(), p); err != nil {
@@ -89,11 +95,56 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	return o.event(tx, m.To, c.UBRN.String(), "told", c.State, "")
 }
 
+// review is whether somebody must read the referral as it is now: not when the spine knows that they have, and anew when it has come back from elsewhere, or the spine has it as not
+// read. What the hospital has just decided stands until the spine answers.
+func (p *Pathway) review(cameBack bool, c booking.Case, waiting []Act) {
+	if c.Gone || slices.ContainsFunc(waiting, func(a Act) bool { return a.decides() }) {
+		return
+	}
+	if cameBack {
+		p.Review = reviewWaiting
+	}
+	switch {
+	case c.State == stateTriage:
+		p.Review = reviewWaiting
+	case c.Accepted && c.State == "TRIAGED_PROVIDER_TO_ACTION":
+		p.Review = reviewTriaged
+	case c.Accepted && p.Review != reviewTriaged:
+		p.Review = reviewAccepted
+	case !c.Accepted:
+		p.Review = reviewWaiting
+	}
+}
+
+// stateTriage is the state of a referral that the hospital has yet to triage: accepting it would decide nothing.
+const stateTriage = "AWAITING_TRIAGE"
+
+// decides reports whether an act says what the hospital has made of a referral.
+func (a Act) decides() bool {
+	switch a.Kind {
+	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
+		return true
+	}
+	return false
+}
+
+// waitsForTime reports whether it is the hospital's to find a time for somebody.
+func waitsForTime(c booking.Case) bool {
+	switch c.State {
+	case "DEFERRED_TO_PROVIDER", "TRIAGED_PROVIDER_TO_ACTION", "APPT_CANCELLED_BY_PROVIDER":
+		return c.Appointment == nil
+	}
+	return false
+}
+
 // follow draws from what the spine tells what it means for the hospital's own work.
-func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway) error {
+func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, waiting []Act) error {
+	asked := slices.ContainsFunc(waiting, func(a Act) bool { return a.Kind == booking.ActMove || a.Kind == booking.ActOffer })
 	switch {
 	case c.Gone || c.State == "REJECTED" || strings.HasPrefix(c.State, "CANCELLED"):
 		p.Rebook, p.Reason = time.Time{}, ""
+	case waitsForTime(c) && p.Rebook.IsZero() && !asked:
+		p.Rebook, p.Reason = tx.At(), c.Comment
 	case c.Appointment != nil:
 		s, err := o.sessionIn(tx, hospital, c.Appointment.Session)
 		if err != nil && !fault.Is(err, fault.NotFound) {
@@ -106,13 +157,18 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	return o.release(tx, hospital, c)
 }
 
-// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has just asked the spine for stays held until the spine answers.
+// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for stays held until the spine
+// refuses, or tells of the referral as it was once it had taken the act: what it sent before that says nothing of it.
 func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
 	keep := map[[2]string]bool{}
 	if c.Appointment != nil {
 		keep[[2]string{c.Appointment.Session, c.Appointment.Slot}] = true
 	}
-	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND state = ?`, c.UBRN.String(), actWaiting)
+	sent := c.Sent
+	if o.seams.LetGo {
+		sent = math.MaxInt64
+	}
+	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND (state = ? OR state = ? AND answered > ?)`, c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, sent)
 	if err != nil {
 		return err
 	}
@@ -245,6 +301,12 @@ type Booked struct {
 // over reports whether nothing more is to be done for somebody in a session that is withdrawn.
 func (b Booked) over() bool {
 	return b.Changing || b.Visit.State == visitAttended || b.Visit.State == visitMissed || b.Visit.State == visitCancelled
+}
+
+// own reports whether somebody is in a slot that the hospital itself owns, or will be when the spine has confirmed it.
+func (b Booked) own() bool {
+	at := b.Case.Appointment
+	return b.Waiting || !b.FollowUp && at != nil && at.Slot == b.Slot.ID && booking.Hospital.Owns(at.Epoch)
 }
 
 // bookedIn is who is in a session, by slot.

@@ -45,10 +45,24 @@ const (
 )
 
 // Outpatients are the clinics of the hospitals that a node keeps. They are safe for use by many goroutines.
-type Outpatients struct{ k catalogue.Kernel }
+type Outpatients struct {
+	k     catalogue.Kernel
+	seams booking.Seams
+}
 
 // New is the clinics of a node; it may keep no hospital.
-func New(k catalogue.Kernel) *Outpatients { return &Outpatients{k} }
+func New(k catalogue.Kernel) *Outpatients { return NewWith(k, Options{}) }
+
+// Options say how clinics are kept. The zero value is right for a node.
+type Options struct {
+	// Seams make the clinics forget one of their duties, for proofs that a simulation notices. Never set in a node.
+	Seams booking.Seams
+}
+
+// NewWith is New with options.
+func NewWith(k catalogue.Kernel, options Options) *Outpatients {
+	return &Outpatients{k: k, seams: options.Seams}
+}
 
 // Service is the clinics as the node runs them.
 func (o *Outpatients) Service() catalogue.Service {

@@ -154,6 +154,9 @@ func (d *desk) rebookWhy(c Case) string {
 	if c.Pathway.Reason == visitMissed {
 		return d.text("visit.did-not-attend")
 	}
+	if c.Pathway.Reason == "" {
+		return d.spoken("state", c.State) // nobody said more
+	}
 	return c.Pathway.Reason
 }
 

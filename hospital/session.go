@@ -2,6 +2,7 @@ package hospital
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -255,43 +256,81 @@ func (o *Outpatients) Recall(ctx context.Context, by access.Principal, hospital 
 	})
 }
 
-// Withdraw says that a session will not take place. Whoever is in it is on the worklist of those to be rebooked; the spine tells those whom it has booked. It says how many they are.
+// Withdraw says that a session will not take place. Whoever is in it is on the worklist of those to be rebooked; the spine tells them. It says how many they are.
 func (o *Outpatients) Withdraw(ctx context.Context, by access.Principal, hospital ident.ODSCode, session, reason string) (count int, err error) {
 	if reason == "" {
 		return 0, fault.New(fault.Invalid, "Say why: it is told to whoever is booked.")
 	}
-	err = o.deed(ctx, by, hospital, session, "withdrew "+session, func(tx *store.Tx) error {
-		count = 0
-		s, err := o.sessionIn(tx, hospital, session)
-		if err != nil || s.State == sessionWithdrawn {
-			return err
-		}
-		lane, h := int64(o.lane(hospital)), hospital.String()
-		if _, err := tx.Exec(`UPDATE hospital_session SET state = ?, reason = ? WHERE lane = ? AND tenant = ? AND id = ?`, sessionWithdrawn, reason, lane, h, session); err != nil {
-			return err
-		}
-		booked, err := o.bookedIn(tx, hospital, session)
+	for range 5 {
+		who, err := o.within(ctx, hospital, session)
 		if err != nil {
+			return 0, err
+		}
+		err = o.deeds(ctx, by, hospital, append(who, session), "withdrew "+session, func(tx *store.Tx) (err error) {
+			count, err = o.withdraw(tx, by, hospital, session, reason)
 			return err
+		})
+		if !errors.Is(err, errMoreComing) {
+			return count, err
 		}
+	}
+	return 0, errMoreComing
+}
+
+// errMoreComing says that more people came into a session while it was withdrawn.
+var errMoreComing = fault.New(fault.Unavailable, "Somebody was put into the session at this moment; try again.")
+
+// within are those who are in a session now, whom withdrawing it concerns.
+func (o *Outpatients) within(ctx context.Context, hospital ident.ODSCode, session string) (who []string, err error) {
+	err = o.k.DB.Read(ctx, func(tx *store.Tx) error {
+		who = nil
+		booked, err := o.bookedIn(tx, hospital, session)
 		for _, b := range booked {
-			if b.over() {
-				continue
-			}
-			count++
-			if err := o.toRebook(tx, hospital, b, reason, by.Name); err != nil {
-				return err
-			}
+			who = append(who, b.Who)
 		}
-		_, err = send(o, tx, hospital, booking.WorkflowRecall, session, booking.Recall{Session: session, Withdrawn: true, Reason: reason})
 		return err
 	})
+	return who, err
+}
+
+// withdraw is Withdraw inside its transaction.
+func (o *Outpatients) withdraw(tx *store.Tx, by access.Principal, hospital ident.ODSCode, session, reason string) (count int, err error) {
+	s, err := o.sessionIn(tx, hospital, session)
+	if err != nil || s.State == sessionWithdrawn {
+		return 0, err
+	}
+	lane, h := int64(o.lane(hospital)), hospital.String()
+	if _, err := tx.Exec(`UPDATE hospital_session SET state = ?, reason = ? WHERE lane = ? AND tenant = ? AND id = ?`, sessionWithdrawn, reason, lane, h, session); err != nil {
+		return 0, err
+	}
+	booked, err := o.bookedIn(tx, hospital, session)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range booked {
+		if b.over() {
+			continue
+		}
+		if !tx.Holds(o.k.Post().LaneOf(hospital, b.Who)) {
+			return 0, errMoreComing
+		}
+		count++
+		if err := o.toRebook(tx, hospital, b, reason, by.Name); err != nil {
+			return 0, err
+		}
+	}
+	_, err = send(o, tx, hospital, booking.WorkflowRecall, session, booking.Recall{Session: session, Withdrawn: true, Reason: reason})
 	return count, err
 }
 
 // deed is something that is done to a session, with its account.
 func (o *Outpatients) deed(ctx context.Context, by access.Principal, hospital ident.ODSCode, conversation, what string, do func(tx *store.Tx) error) error {
-	lanes := append(o.lanes(hospital, []string{conversation}), o.k.Gate.DeedLane(by))
+	return o.deeds(ctx, by, hospital, []string{conversation}, what, do)
+}
+
+// deeds is a deed that sends in several conversations.
+func (o *Outpatients) deeds(ctx context.Context, by access.Principal, hospital ident.ODSCode, conversations []string, what string, do func(tx *store.Tx) error) error {
+	lanes := append(o.lanes(hospital, conversations), o.k.Gate.DeedLane(by))
 	return o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
 		if err := do(tx); err != nil {
 			return err

@@ -59,7 +59,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	}
 	c.UBRN, c.Version, c.State, c.Priority, c.Service, c.ServiceName = r.UBRN, r.Version, string(r.State), string(r.Priority), chosen.Service, chosen.Name
 	c.Practice, c.Referrer, c.ClockStart, c.Reason, c.Comment = r.Practice, r.Referrer.Name, r.PathwayStart, r.Reason.Code, r.Comment
-	c.Changed, c.Sent = r.Changed, tx.At().UnixMicro()
+	c.Accepted, c.Changed, c.Sent = r.Accepted, r.Changed, tx.At().UnixMicro()
 	person, err := s.personIn(tx, r.Chart)
 	if err != nil {
 		return c, err
@@ -209,7 +209,7 @@ func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		return messaging.Refuse("What is said of a session goes in a conversation of its name.")
 	}
 	how := askedBack
-	if msg.Withdrawn {
+	if msg.Withdrawn && !s.o.Seams.NoWithdraw {
 		how = withdrawn
 	}
 	const mark = `UPDATE referral_slot SET recalled = CASE WHEN recalled < ? THEN ? ELSE recalled END, reason = ? WHERE lane = ? AND provider = ? AND session = ?`
@@ -238,8 +238,12 @@ func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session strin
 		return err // giveBackDue comes again
 	}
 	lane := int64(s.sessionLane(session))
-	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND state = ? AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
-		lane, provider.String(), session, slotFree, tx.At().UnixMicro(), int64(booking.MostSlots))
+	most := slotFree
+	if s.o.Seams.GiveBooked {
+		most = slotBooked
+	}
+	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND state <= ? AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
+		lane, provider.String(), session, most, tx.At().UnixMicro(), int64(booking.MostSlots))
 	if err != nil {
 		return err
 	}
@@ -441,13 +445,22 @@ func (s *Referrals) withdraw(ctx context.Context, x slotRow) error {
 		if err != nil {
 			return err
 		}
-		if r.Appointment == nil || r.Appointment.SlotRef != x.SlotRef || r.Appointment.Theirs {
-			return nil // they have moved meanwhile
+		if r.Appointment == nil || r.Appointment.SlotRef != x.SlotRef || r.Appointment.Theirs || r.Attended {
+			return s.gone(tx, x) // they have moved meanwhile, or were seen before
 		}
 		a := Act{Kind: ActCancelFrom, At: tx.At(), Reason: reasonWithdrawn, By: Actor{ID: "hospital/" + x.Provider.String(), Name: s.k.Organisation(ctx, x.Provider), Party: Provider, Organisation: x.Provider}}
 		if _, err := s.commit(tx, r, a); err != nil {
 			return err
 		}
+		if err := s.gone(tx, x); err != nil {
+			return err
+		}
 		return s.account(tx, r, a, "")
 	})
+}
+
+// gone ends a slot of a withdrawn session, whoever had it.
+func (s *Referrals) gone(tx *store.Tx, x slotRow) error {
+	return tx.Queue(`UPDATE referral_slot SET state = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
+		slotGone, int64(s.sessionLane(x.Session)), x.Provider.String(), x.Session, x.SlotRef.Slot, int64(x.Epoch))
 }

@@ -47,6 +47,8 @@ type Options struct {
 	Hold time.Duration
 	// Silent is after how long without a word from a hospital no date of its is booked; a day by default.
 	Silent time.Duration
+	// Seams make the referrals forget one of their duties, for proofs that a simulation notices. Never set in a node.
+	Seams booking.Seams
 }
 
 // Referrals are all referrals of a country, at its national node. It is safe for concurrent use.
