@@ -246,7 +246,7 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 		if err != nil {
 			return err
 		}
-		err = tx.Queue(`UPDATE referral_slot SET state = CASE WHEN recalled = ? THEN ? ELSE ? END, ubrn = '', chart = '', holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND ubrn = ?`,
+		err = tx.Queue(`UPDATE referral_slot SET state = CASE WHEN recalled = ? THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END, ubrn = '', chart = '', holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND ubrn = ?`,
 			withdrawn, slotGone, slotFree, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String())
 		if err != nil {
 			return err
