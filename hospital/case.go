@@ -157,8 +157,11 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	return o.release(tx, hospital, c)
 }
 
-// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for stays held until the spine
-// refuses, or tells of the referral as it was once it had taken the act: what it sent before that says nothing of it.
+// answeredTold stands in hospital_act.answered once the spine has told of the referral as the act made it.
+const answeredTold = -1
+
+// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for stays held until the spine refuses, or tells of
+// the referral as the act made it: what it sent before that says nothing of it, whether its answer is here already or not.
 func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
 	keep := map[[2]string]bool{}
 	if c.Appointment != nil {
@@ -168,14 +171,19 @@ func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Ca
 	if o.seams.LetGo {
 		sent = math.MaxInt64
 	}
-	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND (state = ? OR state = ? AND answered > ?)`, c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, sent)
+	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND answered <> ? AND (state = ? OR state = ? AND answered >= ?)`,
+		c.UBRN.String(), booking.ActMove, booking.ActOffer, answeredTold, actWaiting, actConfirmed, sent)
 	if err != nil {
 		return err
 	}
 	for _, a := range acts {
-		if a.Appointment != nil {
-			keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
+		if c.Appointment != nil && a.Appointment.Slot == c.Appointment.Slot && a.Appointment.Session == c.Appointment.Session {
+			if _, err := tx.Exec(`UPDATE hospital_act SET answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, answeredTold, int64(o.lane(hospital)), hospital.String(), a.UBRN.String(), a.Number); err != nil {
+				return err
+			}
+			continue
 		}
+		keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
 	}
 	var over [][2]string
 	err = rowsOf(tx, func(r *store.Rows) error {
