@@ -10,6 +10,7 @@ import (
 
 type simCommand struct {
 	Messages simMessagesCommand `cmd:"" help:"Post under faults: links, disks, clocks and backups that fail as each seed says; then everything promised must be so."`
+	Bookings simBookingsCommand `cmd:"" help:"Slots and bookings under faults: a spine and two hospitals, whose links, power, clocks and backups fail as each seed says; then nobody shares a slot, and both sides agree."`
 }
 
 type simMessagesCommand struct {

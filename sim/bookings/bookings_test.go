@@ -1,0 +1,55 @@
+package bookings_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/sim/bookings"
+)
+
+// TestSeeds runs seeds for some seconds: 4, or OPENSPINE_SIMULATE_BOOKINGS (20s in CI).
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	spend := 4 * time.Second
+	if s := os.Getenv("OPENSPINE_SIMULATE_BOOKINGS"); s != "" {
+		var err error
+		if spend, err = time.ParseDuration(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sum bookings.Result
+	const least = 12 // so that on a slow machine, too, something of each kind happens
+	seeds := uint64(0)
+	for until := time.Now().Add(spend); seeds < least || time.Now().Before(until); seeds++ {
+		r, err := bookings.Run(t.Context(), seeds, bookings.Options{})
+		if err != nil {
+			t.Fatalf("%v\nopenspine sim bookings --seeds 1 --seed %d --log replays it", err, seeds)
+		}
+		sum.Add(r)
+	}
+	t.Logf("%d seeds: %s", seeds, sum)
+	if sum.Booked == 0 || sum.Moved == 0 || sum.Taken == 0 || sum.Withdrawn == 0 || sum.Moves == 0 || sum.Crashes == 0 || sum.Lost == 0 {
+		t.Error("nothing happened: the simulator tests nothing")
+	}
+}
+
+// TestASeedReplays: a failing seed is of use only if it fails again.
+func TestASeedReplays(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{2, 7} {
+		var first, second strings.Builder
+		a, err := bookings.Run(t.Context(), seed, bookings.Options{Log: &first})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := bookings.Run(t.Context(), seed, bookings.Options{Log: &second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a != b || first.String() != second.String() {
+			t.Fatalf("seed %d came out differently: %+v and %+v", seed, a, b)
+		}
+	}
+}
