@@ -18,6 +18,8 @@ func (o *Office) administration() []catalogue.Route {
 		catalogue.ForRole("GET /api/mailboxes/{mailbox}", o.apiShow, access.Administrator),
 		catalogue.ForRole("PUT /api/mailboxes/{mailbox}", o.apiPut, access.Administrator),
 		catalogue.ForRole("POST /api/mailboxes/{mailbox}/{act}", o.apiAct, access.Administrator),
+		catalogue.ForRole("POST /api/mailboxes/{mailbox}/inbox/{message}", o.apiAgain, access.Administrator),
+		catalogue.ForRole("POST /api/mailboxes/{mailbox}/outbox/{message}", o.apiAgain, access.Administrator),
 	}
 }
 
@@ -178,4 +180,19 @@ func (o *Office) apiAct(w http.ResponseWriter, r *http.Request, p access.Princip
 		return err
 	}
 	return o.apiBox(w, r, http.StatusOK, password)
+}
+
+// apiAgain places undelivered mail into its inbox again, or sends what came back into an outbox once more.
+func (o *Office) apiAgain(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	if err := o.may(r.Context(), p, access.Update); err != nil {
+		return err
+	}
+	var q struct{ Reason string }
+	if err := catalogue.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	if err := o.again(r, p, named(r), q.Reason); err != nil {
+		return err
+	}
+	return o.apiBox(w, r, http.StatusOK, "")
 }

@@ -3,9 +3,11 @@ package mesh_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/mesh"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -24,11 +26,13 @@ func TestEachPage(t *testing.T) {
 		}
 		return s.Secret
 	}
+	lost := w.send(first, second, "nobody comes")
+	w.expire(mesh.CollectWithin + time.Hour)
 	w.send(first, "X26ABC3", "a letter", "Mex-Subject: Clinic of José O’Brien")
 	keeper, clerk := cookie("keeper", access.Administrator, "X26"), cookie("clerk", access.Clerk, "X27")
 	var visits []webtest.Visit
-	for _, path := range []string{"/mailboxes", "/mailboxes?q=nothing", "/mailboxes/new", "/mailboxes/X26ABC1", "/mailboxes/X26ABC1?side=outbox", "/mailboxes/X26ABC1/change", "/mailboxes/X26ABC1/do/password", "/mailboxes/X26ABC1/do/close"} {
-		visits = append(visits, webtest.Visit{User: "keeper", Path: path, Cookie: keeper, Walk: path == "/mailboxes/new", Name: "mesh" + strings.NewReplacer("/", "-", "?", "-").Replace(path)})
+	for _, path := range []string{"/mailboxes", "/mailboxes?q=nothing", "/mailboxes/new", "/mailboxes/X26ABC1", "/mailboxes/X26ABC1?side=outbox", "/mailboxes/X26ABC1/change", "/mailboxes/X26ABC1/do/password", "/mailboxes/X26ABC1/do/close", "/mailboxes/X26ABC2", "/mailboxes/X26ABC2/inbox/" + lost} {
+		visits = append(visits, webtest.Visit{User: "keeper", Path: path, Cookie: keeper, Walk: path == "/mailboxes/new", Name: "mesh" + strings.NewReplacer("/", "-", "?", "-", lost, "lost").Replace(path)})
 	}
 	for _, path := range []string{"/mailboxes", "/mailboxes/X26ABC3"} {
 		visits = append(visits, webtest.Visit{User: "clerk", Path: path, Cookie: clerk, Name: "mesh-clerk" + strings.ReplaceAll(path, "/", "-")})

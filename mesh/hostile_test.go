@@ -167,7 +167,10 @@ func TestChunksGoOnAfterARestart(t *testing.T) {
 // An upload that never ends comes back to its sender.
 func TestAnUploadThatIsNotFinishedComesBack(t *testing.T) {
 	t.Parallel()
-	w := given(t)
+	isNotFinishedAndComesBack(t, given(t))
+}
+
+func isNotFinishedAndComesBack(t *testing.T, w *world) {
 	a := w.as(first, "POST", "/"+first+"/outbox", "one", toSecond, workflow, v2, "Mex-Chunk-Range: 1:3")
 	id, _ := a.json["message_id"].(string)
 	w.clock.Advance(mesh.UploadWithin + time.Hour)

@@ -201,12 +201,12 @@ func (o *Office) Set(ctx context.Context, by access.Principal, id string, s Stat
 	})
 }
 
-// change does one thing to a mailbox, in one commit with its account and history.
-func (o *Office) change(ctx context.Context, by access.Principal, id, reason string, do func(tx *store.Tx, old *Mailbox) (act, detail string, err error)) error {
+// change does one thing to a mailbox, in one commit with its account and history; more are lanes that it needs beside the mailbox's own.
+func (o *Office) change(ctx context.Context, by access.Principal, id, reason string, do func(tx *store.Tx, old *Mailbox) (act, detail string, err error), more ...store.Lane) error {
 	if strings.TrimSpace(reason) == "" {
 		return fault.New(fault.Invalid, "Say why: it is kept with what you do.")
 	}
-	lanes := append(o.k.Gate.ChangeLanes(by, subject(id)), boxLane)
+	lanes := append(append(o.k.Gate.ChangeLanes(by, subject(id)), boxLane), more...)
 	err := o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
 		old, err := readMailbox(tx, id)
 		if err != nil && !fault.Is(err, fault.NotFound) {

@@ -8,7 +8,8 @@
 //	                        ▼                      ▼                                          ▼
 //	                      failed ◀───────────── failed ◀──────── a report (code 14) ───── undelivered ── 30 days ──▶ put away
 //
-// What is put away can be fetched no more; who keeps the node still sees that it was there.
+// What is put away can be fetched no more; who keeps the node still sees that it was there, for 90 days from when it came. Until it is put away, an administrator
+// places undelivered mail into the inbox again, or sends what came back once more, each with a reason.
 //
 // The API is the published one, below /messageexchange. Between two mailboxes mail goes by package messaging, whether both are on this node or not, so that it
 // is kept, tried again, tracked and seen as all post is. Payloads go from the wire to the post's files and back in pieces, never whole in memory.
@@ -83,7 +84,7 @@ func (o *Office) Service() catalogue.Service {
 		Published: []catalogue.Published{{Base: base, Face: face{}, Routes: o.routes()}},
 		Handles:   []messaging.Handler{{Workflow: Workflow, Owner: "the mailboxes of this node", Learn: o.learn, LearnLanes: o.learnLanes}},
 		Couriers:  []messaging.Courier{{Kind: Kind, Owner: "the mailboxes of this node", Place: o.place, Lanes: o.placeLanes, Of: o.whose}},
-		Jobs:      []catalogue.Job{{Name: "expire", Every: time.Minute, Run: o.Expire}, {Name: "book", Every: bookEvery, Run: o.learnJob}},
+		Jobs:      []catalogue.Job{{Name: "expire", Every: time.Minute, Run: o.Expire}, {Name: "forget", Every: time.Hour, Run: o.Forget}, {Name: "book", Every: bookEvery, Run: o.learnJob}},
 	}
 }
 

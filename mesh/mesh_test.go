@@ -13,7 +13,10 @@ var mustNational = ident.MustODSCode("X26")
 // A message goes from one mailbox to another, is read and acknowledged, and its sender sees so.
 func TestAMessageIsSentReadAndAcknowledged(t *testing.T) {
 	t.Parallel()
-	w := given(t)
+	isSentReadAndAcknowledged(t, given(t))
+}
+
+func isSentReadAndAcknowledged(t *testing.T, w *world) {
 	shake := []string{"mex-clientversion: test==1", "mex-osname: Linux", "mex-osversion: 6"}
 	if a := w.as("X26ABC1", "GET", "/X26ABC1", "", shake...); a.status != http.StatusOK || a.json["mailboxId"] != "X26ABC1" {
 		t.Fatalf("the handshake is answered %v", a)

@@ -30,6 +30,10 @@ func (o *Office) pages() []catalogue.Route {
 		catalogue.ForRole("POST /mailboxes/{mailbox}/change", o.putChange, only...),
 		catalogue.ForRole("GET /mailboxes/{mailbox}/do/{act}", o.askAct, only...),
 		catalogue.ForRole("POST /mailboxes/{mailbox}/do/{act}", o.doAct, only...),
+		catalogue.ForRole("GET /mailboxes/{mailbox}/inbox/{message}", o.askAgain, only...),
+		catalogue.ForRole("POST /mailboxes/{mailbox}/inbox/{message}", o.doAgain, only...),
+		catalogue.ForRole("GET /mailboxes/{mailbox}/outbox/{message}", o.askAgain, only...),
+		catalogue.ForRole("POST /mailboxes/{mailbox}/outbox/{message}", o.doAgain, only...),
 	}
 }
 
@@ -222,7 +226,7 @@ func (o *Office) showBox(w http.ResponseWriter, r *http.Request, p access.Princi
 		side, other = outbox, "inbox"
 	}
 	v.Switch = web.Link{Text: web.Text(ctx, "mesh.see-"+other), URL: "/mailboxes/" + s.ID + "?side=" + other}
-	if v.Mail, err = o.mailTable(ctx, state, s.ID, side); err != nil {
+	if v.Mail, err = o.mailTable(ctx, state, &s.Mailbox, side, v.May); err != nil {
 		return err
 	}
 	if state.Filter("format") == "csv" {
@@ -289,7 +293,7 @@ func (o *Office) mailCells(ctx context.Context, m *Mail) []string {
 	return []string{m.ID, format.DateTime(m.At), m.Kind, m.Other, m.Workflow, fmt.Sprint(m.Size), stood}
 }
 
-func (o *Office) mailTable(ctx context.Context, state web.TableState, id string, side int64) (web.Table, error) {
+func (o *Office) mailTable(ctx context.Context, state web.TableState, b *Mailbox, side int64, may bool) (web.Table, error) {
 	name := "mesh.inbox"
 	if side == outbox {
 		name = "mesh.outbox"
@@ -298,11 +302,14 @@ func (o *Office) mailTable(ctx context.Context, state web.TableState, id string,
 	for _, k := range mailHeader() {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "mesh.column."+k), Numeric: k == "size"})
 	}
-	list, more, err := o.mails(ctx, id, side, state.After())
+	list, more, err := o.mails(ctx, b.ID, side, state.After())
 	for i := range list {
 		var row []web.TableCell
 		for _, c := range o.mailCells(ctx, &list[i]) {
 			row = append(row, web.NoteCell(c))
+		}
+		if m := &list[i]; may && b.State == Open && m.State == Failed && m.Kind == kindData {
+			row[0] = web.LinkCell(m.ID, againPath(m))
 		}
 		t.Rows = append(t.Rows, web.TableRow{Cells: row})
 	}
@@ -337,7 +344,7 @@ func (o *Office) historyOf(ctx context.Context, id string) (web.Table, error) {
 	}
 	list, err := o.k.Gate.Changes(ctx, subject(id))
 	for _, c := range list {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(c.At)), web.Cell(web.Text(ctx, "mesh.did."+c.Act)), web.Cell(c.ByName), web.NoteCell(c.Reason)}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(c.At)), web.Cell(didWhat(ctx, c)), web.Cell(c.ByName), web.NoteCell(c.Reason)}})
 	}
 	return t, err
 }
@@ -345,6 +352,7 @@ func (o *Office) historyOf(ctx context.Context, id string) (web.Table, error) {
 // formView is a form about a mailbox.
 type formView struct {
 	Title, Back, Explain, Submit, Subject string
+	Facts                                 []web.Row
 	Fields                                []web.Field
 	Bound                                 web.Choice
 	Errors                                web.FieldErrors

@@ -1,7 +1,6 @@
 package mesh_test
 
 import (
-	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -61,18 +60,7 @@ func TestMailboxesByPage(t *testing.T) {
 	keeper, clerk := w.desk("keeper", access.Administrator, "X26"), w.desk("clerk", access.Clerk, "X27")
 	send := func(path string, values ...string) (int, string) {
 		t.Helper()
-		status, page := keeper(path, nil)
-		if status != http.StatusOK {
-			t.Fatalf("%s is answered %d", path, status)
-		}
-		form := url.Values{}
-		for _, m := range hidden.FindAllStringSubmatch(page, -1) {
-			form.Set(m[1], html.UnescapeString(m[2]))
-		}
-		for i := 0; i < len(values); i += 2 {
-			form.Set(values[i], values[i+1])
-		}
-		return keeper(path, form)
+		return w.filled(keeper, path, values...)
 	}
 	if status, page := keeper("/mailboxes", nil); status != 200 || !strings.Contains(page, "X26ABC1") || !strings.Contains(page, "X26ABC3") {
 		t.Errorf("the list is answered %d", status)

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,6 +48,23 @@ func given(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// filled sends the form of a page as somebody, with values in pairs.
+func (w *world) filled(as func(path string, form url.Values) (int, string), path string, values ...string) (int, string) {
+	w.t.Helper()
+	status, page := as(path, nil)
+	if status != http.StatusOK {
+		w.t.Fatalf("%s is answered %d", path, status)
+	}
+	form := url.Values{}
+	for _, m := range hidden.FindAllStringSubmatch(page, -1) {
+		form.Set(m[1], html.UnescapeString(m[2]))
+	}
+	for i := 0; i < len(values); i += 2 {
+		form.Set(values[i], values[i+1])
+	}
+	return as(path, form)
 }
 
 // opened serves a node of a configuration, with what its folder holds.

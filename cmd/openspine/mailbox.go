@@ -18,6 +18,7 @@ type mailboxCommand struct {
 	Open      mailboxOpenCommand      `cmd:"" help:"Let a suspended mailbox be used again."`
 	Suspend   mailboxSuspendCommand   `cmd:"" help:"Stop a mailbox: it sends and takes nothing until it is opened again."`
 	Close     mailboxCloseCommand     `cmd:"" help:"End a mailbox. Its mail stays to be seen."`
+	PutBack   mailboxPutBackCommand   `cmd:"" help:"Put a message that nobody collected in time back into the inbox; with --sent, send one that came back to this mailbox again."`
 	SharedKey mailboxSharedKeyCommand `cmd:"" help:"Set the key that all mailboxes of this node share."`
 }
 
@@ -114,6 +115,29 @@ func (c ofNode) become(s *session, id string, state mesh.State) error {
 			return err
 		}
 		fmt.Fprintf(s.stdout, "%s is %s\n", id, state)
+		return nil
+	})
+}
+
+type mailboxPutBackCommand struct {
+	ofNode  `embed:""`
+	Mailbox string `arg:"" help:"The mailbox."`
+	Message string `arg:"" help:"The message's id, as the report names it."`
+	Sent    bool   `help:"The mailbox sent it, and it came back: it is sent again."`
+}
+
+// Run puts a message back.
+func (c *mailboxPutBackCommand) Run(s *session) error {
+	return c.with(s, func(ctx context.Context, n *node.Node, by access.Principal) error {
+		do, did := n.Mail().PutBack, "waits in the inbox again"
+		if c.Sent {
+			do, did = n.Mail().SendAgain, "is sent again"
+		}
+		message := strings.ToUpper(c.Message)
+		if err := do(ctx, by, strings.ToUpper(c.Mailbox), message, c.Reason); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s %s\n", message, did)
 		return nil
 	})
 }
