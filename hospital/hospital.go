@@ -40,7 +40,7 @@ const (
 	ahead     = 8 * 7 * 24 * time.Hour
 	planEvery = time.Minute
 	// registerEvery is how long somebody who is referred waits at most to be a patient here.
-	registerEvery = 3 * time.Second
+	registerEvery = time.Second
 	tallyEvery    = time.Hour
 )
 

@@ -2,9 +2,12 @@ package hospital
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
@@ -23,22 +26,48 @@ const (
 	personSettled  = "settled"  // somebody has looked at it
 )
 
-// registerAtOnce is how many people one round makes patients.
-const registerAtOnce = 200
+// How many referrals one round makes patients of, and how many of them at a time.
+const (
+	registerAtOnce = 500
+	registerBeside = 16
+)
 
 // Register makes patients of those who are referred: the hospital's own record of them is found by NHS number, or made; and the hospital has a reason to open it from then on.
+// It goes on while there are any; of those that fail it says why, and the others are patients all the same.
 func (o *Outpatients) Register(ctx context.Context, hospital ident.ODSCode) error {
-	var list []Case
-	err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		list, err = o.casesIn(tx, hospital, `c.chart = '' AND c.gone = 0 ORDER BY c.ubrn LIMIT ?`, int64(registerAtOnce))
-		return err
-	})
-	for _, c := range list {
-		if err == nil {
-			err = o.register(ctx, hospital, c)
+	for {
+		var list []Case
+		err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
+			list, err = o.casesIn(tx, hospital, `c.chart = '' AND c.gone = 0 ORDER BY c.ubrn LIMIT ?`, int64(registerAtOnce))
+			return err
+		})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if err := o.registerAll(ctx, hospital, list); err != nil {
+			return err
 		}
 	}
-	return err
+}
+
+// registerAll registers some at a time, and of those who are referred more than once one referral: the next round finds who they are.
+func (o *Outpatients) registerAll(ctx context.Context, hospital ident.ODSCode, list []Case) error {
+	var beside errgroup.Group
+	beside.SetLimit(registerBeside)
+	failed := make([]error, len(list))
+	seen := map[ident.NHSNumber]bool{}
+	for i, c := range list {
+		if seen[c.Person.NHSNumber] {
+			continue
+		}
+		seen[c.Person.NHSNumber] = true
+		beside.Go(func() error {
+			failed[i] = o.register(ctx, hospital, c)
+			return nil
+		})
+	}
+	_ = beside.Wait() // each says for itself
+	return errors.Join(failed...)
 }
 
 func (o *Outpatients) register(ctx context.Context, hospital ident.ODSCode, c Case) error {

@@ -15,7 +15,7 @@ type Free struct {
 }
 
 // MostCounted is up to how many free slots of a service are counted: more is many.
-const MostCounted = 100
+const MostCounted = 25
 
 // onOffer is what holds of a slot that anybody can book: its arguments are when booking closes and now. So written it goes by the index referral_slot_supply.
 const onOffer = `state = 0 AND recalled = 0 AND starts >= ? AND held < ? AND epoch % 2 = 1`

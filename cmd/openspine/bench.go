@@ -28,7 +28,7 @@ import (
 )
 
 type benchCommand struct {
-	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all,messages,register,match" help:"What to measure: create, read, search, transaction, import, start, or all of these; messages: post within a node or between two; register (the national register of very many people through its published API); match (the nightly comparison of everybody with everybody)."`
+	Name     string        `arg:"" enum:"create,read,search,transaction,import,start,all,messages,register,match,referrals" help:"What to measure: create, read, search, transaction, import, start, or all of these; messages: post within a node or between two; register (the national register of very many people through its published API); match (the nightly comparison of everybody with everybody); referrals (find a service, refer, book and accept)."`
 	URL      string        `name:"url" help:"Another FHIR server's base, for a fair comparison, instead of a node of its own."`
 	Token    string        `help:"A bearer token for --url."`
 	Clients  int           `default:"64" help:"How many clients call at once."`
@@ -43,6 +43,7 @@ type benchCommand struct {
 	Between  bool          `help:"Of messages: between two nodes over TLS on loopback, each with a database of its own."`
 	Backlog  int           `help:"Of messages: how many wait for a node that is not reached meanwhile."`
 	File     int           `help:"Of messages: send one file of so many MB between two nodes instead."`
+	Services int           `help:"Of referrals: how many services there are beside those of the hospital, with 200 free slots each."`
 	Only     string        `help:"Of the register, only these kinds of call, with commas: read,ceiling (the least that a read could take),exact,fuzzy,fuzzy-year,wildcard,range,too-many,fhir-sorted,create,token; none for loading alone."`
 	JSON     bool          `name:"json" help:"Print one JSON object per measurement."`
 	Profile  string        `help:"Write a CPU profile of node and clients to this file." type:"path"`
@@ -58,6 +59,7 @@ type bench struct {
 	fsync  float64
 	note   string
 	stop   func() error
+	node   *node.Node // when it is one of its own
 }
 
 // Run measures and prints: operations a second, p50, p99, errors, clients, and what the disk can do.
@@ -69,6 +71,8 @@ func (c *benchCommand) Run(s *session) error {
 		return c.register(s)
 	case "match":
 		return c.match(s)
+	case "referrals":
+		return c.referrals(s)
 	}
 	names := []string{c.Name}
 	if c.Name == "all" {
@@ -166,6 +170,7 @@ func (c *benchCommand) target(s *session) (*bench, error) {
 		}
 		return err
 	}
+	b.node = n
 	engine := n.Kernel().DB.Engine()
 	b.base, b.note = n.URL()+"/FHIR/R4", fmt.Sprintf("%s, %d people, everything indexed", engine, c.People)
 	if b.token, err = n.Kernel().Issuer.Mint(access.Principal{ID: "bench", Name: "Bench", Role: access.SystemClient, Organisation: sim.National,
