@@ -204,6 +204,10 @@ type Act struct {
 	By          string       `json:"by"` // who decided, as a name
 	At          time.Time    `json:"at"`
 	Appointment *Appointment `json:"appointment,omitempty"` // that the act is about; for move and book, the new one
+
+	Service  string `json:"service,omitempty"`  // of triage-accept: the hospital's service that takes it, where it is another than it was sent to
+	Invite   bool   `json:"invite,omitempty"`   // of triage-accept: the patient chooses the date
+	Priority string `json:"priority,omitempty"` // of triage: as the clinician sees it
 }
 
 // Tally is what one side knows of the slots and cases between the two, in pages: Last marks the final one. Both sides compare; what differs is
@@ -338,7 +342,7 @@ func (a Act) check() error {
 	if (a.Kind == ActMove || a.Kind == ActOffer) && (a.Appointment == nil || !Hospital.Owns(a.Appointment.Epoch)) {
 		return fault.New(fault.Invalid, "A hospital books and moves to slots of its own.")
 	}
-	if err := texts(a.Reason, a.Comment, a.By); err != nil {
+	if err := texts(a.Reason, a.Comment, a.By, a.Service, a.Priority); err != nil {
 		return err
 	}
 	return a.Appointment.check()

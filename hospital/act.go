@@ -98,7 +98,9 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		}
 		p.Rebook, p.Reason = tx.At(), r.Reason
 	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
-		p.Review = reviewWaiting
+		if p.Review = reviewWaiting; p.Reason == reasonTriaged {
+			p.Rebook, p.Reason = time.Time{}, ""
+		}
 	}
 	if err := o.putPathway(tx, r.From, r.Conversation, p); err != nil {
 		return err
@@ -121,9 +123,17 @@ type Decision struct {
 	Seen    int64  // the version of the case that they saw; 0 for whichever it is
 	Reason  string
 	Comment string
+	// Of triage-accept: which of the hospital's services takes it (empty for the one that it was sent to), and whether the patient chooses the date. Of triage: how urgent it is; empty
+	// leaves it.
+	Service  string
+	Invite   bool
+	Priority string
 	// To is the slot that somebody is put into, of move and book.
 	Session, Slot string
 }
+
+// reasonTriaged is why somebody waits for a time who was accepted after triage.
+const reasonTriaged = "triaged"
 
 // needsClinician reports whether a decision is one that only those who look after people make.
 func (d Decision) needsClinician() bool {
@@ -185,8 +195,14 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 		p.Review, p.Rebook, a.Appointment = reviewRejected, time.Time{}, nil
 	case booking.ActTriageAccept:
 		p.Review, a.Appointment = reviewTriaged, nil
+		if a.Invite, a.Priority = d.Invite, d.Priority; d.Service != c.Service {
+			a.Service = d.Service
+		}
+		if !d.Invite {
+			p.Rebook, p.Reason = tx.At(), reasonTriaged
+		}
 	case booking.ActTriageReturn:
-		p.Review, a.Appointment = reviewReturned, nil
+		p.Review, a.Appointment, a.Priority = reviewReturned, nil, d.Priority
 	case booking.ActCancel:
 		if c.Appointment == nil {
 			return fault.New(fault.Conflict, "There is no appointment to cancel.")

@@ -77,6 +77,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if !known {
 		p = Pathway{Review: reviewWaiting, Status: "10"}
 	}
+	if known && was.Gone && !c.Gone {
+		p.Review = reviewWaiting // it was here before, and comes anew
+	}
 	if p.Stopped.IsZero() {
 		p.Clock = c.ClockStart
 	}

@@ -162,3 +162,31 @@ func TestFilesAreReadWithoutALine(t *testing.T) {
 	doctor.Get(page + "/files/f-2").Sees(404)
 	w.nodes[1].SignedIn(t, "clerk").Get(page).Sees(200).SeesNot("ECG.pdf").Get(page + "/files/f-1").Sees(403)
 }
+
+// TestTriageAtTheHospital: what a practice sends to be read first has a list of its own; a clinician takes it at a clinic, or lets the patient choose, and until there is a time it is on a list.
+func TestTriageAtTheHospital(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	taken, invited := w.spine.refer("9990000018", 1, false), w.spine.refer("9990000026", 2, false)
+	w.registered(taken)
+	w.registered(invited)
+	w.spine.state(taken, "AWAITING_TRIAGE")
+	w.spine.state(invited, "AWAITING_TRIAGE")
+	doctor := w.nodes[1].SignedIn(t, "doctor")
+	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get("/clinics/triage").Text(), "2 referrals") })
+	doctor.Get("/clinics/review").SeesNot("CARROW")
+	w.nodes[1].SignedIn(t, "clerk").Get("/o/RQX/clinics/cases/" + taken).Sees(200).SeesNot("Accept, to be booked")
+	page := "/o/RQX/clinics/cases/" + taken + "/decide/triage-"
+	doctor.Get(page+"return").Send(page+"return", "comment", "").Sees(422)
+	doctor.Get(page+"accept").Sees(200, "Which service takes it?", "Heart clinic", "The patient chooses").Send(page+"accept", "how", "here").Sees(200, "It is decided")
+	page = "/o/RQX/clinics/cases/" + invited + "/decide/triage-"
+	doctor.Get(page+"accept").Send(page+"accept", "how", "invite").Sees(200, "It is decided")
+	doctor.Get("/clinics/rebook").Sees(200, "1 referral", "Accepted, to be booked")
+	simtest.Eventually(t, func() (done bool) {
+		w.spine.look(func() {
+			a, b := w.spine.acts[taken], w.spine.acts[invited]
+			done = len(a) == 1 && a[0].Kind == booking.ActTriageAccept && !a[0].Invite && len(b) == 1 && b[0].Invite
+		})
+		return done
+	})
+}

@@ -23,6 +23,7 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics", (*desk).home),
 		o.staffed("GET /clinics/diary", (*desk).diary),
 		o.staffed("GET /clinics/review", (*desk).reviewList),
+		o.staffed("GET /clinics/triage", (*desk).triageList),
 		o.staffed("GET /clinics/rebook", (*desk).rebookList),
 		o.staffed("GET /clinics/waiting", (*desk).waitingList),
 		o.staffed("GET /clinics/desk", (*desk).checkIn),
@@ -250,14 +251,15 @@ func (d *desk) show(v listView) error {
 func (d *desk) home() error {
 	today := format.Midnight(d.now)
 	v := listView{Page: web.Page{Title: d.text("title")}, Title: d.text("title"), Lede: d.text("lede", d.nameOf(d.hospital)), Done: d.done()}
-	var counts [5]int64
+	var counts [6]int64
 	var sessions []Session
 	var clinics []Clinic
 	var standing Standing
 	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) (err error) {
 		lane, h := int64(d.lane(d.hospital)), d.hospital.String()
 		for i, q := range []string{
-			`SELECT count(*) FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn WHERE c.lane = ? AND c.tenant = ? AND c.gone = 0 AND p.closed = 0 AND p.review = 'waiting'`,
+			`SELECT count(*) FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn WHERE c.lane = ? AND c.tenant = ? AND c.gone = 0 AND p.closed = 0 AND p.review = 'waiting' AND c.state <> 'AWAITING_TRIAGE'`,
+			`SELECT count(*) FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn WHERE c.lane = ? AND c.tenant = ? AND c.gone = 0 AND p.closed = 0 AND p.review = 'waiting' AND c.state = 'AWAITING_TRIAGE'`,
 			`SELECT count(*) FROM hospital_pathway WHERE lane = ? AND tenant = ? AND closed = 0 AND rebook > 0`,
 			`SELECT count(*) FROM hospital_pathway WHERE lane = ? AND tenant = ? AND closed = 0 AND stopped = 0`,
 			`SELECT count(*) FROM hospital_act WHERE lane = ? AND tenant = ? AND state = 'refused'`,
@@ -283,8 +285,8 @@ func (d *desk) home() error {
 		v.Warning, v.WarningText = d.text("unsure"), d.text("unsure-help")
 	}
 	work := web.Table{ID: "work", RowHeader: true, Caption: d.text("work"), Columns: d.columns("list", "count")}
-	for i, name := range []string{"review", "rebook", "waiting", "reconciliation", "reconciliation"} {
-		key := []string{"review", "rebook", "waiting", "refused", "differences"}[i]
+	for i, name := range []string{"review", "triage", "rebook", "waiting", "reconciliation", "reconciliation"} {
+		key := []string{"review", "triage", "rebook", "waiting", "refused", "differences"}[i]
 		work.Rows = append(work.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(d.text(key+".title"), d.path(name)), web.Cell(web.Count(d.ctx, "hospital.count", int(counts[i])))}})
 	}
 	v.Links = []web.Link{{Text: d.text("desk.title"), URL: d.path("desk")}, {Text: d.text("diary.week"), URL: d.path("diary")}, {Text: d.text("templates.title"), URL: d.path("templates")}}

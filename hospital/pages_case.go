@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -154,6 +155,9 @@ func (d *desk) rebookWhy(c Case) string {
 	if c.Pathway.Reason == visitMissed {
 		return d.text("visit.did-not-attend")
 	}
+	if c.Pathway.Reason == reasonTriaged {
+		return d.text("reviewed.triaged")
+	}
 	if c.Pathway.Reason == "" {
 		return d.spoken("state", c.State) // nobody said more
 	}
@@ -253,8 +257,31 @@ func (d *desk) decideForm(c Case, g access.Grant) (formView, error) {
 	if list := d.reasons(act); len(list) > 0 {
 		v.Radios = []web.Choice{{Name: "reason", Label: d.text("field.why"), Value: d.r.PostForm.Get("reason"), Options: list}}
 	}
+	if act == booking.ActTriageAccept {
+		if err := d.triageChoices(&v, c); err != nil {
+			return v, err
+		}
+	}
 	v.Fields = []web.Field{{Name: "comment", Label: d.text("field.comment"), Hint: d.text("hint.comment"), Rows: 4, Value: d.r.PostForm.Get("comment"), Autocomplete: "off"}}
 	return v, nil
+}
+
+// triageChoices asks which of the hospital's services takes a referral, and who finds the date.
+func (d *desk) triageChoices(v *formView, c Case) error {
+	service := web.Choice{Name: "service", Label: d.text("triage.service"), Value: cmp.Or(d.r.PostForm.Get("service"), c.Service), Options: []web.Option{{Value: c.Service, Text: c.ServiceName}}}
+	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		clinics, err := d.clinicsIn(tx, d.hospital)
+		service.Options = service.Options[:1]
+		for _, x := range clinics {
+			if !slices.ContainsFunc(service.Options, func(o web.Option) bool { return o.Value == x.Service }) {
+				service.Options = append(service.Options, web.Option{Value: x.Service, Text: x.Name})
+			}
+		}
+		return err
+	})
+	how := web.Choice{Name: "how", Label: d.text("triage.how"), Value: cmp.Or(d.r.PostForm.Get("how"), "here"), Options: []web.Option{{Value: "here", Text: d.text("triage.here")}, {Value: "invite", Text: d.text("triage.invite")}}}
+	v.Radios = append(v.Radios, service, how)
+	return err
 }
 
 // reasons are those that may be given for an act, to choose from.
@@ -298,11 +325,11 @@ func (d *desk) doDecide() error {
 	if err != nil {
 		return err
 	}
-	decision := Decision{Kind: act, Reason: d.r.PostForm.Get("reason"), Comment: strings.TrimSpace(d.r.PostForm.Get("comment"))}
+	decision := Decision{Kind: act, Reason: d.r.PostForm.Get("reason"), Comment: strings.TrimSpace(d.r.PostForm.Get("comment")), Service: d.r.PostForm.Get("service"), Invite: d.r.PostForm.Get("how") == "invite"}
 	if decision.Seen, err = strconv.ParseInt(d.r.PostForm.Get("seen"), 10, 64); err != nil {
 		return fault.New(fault.Invalid, "%s", d.text("wrong.form"))
 	}
-	if len(v.Radios) > 0 && decision.Reason == "" {
+	if v.Radios != nil && v.Radios[0].Name == "reason" && decision.Reason == "" {
 		v.Radios[0].Error = d.text("wrong.reason")
 		v.Errors.Add("reason", v.Radios[0].Error)
 	}

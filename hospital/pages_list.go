@@ -77,9 +77,17 @@ func (d *desk) caseList(l caseList) error {
 }
 
 func (d *desk) reviewList() error {
-	return d.caseList(caseList{key: "review", cond: `p.review = 'waiting' AND p.closed = 0 ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
+	return d.caseList(caseList{key: "review", cond: `p.review = 'waiting' AND p.closed = 0 AND c.state <> 'AWAITING_TRIAGE' ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
 		columns: []string{"patient", "number", "priority", "service", "state", "since"}, cells: func(c Case) []web.TableCell {
 			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.Cell(d.spoken("state", c.State)), web.Cell(web.Ago(d.ctx, d.now, c.Received))}
+		}})
+}
+
+// triageList is what waits to be read before anything is booked: the most urgent first, then what has waited longest.
+func (d *desk) triageList() error {
+	return d.caseList(caseList{key: "triage", cond: `p.review = 'waiting' AND p.closed = 0 AND c.state = 'AWAITING_TRIAGE' ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
+		columns: []string{"patient", "number", "priority", "service", "from", "since"}, cells: func(c Case) []web.TableCell {
+			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.ShowCell(web.Lines(c.Referrer, d.k.Organisation(d.ctx, c.Practice))), web.Cell(web.Ago(d.ctx, d.now, c.Received))}
 		}})
 }
 

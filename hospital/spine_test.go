@@ -318,3 +318,18 @@ func (w *world) link(act string) {
 		w.t.Fatal(err)
 	}
 }
+
+// state has the spine tell of a referral that it came into another state.
+func (s *spine) state(ubrn, state string) {
+	s.t.Helper()
+	err := s.k.DB.Write(s.t.Context(), []store.Lane{s.k.Post().LaneOf(x26, ubrn)}, func(tx *store.Tx) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c := s.cases[ubrn]
+		c.State = state
+		return s.told(tx, c)
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}

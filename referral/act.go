@@ -126,7 +126,11 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 				return err
 			}
 		}
-		return s.save(tx, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()})
+		if err := s.save(tx, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()}); err != nil || r.Request != ForTriage {
+			return err
+		}
+		made.Referral, err = s.commit(tx, r, Act{Kind: ActSendTriage, By: actorOf(p, Referrer), At: tx.At(), Service: r.Shortlist[0].Service})
+		return err
 	})
 	return made, err
 }
@@ -240,11 +244,12 @@ type Work struct {
 	Comment string
 
 	Slot      SlotRef // of book and move, as FreeSlots names it
-	Service   string  // of book, move, defer and send-for-triage
+	Service   string  // of book, move, defer, send-for-triage, and triage-accept where it is another than it was sent to
 	Clinician string  // of book and move: who must be there in the slot; empty for whoever is
 	Services  []string
 	Letter    string    // its text
 	Files     []FileRef // of letter, triage-accept and triage-return: uploaded for this referral, or attached already
+	Invite    bool      // of triage-accept: the patient chooses the date
 	Replace   bool      // of letter: these files are all that there are from now on
 	Priority  Priority
 	Search    Search // of shortlist
@@ -269,7 +274,7 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 	if err != nil {
 		return Referral{}, err
 	}
-	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Priority: w.Priority, Search: w.Search}
+	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Invite: w.Invite, Priority: w.Priority, Search: w.Search}
 	if len(w.Services) > 0 {
 		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {
 			return Referral{}, err
@@ -335,6 +340,11 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 	}
 	if a.Kind == ActBook || a.Kind == ActMove {
 		if a.Appointment, a.Service, err = s.take(tx, was, w); err != nil {
+			return was, err
+		}
+	}
+	if a.Kind == ActTriageAccept && a.Service != "" {
+		if a.To, err = s.choiceFor(tx.Context(), a.Service, was); err != nil {
 			return was, err
 		}
 	}

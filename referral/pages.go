@@ -295,6 +295,9 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if !slices.Contains(Priorities(), Priority(v.Form.Priority)) {
 		v.Form.Errors.Add("priority", web.Text(ctx, "referral.letter.priority-missing"))
 	}
+	if Request(v.Form.Request) == ForTriage && len(v.Services) > 1 {
+		v.Form.Errors.Add("request", web.Text(ctx, "referral.letter.triage-one"))
+	}
 	var files []FileRef
 	if len(v.Form.Errors) == 0 && sent.Body != nil {
 		a, err := f.s.Upload(ctx, CallerOf(ask), Upload{Name: sent.Name}, sent.Body)
@@ -397,7 +400,7 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 
 // pageActs are what staff do by a page of their own, in the order in which they are offered.
 func pageActs() []Kind {
-	return []Kind{ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActNotAttended, ActDischarged, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
+	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActNotAttended, ActDischarged, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
 }
 
 func historyTable(ctx context.Context, list []Version) web.Table {
@@ -424,8 +427,20 @@ type actView struct {
 	Reasons []web.Option
 	Reason  string
 	Comment string
-	Errors  web.FieldErrors
+	// Services are those to choose among: whom it is sent to for triage, or which of the provider's own takes it.
+	Services []web.Option
+	Service  string
+	// Hows are how the date is found after triage.
+	Hows   []web.Option
+	How    string
+	Errors web.FieldErrors
 }
+
+// How the date is found after triage.
+const (
+	howHere   = "here"   // by the provider
+	howInvite = "invite" // by the patient, who is asked to choose
+)
 
 func (f *face) actView(r *http.Request, ask catalogue.Asker) (*actView, error) {
 	c, err := f.opened(r, ask, "referral.case.title")
@@ -443,7 +458,32 @@ func (f *face) actView(r *http.Request, ask catalogue.Asker) (*actView, error) {
 			v.Reasons = append(v.Reasons, web.Option{Value: c.Code, Text: c.Display})
 		}
 	}
-	return v, nil
+	return v, f.triageView(r.Context(), v)
+}
+
+// triageView is what else is asked of who sends for triage, and of who triages.
+func (f *face) triageView(ctx context.Context, v *actView) error {
+	switch v.Act {
+	case ActSendTriage:
+		for _, c := range v.R.Shortlist {
+			v.Services = append(v.Services, web.Option{Value: c.Service, Text: c.Name, Hint: c.ProviderName})
+		}
+		v.Service = v.R.Shortlist[0].Service
+	case ActTriageAccept:
+		v.Service, v.How = v.R.Chosen.Service, howHere
+		v.Hows = []web.Option{{Value: howHere, Text: web.Text(ctx, "referral.triage.here")}, {Value: howInvite, Text: web.Text(ctx, "referral.triage.invite")}}
+		found, err := f.s.Services(ctx, v.Person, ServiceQuery{})
+		if err != nil {
+			return err
+		}
+		v.Services = []web.Option{{Value: v.R.Chosen.Service, Text: v.R.Chosen.Name}}
+		for _, x := range found {
+			if x.Provider == v.R.Provider().String() && x.ID != v.R.Chosen.Service {
+				v.Services = append(v.Services, web.Option{Value: x.ID, Text: x.Name})
+			}
+		}
+	}
+	return nil
 }
 
 func (f *face) askAct(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
@@ -464,9 +504,16 @@ func (f *face) act(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) 
 		return err
 	}
 	v.Reason, v.Comment = r.PostForm.Get("reason"), r.PostForm.Get("comment")
-	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: v.Act, Seen: seen(r), Reason: v.Reason, Comment: v.Comment})
+	if len(v.Services) > 0 {
+		v.Service, v.How = r.PostForm.Get("service"), r.PostForm.Get("how")
+	}
+	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: v.Act, Seen: seen(r), Reason: v.Reason, Comment: v.Comment, Service: v.Service, Invite: v.How == howInvite})
 	if fault.Is(err, fault.Invalid) {
-		v.Errors.Add("reason", fault.MessageOf(err))
+		field := "comment"
+		if len(v.Reasons) > 0 {
+			field = "reason"
+		}
+		v.Errors.Add(field, fault.MessageOf(err))
 		v.Page.Failed = true
 		return web.Render(w, r, http.StatusUnprocessableEntity, actPage(v))
 	}

@@ -179,6 +179,14 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 	return m, nil
 }
 
+// tells says in words how a referral stands.
+func tells(ctx context.Context, r Referral) string {
+	if r.State == TriagedToAct && r.Invited {
+		return web.Text(ctx, "referral.tells.invited")
+	}
+	return web.Text(ctx, "referral.tells."+string(r.State))
+}
+
 // mine is where a patient sees their referral and chooses among services, side by side.
 func (f *face) mine(w http.ResponseWriter, r *http.Request, v Visit) error {
 	m, err := f.mineView(r.Context(), v)

@@ -285,3 +285,21 @@ func (s *Referrals) choicesFor(ctx context.Context, ids []string, chart string) 
 	}
 	return s.choices(ctx, ids, person, s.k.Clock.Now())
 }
+
+// choiceFor is a service to which a referral can be passed on, of whichever provider. Error: fault.NotFound.
+func (s *Referrals) choiceFor(ctx context.Context, id string, r Referral) (*Choice, error) {
+	if c, ok := r.ChoiceOf(id); ok {
+		return &c, nil
+	}
+	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range all {
+		if x.ID == id {
+			c, err := (FoundService{FoundService: x}).Choice()
+			return &c, err
+		}
+	}
+	return nil, fault.New(fault.NotFound, "There is no service %q that can be referred to.", id)
+}

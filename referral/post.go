@@ -381,7 +381,13 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	if r.Provider() != m.From {
 		return messaging.Refuse("The referral is not yours any more: it is %s.", r.State.words())
 	}
-	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service}
+	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service,
+		Invite: msg.Invite, Priority: Priority(msg.Priority)}
+	if a.Kind == ActTriageAccept && msg.Service != "" {
+		if a.To, err = s.choiceFor(ctx, msg.Service, r); err != nil {
+			return messaging.Refuse("%s", fault.MessageOf(err))
+		}
+	}
 	if a.Kind == ActMove && r.State != Booked {
 		a.Kind = ActBook // it lost its appointment while the hospital moved it
 	}

@@ -223,3 +223,12 @@ func slotsAvailable(err error) bool {
 	_, ok := referral.SlotsAvailable(err)
 	return ok
 }
+
+// refusedAs is what an act of a hospital is refused with; nil when it is taken.
+func refusedAs(w *simtest.World, a booking.Act) error {
+	body, err := booking.Encode(a)
+	if err != nil {
+		return err
+	}
+	return referrals(w).Came(context.Background(), messaging.Message{ID: "test", From: west, To: national, Workflow: booking.WorkflowAct, Conversation: a.UBRN.String(), Body: body})
+}

@@ -71,9 +71,11 @@ type Act struct {
 
 	Appointment *Appointment // of book and move
 	Service     string       // of book, move, defer and send-for-triage
-	Shortlist   []Choice     // of create and shortlist
+	Shortlist   []Choice     // of create and shortlist; of send-for-triage where it changes
 	Letter      string       // of create and letter: the hash of the text; empty leaves what was
 	Attachments []Attachment // of create, letter and triage: added to what was
+	To          *Choice      // of triage-accept: the service of the same provider that takes it; nil for the one that it was sent to
+	Invite      bool         // of triage-accept: the patient chooses the date
 	Replace     bool         // of letter: the attachments are all that the referrer's side has from now on
 	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
 	Search      Search       // of create and shortlist
@@ -121,8 +123,8 @@ func Transitions() []Transition {
 		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeProvider}},
 		{Act: ActDefer, From: []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend}, To: Deferred, Who: []Party{Referrer, Patient}},
 		{Act: ActSendTriage, From: waiting(), To: AwaitingTriage, Who: []Party{Referrer}},
-		{Act: ActTriageAccept, From: []State{AwaitingTriage}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: "ACCEPT_REFER_BOOK_LATER"},
-		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct}, To: TriageResponse, Who: []Party{Provider}, Clinical: true, Outcome: "RETURN_TO_REFERRER_WITH_ADVICE"},
+		{Act: ActTriageAccept, From: []State{AwaitingTriage, Deferred}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: "ACCEPT_REFER_BOOK_LATER"},
+		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct, Deferred}, To: TriageResponse, Who: []Party{Provider}, Clinical: true, Outcome: "RETURN_TO_REFERRER_WITH_ADVICE"},
 		{Act: ActAssessed, From: []State{Booked}, To: AssessmentResult, Who: []Party{Provider}, Clinical: true},
 		{Act: ActAccept, From: append([]State{Booked}, held...), Who: []Party{Provider}},
 		{Act: ActReject, From: append([]State{Booked}, held...), To: Rejected, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeRejected}},
@@ -152,6 +154,9 @@ func TransitionOf(k Kind) (t Transition, ok bool) {
 // May reports whether a party may do an act in a referral's state, for pages that offer only what is possible.
 func (r Referral) May(k Kind, by Party) bool {
 	t, ok := byAct[k]
+	if k == ActBook && by == Patient && r.State == TriagedToAct && !r.Invited {
+		return false // the provider finds the date
+	}
 	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter)
 }
 
@@ -243,17 +248,22 @@ func (a Act) change(n *Referral) error {
 	case ActBook, ActMove:
 		return a.appoint(n)
 	case ActDefer, ActSendTriage:
+		if len(a.Shortlist) > 0 {
+			if err := a.offer(n); err != nil {
+				return err
+			}
+		}
 		c, ok := n.ChoiceOf(a.Service)
 		if !ok {
 			return fault.New(fault.Invalid, "The service is not on the shortlist.")
 		}
-		n.Chosen, n.Accepted, n.Attended = c, false, false
-	case ActTriageReturn, ActReject:
+		n.Chosen, n.Accepted, n.Attended, n.Invited = c, false, false, false
+	case ActReject:
 		n.Accepted = false
-		return a.addFiles(n)
-	case ActAccept, ActTriageAccept:
+	case ActAccept:
 		n.Accepted = true
-		return a.addFiles(n)
+	case ActTriageReturn, ActTriageAccept:
+		return a.triage(n)
 	case ActAttended, ActNotAttended, ActAssessed:
 		if n.Appointment.Start.After(a.At) {
 			return fault.New(fault.Conflict, "The appointment has not begun.")
@@ -281,6 +291,30 @@ func (a Act) change(n *Referral) error {
 		n.Chosen, n.Accepted, n.Attended = Choice{}, false, false
 	}
 	return nil
+}
+
+// triage is what a provider decided who has read a referral before anything was booked: it takes it, at this or another service of its own, and finds a date or lets the patient choose one; or
+// returns it with advice.
+func (a Act) triage(n *Referral) error {
+	n.Accepted, n.Invited = a.Kind == ActTriageAccept, a.Kind == ActTriageAccept && a.Invite
+	if a.Kind == ActTriageReturn && a.Comment == "" {
+		return fault.New(fault.Invalid, "Write the advice that goes back with it.")
+	}
+	if a.To != nil && a.To.Service != n.Chosen.Service {
+		if a.To.Provider != n.Chosen.Provider {
+			return fault.New(fault.Invalid, "The service is another organisation's.")
+		}
+		n.Chosen = *a.To
+	}
+	if _, ok := n.ChoiceOf(n.Chosen.Service); !ok {
+		n.Shortlist = []Choice{n.Chosen}
+	}
+	if a.Priority != "" {
+		if err := a.hasten(n); err != nil {
+			return err
+		}
+	}
+	return a.addFiles(n)
 }
 
 func (a Act) offer(n *Referral) error {
@@ -314,6 +348,9 @@ func (a Act) hasten(n *Referral) error {
 func (a Act) appoint(n *Referral) error {
 	if a.Appointment == nil {
 		return fault.New(fault.Invalid, "An appointment names its slot.")
+	}
+	if a.Kind == ActBook && a.By.Party == Patient && n.State == TriagedToAct && !n.Invited {
+		return fault.New(fault.Conflict, "The hospital finds a date, and tells you.")
 	}
 	if a.Kind == ActMove && n.Attended {
 		return fault.New(fault.Conflict, "The appointment has taken place.")
@@ -363,6 +400,9 @@ func created(r Referral, a Act) (Referral, error) {
 	n := a.New.clone()
 	if err := a.offer(&n); err != nil {
 		return r, err
+	}
+	if n.Request == ForTriage && len(n.Shortlist) > 1 {
+		return r, fault.New(fault.Invalid, "One service triages a referral: choose one.")
 	}
 	if err := a.hasten(&n); err != nil {
 		return r, err

@@ -177,7 +177,8 @@ type Referral struct {
 	Arranged    *Arrangement `json:"arranged,omitempty"`
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
 	Attended    bool         `json:"attended,omitempty"`
-	Closed      bool         `json:"closed,omitempty"` // the outpatient episode is over
+	Invited     bool         `json:"invited,omitempty"` // by the provider, after triage: the patient chooses a date
+	Closed      bool         `json:"closed,omitempty"`  // the outpatient episode is over
 
 	PathwayStart time.Time `json:"pathwayStart"`          // when the wait for treatment began: the clock of referral to treatment
 	PathwaySaid  bool      `json:"pathwaySaid,omitempty"` // by the referrer; otherwise it began with the referral

@@ -254,9 +254,9 @@ type createRequest struct {
 	Shortlist    shortlist
 }
 
-// readCreate reads eRS-CreateReferral-Parameters-1.
-func (a *API) readCreate(r *http.Request, c caller) (q createRequest, err error) {
-	res, err := read(r, "Parameters", "eRS-CreateReferral-Parameters-1")
+// readCreate reads eRS-CreateReferral-Parameters-1, and what has its parameters.
+func (a *API) readCreate(r *http.Request, c caller, profile string) (q createRequest, err error) {
+	res, err := read(r, "Parameters", profile)
 	if err != nil {
 		return q, err
 	}

@@ -115,11 +115,16 @@ func (c *call) retrieveVersion() error {
 
 // create is A011.
 func (c *call) create() error {
-	q, err := c.a.readCreate(c.r, c.c)
+	q, err := c.a.readCreate(c.r, c.c, "eRS-CreateReferral-Parameters-1")
 	if err != nil {
 		return err
 	}
-	d := referral.Draft{Patient: q.Patient, Priority: referral.Priority(q.Shortlist.Criteria.Priority), Request: referral.ForAppointment, Criteria: q.Shortlist.Criteria.Parameters,
+	return c.make(q, referral.ForAppointment)
+}
+
+// make makes the referral that A011 or A021 asks for.
+func (c *call) make(q createRequest, request referral.Request) error {
+	d := referral.Draft{Patient: q.Patient, Priority: referral.Priority(q.Shortlist.Criteria.Priority), Request: request, Criteria: q.Shortlist.Criteria.Parameters,
 		Specialty: q.Shortlist.Criteria.Specialty, ClinicType: q.Shortlist.Criteria.ClinicType, Services: q.Shortlist.Services, PathwayStart: q.PathwayStart, LetterDue: c.a.letterDue(q.Intention, q.ReminderDays)}
 	if q.Clinician != "" {
 		name, err := c.a.isReferrerAt(c.r.Context(), q.Clinician, c.c.Organisation)

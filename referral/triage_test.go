@@ -1,0 +1,82 @@
+package referral_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+)
+
+// TestTriageFirst refers for triage by page; the hospital takes it at another of its clinics and lets the patient choose, who does.
+func TestTriageFirst(t *testing.T) {
+	w := shared.Given(t)
+	givenSlots(t, w, "triaged", "RZZ01-dermatology", 2, 12)
+	gp := w.SignedIn(t, "gp")
+	at := "/refer/person/" + digits(w.Number(t, "correct"))
+	gp.Get(at + "/letter?service=RZZ01-cardiology&service=RZZ01-dermatology")
+	form := gp.Form()
+	form["service"] = []string{"RZZ01-cardiology", "RZZ01-dermatology"}
+	form.Set("request", "TRIAGE_REQUEST")
+	form.Set("letter", "Rash and palpitations.")
+	gp.Post(at+"/letter", form).Sees(422, "choose one")
+	gp.Get(at+"/letter?service=RZZ01-cardiology").Send(at+"/letter", "service", "RZZ01-cardiology", "priority", "ROUTINE", "request", "TRIAGE_REQUEST", "letter", "Rash and palpitations.").Sees(200, "Referral made")
+	ubrn, password := digits(fact(t, gp.Body, "Booking reference")), fact(t, gp.Body, "Password")
+	gp.Get("/refer/case/"+ubrn).Sees(200, "Awaiting triage", "Send for triage")
+	u := ident.MustUBRN(ubrn)
+	patient := w.Visitor(t)
+	patient.Get("/appointments").Send("/appointments", "ubrn", ubrn, "password", password).Sees(200, "is reading your referral").SeesNot("See times")
+
+	came(t, w, booking.WorkflowAct, ubrn, booking.Act{UBRN: u, Number: 1, Seen: 2, Kind: booking.ActTriageAccept, By: "Dr Owain Pugh", At: time.Now(), Service: "RZZ01-dermatology", Invite: true, Priority: "URGENT", Comment: "A skin clinic first."})
+	gp.Get("/refer/case/"+ubrn).Sees(200, "Triaged, hospital to act", "Urgent", "A skin clinic first.")
+	patient.Get("/appointments/choose").Sees(200, "asks you to choose a date", "See times")
+	patient.Get("/appointments/times?service=RZZ01-dermatology").Send("/appointments/times", "slot", "RZZ01/triaged/triaged-0", "service", "RZZ01-dermatology").Sees(200, "Check before you book").Send("/appointments/check").Sees(200, "Your appointment is booked")
+}
+
+// TestTriageReturnsWithAdvice: what goes back says why, and is on the practice's list; whoever was not invited does not book.
+func TestTriageReturnsWithAdvice(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	givenSlots(t, w, "untriaged", "RZZ01-cardiology", 1, 12)
+	draft := referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForTriage, Services: []string{"RZZ01-cardiology"}, Letter: "Please see."}
+	m, err := s.Create(ctx, c, draft)
+	if err != nil || m.State != referral.AwaitingTriage || m.Version != 2 || m.Provider() != west {
+		t.Fatalf("%+v, %v", m.Referral, err)
+	}
+	act := func(a booking.Act) (err error) {
+		a.UBRN, a.Number, a.Seen, a.By, a.At = m.UBRN, 1, 2, "Dr Owain Pugh", time.Now()
+		return refusedAs(w, a)
+	}
+	if err := act(booking.Act{Kind: booking.ActTriageReturn}); err == nil || !strings.Contains(err.Error(), "advice") {
+		t.Errorf("returned without advice: %v", err)
+	}
+	if err := act(booking.Act{Kind: booking.ActTriageAccept, Service: "RZZ99-nowhere"}); err == nil {
+		t.Error("taken by a service that is none")
+	}
+	if err := act(booking.Act{Kind: booking.ActTriageAccept}); err != nil {
+		t.Fatal(err)
+	}
+	visit, err := s.Enter(ctx, m.UBRN.String(), m.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := referral.Work{Kind: referral.ActBook, Slot: referral.SlotRef{Provider: west, Session: "untriaged", Slot: "untriaged-0"}, Service: "RZZ01-cardiology"}
+	if _, err := s.Act(ctx, referral.Caller{Principal: visit.Principal(), Ask: c.Ask}, m.UBRN, book); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the patient booked where the hospital finds the date: %v", err)
+	}
+	if err := act(booking.Act{Kind: booking.ActTriageReturn, Comment: "Try a statin first."}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Get(ctx, c, m.UBRN)
+	if err != nil || r.State != referral.TriageResponse || r.Comment != "Try a statin first." || r.Accepted {
+		t.Errorf("%+v, %v", r, err)
+	}
+	again, err := s.Act(ctx, c, m.UBRN, referral.Work{Kind: referral.ActSendTriage, Services: []string{"RZZ01-dermatology"}, Service: "RZZ01-dermatology"})
+	if err != nil || again.State != referral.AwaitingTriage || again.Chosen.Service != "RZZ01-dermatology" || len(again.Shortlist) != 1 {
+		t.Errorf("sent to another service: %+v, %v", again, err)
+	}
+}
