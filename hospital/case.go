@@ -77,9 +77,6 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if !known {
 		p = Pathway{Review: reviewWaiting, Status: "10"}
 	}
-	if known && was.Gone && !c.Gone {
-		p.Review = reviewWaiting // it was here before, and comes anew
-	}
 	if p.Stopped.IsZero() {
 		p.Clock = c.ClockStart
 	}
@@ -135,7 +132,7 @@ func (a Act) decides() bool {
 func waitsForTime(c booking.Case) bool {
 	switch c.State {
 	case "DEFERRED_TO_PROVIDER", "TRIAGED_PROVIDER_TO_ACTION", "APPT_CANCELLED_BY_PROVIDER":
-		return c.Appointment == nil
+		return c.Appointment == nil && !c.Invited
 	}
 	return false
 }
@@ -144,7 +141,7 @@ func waitsForTime(c booking.Case) bool {
 func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, waiting []Act) error {
 	asked := slices.ContainsFunc(waiting, func(a Act) bool { return a.Kind == booking.ActMove || a.Kind == booking.ActOffer })
 	switch {
-	case c.Gone || c.State == "REJECTED" || strings.HasPrefix(c.State, "CANCELLED"):
+	case c.Gone || c.State == "REJECTED" || c.State == "AWAITING_TRIAGE" || strings.HasPrefix(c.State, "CANCELLED"):
 		p.Rebook, p.Reason = time.Time{}, ""
 	case waitsForTime(c) && p.Rebook.IsZero() && !asked:
 		p.Rebook, p.Reason = tx.At(), c.Comment

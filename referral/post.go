@@ -68,6 +68,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	if c.Gone {
 		return c, nil
 	}
+	c.Invited = r.Invited && r.State == TriagedToAct
 	if a := r.Appointment; a != nil {
 		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician}
 	}
