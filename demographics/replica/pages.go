@@ -23,6 +23,8 @@ func (r *Replica) pages() []catalogue.Route {
 		r.staff("POST /replica", (*follower).steer),
 		r.staff("GET /replica/find", (*follower).desk, access.Clinician),
 		r.staff("POST /replica/find", (*follower).register),
+		r.staff("GET /replica/differences", (*follower).showMany),
+		r.staff("POST /replica/differences", (*follower).decideMany),
 		r.staff("GET /replica/{person}", (*follower).showPerson, access.Clinician),
 		r.staff("POST /replica/{person}", (*follower).decidePerson),
 	}
@@ -77,6 +79,7 @@ type listView struct {
 	Hidden int
 	Down   string
 	Find   string
+	Many   string // where many are decided about at once; "" when there are not many
 	Reason string
 	May    bool // the reader may stop and decide
 	Errors web.FieldErrors
@@ -140,6 +143,9 @@ func (f *follower) showList(w http.ResponseWriter, r *http.Request, ask catalogu
 	}
 	v.May = mayDecide(ask)
 	v.Hidden, v.Path, v.Find = hidden, f.path(), f.path("find")
+	if v.May && v.Status.Counts[Differs] > 1 {
+		v.Many = f.path("differences")
+	}
 	v.Table = web.Table{ID: "replica", State: state, RowHeader: true, Caption: web.Text(ctx, "replica.caption."+v.State), Count: web.Count(ctx, "replica.count", total), CSVURL: state.With("format", "csv"),
 		Columns: []web.Column{{Text: web.Text(ctx, "replica.column.patient"), Share: 5}, {Text: web.Text(ctx, "replica.column.number"), Whole: true, Share: 3}, {Text: web.Text(ctx, "replica.column.state"), Share: 4},
 			{Text: web.Text(ctx, "replica.column.since"), Whole: true, Share: 3}, {Text: web.Text(ctx, "replica.column.checked"), Share: 4}},

@@ -2,16 +2,20 @@ package replica_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/demographics/replica"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/seed"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -87,6 +91,88 @@ func TestAClerkDecides(t *testing.T) {
 	clerk.Get(west+"?format=csv&state=unnumbered").Sees(200, "UNKNOWN")
 }
 
+// A clerk decides about many differences at once: one choice for everybody on the page, another for one of them; who is changed meanwhile stays as they are.
+func TestAClerkDecidesAboutMany(t *testing.T) {
+	w := shared.Given(t)
+	k, ctx, r := w.Node.Kernel(), t.Context(), w.Node.Replica()
+	by := access.Service("test", sim.HospitalWest)
+	move := func(id, line string) { // as the hospital's own system writes it
+		t.Helper()
+		ref := record.Ref{Tenant: sim.HospitalWest, Type: "Patient", ID: id}
+		place, err := k.Records.Locate(ctx, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := k.Gate.Decide(ctx, by, access.Read, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := k.Records.Read(ctx, g, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := v.Resource.Edit().Set(v.Resource.Root(), "address", fhir.Arr(fhir.Obj("use", "home", "line", fhir.Arr(line), "postalCode", "LS1 4AP"))).Done()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := k.Records.Prepare(ctx, record.Change{Verb: record.Put, Ref: ref, Resource: res, Reason: "they told the ward"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants, err := k.Gate.DecideAll(ctx, by, d.Acts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Gate.Act(ctx, grants, d.Lanes(), func(tx *store.Tx) error { _, err := k.Records.Apply(tx, d, grants...); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clerk := w.SignedIn(t, "hospital-clerk")
+	clerk.Get(west + "?state=traced&format=csv")
+	var charts []string
+	for p := range w.Country.Everyone() {
+		id := p.ChartAt(sim.HospitalWest)
+		if id == "" || p.Restricted || p.Key != "" || p.Died != 0 || !strings.Contains(clerk.Body, p.NHSNumber.Display()) && !strings.Contains(clerk.Body, strings.ReplaceAll(p.NHSNumber.Display(), " ", "\u00a0")) {
+			continue
+		}
+		if charts = append(charts, id); len(charts) == 4 {
+			break
+		}
+	}
+	if len(charts) < 4 {
+		t.Fatalf("only %v are traced", charts)
+	}
+	for i, id := range charts {
+		move(id, fmt.Sprintf("%d Moved Lane", 7+i))
+	}
+	if err := r.Again(ctx, sim.HospitalWest); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Round(ctx, sim.HospitalWest); err != nil {
+		t.Fatal(err)
+	}
+
+	const many = west + "/differences"
+	clerk.Get(west).Sees(200, "Decide about many differences at once")
+	clerk.Get(many).Sees(200, "7 Moved Lane", "10 Moved Lane", "For everybody on this page", "Take all that the national register says")
+	clerk.Send(many, "reason", "Their letters came back").Sees(422, "Choose for everybody on this page")
+	clerk.Send(many, "all", "take", "reason", "no").Sees(422, "Enter a reason of 5 to 500 characters")
+
+	clerk.Get(many)
+	move(charts[3], "99 Elsewhere") // after the page was shown
+	clerk.Send(many, "all", "later", "choice-"+charts[0], "take", "choice-"+charts[1], "keep", "choice-"+charts[3], "take", "reason", "Their letters came back").
+		Sees(200, "Saved for 2 patients.", "1 patient was left as they are")
+	clerk.Get(many).Sees(200, "9 Moved Lane").SeesNot("7 Moved Lane", "8 Moved Lane")
+	clerk.Get("/o/RZZ01/patients/" + charts[0]).Sees(200).SeesNot("7 Moved Lane")
+	clerk.Get("/o/RZZ01/patients/"+charts[1]).Sees(200, "8 Moved Lane")
+	clerk.Get(west+"/"+charts[1]).Sees(200, "Traced", "Their letters came back")
+	clerk.Get(west+"/"+charts[2]).Sees(200, "Says otherwise")
+	clerk.Get("/o/RZZ01/patients/"+charts[3]).Sees(200, "99 Elsewhere")
+	for _, user := range []string{"hospital", "clerk", "hospital-east", "patient"} {
+		w.SignedIn(t, user).Get(many).Sees(403)
+	}
+}
+
 // The desk finds a patient here first, and nationally only while that is possible; somebody found there becomes a patient here once.
 func TestTheDesk(t *testing.T) {
 	w := shared.Given(t)
@@ -132,7 +218,7 @@ func TestThePagesAreHealthy(t *testing.T) {
 	cookie := webtest.Cookie("openspine", w.SignedIn(t, "hospital-clerk").Cookie())
 	b := webtest.NewBrowser(t)
 	for width, options := range map[string][]webtest.Option{"desk": {cookie}, "phone": {cookie, webtest.Phone()}, "plain": {cookie, webtest.NoScript()}} {
-		for i, path := range []string{west, west + "/00000003", west + "/find?family=Smith&born-day=1&born-month=1&born-year=1970"} {
+		for i, path := range []string{west, west + "/00000003", west + "/differences", west + "/find?family=Smith&born-day=1&born-month=1&born-year=1970"} {
 			p := b.Open(t, w.URL+path, options...)
 			if os.Getenv("OPENSPINE_SCREENSHOTS") != "" {
 				p.Screenshot("replica-" + width + "-" + string(rune('0'+i)) + ".png")
