@@ -24,6 +24,7 @@ type caller struct {
 	in    *bufio.Reader
 	head  []byte    // of the request
 	until time.Time // when the connection gives up
+	body  []byte    // of an answer that is looked into
 }
 
 // patience is how long a caller waits for one answer.
@@ -37,7 +38,7 @@ func (c *caller) call(ctx context.Context, q request) string {
 		return err.Error()
 	}
 	if resp == nil { // what was wanted, and it has been read
-		return ""
+		return c.without(q)
 	}
 	defer resp.Body.Close()
 	if !slices.Contains(q.want, resp.StatusCode) {
@@ -45,12 +46,20 @@ func (c *caller) call(ctx context.Context, q request) string {
 		c.hangUp()
 		return fmt.Sprintf("%s %s: %s: %s", q.method, q.path, resp.Status, text)
 	}
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+	if c.body, err = io.ReadAll(resp.Body); err != nil {
 		c.hangUp()
 		return err.Error()
 	}
 	if resp.Close {
 		c.hangUp()
+	}
+	return c.without(q)
+}
+
+// without says that an answer is not about what was asked for, when it is not.
+func (c *caller) without(q request) string {
+	if q.holds != "" && !bytes.Contains(c.body, []byte(q.holds)) {
+		return fmt.Sprintf("%s %s: the answer does not hold %s", q.method, q.path, q.holds)
 	}
 	return ""
 }
@@ -126,7 +135,14 @@ func (c *caller) expected(q request) bool {
 	if err != nil {
 		return false
 	}
-	_, err = c.in.Discard(len(head) + len("\r\n\r\n") + n)
+	if q.holds == "" {
+		_, err = c.in.Discard(len(head) + len("\r\n\r\n") + n)
+		return err == nil
+	}
+	if _, err = c.in.Discard(len(head) + len("\r\n\r\n")); err == nil {
+		c.body = slices.Grow(c.body[:0], n)[:n]
+		_, err = io.ReadFull(c.in, c.body)
+	}
 	return err == nil
 }
 

@@ -43,9 +43,11 @@ func TestCaller(t *testing.T) {
 	for _, step := range []struct {
 		path, problem string
 		again         bool // over the connection of the step before
-	}{{"/long?a=b%20c", "", false}, {"/long", "", true}, {"/chunked", "", true}, {"/none", "", true}, {"/last", "", true}, {"/long", "", false}, {"/wrong", "409 Conflict: HTTP/1.1 200", true}, {"/long", "", false}} {
+		holds         string
+	}{{"/long?a=b%20c", "", false, ""}, {"/long", "", true, "xxx"}, {"/long", "does not hold y", true, "y"}, {"/chunked", "", true, "in pieces"}, {"/chunked", "does not hold whole", true, "whole"}, {"/none", "", true, ""}, {"/last", "", true, "well"},
+		{"/long", "", false, ""}, {"/wrong", "409 Conflict: HTTP/1.1 200", true, ""}, {"/long", "", false, ""}} {
 		before := len(seen)
-		problem := c.call(t.Context(), request{method: "POST", path: step.path, contentType: "text/plain", body: []byte("said"), want: []int{200}, requestID: "one"})
+		problem := c.call(t.Context(), request{method: "POST", path: step.path, contentType: "text/plain", body: []byte("said"), want: []int{200}, requestID: "one", holds: step.holds})
 		if problem != step.problem && (step.problem == "" || !strings.Contains(problem, step.problem)) {
 			t.Errorf("%s: %q, want %q", step.path, problem, step.problem)
 		}

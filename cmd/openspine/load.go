@@ -19,6 +19,7 @@ type request struct {
 	body                      []byte
 	want                      []int // statuses that count as answered
 	requestID                 string
+	holds                     string // what the answer must hold; "" for anything
 }
 
 // load sends requests from a number of clients for a time and keeps what each took.
