@@ -12,8 +12,8 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
-// tallied is how long after it began a slot is still compared.
-const tallied = 24 * time.Hour
+// tallied is how long after it began a slot is still told of: longer than hospitals compare theirs, so that what they compare is told whatever the two clocks say.
+const tallied = 48 * time.Hour
 
 // tallyLanes are those of the tally itself, and where slots are settled those of every session of the hospital and of the referrals that it tells back.
 func (s *Referrals) tallyLanes(m messaging.Message) []store.Lane {

@@ -319,7 +319,7 @@ func (w *world) checkEven(n *node, s, h seenBy) {
 		w.broken("%s does not know whose its slots are", n.name)
 	}
 	if count, err := n.clinics.Differing(w.ctx); err != nil || count > 0 {
-		w.broken("%s finds %d differences with the spine (%v)", n.name, count, err)
+		w.broken("%s finds %d differences with the spine (%v): %s", n.name, count, err, n.differences())
 	}
 	now := n.clock.Now().UnixMicro()
 	for p, x := range h.slots {
@@ -327,6 +327,24 @@ func (w *world) checkEven(n *node, s, h seenBy) {
 			w.broken("%s is at %d at the hospital and at %d at the spine", p.slot, x.epoch, s.slots[p].epoch)
 		}
 	}
+}
+
+// differences are what a hospital's own comparison has found, in words.
+func (n *node) differences() (words string) {
+	err := n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+		words = ""
+		return each(tx, `SELECT kind, thing, mine, theirs, why FROM hospital_difference ORDER BY kind, thing`, func(r *store.Rows) error {
+			var kind, thing, why string
+			var mine, theirs int64
+			err := r.Scan(&kind, &thing, &mine, &theirs, &why)
+			words += fmt.Sprintf("%s %s is %d here and %d there, %s; ", kind, thing, mine, theirs, why)
+			return err
+		})
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return words
 }
 
 // checkWaits looks whether a referral that waits for its hospital is on a list there.
