@@ -123,7 +123,8 @@ func TestBothSides(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := given(t, postgres)
-			for name, test := range map[string]func(*country){"a thousand callers for one slot": aThousandCallers, "callers race the hospital": callersRaceTheHospital, "referred, booked, seen, discharged": referredBookedSeenDischarged} {
+			for name, test := range map[string]func(*country){"a thousand callers for one slot": aThousandCallers, "callers race the hospital": callersRaceTheHospital, "referred, booked, seen, discharged": referredBookedSeenDischarged,
+				"all that was answered happened in one order": inOneOrder} {
 				t.Run(name, func(t *testing.T) {
 					one := *c
 					one.t = t
