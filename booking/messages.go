@@ -167,7 +167,7 @@ type Case struct {
 	Attachments []Attachment  `json:"attachments,omitempty"`
 	ClockStart  time.Time     `json:"clockStart"` // when the wait for treatment began (referral to treatment rules)
 	Appointment *Appointment  `json:"appointment,omitempty"`
-	Invited     bool          `json:"invited,omitempty"` // after triage: the patient chooses a date
+	Invited     bool          `json:"invited,omitempty"`  // after triage: the patient chooses a date
 	Accepted    bool          `json:"accepted,omitempty"` // the hospital has read it, and takes the person
 	Reason      string        `json:"reason,omitempty"`
 	Comment     string        `json:"comment,omitempty"`

@@ -108,6 +108,8 @@ func (s *spine) acted(tx *store.Tx, m messaging.Message) error {
 		c.Appointment, c.State = a.Appointment, "BOOKED"
 	case booking.ActReject, booking.ActCancel:
 		c.Appointment, c.State = nil, "REJECTED"
+	case booking.ActTriageAccept:
+		c.State, c.Invited = "TRIAGED_PROVIDER_TO_ACTION", a.Invite
 	case booking.ActNotAttended:
 		c.State = "DID_NOT_ATTEND"
 	}
