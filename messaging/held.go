@@ -56,7 +56,7 @@ func (t *turn) failed(l *letter, tries int, cause error) error {
 	}
 	reason := fault.MessageOf(cause)
 	if fault.KindOf(cause) == fault.Internal {
-		reason = "the handler failed; the log says how, at " + t.at.Format(time.RFC3339)
+		reason = "the handler failed; the node's log says how, by the number of this message"
 	}
 	t.p.log.Warn("messaging: a message could not be handled", "workflow", l.Workflow, "message", l.ID, "tries", tries, "error", cause)
 	if tries < most {

@@ -70,7 +70,7 @@ func (d *desk) waiting(w http.ResponseWriter, r *http.Request, p access.Principa
 		v.Table.Columns = append(v.Table.Columns, c)
 	}
 	for _, b := range list[min(at, len(list)):min(at+pageSize, len(list))] {
-		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.destination(ctx, b.To)), number(ctx, b.Waiting), number(ctx, b.Held), number(ctx, b.Parked), d.oldest(ctx, b.Oldest), web.Cell(d.reached(ctx, b))}})
+		v.Table.Rows = append(v.Table.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.destination(ctx, b.To)), number(ctx, b.Waiting), number(ctx, b.Held-b.Parked), number(ctx, b.Parked), d.oldest(ctx, b.Oldest), web.Cell(d.reached(ctx, b))}})
 	}
 	if len(list) == 0 {
 		v.Table.Count = ""
@@ -121,6 +121,8 @@ func (d *desk) reached(ctx context.Context, b messaging.Backlog) string {
 		return web.Text(ctx, "postroom.waiting.here")
 	case b.RoundTrip > 0:
 		return web.Text(ctx, "postroom.waiting.round", b.RoundTrip.Milliseconds())
+	case b.Held > b.Parked:
+		return web.Text(ctx, "postroom.waiting.held")
 	}
 	return web.Text(ctx, "postroom.waiting.unknown")
 }
@@ -129,7 +131,7 @@ func (d *desk) waitingCSV(w http.ResponseWriter, r *http.Request, list []messagi
 	ctx := r.Context()
 	return web.CSV(w, "waiting", columns(ctx, waitingColumns()...), func(yield func([]string, error) bool) {
 		for _, b := range list {
-			if !yield([]string{d.destination(ctx, b.To), strconv.FormatInt(b.Waiting, 10), strconv.FormatInt(b.Held, 10), strconv.FormatInt(b.Parked, 10), moment(b.Oldest), d.reached(ctx, b)}, nil) {
+			if !yield([]string{d.destination(ctx, b.To), strconv.FormatInt(b.Waiting, 10), strconv.FormatInt(b.Held-b.Parked, 10), strconv.FormatInt(b.Parked, 10), moment(b.Oldest), d.reached(ctx, b)}, nil) {
 				return
 			}
 		}
