@@ -274,6 +274,9 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 	if err != nil {
 		return Referral{}, err
 	}
+	if r, asked, err := s.askFor(ctx, c, chart, u, grants, w); err != nil || asked {
+		return r, err
+	}
 	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Invite: w.Invite, Priority: w.Priority, Search: w.Search}
 	if len(w.Services) > 0 {
 		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {

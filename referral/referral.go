@@ -49,6 +49,8 @@ type Options struct {
 	Silent time.Duration
 	// Seams make the referrals forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
+	// Elsewhere is how services are asked that keep their slots to themselves; nil where there are none.
+	Elsewhere Elsewhere
 }
 
 // Referrals are all referrals of a country, at its national node. It is safe for concurrent use.
@@ -57,6 +59,7 @@ type Referrals struct {
 	places *directory.Directory
 	o      Options
 	lived  atomic.Pointer[int64] // see life
+	polled polls
 }
 
 // New is the referrals over a kernel and its directory.
@@ -85,6 +88,8 @@ func (s *Referrals) Service() catalogue.Service {
 			{Name: "standing", Every: 15 * time.Second, Run: s.askDue},
 			{Name: "give-back", Every: time.Minute, Run: s.giveBackDue},
 			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
+			{Name: "ask-again", Every: 5 * time.Second, Run: s.askDueAgain},
+			{Name: "poll-slots", Every: time.Minute, Run: s.pollDue},
 			{Name: "visits", Every: time.Hour, Run: s.forgetVisits},
 			{Name: "files", Every: time.Hour, Run: s.forgetFiles},
 		},

@@ -97,6 +97,9 @@ func (s *Referrals) slot(tx *store.Tx, ref SlotRef) (slotRow, error) {
 // FreeSlots are the slots of a service that can be booked now, the earliest first, at most most; of a day when it is not zero. Held ones are left out,
 // but for those that holder holds.
 func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time.Time, holder string, most int) (list []Slot, err error) {
+	if list, asked, err := s.askedSlots(ctx, service, from, to, most); err != nil || asked {
+		return list, err
+	}
 	now := s.k.Clock.Now()
 	if opens := now.Add(s.o.Freeze); from.Before(opens) {
 		from = opens
@@ -124,6 +127,9 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 // Hold keeps a slot for whoever is deciding, for a few minutes; what they held before is let go when they name it. Holder is any secret or number of theirs.
 // Error: see Taken.
 func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until time.Time, err error) {
+	if asksFor(ref) { // the hospital's own system holds nothing: it decides when it is asked
+		return s.k.Clock.Now().Add(s.o.Hold), nil
+	}
 	err = s.k.DB.Write(ctx, []store.Lane{s.sessionLane(ref.Session)}, func(tx *store.Tx) error {
 		x, err := s.slot(tx, ref)
 		if err == nil {
@@ -291,7 +297,7 @@ func (s *Referrals) deferrable(tx *store.Tx, w Work) error {
 func (s *Referrals) noneFree(tx *store.Tx, service string) error {
 	var n int64
 	err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` LIMIT 1) one`, service, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
-	if err == nil && n > 0 {
+	if err == nil && (n > 0 || s.polled.offers(service, tx.At())) {
 		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them."), false}
 	}
 	return err

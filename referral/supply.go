@@ -38,6 +38,9 @@ func (s *Referrals) Frees(ctx context.Context, services []string) (map[string]Fr
 		}
 		return nil
 	})
+	if err == nil {
+		s.addAsked(services, free)
+	}
 	return free, err
 }
 

@@ -39,7 +39,9 @@ const (
 	ActReinstate    Kind = "reinstate"
 	ActRebookLater  Kind = "rebook-later" // the provider cancels the appointment and finds another one
 	ActPriority     Kind = "priority"
-	ActTold         Kind = "told-back" // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
+	ActTold         Kind = "told-back"   // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
+	ActAsk          Kind = "ask"         // a hospital's own system, whether something may be done
+	ActAskRefused   Kind = "ask-refused" // it said no
 )
 
 // Party is on whose side somebody acts.
@@ -80,6 +82,9 @@ type Act struct {
 	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
 	Search      Search       // of create and shortlist
 	New         *Referral    // of create: who, what for and by whom
+
+	question *Asked // of ask
+	answers  bool   // it is what was asked for, and the hospital's system said yes
 }
 
 // Transition is one row of the table: who may do what in which states, what comes of it, and from which code system the reason is.
@@ -132,6 +137,8 @@ func Transitions() []Transition {
 		{Act: ActNotAttended, From: []State{Booked}, To: DidNotAttend, Who: []Party{Provider}, Reasons: codes.Missed},
 		{Act: ActDischarged, From: []State{Booked, TriageResponse, AssessmentResult, DidNotAttend}, Who: []Party{Provider}},
 		{Act: ActCancel, From: alive(), To: Cancelled, Who: []Party{Referrer, Patient}, Reasons: codes.CancelledRequest},
+		{Act: ActAsk, From: append(bookable(), Booked), Who: []Party{Referrer, Patient, Provider}},
+		{Act: ActAskRefused, From: append(bookable(), Booked), Who: []Party{System}},
 		{Act: ActReinstate, From: []State{Cancelled}, To: NotBooked, Who: []Party{Referrer}},
 		{Act: ActRebookLater, From: []State{Booked}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: ActionLater},
 	}
@@ -182,6 +189,8 @@ func Apply(r Referral, a Act) (Referral, error) {
 		return created(r, a)
 	case a.Seen != 0 && a.Seen != r.Version:
 		return r, fault.New(fault.PreconditionFailed, "The referral has changed since you looked at it: look again, then decide.")
+	case r.Asked != nil && !a.answers && a.Kind != ActAskRefused && a.Kind != ActLetter && a.Kind != ActPriority:
+		return r, fault.New(fault.Conflict, "The hospital has been asked, and has not answered yet. Wait for its answer.")
 	case !slices.Contains(t.From, r.State), r.Closed && a.Kind != ActLetter:
 		return r, fault.New(fault.Conflict, "A referral that is %s cannot be changed in this way.", r.State.words())
 	case utf8.RuneCountInString(a.Comment) > mostComment:
@@ -197,6 +206,9 @@ func Apply(r Referral, a Act) (Referral, error) {
 		return r, err
 	}
 	n.Version, n.Changed = r.Version+1, a.At
+	if a.answers {
+		n.Asked, n.Refusal = nil, ""
+	}
 	if t.To != "" {
 		if n.State = t.To; n.State != r.State {
 			n.Since = a.At
@@ -287,6 +299,10 @@ func (a Act) change(n *Referral) error {
 		}
 	case ActDischarged:
 		n.Closed = true
+	case ActAsk:
+		n.Asked, n.Refusal = a.question, ""
+	case ActAskRefused:
+		n.Asked, n.Refusal = nil, a.Comment
 	case ActReinstate:
 		n.Chosen, n.Accepted, n.Attended = Choice{}, false, false
 	}

@@ -86,6 +86,7 @@ type Appointment struct {
 	End       time.Time `json:"end"`
 	Clinician string    `json:"clinician,omitempty"`
 	Theirs    bool      `json:"theirs,omitempty"` // it stands in a slot that the hospital itself owns
+	Remote    string    `json:"remote,omitempty"` // the id that a hospital's own system gave it, which is asked before anything becomes of it
 }
 
 // Attachment is a file with a referral, or with a question for advice, whose bytes are stored once.
@@ -175,6 +176,8 @@ type Referral struct {
 
 	Appointment *Appointment `json:"appointment,omitempty"`
 	Arranged    *Arrangement `json:"arranged,omitempty"`
+	Asked       *Asked       `json:"asked,omitempty"`    // what a hospital's own system was asked and has not answered
+	Refusal     string       `json:"refusal,omitempty"`  // why it said no to the last question; empty after a yes
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
 	Attended    bool         `json:"attended,omitempty"`
 	Invited     bool         `json:"invited,omitempty"` // by the provider, after triage: the patient chooses a date
