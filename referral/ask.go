@@ -15,6 +15,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
 )
 
 // Some hospitals' systems keep their slots to themselves. Such a service is asked: for its free times when somebody looks, and for each booking, move and cancellation.
@@ -170,6 +171,21 @@ func (s *Referrals) poll(ctx context.Context, service string) (poll, error) {
 	x := poll{now, list}
 	s.polled.put(service, x)
 	return x, nil
+}
+
+// askedWords say what is asked and not answered, or that the answer was no; empty when there is neither.
+func askedWords(ctx context.Context, r Referral) string {
+	switch q := r.Asked; {
+	case q == nil && r.Refusal != "":
+		return web.Text(ctx, "referral.asked.refused", r.Refusal)
+	case q == nil:
+		return ""
+	case q.Appointment == nil:
+		return web.Text(ctx, "referral.asked.cancel", r.Chosen.ProviderName)
+	default:
+		c, _ := r.ChoiceOf(q.Service)
+		return web.Text(ctx, "referral.asked."+string(q.Kind), c.ProviderName, when(q.Appointment))
+	}
 }
 
 // pollDue asks each service that keeps its slots, so that whoever compares services sees what they have.

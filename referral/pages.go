@@ -385,7 +385,7 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	if v.History, err = f.s.History(ctx, CallerOf(ask), v.R.UBRN); err != nil {
 		return err
 	}
-	if done := r.URL.Query().Get("done"); web.HasText("referral.did." + done) {
+	if done := r.URL.Query().Get("done"); web.HasText("referral.did."+done) && v.R.Asked == nil {
 		v.Done = web.Text(ctx, "referral.did."+done)
 	}
 	for _, k := range pageActs() {

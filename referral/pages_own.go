@@ -208,7 +208,7 @@ func (f *face) timesPage(w http.ResponseWriter, r *http.Request, v Visit, status
 		return err
 	}
 	c, ok := ref.ChoiceOf(r.FormValue("service"))
-	if !ok {
+	if !ok || ref.Asked != nil {
 		return web.SeeOther(w, r, doorPath+"/choose")
 	}
 	view := timesView{Page: web.Page{Title: web.Text(ctx, "referral.times.title"), Back: web.Link{URL: doorPath + "/choose"}, Failed: wrong != ""}, R: ref, Service: c, Action: doorPath + "/times", Cancel: doorPath + "/choose", Error: wrong}
@@ -285,12 +285,15 @@ func (f *face) confirm(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if r.PostForm.Get("move") != "" {
 		kind = ActMove
 	}
-	_, err := f.s.Act(ctx, f.caller(ctx, v), v.UBRN, Work{Kind: kind, Seen: seen(r), Slot: slot, Service: r.PostForm.Get("service"), Holder: v.UBRN.String()})
+	after, err := f.s.Act(ctx, f.caller(ctx, v), v.UBRN, Work{Kind: kind, Seen: seen(r), Slot: slot, Service: r.PostForm.Get("service"), Holder: v.UBRN.String()})
 	if _, gone := Taken(err); gone {
 		return f.timesPage(w, r, v, http.StatusConflict, fault.MessageOf(err))
 	}
 	if err != nil {
 		return err
+	}
+	if after.Asked != nil {
+		return web.SeeOther(w, r, doorPath+"/choose") // which says that the hospital has not answered
 	}
 	return web.SeeOther(w, r, doorPath+"/booked")
 }
@@ -301,7 +304,7 @@ func (f *face) booked(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if err != nil {
 		return err
 	}
-	if ref.State != Booked {
+	if ref.State != Booked || ref.Asked != nil {
 		return web.SeeOther(w, r, doorPath+"/choose")
 	}
 	return web.Render(w, r, http.StatusOK, bookedPage(ref))

@@ -164,8 +164,11 @@ func (r Referral) May(k Kind, by Party) bool {
 	if k == ActBook && by == Patient && r.State == TriagedToAct && !r.Invited {
 		return false // the provider finds the date
 	}
-	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter)
+	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter) && (r.Asked == nil || whileAsked(k))
 }
+
+// whileAsked reports whether an act may be done while the answer of a hospital's own system is awaited.
+func whileAsked(k Kind) bool { return k == ActAskRefused || k == ActLetter || k == ActPriority }
 
 // Limits of what an act says.
 const (
@@ -189,7 +192,7 @@ func Apply(r Referral, a Act) (Referral, error) {
 		return created(r, a)
 	case a.Seen != 0 && a.Seen != r.Version:
 		return r, fault.New(fault.PreconditionFailed, "The referral has changed since you looked at it: look again, then decide.")
-	case r.Asked != nil && !a.answers && a.Kind != ActAskRefused && a.Kind != ActLetter && a.Kind != ActPriority:
+	case r.Asked != nil && !a.answers && !whileAsked(a.Kind):
 		return r, fault.New(fault.Conflict, "The hospital has been asked, and has not answered yet. Wait for its answer.")
 	case !slices.Contains(t.From, r.State), r.Closed && a.Kind != ActLetter:
 		return r, fault.New(fault.Conflict, "A referral that is %s cannot be changed in this way.", r.State.words())

@@ -2,9 +2,15 @@ package bars_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"html"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +92,12 @@ func (d *desk) act(u ident.UBRN, w referral.Work) (referral.Referral, error) {
 	return d.refs.Act(d.t.Context(), d.who, u, w)
 }
 
+// available reports whether a referral was not deferred because there are free slots.
+func available(err error) bool {
+	_, ok := referral.SlotsAvailable(err)
+	return ok
+}
+
 // TestASystemThatKeepsItsSlotsIsAsked books, moves and cancels at a third party's system whose answers are lost.
 func TestASystemThatKeepsItsSlotsIsAsked(t *testing.T) {
 	t.Parallel()
@@ -98,7 +110,7 @@ func TestASystemThatKeepsItsSlotsIsAsked(t *testing.T) {
 		t.Errorf("what the service has to offer: %+v %v", all, err)
 	}
 	r := d.refer()
-	if _, err := d.act(r.UBRN, referral.Work{Kind: referral.ActDefer, Service: own}); !referral.SlotsAvailable(err) {
+	if _, err := d.act(r.UBRN, referral.Work{Kind: referral.ActDefer, Service: own}); !available(err) {
 		t.Errorf("deferred while there are free times: %v", err)
 	}
 
@@ -108,7 +120,7 @@ func TestASystemThatKeepsItsSlotsIsAsked(t *testing.T) {
 		t.Fatalf("booked on a guess, or lost: %+v %v", asked, err)
 	}
 	for name, w := range map[string]referral.Work{"book": {Kind: referral.ActBook, Slot: free[1].SlotRef, Service: own}, "cancel": {Kind: referral.ActCancel, Reason: "RAISED_IN_ERROR"}, "defer": {Kind: referral.ActDefer, Service: own}} {
-		if _, err := d.act(r.UBRN, w); !fault.Is(err, fault.Conflict) && !referral.SlotsAvailable(err) {
+		if _, err := d.act(r.UBRN, w); !fault.Is(err, fault.Conflict) && !available(err) {
 			t.Errorf("%s while the answer is awaited: %v", name, err)
 		}
 	}
@@ -140,6 +152,99 @@ func TestASystemThatKeepsItsSlotsIsAsked(t *testing.T) {
 	if err != nil || len(history) != 7 || history[2].By.ID != "program" || history[2].Act != referral.ActBook {
 		t.Errorf("the history has %d versions: %v", len(history), err)
 	}
+}
+
+// TestAPatientSeesThatTheHospitalHasNotAnswered: the page says that it waits, offers nothing else meanwhile, and shows the answer once it is there.
+func TestAPatientSeesThatTheHospitalHasNotAnswered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	n, err := ident.ParseNHSNumber(patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := d.refs.Create(t.Context(), d.who, referral.Draft{Patient: n, Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &visitor{t, strings.TrimSuffix(d.url, bars.Base), nil, ""}
+	browser.get("/appointments")
+	browser.send("/appointments", "ubrn", made.UBRN.String(), "password", made.Password)
+	if page := browser.get("/appointments/choose"); !strings.Contains(page, "Dermatology") {
+		t.Fatalf("the patient is not let in: %s", page)
+	}
+	free := d.free()
+	d.troubled("after", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503", "503")
+	if page := browser.get("/appointments/times?service=" + own); !strings.Contains(page, "09:00") {
+		t.Fatalf("the times of the other system are not shown: %s", page)
+	}
+	browser.send("/appointments/times", "slot", "R68/ask-"+own+"/"+free[0].SlotRef.Slot, "service", own)
+	page := browser.send("/appointments/check")
+	if !strings.Contains(page, "not booked until the hospital says so") || strings.Contains(page, "Your appointment is booked") || strings.Contains(page, "See times") {
+		t.Fatalf("while the answer is awaited: %s", page)
+	}
+	d.troubled()
+	d.known(made.UBRN)
+	if page := browser.get("/appointments/choose"); strings.Contains(page, "not booked until") || !strings.Contains(page, "Your appointment is booked") {
+		t.Errorf("after the answer: %s", page)
+	}
+}
+
+// visitor is a patient at a browser without a script.
+type visitor struct {
+	t       testing.TB
+	at      string
+	cookies []*http.Cookie
+	shown   string // the page that was shown last
+}
+
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+
+// get opens a page.
+func (v *visitor) get(path string) string { v.t.Helper(); return v.call(http.MethodGet, path, "") }
+
+// send sends the form of a page, as it was last shown, with fields filled in.
+func (v *visitor) send(path string, fields ...string) string {
+	v.t.Helper()
+	form := url.Values{}
+	for _, m := range hidden.FindAllStringSubmatch(v.shown, -1) {
+		form.Set(m[1], html.UnescapeString(m[2]))
+	}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return v.call(http.MethodPost, path, form.Encode())
+}
+
+func (v *visitor) call(method, path, body string) string {
+	v.t.Helper()
+	for range 5 {
+		req, err := http.NewRequestWithContext(v.t.Context(), method, v.at+path, strings.NewReader(body))
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		for _, c := range v.cookies {
+			req.AddCookie(c)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			v.t.Fatal(err)
+		}
+		v.cookies = append(v.cookies, resp.Cookies()...)
+		if resp.StatusCode != http.StatusSeeOther {
+			v.shown = string(text)
+			return v.shown
+		}
+		method, path, body = http.MethodGet, resp.Header.Get("Location"), ""
+	}
+	v.t.Fatal("sent round in circles")
+	return ""
 }
 
 // TestANoIsANo: what the other system refuses is said at once, and the referral stays as it was.
@@ -217,7 +322,7 @@ func TestBothSidesAgreeHoweverManyAnswersAreLost(t *testing.T) {
 			}
 		}
 	}
-	t.Log(fmt.Sprintf("%d questions were asked", d.asked))
+	t.Logf("%d questions were asked", d.asked)
 }
 
 func (d *desk) agree(seed uint64, r referral.Referral) {

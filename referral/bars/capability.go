@@ -82,7 +82,7 @@ func (c *call) metadata() error {
 		description = c.target.Name + ", " + c.target.ProviderName
 	}
 	return c.send(http.StatusOK, fhir.Obj("resourceType", "CapabilityStatement", "id", "BaRS-FHIR-Server", "url", c.a.base()+"/metadata", "version", edition, "name", strings.ReplaceAll(name, " ", ""), "title", name, "status", "active",
-		"experimental", false, "date", editionDate, "publisher", "OpenSpine", "kind", "instance", "software", fhir.Obj("name", "OpenSpine"), "implementation", fhir.Obj("description", description, "url", c.a.base()),
+		"description", "Bookings and referrals by the Booking and Referral Standard.", "experimental", false, "date", editionDate, "publisher", "OpenSpine", "kind", "instance", "software", fhir.Obj("name", "OpenSpine"), "implementation", fhir.Obj("description", description, "url", c.a.base()),
 		"fhirVersion", "4.0.1", "format", fhir.Arr("xml", "json"), "rest", fhir.Arr(rest),
 		"messaging", fhir.Arr(fhir.Obj("endpoint", fhir.Arr(fhir.Obj("protocol", fhir.Obj("system", "http://terminology.hl7.org/CodeSystem/message-transport", "code", "http"), "address", c.a.base()+"/$process-message")), "supportedMessage", fhir.Arr(messages...)))))
 }

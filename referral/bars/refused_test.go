@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,9 +16,36 @@ func TestWhatIsRefusedIsSaidAsPublished(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.program(practice)
+	for name, c := range refusals(t, w) {
+		a := c.p.do(c.method, c.path, c.body)
+		if a.status != c.status || a.code() != c.code {
+			t.Errorf("%s: %d %q, want %d %q: %s", name, a.status, a.code(), c.status, c.code, a.body)
+		}
+		if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: no challenge", name)
+		}
+	}
+	if a := p.but("X-Request-Id", "c1ab3fba-6bae-4ba4-b257-5a87c44d4a91").get("/metadata"); a.header.Get("X-Request-Id") != "c1ab3fba-6bae-4ba4-b257-5a87c44d4a91" || a.header.Get("X-Correlation-Id") != p.headers["X-Correlation-Id"] {
+		t.Errorf("the ids do not come back: %v", a.header)
+	}
+}
+
+// refusal is a request that is refused, with the status, the code and the issue type.
+type refusal struct {
+	p            *program
+	method, path string
+	body         string
+	status       int
+	code         string
+}
+
+// refusals are requests that this API refuses itself.
+func refusals(t testing.TB, w *world) map[string]refusal {
+	t.Helper()
+	p := w.program(practice)
 	nobody, broken := *p, *p
 	nobody.token, broken.token = "", "x.y.z"
-	clerk, err := w.node.Kernel().Issuer.Mint(access.Principal{ID: "clerk", Name: "A clerk", Role: access.Clerk, Organisation: practice}, 3600e9)
+	clerk, err := w.node.Kernel().Issuer.Mint(access.Principal{ID: "clerk", Name: "A clerk", Role: access.Clerk, Organisation: practice}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,13 +54,7 @@ func TestWhatIsRefusedIsSaidAsPublished(t *testing.T) {
 	long := "/Slot?status=free&start=ge2026-01-01T00:00:00Z&start=le2028-01-01T00:00:00Z&_include=Slot:schedule"
 	mine := "/Appointment?patient:identifier=https://fhir.nhs.uk/Id/nhs-number|"
 	event := msg("booking-request", "new", visit("booked", "Slot/x"), thePatient)
-	for name, c := range map[string]struct {
-		p            *program
-		method, path string
-		body         string
-		status       int
-		code         string
-	}{
+	return map[string]refusal{
 		"no token":                    {&nobody, "GET", "/metadata", "", 401, "SEND_UNAUTHORIZED unknown"},
 		"a token that is none":        {&broken, "GET", "/metadata", "", 401, "SEND_UNAUTHORIZED security"},
 		"a person's token":            {&person, "GET", "/metadata", "", 403, "SEND_FORBIDDEN forbidden"},
@@ -87,16 +109,5 @@ func TestWhatIsRefusedIsSaidAsPublished(t *testing.T) {
 		"a patient born another day":  {p, "POST", "/$process-message", msg("booking-request", "new", visit("booked", "Slot/x"), strings.Replace(thePatient, "1970", "1971", 1)), 422, "REC_UNPROCESSABLE_ENTITY processing"},
 		"a patient of a wrong number": {p, "POST", "/$process-message", msg("booking-request", "new", visit("booked", "Slot/x"), strings.Replace(thePatient, patient, "9990000019", 1)), 400, "REC_BAD_REQUEST value"},
 		"moving what there is not":    {p, "POST", "/$process-message", msg("booking-request", "update", visit("booked", "Slot/x", `"id":"91607239-b002-470a-8709-6b25bd50fdd1"`), thePatient), 404, "REC_NOT_FOUND not-found"},
-	} {
-		a := c.p.do(c.method, c.path, c.body)
-		if a.status != c.status || a.code() != c.code {
-			t.Errorf("%s: %d %q, want %d %q: %s", name, a.status, a.code(), c.status, c.code, a.body)
-		}
-		if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
-			t.Errorf("%s: no challenge", name)
-		}
-	}
-	if a := p.but("X-Request-Id", "c1ab3fba-6bae-4ba4-b257-5a87c44d4a91").get("/metadata"); a.header.Get("X-Request-Id") != "c1ab3fba-6bae-4ba4-b257-5a87c44d4a91" || a.header.Get("X-Correlation-Id") != p.headers["X-Correlation-Id"] {
-		t.Errorf("the ids do not come back: %v", a.header)
 	}
 }

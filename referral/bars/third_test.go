@@ -29,6 +29,12 @@ type third struct {
 	trouble  []string // for the next messages: "before" it is done, "after" it is done, or a status to answer with
 	asked    int
 	last     *http.Request
+	says     map[string]thirdSays // what else it answers, by the address
+}
+
+type thirdSays struct {
+	status     int
+	kind, body string
 }
 
 type thirdVisit struct{ id, slot, patient, status string }
@@ -73,6 +79,12 @@ func (x *third) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.last = r.Clone(r.Context())
+	if s, ok := x.says[r.URL.Path]; ok {
+		w.Header().Set("Content-Type", s.kind)
+		w.WriteHeader(s.status)
+		_, _ = w.Write([]byte(s.body))
+		return
+	}
 	switch r.URL.Path {
 	case "/base/Slot":
 		x.sendSlots(w)
@@ -87,12 +99,8 @@ func (x *third) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.send(w, 200, fhir.Obj("resourceType", "Bundle", "type", "searchset", "entry", fhir.Arr(list...)))
 	case "/base/$process-message":
 		x.message(w, r)
-	case "/base/slow":
+	case "/base/Appointment/broken":
 		panic(http.ErrAbortHandler)
-	case "/base/Appointment/plain":
-		w.WriteHeader(http.StatusBadGateway)
-	case "/base/Appointment/teapot":
-		w.WriteHeader(http.StatusTeapot)
 	default:
 		x.refuse(w, 404, "REC_NOT_FOUND", "not-found")
 	}

@@ -76,7 +76,7 @@ func newWorld(t testing.TB) *world {
 	})
 	w := &world{t: t, node: n, url: n.URL() + bars.Base, time: now}
 	w.load(`{"resourceType":"Organization","id":"R68","identifier":[{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}],"active":true,"name":"A hospital"}`,
-		`{"resourceType":"Location","id":"l1","status":"active","name":"North wing","address":{"city":"Leeds"},"managingOrganization":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}}}`,
+		`{"resourceType":"Location","id":"l1","status":"active","name":"North wing","address":{"city":"Leeds"},"position":{"longitude":-1.55,"latitude":53.8},"managingOrganization":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}}}`,
 		`{"resourceType":"HealthcareService","id":"`+clinic+`","active":true,"identifier":[{"system":"https://fhir.nhs.uk/Id/dos-service-id","value":"111111111"}],"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"Cardiology","location":[{"reference":"Location/l1"}]}`,
 		`{"resourceType":"Patient","id":"9990000018","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000018"}],"name":[{"use":"usual","family":"O'Neill","given":["Zoë"]}],"gender":"female","birthDate":"1970-01-02"}`,
 		`{"resourceType":"Patient","id":"9476719931","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9476719931"}],"name":[{"use":"usual","family":"Chalmers","given":["Peter"]}],"gender":"male","birthDate":"1974-12-25"}`)
