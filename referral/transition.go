@@ -297,6 +297,9 @@ func (a Act) change(n *Referral) error {
 		if n.Attended {
 			return fault.New(fault.Conflict, "The appointment has taken place.")
 		}
+		if err := a.addFiles(n); err != nil {
+			return err
+		}
 		if n.Accepted = false; a.Priority != "" {
 			return a.hasten(n)
 		}

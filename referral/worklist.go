@@ -22,6 +22,8 @@ type Worklist struct {
 	Due bool
 	// Closed shows those whose episode is over as well.
 	Closed bool
+	// Ended takes in those whose outpatient episode is over.
+	Ended bool
 	// Limit is how many at most, those that have waited longest first; 500 when zero.
 	Limit int
 }

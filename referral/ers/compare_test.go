@@ -54,8 +54,9 @@ func rules() []rule {
 	const uuid = `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`
 	return []rule{
 		{"time", "it is now, not the day of the example", nil, func(want, got string) bool { return isTime(want) && isTime(got) }},
-		{"version", "the examples' referrals have a past that they do not tell", regexp.MustCompile(`(versionId|referralRequestVersion.valueInteger)$`), both(`[0-9]+`)},
+		{"version", "the examples' referrals have a past that they do not tell", regexp.MustCompile(`(versionId|valueInteger)$`), both(`[0-9]+`)},
 		{"version in a reference", "as above", regexp.MustCompile(`reference$`), both(`ReferralRequest/[0-9]{12}/_history/[0-9]+`)},
+		{"diagnostics", "they are in our own words", regexp.MustCompile(`diagnostics$`), func(want, got string) bool { return got != "" }},
 		{"request id", "it is made from the UBRN", nil, both(`[ra]\.` + uuid)},
 		{"new id", "it is made at random", regexp.MustCompile(`(^|\.)id$`), both(uuid)},
 		{"address of a new id", "as above", regexp.MustCompile(`fullUrl$`), both(`.*/(Task|ServiceRequest)/([ra]\.)?` + uuid)},
@@ -153,7 +154,8 @@ var inOrder = []string{"entry", "link", "issue"}
 
 // lists compares lists; where order means nothing each is compared with the one that it is most like.
 func (c *comparison) lists(path string, want, got []any) (list []string) {
-	if slices.Contains(inOrder, path[strings.LastIndexByte(path, '.')+1:]) {
+	item, _ := append(want, nil)[0].(map[string]any) // the entries of a worklist have no published order
+	if slices.Contains(inOrder, path[strings.LastIndexByte(path, '.')+1:]) && item["item"] == nil {
 		for i := range max(len(want), len(got)) {
 			list = append(list, c.pair(path, i, want, got, i)...)
 		}

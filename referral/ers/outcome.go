@@ -54,6 +54,8 @@ const (
 	invalidRequestType   code = "INVALID_REQUEST_TYPE"
 	organisationIsClosed code = "ORGANISATION_IS_CLOSED"
 	notReferrerThere     code = "REFERENCED_USER_IS_NOT_RC_AT_ORG"
+	missingParameter     code = "MISSING_PARAMETER"
+	historyNotSupported  code = "HISTORY_NOT_SUPPORTED"
 	unableToConfirm      code = "UNABLE_TO_CONFIRM_APPOINTMENT"
 )
 
@@ -72,7 +74,7 @@ func sayings(c code) saying {
 	case noRelationship:
 		return saying{"No relationship", fault.Unprocessable, "forbidden"}
 	case missingValue:
-		return saying{"Missing value", fault.Unprocessable, "required"}
+		return saying{"A mandatory input field is missing", fault.Unprocessable, "required"}
 	case valueIsRequired:
 		return saying{"Value is required", fault.Unprocessable, "required"}
 	case invalidStructure:
@@ -85,7 +87,7 @@ func sayings(c code) saying {
 		return saying{"Error received from PAS", fault.Unavailable, "exception"}
 	case code(referral.Pending), code(referral.ThreatsFound), code(referral.ValidationFailed):
 		return saying{words(c), fault.Unprocessable, "invalid"}
-	case unexpectedField, invalidValue, invalidCode, inappropriateValue:
+	case unexpectedField, invalidValue, invalidCode:
 		return saying{words(c), fault.Unprocessable, "value"}
 	}
 	return saying{words(c), fault.Unprocessable, "business-rule"}

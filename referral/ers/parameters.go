@@ -142,6 +142,23 @@ func (p parameters) coding(name, system string, known ...string) (string, error)
 	return code, nil
 }
 
+// concept is the code of a concept parameter of a system; "" when it is not there.
+func (p parameters) concept(name, system string) (string, error) {
+	x, ok := p[name]
+	if !ok {
+		return "", nil
+	}
+	coding := x.value.Get("coding.0")
+	if got := coding.Field("system").String(); got != system {
+		return "", refuse(invalidValue, "'%s/coding[0]/system' must be '%s'", x.path, system)
+	}
+	code := coding.Field("code").String()
+	if code == "" {
+		return "", refuse(missingValue, "'%s/coding[0]/code' is missing", x.path)
+	}
+	return code, nil
+}
+
 // criteria is how services were searched for: kept with a referral as it was given.
 type criteria struct {
 	Priority, Specialty, ClinicType, Postcode string

@@ -301,14 +301,13 @@ func (s *stage) play(t *testing.T, c scene, used map[string]int, n *tally) {
 	}
 }
 
-func published_(t testing.TB, name string) string { return example(t, name) }
-
 // TestPublishedExamples plays every published example of the operations that this package has: each in its state, reached by real acts; and its response must be the
 // published one, but for what rules and the example itself say. It prints how many are the same.
 func TestPublishedExamples(t *testing.T) {
 	example(t, "stu3/STU3-OperationOutcome.json")
 	s := newStage(t)
-	scenes := slices.Concat(slotScenes(), createScenes(), readScenes(), bookScenes(), reviewScenes(), cancelScenes(), referenceScenes())
+	scenes := slices.Concat(worklistScenes(), slotScenes(), createScenes(), readScenes(), bookScenes(), reviewScenes(), cancelScenes(), referenceScenes(),
+		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes())
 	used, by := map[string]int{}, map[string]*tally{}
 	for _, c := range scenes {
 		if by[c.op] == nil {

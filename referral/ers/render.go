@@ -212,12 +212,20 @@ func (x writer) criteria(r referral.Referral) fhir.Value {
 	}
 	list := []any{fhir.Obj("name", "priority", "valueCoding", fhir.Obj("system", stu3Priority, "code", string(r.Priority)))}
 	if r.Specialty != "" {
-		list = append(list, fhir.Obj("name", "specialty", "valueCoding", fhir.Obj("system", codes.URL(codes.Specialty, x.base), "code", r.Specialty)))
+		list = append(list, x.specialtyCriterion(r.Specialty))
 	}
 	if r.ClinicType != "" {
-		list = append(list, fhir.Obj("name", "clinicType", "valueCoding", fhir.Obj("system", stu3ClinicType, "code", r.ClinicType)))
+		list = append(list, x.clinicCriterion(r.ClinicType))
 	}
 	return fhir.Arr(append(list, fhir.Obj("name", "ageAndGenderAppropriate", "valueBoolean", true), commissioning())...)
+}
+
+func (x writer) specialtyCriterion(code string) fhir.Value {
+	return fhir.Obj("name", "specialty", "valueCoding", fhir.Obj("system", codes.URL(codes.Specialty, x.base), "code", code))
+}
+
+func (x writer) clinicCriterion(code string) fhir.Value {
+	return fhir.Obj("name", "clinicType", "valueCoding", fhir.Obj("system", stu3ClinicType, "code", code))
 }
 
 // commissioning is the criterion that holds where nobody said another.

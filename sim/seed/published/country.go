@@ -44,7 +44,6 @@ const (
 	Patient = "9912003888"
 	Second  = "1000000001"
 	Third   = "9462979626"
-	Fourth  = "9312201101"
 )
 
 // Specialties of SNOMED CT's practice settings.
@@ -209,8 +208,7 @@ func Staff() []access.User {
 func Load(ctx context.Context, n *node.Node) error {
 	k := n.Kernel()
 	docs := []object{organisation(Practice, "The practice of the published examples"), organisation(Provider, "The hospital of the published examples"), organisation(Site, "A site of the published examples"),
-		patient(Patient, "Fairweather", "Nora", "female", "1968-03-11"), patient(Second, "Copperfield", "Jonas", "male", "1954-09-02"), patient(Third, "Marchbank", "Elsie", "female", "1981-12-24"),
-		patient(Fourth, "Oldacre", "Tobias", "male", "1947-05-30")}
+		patient(Patient, "Fairweather", "Nora", "female", "1968-03-11"), patient(Second, "Copperfield", "Jonas", "male", "1954-09-02"), patient(Third, "Marchbank", "Elsie", "female", "1981-12-24")}
 	for _, s := range Services() {
 		docs = append(docs, s.resource())
 	}
@@ -224,7 +222,7 @@ func Load(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	for _, number := range []string{Patient, Second, Third, Fourth} {
+	for _, number := range []string{Patient, Second, Third} {
 		if err := Register(ctx, n, number, Practice); err != nil {
 			return err
 		}

@@ -1,0 +1,225 @@
+package ers_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/seed/published"
+)
+
+// worklistScenes play the worklists, each of which holds what the scenes before it have brought there: they come first.
+func worklistScenes() []scene {
+	two := map[string]referral.Referral{}
+	list := func(request, response string, provider bool, differs map[string]string, state func(s *stage)) scene {
+		return scene{op: "A008", request: "stu3/retrieveWorklist/requests/" + request, response: "stu3/retrieveWorklist/responses/" + response, differs: differs, play: func(s *stage) ask {
+			state(s)
+			a := ask{who: s.referrer(), method: http.MethodPost, path: "/STU3/ReferralRequest/$ers.fetchworklist"}
+			if provider {
+				a.who = s.reviewer()
+			}
+			a.swap = []string{"9312201101", published.Patient} // whose check digit is wrong
+			for was, r := range two {
+				a.swap = append(a.swap, was, r.UBRN.String())
+			}
+			return a
+		}}
+	}
+	now := func(first, second referral.Referral) {
+		clear(two)
+		two["000000070000"], two["000000070001"] = first, second
+	}
+	knee := func(s *stage, patient string) referral.Draft {
+		d := draft(referral.Routine, "11003")
+		d.Patient, d.Specialty, d.ClinicType = ident.MustNHSNumber(patient), "ORTHAPEDICS", "KNEE"
+		return d
+	}
+	heart := func(s *stage, patient, service string) referral.Draft {
+		d := draft(referral.Routine, service)
+		d.Patient = ident.MustNHSNumber(patient)
+		d.Files = s.file(published.Referrer, "", "referralletter.pdf", "", sixBytes)
+		return d
+	}
+	clinic := func(s *stage, r referral.Referral, service string) referral.Referral {
+		s.slots(service, published.Referrer, 1)
+		s.until(func() bool { return len(s.free(service)) > 0 })
+		return s.booked(r, service)
+	}
+	var booked, second referral.Referral
+	return []scene{
+		list("MinimalAwaitingBooking.json", "AwaitingBooking.json", false, nil, func(s *stage) {
+			r := s.does(s.byReferrer(), s.booked(s.refers(knee(s, published.Third)), "11003"), referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_HOLIDAY"})
+			s.time.Advance(time.Second)
+			now(r, s.refers(knee(s, published.Third)))
+		}),
+		list("MinimalRejectedTriageResponse.json", "RejectedTriageResponse.json", false, nil, func(s *stage) {
+			triage := s.does(s.byReferrer(), s.refers(knee(s, published.Third)), referral.Work{Kind: referral.ActSendTriage, Service: "11003"})
+			triage = s.does(s.byReviewer(), triage, referral.Work{Kind: referral.ActTriageReturn, Comment: "see advice"})
+			back := s.does(s.byReviewer(), s.booked(s.refers(knee(s, published.Third)), "11003"), referral.Work{Kind: referral.ActReject, Reason: "FURTHER_INFORMATION_REQUIRED"})
+			now(triage, back)
+		}),
+		list("MinimalLettersOutstanding.json", "LettersOutstanding.json", false, map[string]string{`entry\[1\].*021600556513|entry\[1\].*valueIdentifier|entry\[1\].*identifier.value`: "the example's second referrer works elsewhere"}, func(s *stage) {
+			due := func(d referral.Draft) referral.Referral {
+				d.LetterDue = s.time.Now()
+				return s.refers(d)
+			}
+			ear := knee(s, published.Patient)
+			ear.Specialty, ear.ClinicType = "EAR_NOSE_THROAT", "EAR"
+			old := due(ear)
+			now(referral.Referral{}, due(knee(s, published.Third)))
+			delete(two, "000000070000")
+			two["000000068002"] = old
+		}),
+		list("MinimalReferralsForReview.json", "ReferralsForReview.json", true, nil, func(s *stage) {
+			booked = clinic(s, s.refers(heart(s, published.Second, "21012")), "21012")
+			booked = s.does(s.byReferrer(), booked, referral.Work{Kind: referral.ActLetter, Letter: "more"})
+			second = s.does(s.byReferrer(), s.refers(heart(s, published.Third, "11012")), referral.Work{Kind: referral.ActSendTriage, Service: "11012"})
+			now(referral.Referral{}, booked)
+			delete(two, "000000070000")
+			two["000000070002"] = second
+		}),
+		list("FilteringByService.json", "FilteredByService.json", true, nil, func(s *stage) {}),
+		list("FilteringByClinician.json", "FilteredByClinician.json", true, map[string]string{`entry\[1\].extension\[0\].extension\[\]`: "the example leaves out two facts of a referral that another example shows with them"}, func(s *stage) {
+			third := clinic(s, s.refers(heart(s, published.Second, "11012")), "11012")
+			now(third, booked)
+		}),
+		list("FilteringBySpecialty.json", "FilteredBySpecialty.json", true, map[string]string{`entry\[0\].extension\[0\].extension\[\]`: "the example leaves out the service of a referral that another example shows with it"}, func(s *stage) {
+			s.does(s.byReviewer(), booked, referral.Work{Kind: referral.ActAccept})
+			now(two["000000070000"], second)
+		}),
+		list("MinimalAppointmentSlotIssues.json", "AppointmentSlotIssues.json", true, nil, func(s *stage) {
+			later := func(service string) referral.Referral {
+				return s.does(s.byReferrer(), s.refers(heart(s, published.Second, service)), referral.Work{Kind: referral.ActDefer, Service: service})
+			}
+			now(later("11010"), later("11013"))
+		}),
+		list("MinimalAssessmentReturnedCancelledDna.json", "AssessmentReturnedCancelledDna.json", false, nil, func(s *stage) {
+			missed := s.booked(s.refers(knee(s, published.Third)), "11003")
+			s.time.Advance(missed.Appointment.Start.Sub(s.time.Now()) + time.Hour)
+			missed = s.does(s.byReviewer(), missed, referral.Work{Kind: referral.ActNotAttended, Reason: "UNKNOWN"})
+			now(missed, s.does(s.byReferrer(), s.refers(knee(s, published.Third)), referral.Work{Kind: referral.ActCancel, Reason: "INTEND_PRIVATE"}))
+		}),
+	}
+}
+
+func shortlistScenes() []scene {
+	of := func(file string, differs map[string]string, change func(s *stage, d *referral.Draft)) scene {
+		return scene{op: "A031", request: "stu3/changeShortlist/requests/" + file, response: "stu3/changeShortlist/responses/" + file, differs: differs, play: func(s *stage) ask {
+			d := draft(referral.Routine, "11000")
+			d.PathwayStart = s.time.Now().AddDate(0, -1, 0)
+			if change != nil {
+				change(s, &d)
+			}
+			return ask{who: s.referrer(), method: http.MethodPost, path: referralPath + "/$ers.changeShortlist", about: s.refers(d)}
+		}}
+	}
+	return []scene{of("UnbookedReferral.json", nil, nil), of("UnbookedReferralMultipleServices.json", nil, nil), of("UnbookedReferralMixedShortlist.json", nil, nil),
+		of("NonMixedShortlistWithDocument.json", nil, func(s *stage, d *referral.Draft) {
+			d.Patient, d.PathwayStart = ident.MustNHSNumber(published.Second), time.Time{}
+			d.Files = s.file(published.Secretary, "", "sample-txt-attachment-2.0.0.txt", "Description for TXT File", "text")
+		})}
+}
+
+func rebookScenes() []scene {
+	of := func(file string, differs map[string]string, state func(s *stage, d referral.Draft) (referral.Referral, []string)) scene {
+		return scene{op: "A022", request: "stu3/cancelAppointmentActionLater/requests/" + file, response: "stu3/cancelAppointmentActionLater/responses/" + file, differs: differs, play: func(s *stage) ask {
+			d := draft(referral.Routine, "11000", "11002")
+			d.PathwayStart = s.time.Now().AddDate(0, -1, 0)
+			by, onBehalf := published.Secretary, "021600556111"
+			if file != "MinimalExampleDBS.json" {
+				onBehalf = ""
+			}
+			if strings.Contains(file, "IBS") {
+				by = published.Referrer
+			}
+			d.Files = s.file(by, onBehalf, "upload.png", "upload png", png)
+			r, swap := state(s, d)
+			return ask{who: s.reviewer(), method: http.MethodPost, path: referralPath + "/$ers.cancelAppointmentActionLater", about: r, swap: swap}
+		}}
+	}
+	size := map[string]string{`contained\[\d\].content.*size`: noPNG}
+	return []scene{
+		of("MinimalExampleDBS.json", size, func(s *stage, d referral.Draft) (referral.Referral, []string) {
+			return s.booked(s.refers(d), "11002"), nil
+		}),
+		of("MinimalExampleIBS.json", size, func(s *stage, d referral.Draft) (referral.Referral, []string) {
+			d.Services = []string{"11016"}
+			return s.offered(s.refers(d), "11016"), nil
+		}),
+		of("PriorityChangeAndWithAttachmentsDBS.json", map[string]string{`contained\[\d\].content.*size`: noPNG, `contained\[\d\].content.*extension.*code`: "here a file is looked at before it is kept, and is never pending",
+			`contained\[\d\].content.*extension.*value: `: "in the example the provider's files are attached by the practice"}, func(s *stage, d referral.Draft) (referral.Referral, []string) {
+			r := s.booked(s.refers(d), "11002")
+			upload := func(name, body string) string {
+				a, err := s.node.Referrals().Upload(s.t.Context(), s.byReviewer(), referral.Upload{Name: name, For: r.UBRN}, strings.NewReader(body))
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				return a.ID
+			}
+			return r, []string{"b2b22a7e-b3e9-4625-8d2c-00507bfdffb5", upload("test1.pdf", "%PDF-1.7 of a kind"[:17]), "857b901d-1491-47d3-90e2-6c9f13f744dc", upload("test2.pdf", "%PDF-1.7 of another kind"[:20])}
+		}),
+	}
+}
+
+func updateScenes() []scene {
+	of := func(file, id, ubrn string, status int) scene {
+		return scene{op: "A034", request: "stu3/updateAppointment/requests/" + file, response: "stu3/updateAppointment/responses/" + file, ubrn: ubrn, status: status, play: func(s *stage) ask {
+			r := s.booked(s.refers(ofSecond("50")), "50")
+			number := strings.TrimLeft(r.UBRN.String(), "0")
+			return ask{who: s.referrer(), method: http.MethodPut, path: "/STU3/Appointment/" + number, about: r, headers: []string{"If-Match", fmt.Sprintf(`W/"%d"`, r.Arranged.Version)}, swap: []string{`"` + id + `"`, `"` + number + `"`}}
+		}}
+	}
+	return []scene{
+		of("MinimalCancellationReasonOnlyCommentNotMandatory.json", "70003", "000000070004", 0), of("CancellationReasonAndMandatoryComment.json", "70004", "000000070005", 0),
+		of("CancellationReasonOnlyCommentMandatory.json", "70005", "000000070005", 422), of("CancellationInvalidReason.json", "70006", "000000070006", 422),
+	}
+}
+
+func actionScenes() []scene {
+	of := func(file, ubrn string, differs map[string]string, state func(s *stage) referral.Referral) scene {
+		return scene{op: "A029", response: "stu3/availableActionsForUserList/" + file, ubrn: ubrn, differs: differs, play: func(s *stage) ask {
+			a := ask{who: s.referrer(), method: http.MethodGet, path: "/STU3/Task?focus=ReferralRequest/{ubrn}/_history/{version}&intent=proposal&status=ready", about: state(s)}
+			if file == "WithRecordReviewOutcome.json" {
+				a.who = s.reviewer()
+			}
+			a.swap = []string{"/_history/6", fmt.Sprintf("/_history/%d", a.about.Version)}
+			return a
+		}}
+	}
+	more := map[string]string{`entry\[[1-9]\]`: "the example shows one action of several that are possible"}
+	triage := func(s *stage) referral.Referral {
+		return s.does(s.byReferrer(), s.refers(ofSecond("50110")), referral.Work{Kind: referral.ActSendTriage, Service: "50110"})
+	}
+	rejected := func(s *stage) referral.Referral {
+		return s.does(s.byReviewer(), s.booked(s.refers(ofSecond("50")), "50"), referral.Work{Kind: referral.ActReject, Reason: "SERVICE_INAPPROPRIATE"})
+	}
+	return []scene{
+		of("Empty.json", "000000070000", nil, func(s *stage) referral.Referral {
+			return s.does(s.byReferrer(), s.refers(ofSecond("50")), referral.Work{Kind: referral.ActCancel, Reason: "INTEND_PRIVATE"})
+		}),
+		of("WithRecordReviewOutcome.json", "000000070001", nil, triage),
+		of("WithCreateAppointment.json", "000000070002", more, func(s *stage) referral.Referral {
+			return s.does(s.byReferrer(), s.refers(ofSecond("11021")), referral.Work{Kind: referral.ActDefer, Service: "11021"})
+		}),
+		of("WithChangeShortlist.json", "000000070003", more, rejected),
+		of("WithChangeShortlistAndSendForTriage.json", "000000070004", map[string]string{`entry\[`: "the example shows one action of several that are possible"}, rejected),
+		of("WithCancelReferral.json", "000000070005", nil, triage),
+		of("WithCancelDBAppointment.json", "000000070006", more, func(s *stage) referral.Referral { return s.booked(s.refers(ofSecond("50")), "50") }),
+	}
+}
+
+func requestScenes() []scene {
+	of := func(file, ubrn string, there bool) scene {
+		return scene{op: "A041", response: "r4/searchServiceRequest/responses/" + file, ubrn: ubrn, play: func(s *stage) ask {
+			a := ask{who: s.referrer(), method: http.MethodGet, path: "/R4/ServiceRequest?identifier=https://fhir.nhs.uk/Id/UBRN%7C000000079999", swap: []string{ubrn, "000000079999"}}
+			if there {
+				a.swap, a.about, a.path = nil, s.refers(draft(referral.Routine, "11002")), "/R4/ServiceRequest?identifier=https://fhir.nhs.uk/Id/UBRN%7C{ubrn}"
+			}
+			return a
+		}}
+	}
+	return []scene{of("ResponseExampleReferral.json", "000000070000", true), of("ResponseExampleEmpty.json", "000000070003", false)}
+}
