@@ -411,7 +411,7 @@ func historyTable(ctx context.Context, list []Version) web.Table {
 	for i := range list {
 		v := list[len(list)-1-i]
 		why := v.Notes
-		if v.Reason.Code != "" {
+		if slices.Contains(codes.Systems(), v.Reason.System) { // what the act itself says is not said twice
 			why = strings.TrimSuffix(codes.Display(v.Reason.System, v.Reason.Code)+". "+v.Notes, ". ")
 		}
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(v.Changed)), web.Cell(web.Text(ctx, "referral.act."+string(v.Act))), web.ShowCell(stateTag(v.Referral)),
