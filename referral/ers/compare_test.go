@@ -63,8 +63,8 @@ func rules() []rule {
 		{"appointment id", "ours is the UBRN without its zeros", regexp.MustCompile(`(^|\.)id$`), both(`[0-9]{5,12}`)},
 		{"appointment reference", "as above", regexp.MustCompile(`reference$`), both(`Appointment/[0-9]{5,12}`)},
 		{"file id", "a file's id is made at random", regexp.MustCompile(`(reference|(^|\.)id|url)$`), both(`(Binary/|#?DocumentReference-)?([0-9]{5}|` + uuid + `)`)},
-		{"slot id", "a slot has the number that its hospital gave it", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Slot/|USRN-)?([0-9]+|[A-Z0-9]+\.[^.]+\.[^.]+)`)},
-		{"schedule id", "it is made from the service's", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Schedule/)?[0-9]+(-[0-9]+)?`)},
+		{"slot id", "a slot has the number that its hospital gave it", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Slot/|USRN-)?([0-9]{5,}|[A-Z0-9]+\.[^.]+\.[^.]+)`)},
+		{"schedule id", "it is made from the service's", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Schedule/)?[0-9]{5,}(-[0-9]+)?`)},
 		{"a service's name", "the examples call one service differently in different places", regexp.MustCompile(`display$`), func(want, got string) bool {
 			names := serviceNames()
 			return slices.Contains(names[want], got) || slices.ContainsFunc(names[want], func(id string) bool { return slices.Contains(names[got], id) })

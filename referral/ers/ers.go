@@ -18,6 +18,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/referral"
 )
 
@@ -28,6 +29,8 @@ const Base = "/referrals/FHIR"
 type Directory interface {
 	// Provides reports whether an organisation offers services that patients can be referred to.
 	Provides(ctx context.Context, organisation ident.ODSCode) (bool, error)
+	// ServiceResources are services by their ids; those that are not there are left out.
+	ServiceResources(ctx context.Context, ids ...string) ([]record.Version, error)
 }
 
 // API is the API of one node.
@@ -44,7 +47,7 @@ func New(k catalogue.Kernel, d Directory, r *referral.Referrals) *API {
 
 // published is the API's routes with its wording of failures.
 func (a *API) published() catalogue.Published {
-	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), a.triageRoutes(), a.changeRoutes(), a.worklistRoutes(), []catalogue.Route{
+	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), a.triageRoutes(), a.changeRoutes(), a.worklistRoutes(), a.serviceRoutes(), []catalogue.Route{
 		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
 		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
 		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", (*call).retrieve, anyClinical()...),

@@ -223,3 +223,18 @@ func requestScenes() []scene {
 	}
 	return []scene{of("ResponseExampleReferral.json", "000000070000", true), of("ResponseExampleEmpty.json", "000000070003", false)}
 }
+
+func serviceScenes() []scene {
+	of := func(op, file, path string, differs map[string]string) scene {
+		return scene{op: op, response: "r4/" + file, differs: differs, play: func(s *stage) ask {
+			return ask{who: s.referrer(), method: http.MethodGet, path: "/R4/HealthcareService" + path}
+		}}
+	}
+	const other = "the examples give one number to different services"
+	return []scene{
+		of("A033", "getService/responses/sampleServiceWithMinimumAttributes.json", "/1", nil), of("A033", "getService/responses/sampleServiceWithFullAttributes.json", "/2", nil),
+		of("A035", "searchForServices/responses/searchServiceWithEmptyResponse.json", "?_id=5,6", nil),
+		of("A035", "searchForServices/responses/searchServiceWithMaxAndMinAttributes.json", "?_id=3,4", map[string]string{`entry\[[01]\].resource.id`: "the example's entries have an id that is not that of their address"}),
+		of("A035", "searchForServices/responses/searchServiceWithMinmumalAttributes.json", "?_id=1,2", map[string]string{`entry\[[01]\].resource`: other}),
+	}
+}

@@ -307,7 +307,7 @@ func TestPublishedExamples(t *testing.T) {
 	example(t, "stu3/STU3-OperationOutcome.json")
 	s := newStage(t)
 	scenes := slices.Concat(worklistScenes(), slotScenes(), createScenes(), readScenes(), bookScenes(), reviewScenes(), cancelScenes(), referenceScenes(),
-		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes())
+		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes(), serviceScenes())
 	used, by := map[string]int{}, map[string]*tally{}
 	for _, c := range scenes {
 		if by[c.op] == nil {
@@ -316,6 +316,9 @@ func TestPublishedExamples(t *testing.T) {
 		t.Run(c.op+"/"+c.response, func(t *testing.T) { s.play(t, c, used, by[c.op]) })
 	}
 	s.t = t
+	if a := s.referrer().do(http.MethodHead, "/R4/HealthcareService/1", ""); a.status != http.StatusOK || a.header.Get("ETag") != `W/"1"` || a.body != "" {
+		t.Errorf("A037: %d %v %s", a.status, a.header, a.body)
+	}
 	ops := map[string]bool{}
 	for op := range by {
 		ops[op] = true
