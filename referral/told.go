@@ -36,31 +36,45 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	if !slices.Contains(States(), State(c.State)) {
 		return messaging.Refuse("There is no state called %q.", c.State)
 	}
-	was, err := s.lost(tx, c)
+	elsewhere := c.Gone && theirs(Referral{State: State(c.State), Chosen: Choice{Provider: from}}) // with another hospital, when this one was told of it last
+	was, err := s.lost(tx, c, !elsewhere)
 	if err != nil {
 		return err
 	}
+	known := was.Version
+	if known > least {
+		known = was.Told // 0 when somebody has changed it in this life
+	}
 	switch {
-	case was.Version > least:
+	case elsewhere && was.Version == 0:
+		return nil // the other hospital tells of it, or it is lost to both
+	case was.Version > least && (was.Told == 0 || c.Version < known):
 		if theirs(was) && was.Provider() == from {
 			return nil
 		}
 		return s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
-	case was.Version >= c.Version, c.Appointment == nil && State(c.State) == Booked:
-		return nil // known, or booked elsewhere: that hospital tells of it
+	case c.Version < known, c.Version == known && (elsewhere || was.Version <= least || was.Provider() == from):
+		return nil
+	case elsewhere: // it stands as it is here, and the hospital has let it go: it is told, and so is whoever has it, should another hospital know better
+		return s.again(tx, was, was, from, c)
 	}
 	r := s.recovered(tx.Context(), was, from, c)
-	if r.Version, err = s.next(tx, max(was.Version, c.Version)+1); err != nil {
-		return err
-	}
-	r.Changed = tx.At()
-	a := Act{Kind: ActTold, At: tx.At(), By: Actor{ID: "hospital/" + from.String(), Name: s.k.Organisation(tx.Context(), from), Party: System, Organisation: from}}
 	if err := s.keepLetter(tx, r.Chart, c.Letter); err != nil {
 		return err
 	}
 	if err := s.rebook(tx, was, r); err != nil {
 		return err
 	}
+	return s.again(tx, was, r, from, c)
+}
+
+// again writes down what a hospital told back, and tells it to whose business it is, at a version that each of them takes.
+func (s *Referrals) again(tx *store.Tx, was, r Referral, from ident.ODSCode, c booking.Case) (err error) {
+	if r.Version, err = s.next(tx, max(was.Version, c.Version)+1); err != nil {
+		return err
+	}
+	r.Changed, r.Told = tx.At(), c.Version
+	a := Act{Kind: ActTold, At: tx.At(), By: Actor{ID: "hospital/" + from.String(), Name: s.k.Organisation(tx.Context(), from), Party: System, Organisation: from}}
 	if err := s.save(tx, r, a); err != nil {
 		return err
 	}
@@ -70,12 +84,19 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	if err := s.account(tx, r, a, ""); err != nil {
 		return err
 	}
-	return s.tell(tx, was, r)
+	if err := s.tell(tx, was, r); err != nil || r.Provider() == from && theirs(r) || was.Provider() == from && theirs(was) {
+		return err
+	}
+	return s.tellOne(tx, r, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
 }
 
-// lost is a referral as the spine knows it; of one that it does not know the number is made known, with a password that nobody has been told: the practice gives a new one.
-func (s *Referrals) lost(tx *store.Tx, c booking.Case) (Referral, error) {
+// lost is a referral as the spine knows it; of one that it does not know the number is made known, with a password that nobody has been told,
+// when number says so.
+func (s *Referrals) lost(tx *store.Tx, c booking.Case, number bool) (Referral, error) {
 	chart, err := s.chartOf(tx, c.UBRN)
+	if fault.Is(err, fault.NotFound) && !number {
+		return Referral{}, nil
+	}
 	if fault.Is(err, fault.NotFound) {
 		chart = c.Person.NHSNumber.String()
 		_, salt, hash, err := newPassword()

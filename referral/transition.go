@@ -208,7 +208,7 @@ func Apply(r Referral, a Act) (Referral, error) {
 	if err := a.change(&n); err != nil {
 		return r, err
 	}
-	n.Version, n.Changed = r.Version+1, a.At
+	n.Version, n.Changed, n.Told = r.Version+1, a.At, 0
 	if a.answers {
 		n.Asked, n.Refusal = nil, ""
 	}

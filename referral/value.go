@@ -187,6 +187,8 @@ type Referral struct {
 	PathwaySaid  bool      `json:"pathwaySaid,omitempty"` // by the referrer; otherwise it began with the referral
 	Created      time.Time `json:"created"`
 	Changed      time.Time `json:"changed"` // when this version was made
+	// Told is the version of an earlier life of the database that a hospital told back and this one repeats; 0 for what somebody has done.
+	Told int64 `json:"told,omitempty"`
 }
 
 // Provider is whose referral it is now; zero while nobody was chosen.

@@ -82,10 +82,10 @@ func (n *node) readSpine(tx *store.Tx, s *seenBy) error {
 		return err
 	})
 	if err == nil {
-		err = each(tx, `SELECT provider, slot, epoch, state, ubrn, starts FROM referral_slot`, func(r *store.Rows) error {
+		err = each(tx, `SELECT provider, slot, epoch, base, state, ubrn, starts FROM referral_slot`, func(r *store.Rows) error {
 			var p place
 			var x slotOf
-			err := r.Scan(&p.provider, &p.slot, (*int64)(&x.epoch), &x.state, &x.ubrn, &x.starts)
+			err := r.Scan(&p.provider, &p.slot, (*int64)(&x.epoch), (*int64)(&x.base), &x.state, &x.ubrn, &x.starts)
 			s.slots[p] = x
 			return err
 		})
@@ -302,7 +302,7 @@ func (w *world) checkSlots(n *node, s, h seenBy) {
 		}
 		const booked = 1
 		a := s.referrals[x.ubrn].Appointment
-		if x.state == booked && (a == nil || a.Slot != p.slot || a.Epoch != int64(x.epoch)) {
+		if x.state == booked && (a == nil || a.Slot != p.slot || a.Epoch != int64(x.base)) {
 			w.broken("the spine has booked %s for %s, who is not there", p.slot, x.ubrn)
 		}
 	}

@@ -315,7 +315,7 @@ func (n *node) jobNamed(name string) error {
 
 // jobs runs all that is done by the clock but the comparisons.
 func (n *node) jobs() error {
-	for _, name := range []string{"give-back", "withdrawn", "plan", "register"} {
+	for _, name := range []string{"standing", "give-back", "withdrawn", "plan", "register"} {
 		if err := n.jobNamed(name); err != nil {
 			return err
 		}
