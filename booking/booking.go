@@ -108,6 +108,4 @@ type Seams struct {
 	NoWithdraw bool // who is booked in a withdrawn session is not told
 	LetGo      bool // a hospital lets go of a slot by what the spine said before it took the booking
 	NoVersions bool // a hospital believes the last that it is told, not the newest
-	TakeLate   bool // a handing over that is told late is taken
-	NeverAsk   bool // a hospital that was restored does not ask
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/sim/bookings"
 )
 
@@ -51,5 +52,24 @@ func TestASeedReplays(t *testing.T) {
 		if a != b || first.String() != second.String() {
 			t.Fatalf("seed %d came out differently: %+v and %+v", seed, a, b)
 		}
+	}
+}
+
+// TestMutations takes away one duty of either side at a time: the simulator must notice.
+func TestMutations(t *testing.T) {
+	t.Parallel()
+	for name, seams := range map[string]booking.Seams{
+		"given back with whoever is in it": {GiveBooked: true}, "nobody told of a withdrawal": {NoWithdraw: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(40) {
+				if _, err := bookings.Run(t.Context(), seed, bookings.Options{Seams: seams}); err != nil {
+					t.Logf("noticed: %v", err)
+					return
+				}
+			}
+			t.Error("no seed noticed")
+		})
 	}
 }
