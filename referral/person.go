@@ -205,7 +205,7 @@ func (f FoundService) Choice() (Choice, error) {
 	return Choice{Service: f.ID, Name: f.Name, Provider: code, ProviderName: f.ProviderName}, err
 }
 
-// Services finds services for a person: those that take them, those with a free slot first, then the sooner and the nearer. Error: fault.Unavailable
+// Services finds services for a person: those that take them, those with a free slot first, then the sooner and the nearer. Of the first 50 the free slots are counted, of others it is known whether there is one. Error: fault.Unavailable
 // while the directory's tables are being written anew.
 func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery) ([]FoundService, error) {
 	now := s.k.Clock.Now()
@@ -218,7 +218,7 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 	for i, x := range list {
 		ids[i] = x.ID
 	}
-	free, err := s.Frees(ctx, ids)
+	free, err := s.frees(ctx, ids, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,22 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 		found = append(found, f)
 	}
 	rank(found, q.Priority)
-	return found, nil
+	return found, s.count(ctx, found[:min(len(found), mostShown)])
+}
+
+// count says of services how many free slots they have.
+func (s *Referrals) count(ctx context.Context, found []FoundService) error {
+	ids := make([]string, len(found))
+	for i, x := range found {
+		ids[i] = x.ID
+	}
+	free, err := s.Frees(ctx, ids)
+	for i, x := range found {
+		if f, ok := free[x.ID]; ok {
+			found[i].Free = f
+		}
+	}
+	return err
 }
 
 // possible are all services that take a person, without what they have to offer.

@@ -108,16 +108,14 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		to = now.AddDate(2, 0, 0)
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
-		rows, err := s.slots(tx, `WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) ORDER BY starts, provider, slot LIMIT ?`,
+		rows, err := s.slots(tx, `WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) AND epoch % 2 = 1 ORDER BY starts, provider, slot LIMIT ?`,
 			service, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
 		if err != nil {
 			return err
 		}
 		list = list[:0]
 		for _, x := range rows {
-			if booking.Spine.Owns(x.Epoch) {
-				list = append(list, x.Slot)
-			}
+			list = append(list, x.Slot)
 		}
 		return nil
 	})

@@ -176,6 +176,10 @@ func TestASessionIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	came(t, w, booking.WorkflowRecall, "back", booking.Recall{Session: "back"})
+	givenSlots(t, w, "after", "RZZ01-dermatology", 1, 16)
+	if list, err := s.FreeSlots(ctx, "RZZ01-dermatology", time.Time{}, time.Time{}, "", 1); err != nil || len(list) != 1 || list[0].Session != "after" {
+		t.Errorf("a slot that was given back hides the one after it: %v (%v)", list, err)
+	}
 	for id, want := range map[string]booking.Epoch{"back-0": 1, "back-1": 2} {
 		if e, err := s.Own(ctx, slot(id)); err != nil || e != want {
 			t.Errorf("%s is at epoch %d, want %d (%v)", id, e, want, err)

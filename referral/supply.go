@@ -25,13 +25,18 @@ const mostAsked = 200
 
 // Frees are what services of these ids have to offer now; those that have nothing are left out.
 func (s *Referrals) Frees(ctx context.Context, services []string) (map[string]Free, error) {
+	return s.frees(ctx, services, MostCounted)
+}
+
+// frees is Frees with at most most slots of each counted: 1 where all that matters is the first.
+func (s *Referrals) frees(ctx context.Context, services []string, most int64) (map[string]Free, error) {
 	free := make(map[string]Free, len(services))
 	now := s.k.Clock.Now()
 	err := s.read(ctx, func(tx *store.Tx) error {
 		clear(free)
 		for rest := services; len(rest) > 0; {
 			n := min(len(rest), mostAsked)
-			if err := frees(tx, rest[:n], now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro(), free); err != nil {
+			if err := freesOf(tx, rest[:n], now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro(), most, free); err != nil {
 				return err
 			}
 			rest = rest[n:]
@@ -44,16 +49,20 @@ func (s *Referrals) Frees(ctx context.Context, services []string) (map[string]Fr
 	return free, err
 }
 
-// frees reads, of each service, its first free slot and then no more than are counted.
-func frees(tx *store.Tx, services []string, opens, now int64, free map[string]Free) error {
-	args := make([]any, 0, len(services)+4)
+// freesOf reads, of each service, its first free slot and then no more than are counted.
+func freesOf(tx *store.Tx, services []string, opens, now, most int64, free map[string]Free) error {
+	args := make([]any, 0, len(services)+5)
 	for _, id := range services {
 		args = append(args, id)
 	}
+	count := `1`
+	args = append(args, opens, now)
+	if most > 1 {
+		count = `(SELECT count(*) FROM (SELECT 1 FROM referral_slot x WHERE x.service = a.service AND ` + onOffer + ` LIMIT ?) counted)`
+		args = append(args, opens, now, most)
+	}
 	rows, err := tx.Query(`WITH asked (service) AS (VALUES (?)`+strings.Repeat(", (?)", len(services)-1)+`)
-		SELECT a.service, coalesce((SELECT x.starts FROM referral_slot x WHERE x.service = a.service AND `+onOffer+` ORDER BY x.starts LIMIT 1), 0),
-			(SELECT count(*) FROM (SELECT 1 FROM referral_slot x WHERE x.service = a.service AND `+onOffer+` LIMIT ?) counted) FROM asked a`,
-		append(args, opens, now, opens, now, int64(MostCounted))...)
+		SELECT a.service, coalesce((SELECT x.starts FROM referral_slot x WHERE x.service = a.service AND `+onOffer+` ORDER BY x.starts LIMIT 1), 0), `+count+` FROM asked a`, args...)
 	if err != nil {
 		return err
 	}
@@ -64,7 +73,7 @@ func frees(tx *store.Tx, services []string, opens, now int64, free map[string]Fr
 		if err := rows.Scan(&id, &first, &n); err != nil {
 			return err
 		}
-		if n > 0 {
+		if first > 0 {
 			free[id] = Free{n, fromMicros(first)}
 		}
 	}

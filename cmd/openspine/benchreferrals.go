@@ -41,7 +41,7 @@ type referralBench struct {
 // Clinics of the hospital under measurement: each is held every day of the weeks that are planned.
 const (
 	benchClinics = 40
-	benchSlots   = 60
+	benchSlots   = 60  // of a session
 	elsewhere    = 200 // free slots of each further service
 )
 
@@ -49,6 +49,7 @@ const (
 const benchSpecialty = "394579002"
 
 func (c *benchCommand) referrals(s *session) error {
+	c.Bare = false // those who refer are people, too
 	b, err := c.target(s)
 	if err != nil {
 		return err
@@ -85,24 +86,26 @@ func (r *referralBench) prepare(s *session, charts []string) error {
 		return fault.New(fault.NotFound, "nobody in the country under measurement can be referred")
 	}
 	began := time.Now()
-	if err := r.clinics(s.ctx); err != nil {
+	if err := r.clinics(s.ctx); err != nil { // their slots come while the further services are made
 		return err
 	}
 	if err := r.further(s.ctx, s.stderr); err != nil {
 		return err
 	}
-	want := benchClinics * benchSlots * 40 // the rest of the weeks may lie in the time that is not booked any more
 	for {
 		free, err := r.refer.Frees(s.ctx, r.offered)
 		if err != nil {
 			return err
 		}
-		n := 0
-		for _, f := range free {
-			n += int(f.Slots)
+		least := int64(referral.MostCounted)
+		for _, id := range r.offered {
+			least = min(least, free[id].Slots)
 		}
-		if n >= min(want, benchClinics*referral.MostCounted) || time.Since(began) > 10*time.Minute {
+		if least == referral.MostCounted {
 			break
+		}
+		if time.Since(began) > 10*time.Minute {
+			return fault.New(fault.Unavailable, "the clinics' slots have not come within ten minutes")
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
