@@ -8,10 +8,12 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -35,6 +37,13 @@ func Service(k catalogue.Kernel) catalogue.Service {
 			Roles: []access.Role{access.Clinician, access.Clerk, access.Pharmacist, access.PrivacyOfficer, access.Auditor, access.Registrar, access.Administrator}}}}
 }
 
+// serviceView is the page of one service.
+type serviceView struct {
+	Page    web.Page
+	Summary string
+	Routes  web.Table
+}
+
 // view is the page.
 type view struct {
 	Page    web.Page
@@ -47,7 +56,37 @@ type view struct {
 }
 
 func (b *bench) show(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+	if name := r.URL.Query().Get("service"); name != "" {
+		return b.one(w, r, name)
+	}
 	return web.Render(w, r, http.StatusOK, page(b.view(r.Context())))
+}
+
+// one shows every address of one service's API.
+func (b *bench) one(w http.ResponseWriter, r *http.Request, name string) error {
+	ctx := r.Context()
+	for _, s := range b.k.Services() {
+		list := addresses(apis(s))
+		if s.Name != name || len(list) == 0 {
+			continue
+		}
+		v := serviceView{Page: web.Page{Title: web.Text(ctx, "developer.of", s.Name), Back: web.Link{Text: web.Text(ctx, "developer.title"), URL: "/developer"}}, Summary: s.Summary}
+		v.Routes = web.Table{ID: "routes", Caption: web.Text(ctx, "developer.addresses"), Columns: []web.Column{{Text: web.Text(ctx, "developer.method"), Whole: true}, {Text: web.Text(ctx, "developer.path")}, {Text: web.Text(ctx, "developer.rule")}}}
+		for _, o := range list {
+			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(strings.Join(o.methods, ", ")), web.ShowCell(address(o.path)), web.Cell(web.Text(ctx, "developer.rule-"+string(o.rule)))}})
+		}
+		return web.Render(w, r, http.StatusOK, servicePage(v))
+	}
+	return fault.New(fault.NotFound, "There is no service of this name with an API.")
+}
+
+// apis are all routes of a service that programs call.
+func apis(s catalogue.Service) []catalogue.Route {
+	all := s.API
+	for _, p := range s.Published {
+		all = slices.Concat(all, p.Routes)
+	}
+	return all
 }
 
 // token mints a token for whoever is signed in. It is on this one answer and nowhere else.
@@ -70,14 +109,10 @@ func (b *bench) view(ctx context.Context) view {
 	for _, t := range b.k.Tenants {
 		v.Bases.Rows = append(v.Bases.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(t.Name + " (" + t.Code.String() + ")"), web.ShowCell(address(b.base(t)))}})
 	}
-	v.Routes = web.Table{ID: "routes", Caption: web.Text(ctx, "developer.routes"), Columns: []web.Column{{Text: web.Text(ctx, "developer.method"), Whole: true}, {Text: web.Text(ctx, "developer.path")}, {Text: web.Text(ctx, "developer.service")}, {Text: web.Text(ctx, "developer.rule")}}}
+	v.Routes = web.Table{ID: "services", RowHeader: true, Caption: web.Text(ctx, "developer.routes"), Columns: []web.Column{{Text: web.Text(ctx, "developer.service")}, {Text: web.Text(ctx, "developer.summary")}, {Text: web.Text(ctx, "developer.count"), Numeric: true}}}
 	for _, s := range b.k.Services() {
-		apis := s.API
-		for _, p := range s.Published {
-			apis = slices.Concat(apis, p.Routes)
-		}
-		for _, o := range addresses(apis) {
-			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(strings.Join(o.methods, ", ")), web.ShowCell(address(o.path)), web.Cell(s.Name), web.Cell(web.Text(ctx, "developer.rule-"+string(o.rule)))}})
+		if n := len(addresses(apis(s))); n > 0 {
+			v.Routes.Rows = append(v.Routes.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(s.Name, "/developer?service="+s.Name), web.Cell(s.Summary), web.Cell(strconv.Itoa(n))}})
 		}
 		for _, rt := range s.Pages {
 			if rt.Path() == web.GalleryPath {

@@ -28,7 +28,7 @@ func everyPage(t *testing.T, w *simtest.World) [][2]string {
 		{"", "/sign-in"}, {"gp", "/"}, {"gp", "/o/Z99801/find"}, {"gp", "/o/Z99801/find?family=smith"}, {"gp", "/o/Z99801/find?number=1234567890"}, {"gp", "/o/X26/find?number=9990000042"},
 		{"gp", chart}, {"gp", chart + "/timeline"}, {"gp", trend}, {"gp", chart + "/seen"}, {"gp", chart + "/record/Patient/" + person}, {"gp", condition}, {"gp", condition + "/wrong"},
 		{"gp", chart + "/correct"}, {"stranger", national}, {"stranger", national + "/claim"}, {"gp", "/o/X26/break-glass?number=9990000042"}, {"clerk", chart},
-		{"patient", "/me"}, {"patient", "/me/seen"}, {"privacy", "/alerts?show=all"}, {"privacy", alert}, {"privacy", "/account"}, {"auditor", "/account/seal"}, {"gp", "/developer"},
+		{"patient", "/me"}, {"patient", "/me/seen"}, {"privacy", "/alerts?show=all"}, {"privacy", alert}, {"privacy", "/account"}, {"auditor", "/account/seal"}, {"gp", "/developer"}, {"gp", "/developer?service=ers"},
 	}
 }
 

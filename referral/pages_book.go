@@ -60,6 +60,9 @@ func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	if err != nil {
 		return err
 	}
+	if kind := bookingOf(c.R); !c.R.May(kind, Referrer) && !c.R.May(kind, Provider) {
+		return fault.New(fault.Conflict, "No time can be chosen for a referral that is %s.", c.R.State.words())
+	}
 	service := r.FormValue("service")
 	v := timesView{Page: c.Page, R: c.R, Action: casePath + c.R.UBRN.String() + "/book", Cancel: casePath + c.R.UBRN.String(), Error: wrong}
 	var ok bool
