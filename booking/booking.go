@@ -102,10 +102,7 @@ func Settled(mine, answer Epoch) Epoch { return max(mine, answer) }
 
 // Seams are duties that a proof takes away, one at a time, to see that it is noticed. None is ever set in a node.
 type Seams struct {
-	NoOwner    bool // a slot is booked whoever owns it
-	NoTaken    bool // a slot is booked whoever is in it
 	GiveBooked bool // a slot is given back with whoever is booked in it
 	NoWithdraw bool // who is booked in a withdrawn session is not told
 	LetGo      bool // a hospital lets go of a slot by what the spine said before it took the booking
-	NoVersions bool // a hospital believes the last that it is told, not the newest
 }

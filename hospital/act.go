@@ -250,7 +250,7 @@ func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, 
 		return nil, fault.New(fault.NotFound, "There is no such slot.")
 	case s.State == sessionWithdrawn:
 		return nil, fault.New(fault.Conflict, "The session will not take place.")
-	case !booking.Hospital.Owns(list[0].Epoch) && !o.seams.NoOwner:
+	case !booking.Hospital.Owns(list[0].Epoch):
 		return nil, fault.New(fault.Conflict, "The spine books this slot. Ask for it back first, or choose one of the hospital's own.")
 	case !list[0].Starts.After(tx.At()) && list[0].Kind != kindExtra:
 		return nil, fault.New(fault.Conflict, "That time has passed.")

@@ -62,7 +62,7 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	if known && was.Version >= c.Version && !o.seams.NoVersions {
+	if known && was.Version >= c.Version {
 		return nil
 	}
 	if err := o.keepCase(tx, m.To, c); err != nil {

@@ -2,7 +2,6 @@ package referral
 
 import (
 	"context"
-	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
@@ -101,33 +100,6 @@ func filesOf(list []booking.Attachment) (files []messaging.File, err error) {
 // heard notes that a hospital has sent something.
 func (s *Referrals) heard(tx *store.Tx, lane store.Lane, from ident.ODSCode) error {
 	return tx.Queue(`INSERT INTO referral_heard (lane, provider, at) VALUES (?, ?, ?) ON CONFLICT (lane, provider) DO UPDATE SET at = excluded.at`, int64(lane), from.String(), tx.At().UnixMicro())
-}
-
-// LastHeard is when the spine last heard from each hospital.
-func (s *Referrals) LastHeard(ctx context.Context) (map[ident.ODSCode]time.Time, error) {
-	heard := map[ident.ODSCode]time.Time{}
-	err := s.read(ctx, func(tx *store.Tx) error {
-		clear(heard)
-		rows, err := tx.Query(`SELECT provider, max(at) FROM referral_heard GROUP BY provider`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var provider string
-			var at int64
-			if err := rows.Scan(&provider, &at); err != nil {
-				return err
-			}
-			code, err := ident.ParseODSCode(provider)
-			if err != nil {
-				return fault.Wrap(err, fault.Internal, "a hospital's code cannot be read")
-			}
-			heard[code] = fromMicros(at)
-		}
-		return rows.Err()
-	})
-	return heard, err
 }
 
 // decoded reads a message, or refuses it for good.

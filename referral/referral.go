@@ -45,8 +45,6 @@ type Options struct {
 	Freeze time.Duration
 	// Hold is how long a slot is held for whoever is deciding; 10 minutes by default.
 	Hold time.Duration
-	// Silent is after how long without a word from a hospital no date of its is booked; a day by default.
-	Silent time.Duration
 	// Seams make the referrals forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
 	// Elsewhere is how services are asked that keep their slots to themselves; nil where there are none.
@@ -69,9 +67,6 @@ func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals 
 	}
 	if o.Hold <= 0 {
 		o.Hold = 10 * time.Minute
-	}
-	if o.Silent <= 0 {
-		o.Silent = 24 * time.Hour
 	}
 	return &Referrals{k: k, places: places, o: o}
 }

@@ -206,7 +206,7 @@ func (s *Referrals) bookable(x slotRow, holder string, now time.Time) error {
 		return no("That time has passed.")
 	case x.Start.Before(now.Add(s.o.Freeze)):
 		return no("That time is too near to be booked here: telephone the hospital.")
-	case x.state != slotFree && !s.o.Seams.NoTaken || !booking.Spine.Owns(x.Epoch) && !s.o.Seams.NoOwner || x.recalled == withdrawn:
+	case x.state != slotFree || !booking.Spine.Owns(x.Epoch) || x.recalled == withdrawn:
 		return no("That time has been taken.")
 	case !mine && (x.recalled != notRecalled || x.held.After(now)):
 		return no("Somebody else is booking that time.")

@@ -59,7 +59,7 @@ func TestASeedReplays(t *testing.T) {
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	for name, seams := range map[string]booking.Seams{
-		"given back with whoever is in it": {GiveBooked: true}, "nobody told of a withdrawal": {NoWithdraw: true},
+		"given back with whoever is in it": {GiveBooked: true}, "nobody told of a withdrawal": {NoWithdraw: true}, "let go by what was said before": {LetGo: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
