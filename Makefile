@@ -34,6 +34,7 @@ generate: ## write the Go code of the page templates (*.templ)
 
 .PHONY: lint
 lint: ## check the code's form
+	@! git grep -nE '^(<<<<<<<|>>>>>>>)( |$$)' || { echo "these are left of a merge"; exit 1; }
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; elif [ "$$CI" = true ]; then echo "golangci-lint is required when CI=true"; exit 1; else echo "golangci-lint is not here; gofmt and go vet passed"; fi

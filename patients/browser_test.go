@@ -22,9 +22,9 @@ func everyPage(t *testing.T, w *simtest.World) [][2]string {
 	patient := w.SignedIn(t, "patient")
 	gp.Get(w.Chart(t, "patient", "Z99801"))
 	ask := patient.Get("/me/seen").Link("/me/object[^\"]+")
-	question := asked(t, w)
+	answered, question := asked(t, w)
 	return [][2]string{
-		{"patient", "/"}, {"patient", ask}, {"privacy", "/questions?show=all"}, {"privacy", question}, {"admin", "/"}, {"admin", "/parked"}, {"stranger", "/"}, {"gp", "/account"}, {"", "/nowhere"},
+		{"patient", "/"}, {"patient", ask}, {"patient", answered}, {"privacy", "/questions?show=all"}, {"privacy", question}, {"admin", "/"}, {"admin", "/parked"}, {"stranger", "/"}, {"gp", "/account"}, {"", "/nowhere"},
 		{"", "/sign-in"}, {"gp", "/"}, {"gp", "/o/Z99801/find"}, {"gp", "/o/Z99801/find?family=smith"}, {"gp", "/o/Z99801/find?number=1234567890"}, {"gp", "/o/X26/find?number=9990000042"},
 		{"gp", chart}, {"gp", chart + "/timeline"}, {"gp", trend}, {"gp", chart + "/seen"}, {"gp", chart + "/record/Patient/" + person}, {"gp", condition}, {"gp", condition + "/wrong"},
 		{"gp", chart + "/correct"}, {"stranger", national}, {"stranger", national + "/claim"}, {"gp", "/o/X26/break-glass?number=9990000042"}, {"clerk", chart},

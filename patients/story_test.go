@@ -197,10 +197,9 @@ func TestAPatientSeesTheirRecordAndWhoLooked(t *testing.T) {
 }
 
 // asked is the page on which a privacy officer answers what the patient asked about the newest look that was not asked about yet.
-func asked(t testing.TB, w *simtest.World) string {
+func asked(t testing.TB, w *simtest.World) (ask, question string) {
 	w.SignedIn(t, "gp").Get(w.Chart(t, "patient", "Z99801"))
 	patient := w.SignedIn(t, "patient").Get("/me/seen")
-	ask := ""
 	for _, row := range strings.Split(patient.Body, "<tr") { // others look beside this test
 		if at := regexp.MustCompile("/me/object[^\"]+").FindString(row); at != "" && ask == "" && strings.Contains(row, "Dr Amara Whitfield") {
 			ask = html.UnescapeString(at)
@@ -211,13 +210,13 @@ func asked(t testing.TB, w *simtest.World) string {
 	}
 	patient.Get(ask).Sees(200, "Dr Amara Whitfield", "You have a right to know why").Send("/me/object", "reason", "Why?").Sees(422, "Write your question, in 10 to 500 characters")
 	patient.Get(ask).Send("/me/object", "reason", "I was not at the surgery that day").Sees(200, "Your question is sent", "I was not at the surgery that day", "Waiting")
-	return w.SignedIn(t, "privacy").Get("/questions").Sees(200, "I was not at the surgery that day").Link("/questions/[^\"?]+")
+	return ask, w.SignedIn(t, "privacy").Get("/questions").Sees(200, "I was not at the surgery that day").Link("/questions/[^\"?]+")
 }
 
 func TestAPatientAsksAboutALookAndReadsTheAnswer(t *testing.T) {
 	t.Parallel()
 	w := given(t)
-	question := asked(t, w)
+	_, question := asked(t, w)
 	officer := w.SignedIn(t, "privacy").Get("/questions")
 	officer.Sees(200, "Nobody yet", "Dr Amara Whitfield", "0 minutes")
 	officer.Get(question).Sees(200, "What the account says around it", "Look into it myself").Send(question, "do", "take").Sees(200, "You are looking into this question", "Mrs Petra Lindqvist")
