@@ -217,6 +217,7 @@ func TestWhatIsNotSoundIsRefused(t *testing.T) {
 		"returned odd":       Returned{Session: "x", Slots: []SlotMark{{ID: "a", Epoch: 3}}}.check(),
 		"an unknown act":     Act{UBRN: ident.MustUBRN("000000070000"), Number: 1, Seen: 1, Kind: "vanish"}.check(),
 		"moved to the spine": Act{UBRN: ident.MustUBRN("000000070000"), Number: 1, Seen: 1, Kind: ActMove, Appointment: &Appointment{Slot: "a", Session: "b", Epoch: 1, Start: at, End: at.Add(1)}}.check(),
+		"nobody can be so":   Visit{UBRN: ident.MustUBRN("000000070000"), State: "lost", At: at, Appointment: Appointment{Slot: "a", Session: "b", Start: at, End: at.Add(1)}}.check(),
 		"no person":          Case{UBRN: ident.MustUBRN("000000070000"), Version: 1, State: "BOOKED", Service: "x"}.check(),
 		"version 0":          Tally{Round: "r", Cases: []CaseMark{{UBRN: ident.MustUBRN("000000070000")}}}.check(),
 	}
@@ -247,6 +248,7 @@ func FuzzDecode(f *testing.F) {
 		again[Returned](t, body)
 		again[Case](t, body)
 		again[Act](t, body)
+		again[Visit](t, body)
 		again[Tally](t, body)
 	})
 }

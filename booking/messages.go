@@ -19,6 +19,7 @@ const (
 	WorkflowReturned = "booking.returned" // spine → hospital: Returned
 	WorkflowCase     = "booking.case"     // spine → hospital: Case
 	WorkflowAct      = "booking.act"      // hospital → spine: Act
+	WorkflowVisit    = "booking.visit"    // hospital → spine: Visit
 	WorkflowTally    = "booking.tally"    // both ways: Tally
 )
 
@@ -206,9 +207,31 @@ type Act struct {
 	At          time.Time    `json:"at"`
 	Appointment *Appointment `json:"appointment,omitempty"` // that the act is about; for move and book, the new one
 
+	Outcome  string `json:"outcome,omitempty"`  // of attended: what came of it
 	Service  string `json:"service,omitempty"`  // of triage-accept: the hospital's service that takes it, where it is another than it was sent to
 	Invite   bool   `json:"invite,omitempty"`   // of triage-accept: the patient chooses the date
 	Priority string `json:"priority,omitempty"` // of triage: as the clinician sees it
+}
+
+// The states of a Visit.
+const (
+	VisitBooked    = "booked"
+	VisitArrived   = "arrived"
+	VisitAttended  = "attended"
+	VisitMissed    = "did-not-attend"
+	VisitCancelled = "cancelled"
+)
+
+// Visit says how somebody's coming to a clinic stands, where that decides nothing of their referral: they are there, they are not there after all, and all of a follow-up, in which the
+// spine has no other part. Who subscribed to such is told of it.
+type Visit struct {
+	UBRN        ident.UBRN  `json:"ubrn"`
+	FollowUp    bool        `json:"followUp,omitempty"`
+	State       string      `json:"state"`
+	Outcome     string      `json:"outcome,omitempty"`
+	At          time.Time   `json:"at"`
+	By          string      `json:"by"` // who wrote it down, as a name
+	Appointment Appointment `json:"appointment"`
 }
 
 // Tally is what one side knows of the slots and cases between the two, in pages: Last marks the final one. Both sides compare; what differs is
@@ -235,7 +258,7 @@ type CaseMark struct {
 
 // Message is one of this package's messages.
 type Message interface {
-	Slots | Recall | Returned | Case | Act | Tally
+	Slots | Recall | Returned | Case | Act | Visit | Tally
 	check() error
 }
 
@@ -343,10 +366,25 @@ func (a Act) check() error {
 	if (a.Kind == ActMove || a.Kind == ActOffer) && (a.Appointment == nil || !Hospital.Owns(a.Appointment.Epoch)) {
 		return fault.New(fault.Invalid, "A hospital books and moves to slots of its own.")
 	}
-	if err := texts(a.Reason, a.Comment, a.By, a.Service, a.Priority); err != nil {
+	if err := texts(a.Reason, a.Comment, a.By, a.Outcome, a.Service, a.Priority); err != nil {
 		return err
 	}
 	return a.Appointment.check()
+}
+
+func (v Visit) check() error {
+	switch v.State {
+	case VisitBooked, VisitArrived, VisitAttended, VisitMissed, VisitCancelled:
+	default:
+		return fault.New(fault.Invalid, "Nobody can be %q at a clinic.", v.State)
+	}
+	if v.UBRN.IsZero() || v.At.IsZero() {
+		return fault.New(fault.Invalid, "A visit has a UBRN, and says when.")
+	}
+	if err := texts(v.By, v.Outcome); err != nil {
+		return err
+	}
+	return v.Appointment.check()
 }
 
 func (t Tally) check() error {

@@ -24,6 +24,9 @@ const (
 // ReferralChange is the kind of event that somebody's referral was made or changed. The national service names no kind for it: this one is named as its are.
 const ReferralChange = "ers-referral-change-1"
 
+// VisitChange is the kind of event that somebody came to a clinic, did not, was seen there, or has another visit there. The national service names no kind for it either.
+const VisitChange = "outpatient-visit-change-1"
+
 // About is what of a person's an event is about, when it is not about who they are.
 type About struct {
 	ID    string              `json:"id"`              // of a referral its UBRN

@@ -14,6 +14,7 @@
 //	                          └── it is not ──► error, with the reason: written again as requested, it is tried again
 //
 // Whoever speaks FHIR is told of any resource by a Subscription of R4 (rest-hook): its criteria are a search, and what is sent is looked up when it is sent, as a search of the subscriber's own.
+// Referrals and their appointments are told of so too, though no record keeps them: as BaRS shows them, to whom their events are told (referred.go).
 //
 // It speaks the published Multicast Notification Service at /multicast-notification-service, for programs alone. Nobody learns by subscribing what they could not
 // ask: an event about a person is sent to those who may trace that person, and stands on the person's account.
@@ -28,6 +29,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/messaging"
@@ -44,6 +46,7 @@ type service struct {
 	k        catalogue.Kernel
 	client   *http.Client
 	makersOf func(ctx context.Context, organisation ident.ODSCode) ([]string, error)
+	referred Referrals
 }
 
 // Directory is what events ask about organisations.
@@ -52,11 +55,17 @@ type Directory interface {
 	Makers(ctx context.Context, organisation ident.ODSCode) ([]string, error)
 }
 
-// Service is the events of a node over its kernel. Without a directory the node is not the national one: it keeps no register, so there is no notification service.
-func Service(k catalogue.Kernel, d Directory) catalogue.Service {
+// Referrals are what events ask about referrals.
+type Referrals interface {
+	// Resources are a referral as FHIR says it, as of a version: its ServiceRequest, and the Appointment that it had, if any. ask decides whether p may see it, and sees to the account.
+	Resources(ctx context.Context, p access.Principal, ask func(...access.Act) ([]access.Grant, error), ubrn string, version int64) ([]*fhir.Resource, error)
+}
+
+// Service is the events of a node over its kernel. Without a directory the node is not the national one: it keeps no register and no referrals, so there is no notification service.
+func Service(k catalogue.Kernel, d Directory, r Referrals) catalogue.Service {
 	out := k.Outward
 	out.Within = 20 * time.Second
-	s := &service{k: k, client: outward.Client(out)}
+	s := &service{k: k, client: outward.Client(out), referred: r}
 	all := catalogue.Service{
 		Name: "events", Summary: "Who is told when something happens to somebody.",
 		Schema:   store.Embedded("events", schemaFiles, "schema"),

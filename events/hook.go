@@ -89,12 +89,18 @@ func (s *service) parseHook(r *http.Request, ask catalogue.Asker, res *fhir.Reso
 	}
 	q.Kind = typ
 	_, err = ask.Scope(access.Search, typ)
+	if fault.Is(err, fault.Forbidden) && s.tellsReferrals(&q) { // those who may not search the record may be told of referrals all the same
+		_, err = ask.Scope(access.Search, access.TypeBooking)
+	}
 	return q, err
 }
 
 // search understands criteria: a type, and the parameters of a search.
 func (s *service) search(criteria string) (typ string, q record.Query, err error) {
 	typ, raw, _ := strings.Cut(strings.TrimPrefix(criteria, "/"), "?")
+	if strings.HasPrefix(criteria, "eventType") {
+		return "", q, fault.New(fault.Unprocessable, "The criteria here are a search, for example ServiceRequest?status=active; those that begin with eventType are for %s/subscriptions.", Base)
+	}
 	values, err := url.ParseQuery(raw)
 	if err != nil || typ == "" || strings.ContainsAny(typ, "/ ") || len(criteria) > maxCriteria {
 		return "", q, fault.New(fault.Unprocessable, "The criteria are a search, for example Observation?code=http://loinc.org|1975-2.")
@@ -299,6 +305,7 @@ type hookNote struct {
 	ID        string `json:"id,omitempty"`
 	Ver       int64  `json:"version"`
 	Handshake bool   `json:"handshake,omitempty"`
+	Referral  string `json:"referral,omitempty"` // the UBRN of the referral that changed, of which Ver is a version
 }
 
 func parseHookNote(body []byte) (n hookNote, err error) {
@@ -344,6 +351,9 @@ func (s *service) lookUp(ctx context.Context, q *subscription, n hookNote, l *le
 	if err != nil {
 		return false, err
 	}
+	if n.Referral != "" {
+		return s.lookUpReferral(ctx, p, q, n, l)
+	}
 	scope, err := s.k.Gate.DecideSet(ctx, p, access.Search, q.Tenant, []string{n.Type})
 	if fault.Is(err, fault.Forbidden) || fault.Is(err, fault.NotFound) {
 		return false, nil // on the account
@@ -362,11 +372,16 @@ func (s *service) lookUp(ctx context.Context, q *subscription, n hookNote, l *le
 	if err := s.k.Gate.Account(ctx, nil, []access.Scope{scope}); err != nil {
 		return false, err
 	}
-	if q.Payload != "" { // as an update: PUT [endpoint]/[type]/[id]
-		l.method, l.media, l.body = http.MethodPut, q.Payload, page.Matches[0].Rendered()
+	l.tell(q, n, page.Matches[0].Rendered())
+	return true, nil
+}
+
+// tell makes the letter one that says what changed, if the subscriber wants that: as an update, PUT [endpoint]/[type]/[id].
+func (l *letter) tell(q *subscription, n hookNote, body []byte) {
+	if q.Payload != "" {
+		l.method, l.media, l.body = http.MethodPut, q.Payload, body
 		l.url = strings.TrimSuffix(q.Endpoint, "/") + "/" + n.Type + "/" + n.ID
 	}
-	return true, nil
 }
 
 // now is who subscribed, as they are now: a program that was not ended, a user in the role that they had.

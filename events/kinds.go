@@ -28,10 +28,18 @@ const (
 	referralProvider = "performingOrganisationODS"
 )
 
-// kinds are the types of event there are (MNS specification, "Publish an event" and "Subscribe to events"; signal-schemas), and that of referrals, which nobody has published.
+// What a visit may be filtered by, as package referral notes it.
+const (
+	visitState = "visitstate" // booked, arrived, attended, did-not-attend, cancelled
+	visitKind  = "visitkind"  // referral, follow-up
+)
+
+// kinds are the types of event there are (MNS specification, "Publish an event" and "Subscribe to events"; signal-schemas), and those of referrals and of visits, which nobody has published.
 func kinds() []kind {
 	return []kind{
 		{name: demographics.ReferralChange, register: true, filters: []string{"nhsnumber", referralPractice, referralProvider, "referralstate", "action", "ubrn"},
+			places: []string{referralPractice, referralProvider}, parties: []string{referralPractice, referralProvider}},
+		{name: demographics.VisitChange, register: true, filters: []string{"nhsnumber", referralPractice, referralProvider, visitState, visitKind, "outcome", "ubrn"},
 			places: []string{referralPractice, referralProvider}, parties: []string{referralPractice, referralProvider}},
 		{name: "example-event-1", filters: []string{"filter_option_*"}},
 		{name: "gpreg-change-gp-req-1", filters: []string{"registrationencountercode", "generalpractitioner"}, places: []string{"generalpractitioner"}},

@@ -106,22 +106,29 @@ func (s *service) address(ctx context.Context, e *event, subs []subscription) (l
 // mayKnow reports whether a subscriber may know of what happened to somebody, and if so gives the leave: to trace the person. What is not about who they are is told to
 // those whose business it is alone, who may see it as well.
 func (s *service) mayKnow(ctx context.Context, e *event, t *target) (bool, error) {
-	ok, err := s.k.Gate.Would(ctx, t.sub.Principal, access.Trace, t.place)
+	action, ok, err := s.permitted(ctx, e, t)
 	if err != nil || !ok {
 		return false, err
 	}
-	action := access.Trace
-	if k, _ := kindOf(e.Kind); len(k.parties) > 0 {
-		if !t.place.Exists || !e.concerns(k, t.sub.Organisation.String()) && t.sub.Organisation != s.k.National {
-			return false, nil
-		}
-		t.place.Type, t.place.ID, action = access.TypeBooking, e.About, access.Read
-		if ok, err = s.k.Gate.Would(ctx, t.sub.Principal, action, t.place); err != nil || !ok {
-			return false, err
-		}
-	}
 	t.grant, err = s.k.Gate.Decide(ctx, t.sub.Principal, action, t.place)
 	return err == nil, err
+}
+
+// permitted is by which action a subscriber would learn what happened to somebody, with the place at which that is decided; false when they may not.
+func (s *service) permitted(ctx context.Context, e *event, t *target) (action access.Action, ok bool, err error) {
+	if ok, err = s.k.Gate.Would(ctx, t.sub.Principal, access.Trace, t.place); err != nil || !ok {
+		return "", false, err
+	}
+	k, _ := kindOf(e.Kind)
+	if len(k.parties) == 0 {
+		return access.Trace, true, nil
+	}
+	if !t.place.Exists || !e.concerns(k, t.sub.Organisation.String()) && t.sub.Organisation != s.k.National {
+		return "", false, nil
+	}
+	t.place.Type, t.place.ID = access.TypeBooking, e.About
+	ok, err = s.k.Gate.Would(ctx, t.sub.Principal, access.Read, t.place)
+	return access.Read, ok, err
 }
 
 // concerns reports whether an event is an organisation's business.

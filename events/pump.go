@@ -101,8 +101,18 @@ func (s *service) tell(ctx context.Context, one stretch) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := s.hooked(ctx, kinds)
+	if err != nil {
+		return err
+	}
 	var parcels []parcel
+	var notes []hookParcel
 	for _, e := range one.events {
+		if about, err := s.noteOf(ctx, e, hooks); err != nil {
+			return err
+		} else {
+			notes = append(notes, about...)
+		}
 		asked := slices.DeleteFunc(slices.Clone(subs[e.Kind]), func(q subscription) bool { return !q.Made.Before(e.At) })
 		if len(asked) == 0 {
 			continue
@@ -117,13 +127,18 @@ func (s *service) tell(ctx context.Context, one stretch) error {
 		}
 		parcels = append(parcels, p)
 	}
-	return s.k.DB.Write(ctx, append(s.lanes(parcels...), one.lane), func(tx *store.Tx) error {
+	return s.k.DB.Write(ctx, append(append(s.lanes(parcels...), s.hookParcelLanes(notes)...), one.lane), func(tx *store.Tx) error {
 		mine, err := demographics.Read(tx, reader, one.lane, one.from, one.to)
 		if err != nil || !mine {
 			return err // another process was quicker
 		}
 		for _, p := range parcels {
 			if err := s.send(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		for _, n := range notes {
+			if err := s.sendReferred(ctx, tx, n); err != nil {
 				return err
 			}
 		}
@@ -141,7 +156,7 @@ func (s *service) happened(ctx context.Context, h demographics.Event) (*event, e
 		DataRef:   s.k.BaseURL() + demographics.Base + "/Patient/" + h.Person,
 		Filtering: map[string][]string{"nhsnumber": {h.Person}},
 	}
-	if h.Kind == demographics.ReferralChange {
+	if h.Kind == demographics.ReferralChange || h.Kind == demographics.VisitChange {
 		e.Source, e.About, e.DataRef = referralSource, h.About.ID, s.k.BaseURL()+referralPath+h.About.ID
 	}
 	if h.Version > 0 {

@@ -290,6 +290,9 @@ func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, r
 		if err := o.putVisit(tx, hospital, v); err != nil {
 			return err
 		}
+		if err := o.tellVisit(tx, hospital, b, v); err != nil {
+			return err
+		}
 	} else if b.own() {
 		x := b.Slot
 		err := o.tell(tx, hospital, b.Case, booking.Act{Kind: booking.ActCancel, Reason: reasonWithdrawn, Comment: reason, By: actor,

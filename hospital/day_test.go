@@ -2,6 +2,7 @@ package hospital_test
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,11 @@ func aDayWithoutALine(t *testing.T, w *world) {
 	var at, other booking.Appointment
 	w.spine.look(func() { at, other = *w.spine.cases[seen].Appointment, *w.spine.cases[moved].Appointment })
 	w.link("cut")
+	for _, state := range []string{"arrived", "arrived", "booked", "arrived"} { // they came, went out, and came again
+		if err := w.o.Come(t.Context(), w.clerk(), rqx, seen, hospital.Coming{Session: at.Session, Slot: at.Slot, State: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	come := hospital.Coming{Session: at.Session, Slot: at.Slot, State: "attended", Outcome: "treatment", Status: "30"}
 	for range 2 { // said twice, done once
 		if err := w.o.Come(t.Context(), w.doctor(), rqx, seen, come); err != nil {
@@ -66,6 +72,13 @@ func aDayWithoutALine(t *testing.T, w *world) {
 		})
 		return even && strings.Contains(clerk.Get("/clinics/cases/"+moved).Text(), "Confirmed")
 	})
+	w.follow(seen)
+	simtest.Eventually(t, func() (even bool) {
+		w.spine.look(func() {
+			even = slices.Equal(w.spine.visits[seen], []string{"arrived", "booked", "arrived", "follow-up booked", "follow-up arrived", "follow-up attended discharged"}) && w.spine.acts[seen][0].Outcome == "treatment"
+		})
+		return even
+	})
 	simtest.Eventually(t, func() bool {
 		if err := w.o.Tally(t.Context(), rqx); err != nil {
 			t.Fatal(err)
@@ -73,6 +86,25 @@ func aDayWithoutALine(t *testing.T, w *world) {
 		page := clerk.Get("/clinics/reconciliation").Text()
 		return strings.Contains(page, "Nothing differs") && !strings.Contains(page, "Last answered Never")
 	})
+}
+
+// follow books a follow-up, and has the person come to it and be discharged.
+func (w *world) follow(ubrn string) {
+	w.t.Helper()
+	clerk := w.nodes[1].SignedIn(w.t, "clerk")
+	clerk.Get("/o/RQX/clinics/cases/" + ubrn + "/book")
+	_, after, _ := strings.Cut(clerk.Body, `name="slot" type="radio" value="`)
+	value, _, _ := strings.Cut(after, `"`)
+	session, slot, _ := strings.Cut(value, " ")
+	if err := w.o.FollowUp(w.t.Context(), w.clerk(), rqx, ubrn, session, slot); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, come := range []hospital.Coming{{State: "arrived"}, {State: "attended", Outcome: "discharged", Status: "30"}} {
+		come.Session, come.Slot = session, slot
+		if err := w.o.Come(w.t.Context(), w.doctor(), rqx, ubrn, come); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // TestWhatTheSpineRefusesIsOnAWorklist refuses an acceptance: the referral waits again, and the refusal waits for somebody.

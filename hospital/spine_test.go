@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ type spine struct {
 	in     map[string]string // slot → session
 	cases  map[string]booking.Case
 	acts   map[string][]booking.Act
-	refuse map[string]string // kind of act → why
+	visits map[string][]string // how each's coming stands, in the order in which it was told
+	refuse map[string]string   // kind of act → why
 	sent   int64
 	round  string // what the double itself has asked, and what it was answered
 	answer []booking.Tally
@@ -52,7 +54,8 @@ func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
 		}}
 	}
 	return []catalogue.Service{{Name: "double", Summary: "The spine's side, for tests.", Handles: []messaging.Handler{
-		handler(booking.WorkflowSlots, s.given), handler(booking.WorkflowRecall, s.recalled), handler(booking.WorkflowAct, s.acted), handler(booking.WorkflowTally, s.tallied)}}}
+		handler(booking.WorkflowSlots, s.given), handler(booking.WorkflowRecall, s.recalled), handler(booking.WorkflowAct, s.acted), handler(booking.WorkflowTally, s.tallied),
+		handler(booking.WorkflowVisit, s.visited)}}}
 }
 
 func (s *spine) given(_ *store.Tx, m messaging.Message) error {
@@ -114,6 +117,19 @@ func (s *spine) acted(tx *store.Tx, m messaging.Message) error {
 		c.State = "DID_NOT_ATTEND"
 	}
 	return s.told(tx, c)
+}
+
+func (s *spine) visited(_ *store.Tx, m messaging.Message) error {
+	v, err := booking.Decode[booking.Visit](m.Body)
+	if err != nil {
+		return err
+	}
+	text := v.State
+	if v.FollowUp {
+		text = "follow-up " + text
+	}
+	s.visits[v.UBRN.String()] = append(s.visits[v.UBRN.String()], strings.TrimSpace(text+" "+v.Outcome))
+	return nil
 }
 
 func (s *spine) tallied(tx *store.Tx, m messaging.Message) error {
@@ -235,7 +251,7 @@ func open(t testing.TB, cfg node.Config, o node.Options) *simtest.World {
 // given is a hospital with a heart clinic that is held every day, and has given its slots to the spine.
 func given(t *testing.T, postgres bool) *world {
 	t.Helper()
-	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, refuse: map[string]string{}}
+	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, visits: map[string][]string{}, refuse: map[string]string{}}
 	w := &world{t: t, spine: s}
 	// The double's node hosts X26 without being a national node, so that nothing else there takes what is sent to the spine.
 	w.nodes[0] = open(t, node.Config{Name: "spine", Addr: "127.0.0.1:0", NetworkAddr: "127.0.0.1:0", Data: t.TempDir(), National: "X27", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "practice"}}}, node.Options{Services: s.service})

@@ -13,11 +13,11 @@ import (
 
 // States of a visit.
 const (
-	visitBooked    = "booked"
-	visitArrived   = "arrived"
-	visitAttended  = "attended"
-	visitMissed    = "did-not-attend"
-	visitCancelled = "cancelled"
+	visitBooked    = booking.VisitBooked
+	visitArrived   = booking.VisitArrived
+	visitAttended  = booking.VisitAttended
+	visitMissed    = booking.VisitMissed
+	visitCancelled = booking.VisitCancelled
 )
 
 // Outcomes of a visit.
@@ -168,10 +168,18 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 		return err
 	}
 	if come.State == visitArrived || come.State == visitBooked {
+		if err := o.tellVisit(tx, hospital, b, v); err != nil {
+			return err
+		}
 		return o.event(tx, hospital, b.Who, come.State, "", by.Name)
 	}
 	if err := o.conclude(tx, hospital, b, come); err != nil {
 		return err
+	}
+	if b.FollowUp {
+		if err := o.tellVisit(tx, hospital, b, v); err != nil {
+			return err
+		}
 	}
 	if b.FollowUp && come.Outcome != outcomeDischarged {
 		return o.event(tx, hospital, b.Who, come.State, come.Note, by.Name)
@@ -214,7 +222,7 @@ func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident
 	for _, kind := range acts {
 		a := booking.Act{Kind: kind, Reason: come.Status, Comment: come.Note, By: by.Name}
 		if kind != booking.ActDischarged {
-			a.Appointment = c.Appointment
+			a.Appointment, a.Outcome = c.Appointment, come.Outcome
 			a.Reason = come.Reason
 		}
 		if err := o.tell(tx, hospital, c, a); err != nil {
@@ -224,7 +232,19 @@ func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident
 	return nil
 }
 
-// FollowUp books somebody who was seen into a slot of the hospital's own. The spine has no part in it.
+// tellVisit tells the spine how somebody's coming stands, where no act says so: it decides nothing there, and whoever subscribed to such is told.
+func (o *Outpatients) tellVisit(tx *store.Tx, hospital ident.ODSCode, b Booked, v Visit) error {
+	x := b.Slot
+	m := booking.Visit{UBRN: b.Case.UBRN, FollowUp: b.FollowUp, State: v.State, Outcome: v.Outcome, At: tx.At(), By: v.Actor,
+		Appointment: booking.Appointment{Slot: x.ID, Epoch: x.Epoch, Session: x.Session, Start: x.Starts, End: x.Ends}}
+	if at := b.Case.Appointment; !b.FollowUp && at != nil && at.Slot == x.ID {
+		m.Appointment = *at
+	}
+	_, err := send(o, tx, hospital, booking.WorkflowVisit, b.Case.UBRN.String(), m)
+	return err
+}
+
+// FollowUp books somebody who was seen into a slot of the hospital's own. The spine has no part in it, but to tell whoever subscribed.
 func (o *Outpatients) FollowUp(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn, session, slot string) error {
 	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
 		at, err := o.hold(tx, hospital, session, slot, followUpMark+ubrn)
@@ -238,6 +258,10 @@ func (o *Outpatients) FollowUp(ctx context.Context, by access.Principal, hospita
 		}
 		v := Visit{Session: session, Slot: slot, Epoch: at.Epoch, Who: ubrn, Kind: "follow-up", State: visitBooked, Actor: by.Name}
 		if err := o.putVisit(tx, hospital, v); err != nil {
+			return err
+		}
+		b := Booked{Slot: Slot{ID: slot, Epoch: at.Epoch, Session: session, Starts: at.Start, Ends: at.End}, Who: ubrn, Case: c, FollowUp: true}
+		if err := o.tellVisit(tx, hospital, b, v); err != nil {
 			return err
 		}
 		return o.event(tx, hospital, ubrn, "follow-up", at.Start.UTC().Format(time.RFC3339), by.Name)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
@@ -27,6 +28,19 @@ func (s *Referrals) chartOf(tx *store.Tx, u ident.UBRN) (chart string, err error
 func (s *Referrals) load(tx *store.Tx, chart string, u ident.UBRN) (r Referral, err error) {
 	var body []byte
 	err = tx.QueryRow(`SELECT body FROM referral_case WHERE lane = ? AND chart = ? AND ubrn = ?`, int64(s.chartLane(chart)), chart, u.String()).Scan(&body)
+	if fault.Is(err, fault.NotFound) {
+		return r, access.NotHere()
+	}
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(body, &r)
+}
+
+// versionOf is a referral as it was at a version; access.NotHere when it never had that one.
+func (s *Referrals) versionOf(tx *store.Tx, chart string, u ident.UBRN, version int64) (r Referral, err error) {
+	var body []byte
+	err = tx.QueryRow(`SELECT body FROM referral_version WHERE lane = ? AND chart = ? AND ubrn = ? AND version = ?`, int64(s.chartLane(chart)), chart, u.String(), version).Scan(&body)
 	if fault.Is(err, fault.NotFound) {
 		return r, access.NotHere()
 	}
@@ -69,6 +83,11 @@ const (
 	FactState    = "referralstate"
 	FactAction   = "action"
 	FactUBRN     = "ubrn"
+
+	// Of a visit: booked, arrived …; referral or follow-up; and what came of it.
+	FactVisit   = "visitstate"
+	FactKind    = "visitkind"
+	FactOutcome = "outcome"
 )
 
 // happened notes the change for whoever subscribed to such: in the commit of the change, so that neither is without the other.
@@ -86,7 +105,16 @@ func (s *Referrals) happened(tx *store.Tx, r Referral, a Act) error {
 			facts[FactProvider] = append(facts[FactProvider], to)
 		}
 	}
-	return demographics.Happened(tx, s.chartLane(r.Chart), demographics.ReferralChange, r.Patient.String(), r.Version, demographics.About{ID: r.UBRN.String(), Facts: facts})
+	if err := demographics.Happened(tx, s.chartLane(r.Chart), demographics.ReferralChange, r.Patient.String(), r.Version, demographics.About{ID: r.UBRN.String(), Facts: facts}); err != nil {
+		return err
+	}
+	switch a.Kind {
+	case ActAttended:
+		return s.visited(tx, r, visit{state: booking.VisitAttended, outcome: a.Outcome})
+	case ActNotAttended:
+		return s.visited(tx, r, visit{state: booking.VisitMissed})
+	}
+	return nil
 }
 
 // versions are all versions of a referral, the first one first.

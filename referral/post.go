@@ -355,7 +355,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		return messaging.Refuse("The referral is not yours any more: it is %s.", r.State.words())
 	}
 	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service,
-		Invite: msg.Invite, Priority: Priority(msg.Priority)}
+		Invite: msg.Invite, Priority: Priority(msg.Priority), Outcome: msg.Outcome}
 	if a.Kind == ActTriageAccept && msg.Service != "" {
 		if a.To, err = s.choiceFor(ctx, msg.Service, r); err != nil {
 			return messaging.Refuse("%s", fault.MessageOf(err))

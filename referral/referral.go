@@ -131,6 +131,7 @@ func (s *Referrals) handlers() []messaging.Handler {
 		{Workflow: booking.WorkflowSlots, Owner: office, Handle: s.slotsCame},
 		{Workflow: booking.WorkflowRecall, Owner: office, Handle: s.recallCame},
 		{Workflow: booking.WorkflowAct, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
+		{Workflow: booking.WorkflowVisit, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
 		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
 		{Workflow: booking.WorkflowReturned, Owner: office},
 		{Workflow: booking.WorkflowCase, Owner: office},

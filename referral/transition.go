@@ -81,6 +81,7 @@ type Act struct {
 	Replace     bool         // of letter: the attachments are all that the referrer's side has from now on
 	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
 	Search      Search       // of create and shortlist
+	Outcome     string       // of attended: what came of it, as the hospital calls it
 	New         *Referral    // of create: who, what for and by whom
 
 	question *Asked // of ask

@@ -75,20 +75,21 @@ func (n *Node) list() []catalogue.Service {
 // national is the register and the directory, which the national node alone runs, and who is told of what happens: on other nodes, of the record alone.
 func (n *Node) national() (register, organisations []catalogue.Service, told catalogue.Service) {
 	if !n.hosts(n.kernel.National) {
-		return nil, nil, events.Service(n.kernel, nil)
+		return nil, nil, events.Service(n.kernel, nil, nil)
 	}
 	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	places := directory.New(n.kernel, n.cfg.Demo)
 	refer := referral.New(n.kernel, places, referral.Options{Elsewhere: bars.NewClient(n.kernel, places)})
 	n.referrals = refer
+	standard := bars.New(n.kernel, places, refer)
 	return []catalogue.Service{
 		people.Service(),
 		trace.Service(n.kernel, people, pharmacies{places}),
 		office.Service(n.kernel),
 		tracing.Service(n.kernel, people),
 		ers.New(n.kernel, places, refer).Service(),
-		bars.New(n.kernel, places, refer).Service(),
-	}, []catalogue.Service{places.Service(), refer.Service()}, events.Service(n.kernel, places)
+		standard.Service(),
+	}, []catalogue.Service{places.Service(), refer.Service()}, events.Service(n.kernel, places, standard)
 }
 
 // assemble makes the site, the services and the edge.

@@ -1,6 +1,7 @@
 package bars
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,21 +15,52 @@ import (
 	"github.com/openspine/openspine/referral"
 )
 
-// last is the appointment that a referral has, or had last; nil when it never had one.
-func (c *call) last(r referral.Referral) (*referral.Appointment, error) {
+// visit draws the appointment that a referral has, or had last; false when it never had one.
+func (a *API) visit(ctx context.Context, who referral.Caller, r referral.Referral) (v fhir.Value, had bool, err error) {
 	if r.Appointment != nil {
-		return r.Appointment, nil
+		arrived, err := a.referrals.Arrived(ctx, r)
+		return appointment(r, *r.Appointment, arrived), err == nil, err
 	}
-	list, err := c.a.referrals.History(c.r.Context(), c.who(), r.UBRN)
+	list, err := a.referrals.History(ctx, who, r.UBRN)
+	if err != nil {
+		return v, false, err
+	}
+	for _, old := range slices.Backward(list) {
+		if old.Version <= r.Version && old.Appointment != nil {
+			return appointment(r, *old.Appointment, false), true, nil
+		}
+	}
+	return v, false, nil
+}
+
+// Resources are a referral as FHIR says it, as of a version: its ServiceRequest, and the Appointment that it had then, or had had last, if any. ask decides whether p may see it, and sees
+// to the account. Errors: those of referral.Referrals.Get.
+func (a *API) Resources(ctx context.Context, p access.Principal, ask func(...access.Act) ([]access.Grant, error), ubrn string, version int64) (list []*fhir.Resource, err error) {
+	u, err := ident.ParseUBRN(ubrn)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range slices.Backward(list) {
-		if v.Appointment != nil {
-			return v.Appointment, nil
-		}
+	who := referral.Caller{Principal: p, Ask: ask}
+	r, err := a.referrals.AsOf(ctx, who, u, version)
+	if err != nil {
+		return nil, err
 	}
-	return nil, nil
+	values := []fhir.Value{serviceRequest(r)}
+	at, had, err := a.visit(ctx, who, r)
+	if err != nil {
+		return nil, err
+	}
+	if had {
+		values = append(values, at)
+	}
+	for _, v := range values {
+		res, err := v.Resource()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, res)
+	}
+	return list, nil
 }
 
 // opened is the referral of an id in the address, at the service that the request is for.
@@ -74,14 +106,11 @@ func (c *call) appointment() error {
 
 // drawn is a referral's Appointment. Error: 404 when it never had one.
 func (c *call) drawn(r referral.Referral) (fhir.Value, error) {
-	at, err := c.last(r)
-	if err == nil && at == nil {
+	v, had, err := c.a.visit(c.r.Context(), c.who(), r)
+	if err == nil && !had {
 		err = notHere()
 	}
-	if err != nil {
-		return fhir.Value{}, err
-	}
-	return appointment(r, *at), nil
+	return v, err
 }
 
 // request reads one referral.
@@ -101,12 +130,12 @@ func (c *call) appointments() error {
 	}
 	var found []fhir.Value
 	for _, r := range list {
-		at, err := c.last(r)
+		v, had, err := c.a.visit(c.r.Context(), c.who(), r)
 		if err != nil {
 			return err
 		}
-		if at != nil {
-			found = append(found, appointment(r, *at))
+		if had {
+			found = append(found, v)
 		}
 	}
 	return c.send(http.StatusOK, c.a.searchset(c.self("Appointment"), found, "Appointment"))

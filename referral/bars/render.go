@@ -67,21 +67,24 @@ func instant(t time.Time) string {
 }
 
 // appointment is when and where a referral's patient is to be seen, or was: at is the appointment that the referral has, or had last.
-func appointment(r referral.Referral, at referral.Appointment) fhir.Value {
+// arrived says that they have come to it.
+func appointment(r referral.Referral, at referral.Appointment, arrived bool) fhir.Value {
 	return fhir.Obj("resourceType", "Appointment", "id", visitID(r.UBRN), "meta", fhir.Obj("versionId", fmt.Sprint(r.Version), "lastUpdated", instant(r.Changed), "profile", fhir.Arr(ukCore+"Appointment")),
-		"status", visitStatus(r), "cancelationReason", visitReason(r), "description", r.Chosen.Name, "start", instant(at.Start), "end", instant(at.End),
+		"status", visitStatus(r, arrived), "cancelationReason", visitReason(r), "description", r.Chosen.Name, "start", instant(at.Start), "end", instant(at.End),
 		"slot", fhir.Arr(fhir.Obj("reference", "Slot/"+slotID(at.SlotRef))), "created", instant(r.Created), "basedOn", fhir.Arr(fhir.Obj("reference", "ServiceRequest/"+requestID(r.UBRN), "type", "ServiceRequest")),
 		"participant", fhir.Arr(fhir.Obj("type", fhir.Arr(fhir.Obj("coding", fhir.Arr(fhir.Obj("system", attender, "code", "ATND", "display", "attender")))),
 			"actor", fhir.Obj("type", "Patient", "identifier", fhir.Obj("system", ident.SystemNHSNumber, "value", r.Patient.String())), "status", "accepted")))
 }
 
 // visitStatus is FHIR's status of a referral's appointment.
-func visitStatus(r referral.Referral) string {
+func visitStatus(r referral.Referral, arrived bool) string {
 	switch {
 	case r.Attended:
 		return "fulfilled"
 	case r.State == referral.DidNotAttend:
 		return "noshow"
+	case r.Appointment != nil && arrived:
+		return "arrived"
 	case r.Appointment != nil:
 		return "booked"
 	}
