@@ -199,7 +199,7 @@ type Seams struct {
 	NoTurns     bool // an old note undoes a newer one
 	NoTried     bool // what was tried is not kept before trying
 	SameNumbers bool // a restored sender goes on numbering the old stream
-	NoRenumber  bool // what an earlier life sent under another number keeps the number it has here
+	NoPassAnew  bool // what an earlier life passed on under another number is left as it is
 	NoFiles     bool // a message does not wait for its files
 	NoRefetch   bool // files to be passed on are not fetched any more once the next node has lost what was tried
 }

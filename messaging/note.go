@@ -205,12 +205,20 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	}
 	err = tx.QueryRow(`SELECT num FROM post_message WHERE id = ? AND source <> 0 LIMIT 1`, n.envelope.ID).Scan(&num)
 	if err == nil {
-		return p.renumber(tx, q, lane, n) // or it has come to us again, and is on its way once more
+		return p.passAnew(tx, lane, q.to, n.envelope.ID) // or it has come to us again, and is on its way once more
 	}
 	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	if err := p.wasNumbered(tx, q, lane, n.low); err != nil {
+	if err := tx.QueryRow(`SELECT coalesce(max(life), 0) FROM post_life WHERE lane = 0 AND incarnation = ?`, q.incarnation).Scan(&q.life); err != nil {
+		return err
+	}
+	if err := p.intern(tx, q); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`INSERT INTO post_stream (lane, queue, next, done, tried) VALUES (?, ?, ?, 0, ?) ON CONFLICT (lane, queue) DO UPDATE
+		SET next = CASE WHEN post_stream.next < excluded.next THEN excluded.next ELSE post_stream.next END,
+		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, n.low+1, n.low); err != nil {
 		return err
 	}
 	l := letter{Message: n.envelope.Message, lane: lane, queue: q.id, num: n.low, state: n.state, turn: 1, hops: n.envelope.hops}
@@ -227,46 +235,46 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	return event(tx, &l, "known from the recipient", "", "this node was restored from a backup that did not hold the message")
 }
 
-// wasNumbered remembers that a stream of an earlier life of ours went as far as a number, at the least.
-func (p *Post) wasNumbered(tx *store.Tx, q queue, lane store.Lane, num int64) error {
-	if err := tx.QueryRow(`SELECT coalesce(max(life), 0) FROM post_life WHERE lane = 0 AND incarnation = ?`, q.incarnation).Scan(&q.life); err != nil {
+// passAnew sends a message again, in this life, that we passed on in an earlier one under another number than that by which its recipient
+// knows it. Of two restores the first may have made us pass it on anew, and the second given us back the row with the number before: the
+// recipient speaks of a number that nothing here has, and knows nothing of ours. Brought once more it is known again by its id, and from
+// then on both go by its new number. What this life numbered keeps its place: the recipient has or will have that, whatever it said before.
+func (p *Post) passAnew(tx *store.Tx, lane store.Lane, to Destination, id string) error {
+	if p.o.Seams.NoPassAnew {
+		return nil
+	}
+	q := p.queueOf(to)
+	var was, num int64
+	err := tx.QueryRow(`SELECT m.queue, m.num FROM post_message m JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue JOIN post_stream s ON s.lane = m.lane AND s.queue = m.queue
+		JOIN post_body b ON b.lane = m.lane AND b.queue = m.queue AND b.num = m.num
+		WHERE m.id = ? AND m.source <> 0 AND m.lane = ? AND m.state <> ? AND m.num <= s.done AND q.kind = ? AND q.name = ? AND q.queue <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`,
+		id, lane, int64(Redirected), to.Kind, to.Name, q.id).Scan(&was, &num)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
 		return err
 	}
 	if err := p.intern(tx, q); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`INSERT INTO post_stream (lane, queue, next, done, tried) VALUES (?, ?, ?, 0, ?) ON CONFLICT (lane, queue) DO UPDATE
-		SET next = CASE WHEN post_stream.next < excluded.next THEN excluded.next ELSE post_stream.next END,
-		tried = CASE WHEN post_stream.tried < excluded.tried THEN excluded.tried ELSE post_stream.tried END`, lane, q.id, num+1, num)
-	return err
-}
-
-// renumber gives a message that we passed on the place by which its recipient knows it. Of two restores the first may have made us send it
-// anew under another number, and the second given us back the row with the number before: the recipient then speaks of a number that
-// nothing here has, and knows nothing of ours. What is not acknowledged yet keeps its place, and the recipient learns that.
-func (p *Post) renumber(tx *store.Tx, q queue, lane store.Lane, n *notice) error {
-	if p.o.Seams.NoRenumber {
-		return nil
-	}
-	var was, num int64
-	err := tx.QueryRow(`SELECT m.queue, m.num FROM post_message m JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue JOIN post_stream s ON s.lane = m.lane AND s.queue = m.queue
-		WHERE m.id = ? AND m.source <> 0 AND m.lane = ? AND m.state <> ? AND m.num <= s.done AND q.kind = ? AND q.name = ? ORDER BY m.at DESC, m.num DESC LIMIT 1`,
-		n.envelope.ID, lane, int64(Redirected), q.to.Kind, q.to.Name).Scan(&was, &num)
-	if fault.Is(err, fault.NotFound) {
-		return nil
-	}
+	next, err := nextNumber(tx, lane, q.id)
 	if err != nil {
 		return err
 	}
-	if err := p.wasNumbered(tx, q, lane, n.low); err != nil {
+	if _, err := tx.Exec(`UPDATE post_message SET state = ?, heard = 0, delivered = 0, ended = 0, expires = 0 WHERE lane = ? AND queue = ? AND num = ?`, int64(Accepted), lane, was, num); err != nil {
 		return err
 	}
-	for _, table := range []string{"post_message", "post_body", "post_held", "post_event", "post_attach", "post_answer"} {
-		if _, err := tx.Exec(`UPDATE `+table+` SET queue = ?, num = ? WHERE lane = ? AND queue = ? AND num = ?`, q.id, n.low, lane, was, num); err != nil {
+	for _, table := range []string{"post_message", "post_body", "post_event", "post_attach", "post_answer"} {
+		if _, err := tx.Exec(`UPDATE `+table+` SET queue = ?, num = ? WHERE lane = ? AND queue = ? AND num = ?`, q.id, next, lane, was, num); err != nil {
 			return err
 		}
 	}
-	return nil
+	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num = ?`, lane, was, num); err != nil {
+		return err
+	}
+	p.ringAfter(tx, q.work(lane))
+	return event(tx, &letter{lane: lane, queue: q.id, num: next}, "sent again", "", "this node was restored from two backups in turn, and the recipient knows the message by another number")
 }
 
 // retellAtOnce is how many rows are looked at for one page of what a restored peer is told.

@@ -18,7 +18,7 @@ func TestANodeThatPassesOnIsRestoredTwice(t *testing.T) {
 	for name, c := range map[string]struct {
 		seams messaging.Seams
 		want  string
-	}{"as it is": {want: "handled"}, "with the number that it has": {messaging.Seams{NoRenumber: true}, "parked"}} {
+	}{"as it is": {want: "handled"}, "with nothing passed on anew": {messaging.Seams{NoPassAnew: true}, "parked"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			east, w := ident.MustODSCode("RQY"), wired()
