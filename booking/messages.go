@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -246,6 +247,11 @@ type Tally struct {
 	Cases  []CaseMark `json:"cases,omitempty"`
 	// Told is what a hospital was told by the spine and the spine, which was restored from a backup, knows no more: at most MostTold to a page.
 	Told []Case `json:"told,omitempty"`
+}
+
+// Round names a comparison: by who asks, in which life of its database, and when.
+func Round(by ident.ODSCode, incarnation string, at time.Time) string {
+	return fmt.Sprintf("%s-%s-%d", by, incarnation, at.UnixMicro())
 }
 
 // CaseMark is what one side knows of a case.

@@ -101,6 +101,8 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		if p.Review = reviewWaiting; p.Reason == reasonTriaged {
 			p.Rebook, p.Reason = time.Time{}, ""
 		}
+	case booking.ActDischarged:
+		p.Closed = c.Gone
 	}
 	if err := o.putPathway(tx, r.From, r.Conversation, p); err != nil {
 		return err

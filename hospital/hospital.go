@@ -46,8 +46,9 @@ const (
 
 // Outpatients are the clinics of the hospitals that a node keeps. They are safe for use by many goroutines.
 type Outpatients struct {
-	k     catalogue.Kernel
-	seams booking.Seams
+	k      catalogue.Kernel
+	seams  booking.Seams
+	beside int
 }
 
 // New is the clinics of a node; it may keep no hospital.
@@ -57,22 +58,27 @@ func New(k catalogue.Kernel) *Outpatients { return NewWith(k, Options{}) }
 type Options struct {
 	// Seams make the clinics forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
+	// Beside is how many people are registered at a time; 16 by default. A simulation that is to replay registers one after the other.
+	Beside int
 }
 
 // NewWith is New with options.
 func NewWith(k catalogue.Kernel, options Options) *Outpatients {
-	return &Outpatients{k: k, seams: options.Seams}
+	if options.Beside <= 0 {
+		options.Beside = registerBeside
+	}
+	return &Outpatients{k: k, seams: options.Seams, beside: options.Beside}
 }
 
 // Service is the clinics as the node runs them.
 func (o *Outpatients) Service() catalogue.Service {
 	s := catalogue.Service{Name: "hospital", Summary: "Outpatients: clinics and their sessions, referrals and bookings, who came and what came of it.", Schema: Schema(), Pages: o.pages(),
 		Handles: []messaging.Handler{
-			{Workflow: booking.WorkflowCase, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
-			{Workflow: booking.WorkflowReturned, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
-			{Workflow: booking.WorkflowTally, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
+			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
+			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
+			{Workflow: booking.WorkflowTally, Compares: true, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
 			{Workflow: booking.WorkflowVisit, Owner: "the booking office of the spine"},
-			{Workflow: booking.WorkflowAct, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
+			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {
 		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.Tally)}}

@@ -53,7 +53,7 @@ func (o *Outpatients) Register(ctx context.Context, hospital ident.ODSCode) erro
 // registerAll registers some at a time, and of those who are referred more than once one referral: the next round finds who they are.
 func (o *Outpatients) registerAll(ctx context.Context, hospital ident.ODSCode, list []Case) error {
 	var beside errgroup.Group
-	beside.SetLimit(registerBeside)
+	beside.SetLimit(o.beside)
 	failed := make([]error, len(list))
 	seen := map[ident.NHSNumber]bool{}
 	for i, c := range list {

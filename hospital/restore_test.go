@@ -6,6 +6,7 @@ import (
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
 )
@@ -95,5 +96,49 @@ func TestWhoseTheSlotsAreIsSettled(t *testing.T) {
 	session := clerk.Get("/clinics/sessions/" + at.Session).Sees(200).Text()
 	if !strings.Contains(session, "Booked") {
 		t.Errorf("whoever is booked does not stand in the session any more: %s", session)
+	}
+}
+
+// TestAHospitalThatWasRestoredAsksOnce: also one that comes back from before it had noted in which life it is. It gives nothing until it is answered, and however often it looks at its plans meanwhile
+// there is one question: only the answer to the last counts, and with a slow line none would ever be the last.
+func TestAHospitalThatWasRestoredAsksOnce(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	ctx, k := t.Context(), w.nodes[1].Node.Kernel()
+	w.link("cut")
+	questions := func() int {
+		list, _, err := k.Post().Search(ctx, messaging.Query{Workflow: booking.WorkflowTally, Limit: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := questions()
+	err := k.DB.Write(ctx, []store.Lane{0, k.DB.LaneOf(rqx.String(), "outpatients")}, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO store_meta (name, value) VALUES ('restored from', 'an earlier life')`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`DELETE FROM hospital_standing`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var session string
+	w.spine.look(func() {
+		for _, session = range w.spine.in {
+			break
+		}
+	})
+	if _, err := w.o.Give(ctx, w.clerk(), rqx, session); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a hospital that was restored gives slots before it is answered: %v", err)
+	}
+	for range 3 {
+		if err := w.o.Plan(ctx, rqx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := questions() - before; n != 1 {
+		t.Errorf("it asked %d times", n)
 	}
 }

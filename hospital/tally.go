@@ -36,7 +36,8 @@ func (o *Outpatients) standingIn(tx *store.Tx, hospital ident.ODSCode) (s Standi
 	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
 		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed)
 	if fault.Is(err, fault.NotFound) {
-		return Standing{Sure: true, incarnation: o.k.DB.Incarnation()}, nil
+		restored, err := o.k.DB.Restored(tx.Context()) // to before it first noted its life
+		return Standing{Sure: !restored}, err
 	}
 	s.Asked, s.Answered = fromMicros(asked), fromMicros(answered)
 	s.Sure = s.Sure && s.incarnation == o.k.DB.Incarnation()
@@ -59,18 +60,19 @@ func (o *Outpatients) sure(tx *store.Tx, hospital ident.ODSCode) error {
 	return err
 }
 
-// begin notes in which life of the database the hospital is; after a restore it asks the spine what is so.
+// begin notes in which life of the database the hospital is; after a restore it asks the spine what is so: once in each life, since only the answer to the last question counts. The
+// hourly comparison asks again.
 func (o *Outpatients) begin(ctx context.Context, hospital ident.ODSCode) error {
-	unsure := false
+	asks := false
 	err := o.k.DB.Write(ctx, []store.Lane{o.lane(hospital)}, func(tx *store.Tx) error {
 		s, err := o.standingIn(tx, hospital)
 		if err != nil {
 			return err
 		}
-		unsure = !s.Sure
+		asks = !s.Sure && s.incarnation != o.k.DB.Incarnation()
 		return o.putStanding(tx, hospital, s)
 	})
-	if err != nil || !unsure {
+	if err != nil || !asks {
 		return err
 	}
 	return o.Tally(ctx, hospital)
@@ -86,7 +88,7 @@ func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
 		if err != nil {
 			return err
 		}
-		s.Round, s.Asked = hospital.String()+"-"+newID(), tx.At()
+		s.Round, s.Asked = booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
 		if err := o.putStanding(tx, hospital, s); err != nil {
 			return err
 		}
@@ -511,7 +513,7 @@ func (o *Outpatients) Repair(ctx context.Context, by access.Principal, hospital 
 		if s.Answered.IsZero() {
 			return fault.New(fault.Conflict, "The spine has never answered a comparison. Compare first: while it does not answer, the hospital could book nothing.")
 		}
-		s.Sure, s.Round, s.Asked = false, hospital.String()+"-"+newID(), tx.At()
+		s.Sure, s.Round, s.Asked = false, booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
 		if err := o.putStanding(tx, hospital, s); err != nil {
 			return err
 		}

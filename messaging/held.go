@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/openspine/openspine/fault"
@@ -59,9 +60,12 @@ func (t *turn) failed(l *letter, tries int, cause error) error {
 		reason = "the handler failed; the node's log says how, by the number of this message"
 	}
 	t.p.log.Warn("messaging: a message could not be handled", "workflow", l.Workflow, "message", l.ID, "tries", tries, "error", cause)
-	if tries < most {
-		if err := event(t.tx, l, "failed", "", reason); err != nil {
-			return err
+	var passes waits
+	if tries < most || errors.As(cause, &passes) {
+		if tries < most {
+			if err := event(t.tx, l, "failed", "", reason); err != nil {
+				return err
+			}
 		}
 		return t.hold(l, retrying, tries, t.now.Add(t.p.backoff(tries)), reason)
 	}

@@ -125,11 +125,14 @@ type Handler struct {
 	TTL time.Duration
 	// Tries is how often a message is tried until it is parked; 8 by default.
 	Tries int
+	// Compares says that the two ends compare what they know by themselves, so that what neither node holds any more after restores of both
+	// is given up at once, and nobody must decide about it.
+	Compares bool
 	// Lanes are those that Handle needs beside the message's own, which is LaneOf the recipient and the conversation when it came
 	// from another node, and the sender's otherwise; nil means none.
 	Lanes func(m Message) []store.Lane
 	// Handle does what the message asks, through tx alone. It must not keep m.Body. A fault made by Refuse is told to the sender and
-	// ends the message; any other is tried again, and parked in the end. nil means that this node only sends the workflow.
+	// ends the message, one made by Wait is tried again until it can be handled; any other is tried again, and parked in the end. nil means that this node only sends the workflow.
 	Handle func(ctx context.Context, tx *store.Tx, m Message) error
 	// Learn is told in the sender's node what became of a message, in a transaction that holds LaneOf(From, Conversation) and what LearnLanes
 	// names; the body is empty. It is told of each state at most once, and always of the final one, but for states passed meanwhile. nil means that
@@ -157,6 +160,15 @@ func (r refusal) Unwrap() error { return r.err }
 func Refuse(format string, args ...any) error {
 	return refusal{fault.New(fault.Unprocessable, format, args...)}
 }
+
+// waits is a failure that passes by itself.
+type waits struct{ err error }
+
+func (w waits) Error() string { return w.err.Error() }
+func (w waits) Unwrap() error { return w.err }
+
+// Wait is what a handler returns when it cannot handle a message yet and will be able to without anybody's doing, however long that takes: it is tried again, and never parked.
+func Wait(err error) error { return waits{err} }
 
 // Options say how a node's post is run.
 type Options struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,66 @@ func TestPoisonIsParkedAndHoldsUpItsConversationOnly(t *testing.T) {
 			t.Errorf("its timeline: %q", got)
 		}
 	}, messaging.Schema(), deeds())
+}
+
+// TestWhatPassesByItselfIsNeverParked: however long it takes; nobody has to decide about it.
+func TestWhatPassesByItselfIsNeverParked(t *testing.T) {
+	n := newTown(t, storetest.Open(t, messaging.Schema(), deeds()), nil, "", spine, hospital)
+	n.fail = func(messaging.Message) error {
+		return messaging.Wait(fault.New(fault.Unavailable, "not before the hospital has answered"))
+	}
+	n.send(spine, hospital, "c", "first")
+	n.send(spine, hospital, "c", "second")
+	tire(t, n)
+	tire(t, n)
+	if list, err := n.post.Parked(t.Context(), 10); err != nil || len(list) > 0 {
+		t.Errorf("%d are parked: %v", len(list), err)
+	}
+	n.fail = nil
+	tire(t, n)
+	if got := n.column(`SELECT body FROM deed ORDER BY n`); got != "first second" {
+		t.Errorf("handled %q", got)
+	}
+}
+
+// TestWhatBothNodesHaveLost: the bodies are gone at the sender, and the recipient comes back with an empty database. A person must know, but for what the two ends compare by themselves.
+func TestWhatBothNodesHaveLost(t *testing.T) {
+	w := wired()
+	a := newTown(t, storetest.Open(t, messaging.Schema(), deeds()), w, "X26", spine)
+	b := newTown(t, storetest.Open(t, messaging.Schema(), deeds()), w, "RQX", hospital)
+	route(a, hospital, "RQX")
+	for _, workflow := range []string{"test", "compared"} {
+		err := a.db.Write(t.Context(), []store.Lane{a.post.LaneOf(spine, workflow)}, func(tx *store.Tx) error {
+			_, err := a.post.Send(tx.Context(), tx, messaging.Message{From: spine, To: hospital, Workflow: workflow, Conversation: workflow, Body: []byte(workflow)})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, a, b)
+	if err := a.db.Write(t.Context(), allLanes(a.db), func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM post_body`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	again := newTown(t, storetest.Open(t, messaging.Schema(), deeds()), w, "RQX", hospital)
+	a.post.Reached(network.MustNodeID("RQX"))
+	settle(t, a, again)
+	if it := a.parked(); it.Conversation != "test" || !strings.Contains(it.Held.Reason, "neither holds the message") {
+		t.Errorf("parked: %+v %+v", it, it.Held)
+	}
+	if got := a.column(`SELECT conversation FROM post_message WHERE state = ` + strconv.Itoa(int(messaging.Abandoned))); got != "compared" {
+		t.Errorf("given up: %q", got)
+	}
+}
+
+func allLanes(db *store.DB) (list []store.Lane) {
+	for lane := range db.Lanes() {
+		list = append(list, store.Lane(lane))
+	}
+	return list
 }
 
 func TestAbandonedAndRedirected(t *testing.T) {

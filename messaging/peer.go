@@ -330,10 +330,18 @@ func (p *Post) rewind(tx *store.Tx, o outgoing, high int64) error {
 	if _, err := tx.Exec(`DELETE FROM post_held WHERE lane = ? AND queue = ? AND num > ? AND num <= ? AND why <> ?`, o.lane, o.queue, high, to, needed); err != nil {
 		return err
 	}
+	t := turn{p: p, ctx: tx.Context(), tx: tx, lane: o.lane, at: tx.At()}
 	for i := range lost {
+		if h := p.handlers[lost[i].Workflow]; h != nil && h.Compares {
+			t.end(&lost[i], Abandoned, "neither this node nor the recipient's holds it any more after their restores; they compare what they know", "")
+			continue
+		}
 		if err := p.lost(tx, &lost[i]); err != nil {
 			return err
 		}
+	}
+	if err := t.close(); err != nil {
+		return err
 	}
 	_, err = tx.Exec(`UPDATE post_stream SET done = ? WHERE lane = ? AND queue = ? AND done > ?`, high, o.lane, o.queue, high)
 	return err

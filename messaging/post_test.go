@@ -132,7 +132,7 @@ func (n *town) handlers() []messaging.Handler {
 			_, err := tx.Exec(`INSERT INTO learnt (lane, n, id, state, reason) SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ? FROM learnt WHERE lane = ?`, lane, r.ID, r.State.String(), r.Reason, lane)
 			return err
 		},
-	}, {Workflow: "brief", TTL: time.Hour, Handle: func(context.Context, *store.Tx, messaging.Message) error { return nil }}}
+	}, {Workflow: "compared", Compares: true, Handle: func(context.Context, *store.Tx, messaging.Message) error { return nil }}, {Workflow: "brief", TTL: time.Hour, Handle: func(context.Context, *store.Tx, messaging.Message) error { return nil }}}
 }
 
 // send sends one message and returns its id.

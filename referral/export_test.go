@@ -2,6 +2,8 @@ package referral
 
 import (
 	"context"
+	"testing"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/ident"
@@ -88,3 +90,45 @@ func (s *Referrals) Case(ctx context.Context, chart string, u ident.UBRN) (c boo
 	})
 	return c, err
 }
+
+// Stale are the referrals that a hospital is told again when it tells what it knows.
+func (s *Referrals) Stale(ctx context.Context, provider ident.ODSCode, told booking.Tally) (list []ident.UBRN, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		list = nil
+		all, err := s.stale(tx, provider, told)
+		for _, r := range all {
+			list = append(list, r.UBRN)
+		}
+		return err
+	})
+	return list, err
+}
+
+// Sent is how many messages about a referral were sent.
+func (s *Referrals) Sent(t testing.TB, u ident.UBRN) int {
+	t.Helper()
+	list, _, err := s.k.Post().Search(t.Context(), messaging.Query{Workflow: booking.WorkflowCase, Limit: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, it := range list {
+		if it.Conversation == u.String() {
+			n++
+		}
+	}
+	return n
+}
+
+// Marks are what a hospital is told that the spine knows of its slots.
+func (s *Referrals) Marks(ctx context.Context, provider ident.ODSCode) (list []booking.SlotMark, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		slots, err := s.compared(tx, provider)
+		list = marksOf(slots)
+		return err
+	})
+	return list, err
+}
+
+// AsksAgain reports whether a question that was asked at a time, and not answered, is asked again now.
+func AsksAgain(asked, now time.Time) bool { return stand{round: "a", asked: asked}.due(now) }

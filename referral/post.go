@@ -331,7 +331,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	chart, err := s.chartOf(tx, msg.UBRN)
 	if fault.Is(err, fault.NotFound) {
 		if err := s.sure(tx, m.From); err != nil {
-			return err
+			return messaging.Wait(err)
 		}
 		return messaging.Refuse("There is no referral of this number.")
 	}
@@ -342,7 +342,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		return errMoved()
 	}
 	if err := s.sure(tx, m.From); err != nil {
-		return err // it may be about what this life of the spine has yet to be told
+		return messaging.Wait(err) // it may be about what this life of the spine has yet to be told
 	}
 	r, err := s.load(tx, chart, msg.UBRN)
 	if err != nil {

@@ -128,13 +128,13 @@ func (s *Referrals) sessionLane(session string) store.Lane {
 func (s *Referrals) handlers() []messaging.Handler {
 	const office = "the national booking office"
 	return []messaging.Handler{
-		{Workflow: booking.WorkflowSlots, Owner: office, Handle: s.slotsCame},
-		{Workflow: booking.WorkflowRecall, Owner: office, Handle: s.recallCame},
-		{Workflow: booking.WorkflowAct, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
+		{Workflow: booking.WorkflowSlots, Compares: true, Owner: office, Handle: s.slotsCame},
+		{Workflow: booking.WorkflowRecall, Compares: true, Owner: office, Handle: s.recallCame},
+		{Workflow: booking.WorkflowAct, Compares: true, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
 		{Workflow: booking.WorkflowVisit, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
-		{Workflow: booking.WorkflowTally, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
-		{Workflow: booking.WorkflowReturned, Owner: office},
-		{Workflow: booking.WorkflowCase, Owner: office},
+		{Workflow: booking.WorkflowTally, Compares: true, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
+		{Workflow: booking.WorkflowReturned, Compares: true, Owner: office},
+		{Workflow: booking.WorkflowCase, Compares: true, Owner: office},
 	}
 }
 

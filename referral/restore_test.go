@@ -2,7 +2,9 @@ package referral_test
 
 import (
 	"context"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -118,5 +120,70 @@ func TestAHospitalThatWasRestored(t *testing.T) {
 	}
 	if _, err := s.Act(ctx, c, m.UBRN, referral.Work{Kind: referral.ActMove, Slot: slot("asks-1"), Service: "RZZ01-cardiology"}); err != nil {
 		t.Errorf("the spine does not book what is its own while a hospital asks: %v", err)
+	}
+}
+
+// TestWhatAHospitalKnowsOtherwiseIsToldAgain, whole and at the version that it has: both sides may have lost what told of it. What has changed since the hospital last heard is under way,
+// unless it asks because it was restored. A slot of which the spine knows no more than its name is compared as well.
+func TestWhatAHospitalKnowsOtherwiseIsToldAgain(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	givenSlots(t, w, "again", "RZZ01-cardiology", 2, 26)
+	booked, cancelled := refers(t, w, s), refers(t, w, s)
+	for u, id := range map[ident.UBRN]string{booked.UBRN: "again-0", cancelled.UBRN: "again-1"} {
+		if _, err := s.Act(ctx, c, u, referral.Work{Kind: referral.ActBook, Slot: referral.SlotRef{Provider: west, Session: "again", Slot: id}, Service: "RZZ01-cardiology"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Act(ctx, c, cancelled.UBRN, referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"}); err != nil {
+		t.Fatal(err)
+	}
+	stale := func(tally booking.Tally) (list []ident.UBRN) {
+		t.Helper()
+		all, err := s.Stale(ctx, west, tally)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range all {
+			if u == booked.UBRN || u == cancelled.UBRN {
+				list = append(list, u)
+			}
+		}
+		return list
+	}
+	r, err := s.Get(ctx, c, cancelled.UBRN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := booking.Tally{Round: "RZZ01-hourly", Last: true, Heard: r.Changed.UnixMicro() - 1, Cases: []booking.CaseMark{{UBRN: cancelled.UBRN, Version: 2}}}
+	if got := stale(known); len(got) != 1 || got[0] != booked.UBRN {
+		t.Errorf("told again although it is under way, or not although it is lost: %v", got)
+	}
+	known.Heard++
+	if got := stale(known); len(got) != 2 {
+		t.Errorf("told again: %v", got)
+	}
+	known.Heard, known.Unsure = 0, true
+	if got := stale(known); len(got) != 2 {
+		t.Errorf("told again to a hospital that was restored: %v", got)
+	}
+	before := s.Sent(t, booked.UBRN)
+	known.Slots = []booking.SlotMark{{ID: "again-9", Session: "again", Epoch: 4, Base: 4}}
+	cameTo(t, s, booking.WorkflowTally, "tally", known)
+	if n := s.Sent(t, booked.UBRN) - before; n != 1 {
+		t.Errorf("the case was sent %d times", n)
+	}
+	if marks, err := s.Marks(ctx, west); err != nil || !slices.ContainsFunc(marks, func(m booking.SlotMark) bool { return m.ID == "again-9" && m.Epoch > 1000 }) {
+		t.Errorf("a slot that was settled by its name alone is not compared: %v (%v)", marks, err)
+	}
+}
+
+// TestAQuestionWithoutAnAnswerIsAskedAgain after an hour: with two restores, the question or its answer may be lost to both sides.
+func TestAQuestionWithoutAnAnswerIsAskedAgain(t *testing.T) {
+	at := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)
+	for after, again := range map[time.Duration]bool{0: false, 59 * time.Minute: false, time.Hour: true, -30 * time.Minute: false, -2 * time.Hour: true} {
+		if got := referral.AsksAgain(at, at.Add(after)); got != again {
+			t.Errorf("%s after the question it is asked again: %v", after, got)
+		}
 	}
 }

@@ -2,8 +2,7 @@ package referral
 
 import (
 	"context"
-	"crypto/rand"
-	"strings"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -19,6 +18,7 @@ const conversationTally = "tally"
 type stand struct {
 	sure  bool   // it knows whose the hospital's slots are; not so after a restore, until the hospital has answered
 	round string // the question that was asked last
+	asked time.Time
 }
 
 func (s *Referrals) tallyLane() store.Lane {
@@ -67,7 +67,9 @@ func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, 
 		return stand{sure: true}, err
 	}
 	var incarnation string
-	err = tx.QueryRow(`SELECT incarnation, sure, round FROM referral_standing WHERE lane = ? AND provider = ?`, int64(s.tallyLane()), provider.String()).Scan(&incarnation, &st.sure, &st.round)
+	var asked int64
+	err = tx.QueryRow(`SELECT incarnation, sure, round, asked FROM referral_standing WHERE lane = ? AND provider = ?`, int64(s.tallyLane()), provider.String()).Scan(&incarnation, &st.sure, &st.round, &asked)
+	st.asked = time.UnixMicro(asked)
 	if fault.Is(err, fault.NotFound) || err == nil && incarnation != s.k.DB.Incarnation() {
 		return stand{}, nil
 	}
@@ -89,7 +91,16 @@ func (s *Referrals) sure(tx *store.Tx, provider ident.ODSCode) error {
 	return err
 }
 
-// askDue asks the hospitals what is so, after a restore of the spine: each that the spine knows, and has not asked in this life.
+// answerWithin is how long the spine waits for the answer to its question: with two restores a question or its answer may be lost to both sides.
+const answerWithin = time.Hour
+
+// due reports whether a hospital is to be asked.
+func (st stand) due(now time.Time) bool {
+	since := now.Sub(st.asked)
+	return !st.sure && (st.round == "" || since >= answerWithin || since < -answerWithin)
+}
+
+// askDue asks the hospitals what is so, after a restore of the spine: each that the spine knows, and that has not answered in this life.
 func (s *Referrals) askDue(ctx context.Context) error {
 	least := int64(0)
 	err := s.k.DB.Write(ctx, []store.Lane{s.tallyLane()}, func(tx *store.Tx) (err error) {
@@ -107,7 +118,7 @@ func (s *Referrals) askDue(ctx context.Context) error {
 		lanes := []store.Lane{s.tallyLane(), s.k.Post().LaneOf(s.k.National, conversationTally)}
 		err := s.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
 			st, err := s.standingIn(tx, provider)
-			if err != nil || st.sure || st.round != "" {
+			if err != nil || !st.due(tx.At()) {
 				return err
 			}
 			return s.ask(tx, provider)
@@ -146,7 +157,7 @@ func (s *Referrals) providers(ctx context.Context) (list []ident.ODSCode, err er
 
 // ask tells a hospital all that the spine knows, and asks it what is so; only the answer to the last question counts.
 func (s *Referrals) ask(tx *store.Tx, provider ident.ODSCode) error {
-	round := s.k.National.String() + "-" + strings.ToLower(rand.Text()[:16])
+	round := booking.Round(s.k.National, s.k.DB.Incarnation(), tx.At())
 	if err := s.putStanding(tx, provider, stand{round: round}); err != nil {
 		return err
 	}
@@ -157,9 +168,9 @@ func (s *Referrals) ask(tx *store.Tx, provider ident.ODSCode) error {
 	return s.tellAll(tx, provider, round, true, marksOf(slots))
 }
 
-// compared are the slots of a hospital that are not long over.
+// compared are the slots of a hospital that are not long over. Of one that was settled before the spine was told what it is, it is not known when it begins.
 func (s *Referrals) compared(tx *store.Tx, provider ident.ODSCode) ([]slotRow, error) {
-	return s.slots(tx, `WHERE provider = ? AND starts >= ? ORDER BY session, slot`, provider.String(), tx.At().Add(-tallied).UnixMicro())
+	return s.slots(tx, `WHERE provider = ? AND (starts >= ? OR starts = 0) ORDER BY session, slot`, provider.String(), tx.At().Add(-tallied).UnixMicro())
 }
 
 func marksOf(slots []slotRow) []booking.SlotMark {

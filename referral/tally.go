@@ -34,6 +34,11 @@ func (s *Referrals) tallyLanes(m messaging.Message) []store.Lane {
 			return err
 		})
 	}
+	if err == nil && msg.Last {
+		var more []store.Lane
+		more, err = s.staleLanes(context.Background(), m.From, msg)
+		lanes = append(lanes, more...)
+	}
 	if err != nil || !settles || !msg.Last {
 		return lanes
 	}
@@ -108,6 +113,10 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		return s.answered(tx, m.From, whole)
 	case whole.Round == st.round:
 		return nil // answered before
+	case st.sure:
+		if err := s.retell(tx, m.From, whole); err != nil {
+			return err
+		}
 	}
 	slots, err := s.compared(tx, m.From)
 	if err != nil {
@@ -116,9 +125,9 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	return s.tellAll(tx, m.From, whole.Round, false, marksOf(slots))
 }
 
-// pagesOf puts the slots of a tally's pages together.
+// pagesOf puts the slots and the referrals of a tally's pages together.
 func (s *Referrals) pagesOf(tx *store.Tx, provider ident.ODSCode, last booking.Tally) (whole booking.Tally, err error) {
-	whole = booking.Tally{Round: last.Round, Unsure: last.Unsure}
+	whole = booking.Tally{Round: last.Round, Unsure: last.Unsure, Heard: last.Heard}
 	rows, err := tx.Query(`SELECT body FROM referral_tally WHERE lane = ? AND provider = ? AND round = ? ORDER BY page`, int64(s.tallyLane()), provider.String(), last.Round)
 	if err != nil {
 		return whole, err
@@ -133,7 +142,7 @@ func (s *Referrals) pagesOf(tx *store.Tx, provider ident.ODSCode, last booking.T
 		if err != nil {
 			return whole, err
 		}
-		whole.Slots = append(whole.Slots, t.Slots...)
+		whole.Slots, whole.Cases = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...)
 	}
 	return whole, rows.Err()
 }
@@ -160,8 +169,11 @@ func (s *Referrals) settle(tx *store.Tx, provider ident.ODSCode, asked booking.T
 			return err
 		}
 	}
-	if err := s.tellAll(tx, provider, asked.Round, false, marksOf(slots)); err != nil || st.sure {
+	if err := s.tellAll(tx, provider, asked.Round, false, marksOf(slots)); err != nil {
 		return err
+	}
+	if st.sure {
+		return s.retell(tx, provider, asked)
 	}
 	return s.ask(tx, provider) // what it is being answered was said by a life that is over
 }
@@ -247,8 +259,8 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 		int64(s.sessionLane(x.Session)), x.Provider.String(), x.Session, x.SlotRef.Slot, int64(x.Epoch), int64(x.Base), state, ubrn, chart, notRecalled)
 }
 
-// marks are the referrals that are a hospital's business.
-func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.CaseMark, err error) {
+// businessOf are the referrals that are a hospital's business.
+func (s *Referrals) businessOf(tx *store.Tx, provider ident.ODSCode) (list []Referral, err error) {
 	rows, err := tx.Query(`SELECT body FROM referral_case WHERE provider = ? ORDER BY ubrn`, provider.String())
 	if err != nil {
 		return nil, err
@@ -263,14 +275,22 @@ func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.
 		if err := json.Unmarshal(body, &r); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "a referral cannot be read")
 		}
-		if !theirs(r) {
-			continue
+		if theirs(r) {
+			list = append(list, r)
 		}
+	}
+	return list, rows.Err()
+}
+
+// marks are what a hospital is told that the spine knows of those.
+func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.CaseMark, err error) {
+	mine, err := s.businessOf(tx, provider)
+	for _, r := range mine {
 		c := booking.CaseMark{UBRN: r.UBRN, Version: r.Version}
 		if a := r.Appointment; a != nil {
 			c.Slot, c.Epoch = a.Slot, booking.Epoch(a.Epoch)
 		}
 		list = append(list, c)
 	}
-	return list, rows.Err()
+	return list, err
 }

@@ -305,6 +305,9 @@ func (a Act) change(n *Referral) error {
 			return a.hasten(n)
 		}
 	case ActDischarged:
+		if n.Appointment != nil && !n.Attended && n.Appointment.Start.After(a.At) {
+			return fault.New(fault.Conflict, "They have an appointment to come: cancel it first.")
+		}
 		n.Closed = true
 	case ActAsk:
 		n.Asked, n.Refusal = a.question, ""

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/codes"
@@ -66,4 +67,18 @@ func anyAct(rnd *rand.Rand, at time.Time) referral.Act {
 	start := at.Add(time.Duration(rnd.IntN(200)) * time.Hour)
 	a.Appointment = &referral.Appointment{SlotRef: referral.SlotRef{Provider: list[rnd.IntN(2)].Provider, Session: "s", Slot: "1"}, Epoch: 1, Start: start, End: start.Add(time.Hour)}
 	return a
+}
+
+// TestWhoHasAnAppointmentToComeIsNotDischarged: the hospital saw them at an earlier time, and they have been moved meanwhile. Closed, nobody could cancel it any more.
+func TestWhoHasAnAppointmentToComeIsNotDischarged(t *testing.T) {
+	at := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)
+	r := referral.Referral{UBRN: ident.MustUBRN("000000070000"), State: referral.Booked, Version: 3, Appointment: &referral.Appointment{SlotRef: referral.SlotRef{Provider: west, Session: "s", Slot: "1"}, Epoch: 1, Start: at.Add(time.Hour), End: at.Add(2 * time.Hour)}}
+	act := referral.Act{Kind: referral.ActDischarged, By: referral.Actor{ID: "x", Party: referral.Provider}, At: at}
+	if _, err := referral.Apply(r, act); !fault.Is(err, fault.Conflict) {
+		t.Errorf("discharged before the appointment: %v", err)
+	}
+	act.At = at.Add(time.Hour)
+	if r, err := referral.Apply(r, act); err != nil || !r.Closed {
+		t.Errorf("once it has begun: closed %v (%v)", r.Closed, err)
+	}
 }

@@ -12,7 +12,7 @@ type simBookingsCommand struct {
 	Seeds    uint64 `default:"100" help:"How many seeds to run."`
 	Seed     uint64 `default:"0" help:"The first seed."`
 	Steps    int    `default:"200" help:"How many things happen under each seed before the faults stop."`
-	Restores bool   `help:"Let nodes be restored from old backups, too."`
+	Restores bool   `default:"true" negatable:"" help:"Let nodes be restored from old backups, too."`
 	Log      bool   `help:"Print each step: for a seed that failed, with --seeds 1."`
 }
 

@@ -24,28 +24,29 @@ func TestSeeds(t *testing.T) {
 	const least = 12 // so that on a slow machine, too, something of each kind happens
 	seeds := uint64(0)
 	for until := time.Now().Add(spend); seeds < least || time.Now().Before(until); seeds++ {
-		r, err := bookings.Run(t.Context(), seeds, bookings.Options{})
+		r, err := bookings.Run(t.Context(), seeds, bookings.Options{Restores: true})
 		if err != nil {
 			t.Fatalf("%v\nopenspine sim bookings --seeds 1 --seed %d --log replays it", err, seeds)
 		}
 		sum.Add(r)
 	}
 	t.Logf("%d seeds: %s", seeds, sum)
-	if sum.Booked == 0 || sum.Moved == 0 || sum.Taken == 0 || sum.Withdrawn == 0 || sum.Moves == 0 || sum.Crashes == 0 || sum.Lost == 0 {
+	if sum.Booked == 0 || sum.Moved == 0 || sum.Taken == 0 || sum.Withdrawn == 0 || sum.Moves == 0 || sum.Crashes == 0 || sum.Restores == 0 || sum.Lost == 0 {
 		t.Error("nothing happened: the simulator tests nothing")
 	}
 }
 
-// TestASeedReplays: a failing seed is of use only if it fails again.
+// TestASeedReplays: a failing seed is of use only if it fails again. The power goes at a write that depends on how full the pages of a database are: under 2022 that differed by the order in
+// which people were registered, and by names that were drawn outside the simulation.
 func TestASeedReplays(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{2, 7} {
+	for _, seed := range []uint64{2, 7, 2022} {
 		var first, second strings.Builder
-		a, err := bookings.Run(t.Context(), seed, bookings.Options{Log: &first})
+		a, err := bookings.Run(t.Context(), seed, bookings.Options{Restores: true, Log: &first})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := bookings.Run(t.Context(), seed, bookings.Options{Log: &second})
+		b, err := bookings.Run(t.Context(), seed, bookings.Options{Restores: true, Log: &second})
 		if err != nil {
 			t.Fatal(err)
 		}

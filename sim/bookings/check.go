@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/messaging"
@@ -222,10 +223,32 @@ func (w *world) check() {
 		w.checkEven(n, s, known[n.name])
 	}
 	w.checkListed(s)
+	if len(w.taken) > 0 {
+		w.sayActs()
+	}
 	for _, n := range w.nodes {
 		list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 100})
 		if err != nil || len(list) > 0 {
 			w.broken("at rest %d messages are held at %s, the first for %s (%v)", len(list), n.name, list[0].Held.Reason, err)
+		}
+	}
+}
+
+// sayActs says what the hospitals decided and what came of it, for whoever looks at a seed that fails.
+func (w *world) sayActs() {
+	for _, n := range w.nodes[1:] {
+		err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+			return each(tx, `SELECT ubrn, number, kind, state, answer, body FROM hospital_act ORDER BY ubrn, number`, func(r *store.Rows) error {
+				var ubrn, kind, state, answer string
+				var number int64
+				var body []byte
+				err := r.Scan(&ubrn, &number, &kind, &state, &answer, &body)
+				w.say("%s decided of %s, %d: %s, %s %s %s", n.name, ubrn, number, kind, state, answer, body)
+				return err
+			})
+		})
+		if err != nil {
+			w.say("%s: %v", n.name, err)
 		}
 	}
 }
@@ -269,12 +292,17 @@ func (w *world) checkSides(r referral.Referral, known map[string]seenBy) {
 			w.broken("%s is booked on one side alone: the spine says %v, %s %v", u, r.Appointment, name, c.Appointment)
 		case mine && r.Appointment != nil && (r.Appointment.Slot != c.Appointment.Slot || r.Appointment.Epoch != int64(c.Appointment.Epoch)):
 			w.broken("%s is booked into %s at the spine and into %s at %s", u, r.Appointment.Slot, c.Appointment.Slot, name)
-		case mine && r.Appointment != nil && known[name].withdrawn[r.Appointment.Session] && !r.Attended:
+		case mine && r.Appointment != nil && known[name].withdrawn[r.Appointment.Session] && !r.Attended && !over(r, w.nodes[0].clock.Now()):
 			w.broken("%s is told that it is booked into %s, which will not take place", u, r.Appointment.Slot)
 		case mine && r.Appointment != nil && c.Appointment.Epoch < known[name].slots[place{name, c.Appointment.Slot}].base:
 			w.broken("%s is booked into %s, which %s has as somebody else's since", u, r.Appointment.Slot, name)
 		}
 	}
+}
+
+// over reports whether a referral was closed when its appointment's time had come: somebody was seen elsewhere, perhaps, and nobody is told to come.
+func over(r referral.Referral, now time.Time) bool {
+	return r.Closed && r.Appointment.Start.Before(now)
 }
 
 // checkSlots looks at each slot of a hospital: one person at most is in it, and whoever is booked there by the spine stands in the spine's own table.

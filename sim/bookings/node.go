@@ -167,7 +167,7 @@ func (n *node) assemble(k catalogue.Kernel) error {
 		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams})
 		n.services = []catalogue.Service{places.Service(), n.refer.Service()}
 	} else {
-		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams})
+		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1})
 		n.services = []catalogue.Service{n.clinics.Service()}
 	}
 	for _, s := range n.services {

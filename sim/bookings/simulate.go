@@ -12,7 +12,6 @@ package bookings
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
 )
 
@@ -290,8 +290,9 @@ func (w *world) rest() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	for range 4 { // what is repaired by a comparison is compared again
+	for range 4 { // what is repaired by a comparison is compared again, an hour later
 		for _, n := range w.nodes {
+			n.clock.Advance(time.Hour)
 			if err := n.jobNamed("tally"); err != nil {
 				return err
 			}
@@ -327,7 +328,21 @@ func (w *world) settle() error {
 			return nil
 		}
 	}
-	return errors.New("it does not come to rest although nothing fails any more")
+	return fmt.Errorf("it does not come to rest although nothing fails any more: %s", w.waits())
+}
+
+// waits says what the nodes still hold, for whoever looks at a seed that does not come to rest.
+func (w *world) waits() (words string) {
+	for _, n := range w.nodes {
+		list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 3})
+		for _, it := range list {
+			words += fmt.Sprintf("%s holds %s of %q, %s: %s; ", n.name, it.Workflow, it.Conversation, it.Held.Why, it.Held.Reason)
+		}
+		if err != nil {
+			words += err.Error()
+		}
+	}
+	return words
 }
 
 // turnAll lets the post carry all that it has now.

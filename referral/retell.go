@@ -1,0 +1,97 @@
+package referral
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// stale are the referrals that a hospital knows otherwise than the spine does, although nothing about them is under way: what told it was lost to both sides by their restores. Told are the
+// marks of its whole tally. One that the spine has changed since the latest thing that the hospital has heard is left out; a hospital that asks because it was restored may lack anything.
+func (s *Referrals) stale(tx *store.Tx, provider ident.ODSCode, told booking.Tally) (list []Referral, err error) {
+	knows := map[ident.UBRN]int64{}
+	for _, m := range told.Cases {
+		knows[m.UBRN] = m.Version
+	}
+	mine, err := s.businessOf(tx, provider)
+	if err != nil {
+		return nil, err
+	}
+	have := map[ident.UBRN]bool{}
+	for _, r := range mine {
+		if have[r.UBRN] = true; knows[r.UBRN] < r.Version {
+			list = append(list, r)
+		}
+	}
+	for u, version := range knows {
+		if have[u] {
+			continue
+		}
+		chart, err := s.chartOf(tx, u)
+		if fault.Is(err, fault.NotFound) {
+			continue // the spine has lost it: the hospital tells it back when it is asked
+		}
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.load(tx, chart, u)
+		if err != nil {
+			return nil, err
+		}
+		if r.Version > version {
+			list = append(list, r)
+		}
+	}
+	still := list[:0]
+	for _, r := range list {
+		if told.Unsure || r.Changed.UnixMicro() <= told.Heard {
+			still = append(still, r)
+		}
+	}
+	slices.SortFunc(still, func(a, b Referral) int { return strings.Compare(a.UBRN.String(), b.UBRN.String()) })
+	return still, nil
+}
+
+// staleLanes are those that telling a hospital again of what it knows otherwise needs.
+func (s *Referrals) staleLanes(ctx context.Context, provider ident.ODSCode, last booking.Tally) (lanes []store.Lane, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		lanes = nil
+		whole, err := s.pagesOf(tx, provider, last)
+		if err != nil {
+			return err
+		}
+		whole.Cases = append(whole.Cases, last.Cases...)
+		list, err := s.stale(tx, provider, whole)
+		for _, r := range list {
+			lanes = append(lanes, s.k.Post().LaneOf(s.k.National, r.UBRN.String()), s.chartLane(r.Chart))
+		}
+		return err
+	})
+	return lanes, err
+}
+
+// retell tells a hospital again of each referral that it knows otherwise: whole, at the version that it has. What tx holds no lane of, because it has just come to differ, waits for the next tally.
+func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Tally) error {
+	list, err := s.stale(tx, provider, told)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if !tx.Holds(s.k.Post().LaneOf(s.k.National, r.UBRN.String())) || !tx.Holds(s.chartLane(r.Chart)) {
+			continue
+		}
+		chosen := r.Chosen
+		if chosen.Provider != provider && len(r.Shortlist) > 0 {
+			chosen = r.Shortlist[0] // it is gone from there, and of a service that no longer matters
+		}
+		if err := s.tellOne(tx, r, provider, chosen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
