@@ -77,7 +77,7 @@ func (o *Outpatients) Service() catalogue.Service {
 			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
 			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
 			{Workflow: booking.WorkflowTally, Compares: true, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
-			{Workflow: booking.WorkflowVisit, Owner: "the booking office of the spine"},
+			{Workflow: booking.WorkflowVisit, Compares: true, Owner: "the booking office of the spine"},
 			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {

@@ -131,7 +131,7 @@ func (s *Referrals) handlers() []messaging.Handler {
 		{Workflow: booking.WorkflowSlots, Compares: true, Owner: office, Handle: s.slotsCame},
 		{Workflow: booking.WorkflowRecall, Compares: true, Owner: office, Handle: s.recallCame},
 		{Workflow: booking.WorkflowAct, Compares: true, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
-		{Workflow: booking.WorkflowVisit, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
+		{Workflow: booking.WorkflowVisit, Compares: true, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
 		{Workflow: booking.WorkflowTally, Compares: true, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
 		{Workflow: booking.WorkflowReturned, Compares: true, Owner: office},
 		{Workflow: booking.WorkflowCase, Compares: true, Owner: office},

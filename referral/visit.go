@@ -54,7 +54,7 @@ func (s *Referrals) visitCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	chart, err := s.chartOf(tx, msg.UBRN)
 	if fault.Is(err, fault.NotFound) {
 		if err := s.sure(tx, m.From); err != nil {
-			return err // it may be about what this life of the spine has yet to be told
+			return messaging.Wait(err) // it may be about what this life of the spine has yet to be told
 		}
 		return messaging.Refuse("There is no referral of this number.")
 	}
