@@ -198,6 +198,7 @@ type Backlog struct {
 	Held      int64 // out of the queue's course, parked ones included
 	Parked    int64
 	Oldest    time.Time // when the oldest of those waiting or held was sent; zero when there is none
+	UnderWay  time.Time // the same without those that are parked
 	Failed    string    // why the destination is not reached, if it is not
 	Since     time.Time // since when
 	NextTry   time.Time
@@ -211,8 +212,9 @@ func (p *Post) Backlogs(ctx context.Context) (list []Backlog, err error) {
 			coalesce(min((SELECT m.at FROM post_message m WHERE m.lane = s.lane AND m.queue = s.queue AND m.num > s.done ORDER BY m.num LIMIT 1)), 0),
 			coalesce(sum((SELECT count(*) FROM post_held h WHERE h.lane = s.lane AND h.queue = s.queue)), 0),
 			coalesce(sum((SELECT count(*) FROM post_held h WHERE h.lane = s.lane AND h.queue = s.queue AND h.why = ?)), 0),
-			coalesce(min((SELECT min(h.since) FROM post_held h WHERE h.lane = s.lane AND h.queue = s.queue)), 0)
-			FROM post_queue q JOIN post_stream s ON s.queue = q.queue WHERE q.lane = 0 AND q.kind <> ? GROUP BY q.kind, q.name ORDER BY q.kind, q.name`, int64(parked), kindNowhere)
+			coalesce(min((SELECT min(h.since) FROM post_held h WHERE h.lane = s.lane AND h.queue = s.queue)), 0),
+			coalesce(min((SELECT min(h.since) FROM post_held h WHERE h.lane = s.lane AND h.queue = s.queue AND h.why <> ?)), 0)
+			FROM post_queue q JOIN post_stream s ON s.queue = q.queue WHERE q.lane = 0 AND q.kind <> ? GROUP BY q.kind, q.name ORDER BY q.kind, q.name`, int64(parked), int64(parked), kindNowhere)
 		if err != nil {
 			return err
 		}
@@ -220,14 +222,11 @@ func (p *Post) Backlogs(ctx context.Context) (list []Backlog, err error) {
 		list = nil
 		for rows.Next() {
 			var b Backlog
-			var oldest, held int64
-			if err := rows.Scan(&b.To.Kind, &b.To.Name, &b.Waiting, &oldest, &b.Held, &b.Parked, &held); err != nil {
+			var waits, held, moving int64
+			if err := rows.Scan(&b.To.Kind, &b.To.Name, &b.Waiting, &waits, &b.Held, &b.Parked, &held, &moving); err != nil {
 				return err
 			}
-			if oldest == 0 || held > 0 && held < oldest {
-				oldest = held
-			}
-			b.Oldest = fromMicros(oldest)
+			b.Oldest, b.UnderWay = earlier(waits, held), earlier(waits, moving)
 			list = append(list, b)
 		}
 		return rows.Err()
@@ -236,6 +235,14 @@ func (p *Post) Backlogs(ctx context.Context) (list []Backlog, err error) {
 		p.reach(&list[i])
 	}
 	return list, err
+}
+
+// earlier is the earlier of two times in microseconds, of which 0 is none.
+func earlier(a, b int64) time.Time {
+	if a == 0 || b > 0 && b < a {
+		a = b
+	}
+	return fromMicros(a)
 }
 
 // reach adds what this process remembers of a node.

@@ -28,9 +28,9 @@ func (d *desk) nowOf(ctx context.Context, p access.Principal) (v nowView, err er
 	var waiting int64
 	var oldest time.Time
 	for _, b := range list {
-		waiting += b.Waiting + b.Held
-		if !b.Oldest.IsZero() && (oldest.IsZero() || b.Oldest.Before(oldest)) {
-			oldest = b.Oldest
+		waiting += b.Waiting + b.Held - b.Parked // what waits for a person is counted above
+		if !b.UnderWay.IsZero() && (oldest.IsZero() || b.UnderWay.Before(oldest)) {
+			oldest = b.UnderWay
 		}
 	}
 	v.Rows = []web.Row{

@@ -35,7 +35,7 @@ func stateTag(it messaging.Item) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = web.Tag(web.Text(ctx, "postroom.state."+it.State.String()), stateColour(it.State)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = web.Tag(standing(ctx, it)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

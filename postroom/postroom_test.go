@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ var (
 	west     = ident.MustODSCode("RZZ01")
 	east     = ident.MustODSCode("RZZ02")
 	cured    atomic.Bool // whether letters are handled
+	mended   atomic.Bool // whether those are that are tried again
 	learnt   sync.Map    // what the sender learnt of letters that went away, by id
 )
 
@@ -42,6 +44,12 @@ func letters(catalogue.Kernel) []catalogue.Service {
 				return nil
 			}
 			return errors.New("the printer is on fire")
+		}},
+		{Workflow: "letter.again", Handle: func(context.Context, *store.Tx, messaging.Message) error {
+			if mended.Load() {
+				return nil
+			}
+			return errors.New("the printer has no paper")
 		}},
 		{Workflow: "letter.void", Handle: func(context.Context, *store.Tx, messaging.Message) error {
 			return messaging.Refuse("Nobody of that name works here.")
@@ -149,7 +157,7 @@ func TestWhatIsParkedIsDecidedByAPerson(t *testing.T) {
 	admin.Get("/").Sees(200, "for a person")
 	admin.Get("/post/parked?sort=owner").Sees(200, "the post room of the hospital", "letter.sent", "the handler failed")
 	admin.Get("/post/parked.csv").Sees(200, one.ID, two.ID)
-	admin.Get("/post/waiting").Sees(200, "1 destination")
+	admin.Get("/post/waiting").Sees(200, "Fenmarket General Hospital, on this node")
 
 	admin.Get(at(one)+"/take").Sees(200, "Take this message?")
 	admin.Send(at(one)+"/take", "owner", "Ada of the night shift", "reason", "no").Sees(422, "Say why")
@@ -179,6 +187,44 @@ func TestWhatIsParkedIsDecidedByAPerson(t *testing.T) {
 	if err != nil || len(page.Entries) != 4 {
 		t.Errorf("on the account: %+v %v", page.Entries, err)
 	}
+}
+
+// given a message that failed and is due again; when somebody looks, then it is not said to be delivered, and the one behind it waits its turn.
+func TestAMessageThatIsTriedAgainSaysSo(t *testing.T) {
+	w := country.Given(t)
+	admin := w.SignedIn(t, "admin")
+	first := send(t, w, practice, west, "letter.again", "ubrn-again", "one", messaging.Delivered)
+	second := send(t, w, practice, west, "letter.again", "ubrn-again", "two", messaging.Delivered)
+	for it, want := range map[*messaging.Item]string{&first: "Being tried again", &second: "Waits its turn"} {
+		for _, path := range []string{"/post.csv?id=" + it.ID, "/post?id=" + it.ID, at(*it)} {
+			simtest.Eventually(t, func() bool { return strings.Contains(admin.Get(path).Text(), want) })
+		}
+	}
+	mended.Store(true)
+	defer mended.Store(false)
+	comes(t, w, first.ID, messaging.Handled)
+	comes(t, w, second.ID, messaging.Handled)
+	admin.Get("/post?id="+first.ID).Sees(200, first.ID).SeesNot("Being tried again")
+}
+
+// given a message that waits for a person; when the post is summed up, then it is not among those on their way as well.
+func TestWhatWaitsForAPersonIsCountedOnce(t *testing.T) {
+	w := country.Given(t)
+	admin := w.SignedIn(t, "admin")
+	count := regexp.MustCompile(`(\d+) messages?.*?(\d+) messages?`)
+	counts := func() (parked, moving string) {
+		m := count.FindStringSubmatch(strings.Join(strings.Fields(admin.Get("/post/now").Text()), " "))
+		if m == nil {
+			t.Fatalf("no counts: %s", admin.Text())
+		}
+		return m[1], m[2]
+	}
+	parked, moving := counts()
+	send(t, w, practice, west, "letter.sent", "", "bad "+time.Now().String(), messaging.Parked)
+	simtest.Eventually(t, func() bool {
+		p, m := counts()
+		return p != parked && m == moving
+	})
 }
 
 // given an organisation that nobody keeps; when an administrator sets a route, then post goes there, and the change is written down with its reason and can be undone.

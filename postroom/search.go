@@ -268,7 +268,8 @@ func messageLine(ctx context.Context, it messaging.Item) []string {
 	if it.Held != nil {
 		reason = it.Held.Reason
 	}
-	return []string{format.Seconds(it.At), it.From.String(), it.Message.To.String(), it.Workflow, web.Text(ctx, "postroom.state."+it.State.String()), it.ID, moment(it.Delivered), moment(it.Ended), reason}
+	state, _ := standing(ctx, it)
+	return []string{format.Seconds(it.At), it.From.String(), it.Message.To.String(), it.Workflow, state, it.ID, moment(it.Delivered), moment(it.Ended), reason}
 }
 
 // moment is a time, or nothing when it has not come.
