@@ -81,9 +81,9 @@ type SlotMark struct {
 	Base    Epoch  `json:"base,omitempty"`
 }
 
-// Since is the epoch from which bookings of the slot hold.
+// Since is the epoch from which bookings of the slot hold. A slot of the hospital's that was never the spine's is so since epoch 0, however far a settlement has raised its own.
 func (m SlotMark) Since() Epoch {
-	if m.Base == 0 {
+	if m.Base == 0 && Spine.Owns(m.Epoch) {
 		return m.Epoch
 	}
 	return m.Base
@@ -125,6 +125,10 @@ type Attachment struct {
 	By           string    `json:"by,omitempty"` // who attached it, as a name
 	Organisation string    `json:"organisation,omitempty"`
 	At           time.Time `json:"at,omitzero"`
+
+	// Whose it is, as the spine keeps it (eRS-AttachmentType-1, and the organisation's code): a hospital tells it back to a spine that was restored.
+	Kind string        `json:"kind,omitempty"`
+	Code ident.ODSCode `json:"code,omitzero"`
 }
 
 // File is the attachment as the post knows it. Error: fault.Invalid when its hash is none.
@@ -143,7 +147,7 @@ func attachments(list []Attachment) error {
 		if err := ids(a.ID); err != nil {
 			return err
 		}
-		if err := texts(a.Name, a.Type, a.Description, a.By, a.Organisation); err != nil {
+		if err := texts(a.Name, a.Type, a.Description, a.By, a.Organisation, a.Kind); err != nil {
 			return err
 		}
 		if _, err := a.File(); err != nil {
@@ -174,7 +178,8 @@ type Case struct {
 	Reason      string        `json:"reason,omitempty"`
 	Comment     string        `json:"comment,omitempty"`
 	Changed     time.Time     `json:"changed"`
-	Sent        int64         `json:"sent"` // counts what the spine sent this hospital, for the tally
+	Acted       int64         `json:"acted,omitempty"` // by a hospital that tells it back: the number of its last act that is part of it, or was refused before
+	Sent        int64         `json:"sent"`            // counts what the spine sent this hospital, for the tally
 }
 
 // Kinds of Act.
@@ -334,7 +339,7 @@ func (r Returned) check() error {
 
 func (c Case) check() error {
 	switch {
-	case c.UBRN.IsZero() || c.Version < 1 || c.State == "":
+	case c.UBRN.IsZero() || c.Version < 1 || c.State == "" || c.Acted < 0:
 		return fault.New(fault.Invalid, "A case has a UBRN, a version from 1 and a state.")
 	case c.Person.NHSNumber.IsZero():
 		return fault.New(fault.Invalid, "A case names its person by their NHS number.")

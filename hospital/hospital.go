@@ -77,6 +77,8 @@ func (o *Outpatients) Service() catalogue.Service {
 			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
 			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
 			{Workflow: booking.WorkflowTally, Compares: true, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
+			{Workflow: booking.WorkflowSlots, Compares: true, Owner: "the booking office of the spine"},
+			{Workflow: booking.WorkflowRecall, Compares: true, Owner: "the booking office of the spine"},
 			{Workflow: booking.WorkflowVisit, Compares: true, Owner: "the booking office of the spine"},
 			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
 		}}
@@ -159,12 +161,12 @@ func (o *Outpatients) lanes(hospital ident.ODSCode, conversations []string) []st
 }
 
 // send puts a message for the spine into the post.
-func send[M booking.Message](o *Outpatients, tx *store.Tx, hospital ident.ODSCode, workflow, conversation string, m M) (string, error) {
+func send[M booking.Message](o *Outpatients, tx *store.Tx, hospital ident.ODSCode, workflow, conversation string, m M, files ...messaging.File) (string, error) {
 	body, err := booking.Encode(m)
 	if err != nil {
 		return "", err
 	}
-	return o.k.Post().Send(tx.Context(), tx, messaging.Message{From: hospital, To: o.k.National, Workflow: workflow, Conversation: conversation, Body: body})
+	return o.k.Post().Send(tx.Context(), tx, messaging.Message{From: hospital, To: o.k.National, Workflow: workflow, Conversation: conversation, Body: body, Files: files})
 }
 
 // decoded reads a message of the spine, or refuses it for good.

@@ -111,10 +111,28 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 		n = min(len(told), booking.MostTold)
 		t.Told, told = told[:n], told[n:]
 		t.Last = len(slots)+len(cases)+len(told) == 0
-		if _, err := send(o, tx, hospital, booking.WorkflowTally, conversationTally, t); err != nil || t.Last {
+		files, err := filesOf(t.Told)
+		if err != nil {
+			return err
+		}
+		if _, err := send(o, tx, hospital, booking.WorkflowTally, conversationTally, t, files...); err != nil || t.Last {
 			return err
 		}
 	}
+}
+
+// filesOf are the files of referrals that are told back: a spine that was restored may have lost them, too.
+func filesOf(told []booking.Case) (files []messaging.File, err error) {
+	for _, c := range told {
+		for _, a := range c.Attachments {
+			f, err := a.File()
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, f)
+		}
+	}
+	return files, nil
 }
 
 // known is what the hospital knows: the slots of sessions that are not long over, the referrals that are its own, and how far it has heard the spine.
@@ -287,11 +305,24 @@ func (o *Outpatients) lost(tx *store.Tx, hospital ident.ODSCode, asked booking.T
 	}
 	all, err := o.casesIn(tx, hospital, `c.version > 0 ORDER BY c.ubrn`)
 	for _, c := range all {
-		if c.Version > knows[c.UBRN] {
-			list = append(list, c.Case)
+		if c.Version <= knows[c.UBRN] {
+			continue
 		}
+		if c.Acted, err = o.acted(tx, hospital, c.Case); err != nil {
+			return nil, err
+		}
+		list = append(list, c.Case)
 	}
 	return list, err
+}
+
+// acted is the number of the last act of a referral which the spine had dealt with, as all before it, when it told of the referral as it stands here: its post may bring those acts to a spine
+// that was restored once more, and they are over.
+func (o *Outpatients) acted(tx *store.Tx, hospital ident.ODSCode, c booking.Case) (number int64, err error) {
+	err = tx.QueryRow(`SELECT coalesce(min(number), (SELECT coalesce(max(number), 0) + 1 FROM hospital_act WHERE lane = ? AND tenant = ? AND ubrn = ?)) - 1 FROM hospital_act
+		WHERE lane = ? AND tenant = ? AND ubrn = ? AND (state = ? OR answered > ?)`,
+		int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), actWaiting, c.Sent).Scan(&number)
+	return number, err
 }
 
 // handAnew tells a spine that was restored what the slots are that it owns and knows no more, by their sessions.

@@ -292,6 +292,10 @@ func (p *Post) leftOut(tx *store.Tx, o outgoing, gaps []gap) error {
 				t.end(l, Expired, "its time was up before it could be sent", "")
 				continue
 			}
+			if h := p.handlers[l.Workflow]; h != nil && h.Compares {
+				t.end(l, Abandoned, "it was not to be sent, as was known in days that a restore of this node has lost; both ends compare what they know", "")
+				continue
+			}
 			if err := p.parkHere(tx, l, "parked", "it was decided not to send this message, in days that a restore of this node has lost: decide again"); err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ func (s *Referrals) Restored(ctx context.Context) (*Referrals, error) {
 func (s *Referrals) Forget(ctx context.Context, chart string, u ident.UBRN) error {
 	return s.k.DB.Write(ctx, []store.Lane{s.chartLane(chart), s.ubrnLane(u)}, func(tx *store.Tx) error {
 		for _, query := range []string{`DELETE FROM referral_case WHERE ubrn = ?`, `DELETE FROM referral_version WHERE ubrn = ?`, `DELETE FROM referral_number WHERE ubrn = ?`,
-			`DELETE FROM referral_booking WHERE ubrn = ?`, `UPDATE referral_slot SET state = 0, chart = '', ubrn = '' WHERE ubrn = ?`} {
+			`DELETE FROM referral_booking WHERE ubrn = ?`, `DELETE FROM referral_file WHERE ubrn = ?`, `UPDATE referral_slot SET state = 0, chart = '', ubrn = '' WHERE ubrn = ?`} {
 			if _, err := tx.Exec(query, u.String()); err != nil {
 				return err
 			}

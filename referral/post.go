@@ -82,7 +82,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 
 // booked is the attachment as a hospital is told of it.
 func (a Attachment) booked(organisation string) booking.Attachment {
-	return booking.Attachment{ID: a.ID, Name: a.Name, Type: a.Type, Size: a.Size, Hash: a.Hash, Description: a.Description, By: a.By.Name, Organisation: organisation, At: a.At}
+	return booking.Attachment{ID: a.ID, Name: a.Name, Type: a.Type, Size: a.Size, Hash: a.Hash, Description: a.Description, By: a.By.Name, Organisation: organisation, At: a.At, Kind: string(a.Kind), Code: a.Organisation}
 }
 
 // filesOf are the files that travel beside a message.
@@ -353,6 +353,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	}
 	if r.Provider() != m.From {
 		return messaging.Refuse("The referral is not yours any more: it is %s.", r.State.words())
+	}
+	if msg.Number <= r.Acted {
+		return s.heard(tx, s.ubrnLane(msg.UBRN), m.From) // it was dealt with in days that a restore has lost, and the referral is as it made it, or as somebody has changed it since
 	}
 	a := Act{Kind: kindsOfActs[msg.Kind], By: Actor{ID: "hospital/" + m.From.String(), Name: msg.By, Party: Provider, Organisation: m.From}, At: tx.At(), Reason: msg.Reason, Comment: msg.Comment, Service: r.Chosen.Service,
 		Invite: msg.Invite, Priority: Priority(msg.Priority), Outcome: msg.Outcome}

@@ -2,7 +2,9 @@ package referral_test
 
 import (
 	"context"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,13 @@ func TestASpineThatWasRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	file, err := s.Upload(ctx, c, referral.Upload{Name: "trace.txt", For: lost.UBRN}, strings.NewReader("a trace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Act(ctx, c, lost.UBRN, referral.Work{Kind: referral.ActLetter, Files: []referral.FileRef{{ID: file.ID, Description: "of March"}}}); err != nil {
+		t.Fatal(err)
+	}
 	told, err := s.Case(ctx, lost.Chart, lost.UBRN)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +71,7 @@ func TestASpineThatWasRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The hospital got life-2 back in the days that were lost; of the others it knows what the spine knows. It has been given life-9 meanwhile, and its slot life-3 was handed over once more.
+	told.Acted = 1
 	answer := booking.Tally{Round: round, Last: true, Told: []booking.Case{told}, Slots: []booking.SlotMark{{ID: "life-0", Epoch: 1, Session: "life", Base: 1}, {ID: "life-1", Epoch: 1, Session: "life", Base: 1},
 		{ID: "life-2", Epoch: 5000, Session: "life", Base: 5000}, {ID: "life-3", Epoch: 5001, Session: "life", Base: 3}, {ID: "life-9", Epoch: 5000, Session: "life", Base: 5000}}}
 	earlier := answer
@@ -78,6 +88,14 @@ func TestASpineThatWasRestored(t *testing.T) {
 	if text, err := s.Letter(ctx, c, lost.UBRN); err != nil || text != "Please see." {
 		t.Errorf("its letter: %q (%v)", text, err)
 	}
+	if len(r.Attachments) != 1 || r.Attachments[0].Description != "of March" || r.Attachments[0].Kind != referral.FromReferrer || r.Attachments[0].Organisation != c.Principal.Organisation {
+		t.Errorf("its files: %+v", r.Attachments)
+	}
+	if o, err := s.OpenFile(ctx, c, lost.UBRN, file.ID); err != nil {
+		t.Errorf("its file cannot be read: %v", err)
+	} else if text, err := io.ReadAll(o); err != nil || string(text) != "a trace" {
+		t.Errorf("its file: %q (%v)", text, err)
+	}
 	for _, id := range []string{"life-0", "life-1", "life-2", "life-9"} {
 		if _, gone := referral.Taken(book(s, other.UBRN, id)); !gone {
 			t.Errorf("%s was booked twice, or is not the spine's to book", id)
@@ -88,6 +106,17 @@ func TestASpineThatWasRestored(t *testing.T) {
 	}
 	if r, err = s.Get(ctx, c, other.UBRN); err != nil || r.Appointment.Epoch != 3 || r.Version < 1_700_000_000 {
 		t.Errorf("the booking names epoch %d of its slot, at version %d (%v)", r.Appointment.Epoch, r.Version, err)
+	}
+	// An act of days that were lost, which the hospital knows to be over, comes once more with the post: nothing happens.
+	over := booking.Act{UBRN: lost.UBRN, Number: 1, Seen: 1, Kind: booking.ActCancel, Reason: "CLINIC_CANCELLED", By: "Dr Q", At: r.Changed, Appointment: told.Appointment}
+	cameTo(t, s, booking.WorkflowAct, lost.UBRN.String(), over)
+	if r, err := s.Get(ctx, c, lost.UBRN); err != nil || r.State != referral.Booked {
+		t.Errorf("an act that was over has made the referral %s (%v)", r.State, err)
+	}
+	over.Number = 2
+	cameTo(t, s, booking.WorkflowAct, lost.UBRN.String(), over)
+	if r, err := s.Get(ctx, c, lost.UBRN); err != nil || r.State != referral.CancelledByProvider {
+		t.Errorf("one that was not leaves it %s (%v)", r.State, err)
 	}
 	late := booking.Slots{Session: "life", Service: "RZZ01-cardiology", Slots: []booking.Slot{{ID: "life-9", Epoch: 1, Start: r.Appointment.Start, End: r.Appointment.End}}}
 	cameTo(t, s, booking.WorkflowSlots, "life", late)
@@ -116,6 +145,16 @@ func TestAHospitalThatWasRestored(t *testing.T) {
 	} {
 		if e, err := s.Own(ctx, slot(id)); err != nil || !right(e) {
 			t.Errorf("%s is at epoch %d (%v)", id, e, err)
+		}
+	}
+	// Whom the hospital has in a slot that was never the spine's is there since epoch 0, and stays; one that was on its way to the spine nobody is in.
+	marks, err := s.Marks(ctx, west)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range marks {
+		if m.ID == "asks-3" && m.Since() != 0 || m.ID == "asks-2" && m.Since() != m.Epoch {
+			t.Errorf("%s is the hospital's since %d", m.ID, m.Since())
 		}
 	}
 	if _, err := s.Act(ctx, c, m.UBRN, referral.Work{Kind: referral.ActMove, Slot: slot("asks-1"), Service: "RZZ01-cardiology"}); err != nil {

@@ -243,10 +243,10 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 		return x, nil
 	}
 	switch {
-	case e.Owner() != x.Epoch.Owner(), x.Epoch == 0:
+	case told.Epoch > x.Epoch && told.Epoch.Owner() == e.Owner():
+		x.Base = told.Since() // whoever knows of more handings over knows since when it is whose it is, and whom they have in it
+	case e.Owner() != x.Epoch.Owner(), told.Epoch > 0 && x.Epoch == 0:
 		x.Base = e
-	case told.Epoch > x.Epoch:
-		x.Base = told.Since()
 	}
 	x.Epoch = e
 	state, ubrn, chart, err := s.occupant(tx, x.SlotRef, x.Base)

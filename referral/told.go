@@ -14,6 +14,9 @@ import (
 // toldLanes are those of a referral that a hospital tells back.
 func (s *Referrals) toldLanes(c booking.Case) []store.Lane {
 	lanes := []store.Lane{s.ubrnLane(c.UBRN), s.chartLane(c.Person.NHSNumber.String()), s.k.Post().LaneOf(s.k.National, c.UBRN.String())}
+	for _, a := range c.Attachments {
+		lanes = append(lanes, s.fileLane(a.ID))
+	}
 	if c.Appointment != nil {
 		lanes = append(lanes, s.sessionLane(c.Appointment.Session))
 	}
@@ -60,6 +63,9 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	}
 	r := s.recovered(tx.Context(), was, from, c)
 	if err := s.keepLetter(tx, r.Chart, c.Letter); err != nil {
+		return err
+	}
+	if err := s.refile(tx, was, r); err != nil {
 		return err
 	}
 	if err := s.rebook(tx, was, r); err != nil {
@@ -145,15 +151,61 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	if chosen.Service != was.Chosen.Service {
 		r.Accepted, r.Attended = false, false
 	}
+	r.Acted = c.Acted
 	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)
+	}
+	if !c.Gone { // a hospital that has let it go is told of no files
+		r.Attachments = filesTold(was, from, c)
 	}
 	r.Appointment = nil
 	if a := c.Appointment; a != nil && r.State == Booked {
 		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, Theirs: booking.Hospital.Owns(a.Epoch)}
 	}
 	return r
+}
+
+// filesTold are the files of a referral as a hospital was told of them, and those that no hospital is told of.
+func filesTold(was Referral, from ident.ODSCode, c booking.Case) (list []Attachment) {
+	for _, a := range was.Attachments {
+		if a.Availability() != Available {
+			list = append(list, a)
+		}
+	}
+	for _, a := range c.Attachments {
+		if i := slices.IndexFunc(was.Attachments, func(x Attachment) bool { return x.ID == a.ID }); i >= 0 {
+			list = append(list, was.Attachments[i])
+			continue
+		}
+		x := Attachment{ID: a.ID, Name: a.Name, Type: a.Type, Size: a.Size, Hash: a.Hash, Description: a.Description, Kind: AttachmentKind(a.Kind), By: Staff{Name: a.By}, Organisation: a.Code, At: a.At}
+		if x.Organisation.IsZero() { // told before hospitals were told whose a file is
+			if x.Kind, x.Organisation = FromReferrer, c.Practice; x.Organisation.IsZero() {
+				x.Organisation = from
+			}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// refile keeps files again that a restore has lost: their bytes came beside what the hospital told.
+func (s *Referrals) refile(tx *store.Tx, was, r Referral) error {
+	for _, a := range r.Attachments {
+		if slices.ContainsFunc(was.Attachments, func(x Attachment) bool { return x.ID == a.ID }) {
+			continue
+		}
+		if !tx.Holds(s.fileLane(a.ID)) {
+			return errMoved()
+		}
+		if err := s.keepFile(tx, a, "", r.UBRN.String(), r.Chart); err != nil {
+			return err
+		}
+		if err := s.bind(tx, a, r.UBRN, r.Chart); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reasonOf names the code system of a reason, as the act that leads into a state does.

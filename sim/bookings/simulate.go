@@ -317,7 +317,16 @@ func (w *world) settle() error {
 			if err := n.jobs(); err != nil {
 				return err
 			}
-			busy = busy || did
+			if round%9 == 8 { // hourly
+				if err := n.jobNamed("tally"); err != nil {
+					return err
+				}
+			}
+			list, err := n.post.Pending(w.ctx)
+			if err != nil {
+				return err
+			}
+			busy = busy || did || len(list) > 0
 			n.clock.Advance(7 * time.Minute)
 		}
 		if quiet++; busy {
