@@ -212,8 +212,10 @@ type Seams struct {
 	NoTried     bool // what was tried is not kept before trying
 	SameNumbers bool // a restored sender goes on numbering the old stream
 	NoPassAnew  bool // what an earlier life passed on under another number is left as it is
-	NoFiles     bool // a message does not wait for its files
-	NoRefetch   bool // files to be passed on are not fetched any more once the next node has lost what was tried
+	// what a person redirected, in days that a restore has lost, waits here as well
+	NoRedirected bool
+	NoFiles      bool // a message does not wait for its files
+	NoRefetch    bool // files to be passed on are not fetched any more once the next node has lost what was tried
 }
 
 // Account is where an entry is made in the transaction of the act it tells of; audit.Log is one.

@@ -210,6 +210,10 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
+	err = tx.QueryRow(`SELECT num FROM post_message WHERE id = ? AND queue = ? AND state <> ? LIMIT 1`, n.envelope.ID, p.queueOf(q.to).id, int64(Redirected)).Scan(&num)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return err // a person here decided about it anew: it goes there, or is there, by that number
+	}
 	if err := tx.QueryRow(`SELECT coalesce(max(life), 0) FROM post_life WHERE lane = 0 AND incarnation = ?`, q.incarnation).Scan(&q.life); err != nil {
 		return err
 	}
@@ -232,7 +236,45 @@ func (p *Post) recover(tx *store.Tx, q queue, lane store.Lane, n *notice) error 
 	if _, err := tx.Exec(`DELETE FROM post_body WHERE lane = ? AND queue = ? AND num = ?`, lane, q.id, n.low); err != nil {
 		return err
 	}
-	return event(tx, &l, "known from the recipient", "", "this node was restored from a backup that did not hold the message")
+	if err := event(tx, &l, "known from the recipient", "", "this node was restored from a backup that did not hold the message"); err != nil {
+		return err
+	}
+	return p.wasRedirected(tx, &l, n)
+}
+
+// wasRedirected ends what waits here of a message that a person here sent elsewhere, in days that a restore has lost: it is where that person
+// sent it, as they know there, and whoever sent it learns of that.
+func (p *Post) wasRedirected(tx *store.Tx, on *letter, n *notice) error {
+	if p.o.Seams.NoRedirected {
+		return nil
+	}
+	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m JOIN post_queue q ON q.lane = 0 AND q.queue = m.queue LEFT JOIN post_held h ON h.lane = m.lane AND h.queue = m.queue AND h.num = m.num
+		WHERE m.id = ? AND (m.queue <> ? OR m.num <> ?) AND m.source = 0 AND m.state IN (?, ?, ?) AND (q.kind <> ? OR h.why = ?)`,
+		on.ID, on.queue, on.num, int64(Accepted), int64(Delivered), int64(Parked), kindNode, int64(parked))
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	for i := range list {
+		l := &list[i]
+		if !tx.Holds(l.lane) {
+			return wantLanes{[]store.Lane{l.lane}}
+		}
+		var w why
+		err := tx.QueryRow(`SELECT why FROM post_held WHERE lane = ? AND queue = ? AND num = ?`, l.lane, l.queue, l.num).Scan(&w)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE post_message SET state = ?, turn = turn + 1, ended = ? WHERE lane = ? AND queue = ? AND num = ?`, int64(Redirected), tx.At(), l.lane, l.queue, l.num); err != nil {
+			return err
+		}
+		if err := event(tx, l, "redirected", "", "by somebody here, in days that a restore from a backup has lost: its recipient is "+on.To.String()); err != nil {
+			return err
+		}
+		if err := p.release(tx, l, w); err != nil {
+			return err
+		}
+	}
+	return p.heard(tx, on, n)
 }
 
 // passAnew sends a message again, in this life, that we passed on in an earlier one under another number than that by which its recipient

@@ -263,9 +263,13 @@ func (p *Post) take(tx *store.Tx, peer network.Peer, b *batch) (high int64, err 
 	if err != nil || b.after > high && !p.o.Seams.NoMark {
 		return high, err
 	}
+	again, err := metBefore(tx, peer.Node)
+	if err != nil {
+		return 0, err
+	}
 	for i := range b.items {
 		if it := &b.items[i]; it.num > high || p.o.Seams.NoMark {
-			if err := p.arrive(tx, peer, id, it); err != nil {
+			if err := p.arrive(tx, peer, id, it, again); err != nil {
 				return 0, err
 			}
 		}
@@ -280,6 +284,13 @@ func (p *Post) take(tx *store.Tx, peer network.Peer, b *batch) (high int64, err 
 	return b.through, err
 }
 
+// metBefore reports whether a peer is in another life than that in which it was met first.
+func metBefore(tx *store.Tx, peer network.NodeID) (again bool, err error) {
+	var lives int64
+	err = tx.QueryRow(`SELECT count(*) FROM post_peer WHERE lane = 0 AND peer = ?`, peer.String()).Scan(&lives)
+	return lives > 1, err
+}
+
 // lockMark reads a stream's mark, which nobody else then changes before tx ends.
 func (p *Post) lockMark(tx *store.Tx, id int64, peer network.NodeID, s stream) (high int64, err error) {
 	err = tx.QueryRow(`UPDATE post_source SET mark = mark WHERE lane = 0 AND source = ? RETURNING mark`, id).Scan(&high)
@@ -290,11 +301,12 @@ func (p *Post) lockMark(tx *store.Tx, id int64, peer network.NodeID, s stream) (
 	return 0, err
 }
 
-// arrive puts a peer's message into the queue that it is for. What cannot be taken is refused, and kept to be seen.
-func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item) error {
+// arrive puts a peer's message into the queue that it is for. What cannot be taken is refused, and kept to be seen. A message may have come
+// before by another way, or, where the peer has lost days in which a person there redirected it, by a number of those days.
+func (p *Post) arrive(tx *store.Tx, peer network.Peer, id int64, it *item, again bool) error {
 	l := letter{Message: it.Message, source: id, number: it.num, hops: it.hops + 1}
 	to, err := p.route(tx, l.To, l.Workflow)
-	if err == nil && (l.hops > 1 || to.Kind == kindNode) {
+	if err == nil && (l.hops > 1 || to.Kind == kindNode || again && !p.o.Seams.NoRedirected) {
 		known, err := p.cameBefore(tx, &l)
 		if err != nil || known {
 			return err
@@ -345,12 +357,13 @@ func speaksFor(tx *store.Tx, peer network.Peer, l *letter) (bool, error) {
 }
 
 // cameBefore finds a message that passed here before, in days that this node or the one before it has lost: it is not handled twice, and
-// whoever brings it is told what became of it.
+// whoever brings it is told what became of it. One that has come further than ours had when it passed went on from here
+// and was redirected back by a person: that is new.
 func (p *Post) cameBefore(tx *store.Tx, l *letter) (bool, error) {
-	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.recipient = ? AND m.state <> ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, l.To.String(), int64(Redirected))
+	list, err := letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.recipient = ? AND m.state <> ? AND m.hops >= ? ORDER BY m.at DESC, m.num DESC LIMIT 1`, l.ID, l.To.String(), int64(Redirected), l.hops)
 	if err == nil && len(list) == 0 { // a person here sent it elsewhere: it is its new leg that they who bring it are told of
-		list, err = letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.base > 0 AND m.source <> 0 AND m.state <> ?
-			AND EXISTS (SELECT 1 FROM post_message o WHERE o.id = m.id AND o.recipient = ? AND o.state = ?) ORDER BY m.hops DESC, m.base DESC LIMIT 1`, l.ID, int64(Redirected), l.To.String(), int64(Redirected))
+		list, err = letters(tx, false, 0, `SELECT `+letterColumns+` FROM post_message m WHERE m.id = ? AND m.base > 0 AND m.source <> 0 AND m.state <> ? AND m.hops >= ?
+			AND EXISTS (SELECT 1 FROM post_message o WHERE o.id = m.id AND o.recipient = ? AND o.state = ?) ORDER BY m.hops DESC, m.base DESC LIMIT 1`, l.ID, int64(Redirected), l.hops, l.To.String(), int64(Redirected))
 	}
 	if err != nil || len(list) == 0 {
 		return false, err

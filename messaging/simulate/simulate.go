@@ -39,6 +39,8 @@ type Options struct {
 	Seams messaging.Seams
 	// Log is told of each step; nil for nobody.
 	Log io.Writer
+	// Watch is the number of a message of which Log is told wherever it goes; 0 for none.
+	Watch int
 }
 
 // Result is what came of one seed.
@@ -95,6 +97,9 @@ type world struct {
 	ctx    context.Context
 	taken  []string // what broke a promise
 
+	seen    map[string]string // by node: where the watched message was last
+	watched string            // its id
+
 	files      map[int][]int      // the numbers of the files that each message has
 	outside    []visit            // what systems elsewhere have taken, in order
 	redirected map[string][]*node // where people sent a message elsewhere
@@ -122,7 +127,7 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	w := &world{o: o, rng: rand.New(rand.NewPCG(seed, 19)), dir: dir, cut: map[[2]network.NodeID]int{}, trace: fnv.New64a(), res: Result{Seed: seed}, ctx: ctx,
-		files: map[int][]int{}, redirected: map[string][]*node{}} //nolint:gosec // a simulation's chance
+		files: map[int][]int{}, redirected: map[string][]*node{}, seen: map[string]string{}} //nolint:gosec // a simulation's chance
 	w.draw()
 	defer func() {
 		for _, n := range w.nodes {
@@ -181,6 +186,7 @@ func (w *world) say(format string, args ...any) {
 	if w.o.Log != nil {
 		_, _ = io.WriteString(w.o.Log, line)
 	}
+	w.watch()
 }
 
 func (w *world) broken(format string, args ...any) {
