@@ -22,7 +22,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/internal/clock"
+	"github.com/openspine/openspine/mesh"
 )
 
 // authority gives client certificates.
@@ -36,7 +38,8 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.make("ca", &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a.cert, a.key = a.make("ca", &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign})
+	a.revokes(1)
 	return a
 }
 
@@ -90,6 +93,7 @@ func overTLS(t *testing.T, a *authority) *world {
 	t.Helper()
 	cfg := config(t.TempDir())
 	cfg.Open, cfg.TLSAddr, cfg.MeshClientCA = false, "127.0.0.1:0", filepath.Join(a.dir, "ca.pem")
+	cfg.MeshClientCRL = filepath.Join(a.dir, "crl.pem")
 	w := openedAt(t, cfg, clock.System())
 	w.clock = clock.NewFake(time.Now())
 	if err := w.o.Demo(t.Context()); err != nil {
@@ -129,6 +133,7 @@ func TestAClientCertificateIsTheOrganisationsOwn(t *testing.T) {
 	a.client("other", "SERVER001.X27.api.mesh-client.nhs.uk", x509.Certificate{})
 	a.client("unnamed", "X26", x509.Certificate{})
 	a.client("old", "SERVER001.X26.api.mesh-client.nhs.uk", x509.Certificate{NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)})
+	lost := a.client("lost", "SERVER003.X26.api.mesh-client.nhs.uk", x509.Certificate{})
 	stranger.client("forged", "SERVER001.X26.api.mesh-client.nhs.uk", x509.Certificate{})
 	if a := w.as(first, "GET", "/"+first+"/inbox", ""); a.status != http.StatusForbidden || !strings.Contains(a.body, "over TLS") {
 		t.Errorf("plain HTTP is answered %v", a)
@@ -147,6 +152,23 @@ func TestAClientCertificateIsTheOrganisationsOwn(t *testing.T) {
 	refused(a, "unnamed", "not one of the organisation")
 	refused(a, "old", "run out")
 	refused(stranger, "forged", "authority that this node trusts")
+	if got := w.with(a, "lost", first); got.status != http.StatusOK {
+		t.Errorf("before it is revoked, a certificate is answered %v", got)
+	}
+	a.revokes(2, lost.SerialNumber)
+	refused(a, "lost", "has been revoked")
+	if got := w.with(a, "good", first); got.status != http.StatusOK {
+		t.Errorf("while another is revoked, the right certificate is answered %v", got)
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, "crl.pem"), []byte("half a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(a, "lost", "has been revoked")
+	for _, file := range []string{filepath.Join(a.dir, "crl.pem"), filepath.Join(a.dir, "ca.pem"), filepath.Join(stranger.dir, "crl.pem"), filepath.Join(a.dir, "none.pem")} {
+		if err := mustAuthorities(t, a).Revoked(file); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s is taken for revocation lists: %v", filepath.Base(file), err)
+		}
+	}
 	sum := sha256.Sum256(good.Raw)
 	b, err := w.o.Mailbox(t.Context(), first)
 	if err != nil {
@@ -160,6 +182,35 @@ func TestAClientCertificateIsTheOrganisationsOwn(t *testing.T) {
 		t.Errorf("the named certificate is answered %v", got)
 	}
 	refused(a, "second", "not the one of this mailbox")
+}
+
+// revokes writes the authority's revocation list anew.
+func (a *authority) revokes(number int64, serials ...*big.Int) {
+	a.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, "crl.pem"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func mustAuthorities(t *testing.T, a *authority) *mesh.Certificates {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(a.dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mesh.NewCertificates(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // TestTheNPMClient has the package nhs-mesh-client of npm send and collect: simple, compressed and in chunks, over TLS with client certificates.

@@ -32,6 +32,8 @@ type Config struct {
 	TLSKey  string `koanf:"tls-key"`
 	// MeshClientCA is a PEM file of the authorities whose client certificates the programs of mailboxes must show over TLS; empty means that none is asked for.
 	MeshClientCA string `koanf:"mesh-client-ca"`
+	// MeshClientCRL is a PEM file of those authorities' revocation lists, read again when it changes; empty for none.
+	MeshClientCRL string `koanf:"mesh-client-crl"`
 	// MetricsAddr serves /metrics and pprof, on loopback; empty means not.
 	MetricsAddr string `koanf:"metrics-addr"`
 	// NetworkAddr is where other nodes dial this one, for example 0.0.0.0:8444; empty means that none does, as at a hospital.
@@ -88,7 +90,7 @@ type Config struct {
 
 // Settings are the keys that a configuration file may have.
 func Settings() []string {
-	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "deliveries", "limits", "mesh-client-ca", "metrics-addr", "name", "national", "network-addr", "network-keys", "otlp", "outward", "policies", "providers", "replicas",
+	return []string{"account-months", "addr", "base-url", "data", "database", "definitions", "deliveries", "limits", "mesh-client-ca", "mesh-client-crl", "metrics-addr", "name", "national", "network-addr", "network-keys", "otlp", "outward", "policies", "providers", "replicas",
 		"tenants", "tls-addr", "tls-cert", "tls-key", "trusted-proxies"}
 }
 

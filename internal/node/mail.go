@@ -19,6 +19,15 @@ func (n *Node) openMail() error {
 			return fault.Wrap(err, fault.Invalid, "mesh-client-ca %s cannot be used: %v", n.cfg.MeshClientCA, err)
 		}
 	}
+	switch {
+	case n.cfg.MeshClientCRL == "":
+	case o.Certificates == nil:
+		return fault.New(fault.Invalid, "mesh-client-crl says which certificates are revoked of the authorities in mesh-client-ca: name that too")
+	default:
+		if err := o.Certificates.Revoked(n.cfg.MeshClientCRL); err != nil {
+			return fault.Wrap(err, fault.Invalid, "mesh-client-crl %s cannot be used: %s", n.cfg.MeshClientCRL, fault.MessageOf(err))
+		}
+	}
 	var err error
 	n.mail, err = mesh.New(n.kernel, o)
 	return err
