@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/referral/codes"
 	"github.com/openspine/openspine/store"
 )
 
@@ -332,7 +333,7 @@ func (n *node) come() {
 	case 0:
 		c.State = "arrived"
 	case 1:
-		c.State, c.Rebook = "did-not-attend", w.rng.IntN(2) == 0
+		c.State, c.Rebook, c.Reason = "did-not-attend", w.rng.IntN(2) == 0, codes.List(codes.Missed, n.clock.Now())[0].Code
 	case 2:
 		c.State, c.Outcome, c.Status = "attended", "discharged", "34"
 	default:
