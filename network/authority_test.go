@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -232,6 +233,48 @@ func TestCertificatesRenewThemselves(t *testing.T) {
 		}
 		w.await("RQX", network.StateUp)
 		w.says("RQX")
+	})
+}
+
+// A certificate that is not renewed is an alarm two weeks before it ends, at its own node and at the authority's, and not before.
+func TestACertificateThatIsNotRenewedIsAnAlarmWeeksAhead(t *testing.T) {
+	country(t, []string{"RQX"}, func(t *testing.T, w *world) {
+		w.wires.Cut()
+		alarms := func(ahead time.Duration) (list []string) {
+			for _, node := range []string{"X26", "RQX"} {
+				s, err := w.nodes[node].Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, alarm := range s.Alarms {
+					if strings.Contains(alarm, "was not renewed") {
+						list = append(list, node)
+					}
+				}
+			}
+			t.Logf("%s before the end: alarms at %v", ahead, list)
+			return list
+		}
+		s, err := w.nodes["RQX"].Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := s.Until.Sub(w.nodes["RQX"].off.Now())
+		for range 10 { // the authority's own is renewed meanwhile
+			for _, node := range []string{"X26", "RQX"} {
+				w.nodes[node].off.jump((left - 16*day) / 10)
+			}
+			time.Sleep(time.Minute)
+		}
+		if got := alarms(16 * day); len(got) != 0 {
+			t.Errorf("16 days before its end a certificate is an alarm at %v", got)
+		}
+		for _, node := range []string{"X26", "RQX"} {
+			w.nodes[node].off.jump(2 * day)
+		}
+		if got := alarms(14 * day); !slices.Equal(got, []string{"X26", "RQX"}) {
+			t.Errorf("14 days before its end a certificate is an alarm at %v", got)
+		}
 	})
 }
 

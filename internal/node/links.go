@@ -17,6 +17,7 @@ type linkFigures struct {
 	n     *Node
 	kinds []linkFigure
 	left  *prometheus.Desc
+	alarm *prometheus.Desc
 }
 
 // linkFigure is one figure of a link.
@@ -27,7 +28,8 @@ type linkFigure struct {
 }
 
 func (n *Node) newLinkFigures() *linkFigures {
-	f := &linkFigures{n: n, left: prometheus.NewDesc("openspine_certificate_left_seconds", "Until this node's certificate of the network ends.", nil, nil)}
+	f := &linkFigures{n: n, left: prometheus.NewDesc("openspine_certificate_left_seconds", "Until this node's certificate of the network ends.", nil, nil),
+		alarm: prometheus.NewDesc("openspine_network_alarms", "What somebody must see to: certificates that end soon and were not renewed, clocks that differ.", nil, nil)}
 	add := func(name, help string, kind prometheus.ValueType, value func(l network.LinkStatus) float64) {
 		f.kinds = append(f.kinds, linkFigure{prometheus.NewDesc("openspine_link_"+name, help, []string{"peer"}, nil), kind, value})
 	}
@@ -57,6 +59,7 @@ func (n *Node) newLinkFigures() *linkFigures {
 // Describe says which figures there are.
 func (f *linkFigures) Describe(out chan<- *prometheus.Desc) {
 	out <- f.left
+	out <- f.alarm
 	for _, k := range f.kinds {
 		out <- k.desc
 	}
@@ -69,6 +72,7 @@ func (f *linkFigures) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	out <- prometheus.MustNewConstMetric(f.left, prometheus.GaugeValue, s.Until.Sub(f.n.clock.Now()).Seconds())
+	out <- prometheus.MustNewConstMetric(f.alarm, prometheus.GaugeValue, float64(len(s.Alarms)))
 	for _, l := range s.Links {
 		if l.State == network.StateRevoked {
 			continue // nobody waits for it to come back
