@@ -19,6 +19,7 @@ type names struct {
 	fresh  map[any]struct{} // given in transactions whose end is not known here
 	who    map[numbered]who // by their numbers, for the sealer
 	what   map[numbered]what
+	whom   map[numbered]about
 }
 
 type chartKey struct {
@@ -45,7 +46,7 @@ const (
 
 func newNames() *names {
 	return &names{charts: map[chartKey]int64{}, actors: map[actorKey]int64{}, acts: map[actKey]int64{}, fresh: map[any]struct{}{},
-		who: map[numbered]who{}, what: map[numbered]what{}}
+		who: map[numbered]who{}, what: map[numbered]what{}, whom: map[numbered]about{}}
 }
 
 // chartsOf are the numbers of the entries' charts. Those that are not remembered are looked for together.

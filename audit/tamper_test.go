@@ -84,24 +84,32 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 	})
 }
 
-// Somebody who is renamed before an entry of theirs is sealed is sealed as who they were.
-func TestARenamedActorIsSealedAsWhoTheyWere(t *testing.T) {
+// Somebody who is renamed before an entry of theirs is sealed is sealed as who they were, and a chart that is given another name as the one that it was.
+func TestWhoIsRenamedIsSealedAsWhoTheyWere(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		l := openLog(t, db)
-		fourteen(t, db, l)
-		again := look("9000000009", "ann")
-		again.Actor = "bob"
-		write(t, db, l, again)
-		tamper(t, db, []string{`UPDATE audit_actor SET actor = 'eve' WHERE lane = {lane} AND actor = 'bob'`})
-		if err := l.Seal(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		report, err := l.Verify(context.Background())
-		if got := strings.Join(named(report), ", "); err != nil || got != "changed 4, changed 8, changed 12, changed 15" {
-			t.Errorf("found %s, %v\n%s", got, err, report)
-		}
-	})
+	for _, c := range []struct{ name, change, want string }{
+		{"an actor", `UPDATE audit_actor SET actor = 'eve' WHERE lane = {lane} AND actor = 'bob'`, "changed 4, changed 8, changed 12, changed 15"},
+		{"a chart", `UPDATE audit_chart SET chart = '9999999999' WHERE lane = {lane} AND chart = '9000000009'`, "changed " + strings.Join(strings.Split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15", " "), ", changed ")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				l := openLog(t, db)
+				fourteen(t, db, l)
+				again := look("9000000009", "ann")
+				again.Actor = "bob"
+				write(t, db, l, again)
+				tamper(t, db, []string{c.change})
+				if err := l.Seal(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				report, err := l.Verify(context.Background())
+				if got := strings.Join(named(report), ", "); err != nil || got != c.want {
+					t.Errorf("found %s, %v\n%s", got, err, report)
+				}
+			})
+		})
+	}
 }
 
 // copied is the whole account, to be put back after it was tampered with.
