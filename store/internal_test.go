@@ -45,7 +45,7 @@ func TestTranslation(t *testing.T) {
 
 // A statement is planned once, whatever limits and ranges it is then given.
 func TestStatementsArePlannedOnce(t *testing.T) {
-	c, err := dial(filepath.Join(t.TempDir(), "test.db"), Options{})
+	c, err := dial(filepath.Join(t.TempDir(), "test.db"), Options{}, leastCache)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ type sqliteEngine struct {
 	path    string
 	writer  *writer
 	readers *readers
-	mapped  *mapped // nil where there is none
+	mapped  *mapped   // nil where there is none
+	log     *gathered // nil where there is none
 	once    sync.Once
 }
 
@@ -52,13 +53,22 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 			return nil, fault.Wrap(err, fault.Unavailable, "the database %s or its folder cannot be made", filepath.Base(path))
 		}
 	}
-	c, err := dial(path, o)
+	writeAs, gathered := o, newGathered(o.VFS)
+	if gathered != nil {
+		writeAs.VFS = gathered.name
+	}
+	c, err := dial(path, writeAs, readCache(path, o))
 	if err != nil {
+		gathered.close()
 		return nil, unopenable(err, path)
 	}
-	if err := prepareFile(c, db); err != nil {
+	fail := func(err error) (engine, error) {
 		c.discard()
-		return nil, unopenable(err, path)
+		gathered.close()
+		return nil, err
+	}
+	if err := prepareFile(c, db); err != nil {
+		return fail(unopenable(err, path))
 	}
 	if o.VFS == "" {
 		for _, end := range []string{"-wal", "-shm"} { // these two take the process's own mode
@@ -67,18 +77,17 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 			}
 		}
 		if err := syncDir(filepath.Dir(path)); err != nil {
-			c.discard()
-			return nil, fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made durable")
+			return fail(fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made durable"))
 		}
 	}
-	e := &sqliteEngine{opt: o, path: path}
+	e := &sqliteEngine{opt: o, path: path, log: gathered}
 	readAs := o
 	if o.VFS == "" {
 		e.mapped = newMapped()
 		readAs.VFS = e.mapped.vfsName()
 	}
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
-	e.writer = newWriter(c, func() (*conn, error) { return dial(path, o) }, e.readers, o)
+	e.writer = newWriter(c, func() (*conn, error) { return dial(path, writeAs, readCache(path, o)) }, e.readers, o)
 	return e, ctx.Err()
 }
 
@@ -98,14 +107,14 @@ func private(path string) error {
 const busyTimeout = 5 * time.Second
 
 // dial opens a connection that may write.
-func dial(path string, o Options) (*conn, error) {
+func dial(path string, o Options, cache int) (*conn, error) {
 	c, err := connect(path, o)
 	if err != nil {
 		return nil, err
 	}
 	return c.pragmas(
 		"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-		"cache_size=-"+strconv.Itoa(max(leastWriteCache, readCache(path, o))), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
+		"cache_size=-"+strconv.Itoa(max(leastWriteCache, cache)), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
 }
 
 // dialReader opens a connection that cannot write.
@@ -251,6 +260,7 @@ func (e *sqliteEngine) close() error {
 		err = e.writer.close()
 		e.readers.close()
 		e.mapped.close()
+		e.log.close()
 	})
 	return err
 }
