@@ -7,6 +7,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -17,17 +20,19 @@ import (
 )
 
 // A patient without an account comes in by the UBRN and the password that the referrer printed, and sees that one referral. After some wrong passwords the
-// number is locked for a while, whether there is such a number or not: nobody learns which of the two was wrong.
+// number is locked for a while for whoever tried, by their address, whether there is such a number or not: nobody learns which of the two was wrong, and a stranger who knows a number locks
+// out nobody but themselves. Only after very many, from many addresses, is it locked for everybody; a new password from the practice opens it again.
 
 // Limits of the patients' door.
 const (
-	doorTries  = 5
+	doorTries  = 5   // from one address
+	doorMost   = 100 // from all of them
 	doorLocked = 15 * time.Minute
 	visitLasts = 30 * time.Minute
 )
 
 // A password is four syllables and two digits, as people read them from paper: made at random, some 38 bits. It need not be stretched long, for it can be
-// tried five times in a quarter of an hour; whoever steals the database has the referrals beside it.
+// tried a hundred times in a quarter of an hour; whoever steals the database has the referrals beside it.
 const (
 	consonants = "bdfghjkmnprstvwz"
 	vowels     = "aeiou"
@@ -84,8 +89,9 @@ func (v Visit) Principal() access.Principal {
 	return access.Principal{ID: "ubrn/" + v.UBRN.String(), Name: "Patient, by reference number", Role: access.Patient, Person: v.chart, AuthMethod: "ubrn", SessionID: v.Secret}
 }
 
-// Enter lets a patient in by UBRN and password. Errors: fault.Unauthenticated in the same words for whatever is wrong, and while the number is locked.
-func (s *Referrals) Enter(ctx context.Context, number, password string) (v Visit, err error) {
+// Enter lets a patient in by UBRN and password. From is where they call from (addressOf). Errors: fault.Unauthenticated in the same words for whatever is wrong, and
+// while the number is locked.
+func (s *Referrals) Enter(ctx context.Context, from, number, password string) (v Visit, err error) {
 	u, err := ident.ParseUBRN(number)
 	if err != nil {
 		return v, wrongDoor()
@@ -94,27 +100,29 @@ func (s *Referrals) Enter(ctx context.Context, number, password string) (v Visit
 	ok := false
 	err = s.k.DB.Write(ctx, []store.Lane{lane}, func(tx *store.Tx) error {
 		ok = false
-		var tries, last int64
-		err := tx.QueryRow(`SELECT tries, last FROM referral_try WHERE lane = ? AND ubrn = ?`, int64(lane), u.String()).Scan(&tries, &last)
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		own := u.String() + " " + hashOf("from " + from)[:16]
+		tried, err := s.tries(tx, lane, own)
+		if err != nil {
 			return err
 		}
-		if tx.At().Sub(fromMicros(last)) >= doorLocked {
-			tries = 0
-		}
-		if tries >= doorTries {
-			return nil
+		all, err := s.tries(tx, lane, u.String())
+		if err != nil || tried >= doorTries || all >= doorMost {
+			return err
 		}
 		if v.chart, ok, err = s.matches(tx, u, password); err != nil {
 			return err
 		}
 		if ok {
-			_, err = tx.Exec(`DELETE FROM referral_try WHERE lane = ? AND ubrn = ?`, int64(lane), u.String())
+			_, err = tx.Exec(`DELETE FROM referral_try WHERE lane = ? AND ubrn = ?`, int64(lane), own)
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO referral_try (lane, ubrn, tries, last) VALUES (?, ?, ?, ?) ON CONFLICT (lane, ubrn) DO UPDATE SET tries = excluded.tries, last = excluded.last`,
-			int64(lane), u.String(), tries+1, tx.At().UnixMicro())
-		return err
+		for key, count := range map[string]int64{own: tried + 1, u.String(): all + 1} {
+			if _, err := tx.Exec(`INSERT INTO referral_try (lane, ubrn, tries, last) VALUES (?, ?, ?, ?) ON CONFLICT (lane, ubrn) DO UPDATE SET tries = excluded.tries, last = excluded.last`,
+				int64(lane), key, count, tx.At().UnixMicro()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return v, err
@@ -123,6 +131,32 @@ func (s *Referrals) Enter(ctx context.Context, number, password string) (v Visit
 		return Visit{}, wrongDoor()
 	}
 	return s.visit(ctx, u, v.chart)
+}
+
+// addressOf is where a request comes from: an IPv4 address, or the 64 bits of an IPv6 one that a household is given (RFC 6177 section 2).
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
+}
+
+// tries is how many wrong passwords count against a key: a number, or a number and an address.
+func (s *Referrals) tries(tx *store.Tx, lane store.Lane, key string) (tries int64, err error) {
+	var last int64
+	err = tx.QueryRow(`SELECT tries, last FROM referral_try WHERE lane = ? AND ubrn = ?`, int64(lane), key).Scan(&tries, &last)
+	if fault.Is(err, fault.NotFound) || err == nil && tx.At().Sub(fromMicros(last)) >= doorLocked {
+		return 0, nil
+	}
+	return tries, err
 }
 
 // matches reports whether a password is that of a number. It takes as long for a number that is nobody's.
@@ -220,7 +254,10 @@ func (s *Referrals) NewPassword(ctx context.Context, c Caller, u ident.UBRN) (st
 		if party, err := partyOf(c.Principal, r); err != nil || party != Referrer {
 			return fault.New(fault.Forbidden, "The practice that referred gives the password.")
 		}
-		_, err = tx.Exec(`UPDATE referral_number SET salt = ?, password = ? WHERE lane = ? AND ubrn = ?`, salt, hash, int64(s.ubrnLane(u)), u.String())
+		if _, err = tx.Exec(`UPDATE referral_number SET salt = ?, password = ? WHERE lane = ? AND ubrn = ?`, salt, hash, int64(s.ubrnLane(u)), u.String()); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`DELETE FROM referral_try WHERE lane = ? AND (ubrn = ? OR ubrn LIKE ?)`, int64(s.ubrnLane(u)), u.String(), u.String()+" %") // what was tried of the old one
 		return err
 	})
 }

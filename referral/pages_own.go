@@ -75,7 +75,7 @@ func (f *face) enter(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := doorView{Number: r.PostForm.Get("ubrn")}
-	visit, err := f.s.Enter(ctx, v.Number, r.PostForm.Get("password"))
+	visit, err := f.s.Enter(ctx, addressOf(r), v.Number, r.PostForm.Get("password"))
 	if fault.Is(err, fault.Unauthenticated) {
 		v.Errors.Add("ubrn", web.Text(ctx, "referral.door.wrong"))
 		return web.Render(w, r, http.StatusUnauthorized, doorPage(v))

@@ -207,20 +207,39 @@ func TestNobodyLearnsWhichWasWrong(t *testing.T) {
 	words := map[string]bool{}
 	for _, number := range []string{m.UBRN.String(), "000000000001", "no number"} {
 		for range 5 {
-			_, err := s.Enter(ctx, number, "wrong")
+			_, err := s.Enter(ctx, "192.0.2.1", number, "wrong")
 			if !fault.Is(err, fault.Unauthenticated) {
 				t.Fatalf("a wrong password: %v", err)
 			}
 			words[err.Error()] = true
 		}
 	}
-	if _, err := s.Enter(ctx, m.UBRN.String(), m.Password); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := s.Enter(ctx, "192.0.2.1", m.UBRN.String(), m.Password); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("the right password while the number is locked: %v", err)
 	} else {
 		words[err.Error()] = true
 	}
 	if len(words) != 1 {
 		t.Errorf("there are %d ways to say no: %v", len(words), words)
+	}
+	// The patient at home is not locked out by a stranger; by very many everybody is, until the practice gives a new password.
+	if _, err := s.Enter(ctx, "192.0.2.2", m.UBRN.String(), m.Password); err != nil {
+		t.Errorf("the patient, while a stranger is locked out: %v", err)
+	}
+	for i := range 95 {
+		if _, err := s.Enter(ctx, fmt.Sprintf("198.51.100.%d", i), m.UBRN.String(), "wrong"); !fault.Is(err, fault.Unauthenticated) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Enter(ctx, "192.0.2.2", m.UBRN.String(), m.Password); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("after a hundred wrong passwords: %v", err)
+	}
+	password, err := s.NewPassword(ctx, caller(w), m.UBRN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Enter(ctx, "192.0.2.1", m.UBRN.String(), password); err != nil {
+		t.Errorf("with a new password: %v", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func TestTriageReturnsWithAdvice(t *testing.T) {
 	if err := act(booking.Act{Kind: booking.ActTriageAccept}); err != nil {
 		t.Fatal(err)
 	}
-	visit, err := s.Enter(ctx, m.UBRN.String(), m.Password)
+	visit, err := s.Enter(ctx, "192.0.2.1", m.UBRN.String(), m.Password)
 	if err != nil {
 		t.Fatal(err)
 	}
