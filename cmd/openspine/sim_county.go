@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/sim/county"
+)
+
+type simCountyCommand struct {
+	Practices int    `default:"100" help:"How many practices refer."`
+	People    int    `default:"200" help:"How many people are on each practice's list."`
+	Referrals int    `default:"200000" help:"How many referrals there are in all."`
+	Days      int    `default:"365" help:"How many days of the calendar are lived through."`
+	Beside    int    `default:"32" help:"How many people act at once."`
+	Seed      uint64 `default:"0" help:"What happens."`
+	Data      string `help:"Keep the database in this folder, which must be empty; otherwise a temporary one." type:"path"`
+}
+
+// Run lives through the county's days, and fails where the two sides differ at the end.
+func (c *simCountyCommand) Run(s *session) (err error) {
+	folder := c.Data
+	if folder == "" {
+		if folder, err = os.MkdirTemp("", "openspine-county-*"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	} else if err := empty(folder); err != nil {
+		return err
+	}
+	began, spent := time.Now(), processor()
+	r, err := county.Run(s.ctx, county.Options{Practices: c.Practices, People: c.People, Referrals: c.Referrals, Days: c.Days, Beside: c.Beside, Seed: c.Seed, Folder: folder, Said: func(day int, r county.Result) {
+		fmt.Fprintf(s.stderr, "day %d after %s: %d referrals, %d seen, %d wait\n", day, time.Since(began).Round(time.Second), r.Referrals, r.Attended, r.Waiting)
+	}})
+	if err != nil {
+		return err
+	}
+	size, err := folderSize(folder)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s\nnothing differs between the spine and the hospitals, and no message is left\n%s, %s with what it began with: %d referrals a second, %.1f ms of processor each; %d MB of memory, %d MB on disk\n",
+		r, r.Took.Round(time.Second), time.Since(began).Round(time.Second), int(float64(r.Referrals)/r.Took.Seconds()), perOperation(processor()-spent, r.Referrals)/1000, resident(), size>>20)
+	return err
+}
+
+// empty makes a folder, and refuses one that holds something.
+func empty(folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	list, err := os.ReadDir(folder)
+	if err == nil && len(list) > 0 {
+		err = fault.New(fault.Conflict, "%s is not empty", folder)
+	}
+	return err
+}

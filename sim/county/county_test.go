@@ -1,0 +1,43 @@
+package county_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/openspine/openspine/sim/county"
+)
+
+// TestAMonth lives through a month of a small county whose hospitals have too little room. It has a node of its own, in a folder of its own.
+func TestAMonth(t *testing.T) {
+	t.Parallel()
+	weeks := 0
+	r, err := county.Run(t.Context(), county.Options{Practices: 3, People: 8, Referrals: 150, Days: 28, Room: 20, Folder: folder(t), Said: func(int, county.Result) { weeks++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(r)
+	if r.Referrals != 150 || weeks != 4 {
+		t.Errorf("%d referrals in %d weeks", r.Referrals, weeks)
+	}
+	if r.Booked == 0 || r.Accepted == 0 || r.Attended == 0 || r.Withdrawn == 0 || r.Displaced == 0 || r.SlotIssues == 0 || r.Offered == 0 {
+		t.Error("nothing happened: a month in which nothing happens proves nothing")
+	}
+}
+
+// folder is in memory where there is one: nothing here is to survive, and the disk is not what is tried.
+func folder(t *testing.T) string {
+	t.Helper()
+	if s, err := os.Stat("/dev/shm"); err != nil || !s.IsDir() {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "openspine-county-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
