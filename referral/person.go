@@ -218,7 +218,11 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 	for i, x := range list {
 		ids[i] = x.ID
 	}
-	free, err := s.frees(ctx, ids, 1)
+	most := int64(1)
+	if len(ids) <= mostShown {
+		most = MostCounted // they are all shown: once is enough
+	}
+	free, err := s.frees(ctx, ids, most)
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +235,9 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 		found = append(found, f)
 	}
 	rank(found, q.Priority)
+	if most > 1 {
+		return found, nil
+	}
 	return found, s.count(ctx, found[:min(len(found), mostShown)])
 }
 
