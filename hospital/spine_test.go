@@ -249,7 +249,7 @@ func open(t testing.TB, cfg node.Config, o node.Options) *simtest.World {
 }
 
 // given is a hospital with a heart clinic that is held every day, and has given its slots to the spine.
-func given(t *testing.T, postgres bool) *world {
+func given(t testing.TB, postgres bool) *world {
 	t.Helper()
 	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, visits: map[string][]string{}, refuse: map[string]string{}}
 	w := &world{t: t, spine: s}
