@@ -27,9 +27,13 @@ const ReferralChange = "ers-referral-change-1"
 // VisitChange is the kind of event that somebody came to a clinic, did not, was seen there, or has another visit there. The national service names no kind for it either.
 const VisitChange = "outpatient-visit-change-1"
 
+// EncounterChange is the kind of event that somebody was admitted to a hospital, or what became of that. The national service names no kind for it either.
+const EncounterChange = "encounter-change-1"
+
 // About is what of a person's an event is about, when it is not about who they are.
 type About struct {
 	ID    string              `json:"id"`              // of a referral its UBRN
+	Ref   string              `json:"ref,omitempty"`   // where it is asked for, when that is elsewhere
 	Facts map[string][]string `json:"facts,omitempty"` // what subscribers may filter by: compared, and never sent
 }
 

@@ -16,6 +16,8 @@
 // Whoever speaks FHIR is told of any resource by a Subscription of R4 (rest-hook): its criteria are a search, and what is sent is looked up when it is sent, as a search of the subscriber's own.
 // Referrals and their appointments are told of so too, though no record keeps them: as BaRS shows them, to whom their events are told (referred.go).
 //
+// Hospitals' stays are told of by their nodes, over the post (stay.go).
+//
 // It speaks the published Multicast Notification Service at /multicast-notification-service, for programs alone. Nobody learns by subscribing what they could not
 // ask: an event about a person is sent to those who may trace that person, and stands on the person's account.
 // Of a restricted person, filters that tell where somebody is let nothing pass.
@@ -70,11 +72,12 @@ func Service(k catalogue.Kernel, d Directory, r Referrals) catalogue.Service {
 		Name: "events", Summary: "Who is told when something happens to somebody.",
 		Schema:   store.Embedded("events", schemaFiles, "schema"),
 		Couriers: []messaging.Courier{{Kind: courierURL, Owner: "whoever keeps the event subscriptions", Carry: s.carry}},
-		Handles:  []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}},
-		Jobs:     []catalogue.Job{{Name: "prune-events", Every: time.Hour, Run: s.prune}, {Name: "subscriptions", Every: time.Second, Run: s.settle}},
+		Handles:  []messaging.Handler{{Workflow: workflow, Owner: "whoever keeps the event subscriptions", TTL: ttl}, s.stays(d != nil)},
+		Jobs:     []catalogue.Job{{Name: "prune-events", Every: time.Hour, Run: s.prune}, {Name: "subscriptions", Every: time.Second, Run: s.settle}, {Name: "admissions", Every: time.Second, Run: s.tellStays}},
 		API:      s.hooks(),
-		Watches:  []record.Watch{{Name: "subscriptions", Wants: s.watched, Lanes: s.hookLanes, Handle: s.changed}},
-		Owns:     []catalogue.Owned{{Type: "Subscription", Check: whole}},
+		Watches: []record.Watch{{Name: "subscriptions", Wants: s.watched, Lanes: s.hookLanes, Handle: s.changed},
+			{Name: "admissions", Types: []string{"Encounter"}, FromNow: true, Lanes: func(record.Version) []store.Lane { return []store.Lane{s.lane()} }, Handle: s.stayed}},
+		Owns: []catalogue.Owned{{Type: "Subscription", Check: whole}},
 		Pages: []catalogue.Route{
 			catalogue.ForRole("GET /subscriptions", s.list, access.Administrator),
 			catalogue.ForRole("GET /subscriptions/{id}", s.show, access.Administrator),

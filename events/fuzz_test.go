@@ -108,3 +108,18 @@ func FuzzHookNote(f *testing.F) {
 		}
 	})
 }
+
+// What a hospital tells of a stay is told again as the same.
+func FuzzStay(f *testing.F) {
+	f.Add([]byte(`{"number":"9990000018","id":"e1","version":1,"status":"finished","class":"IMP","ref":"https://a/FHIR/R4/Encounter/e1"}`))
+	f.Add([]byte(`{"number":"9990000018","id":"","version":0}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := parseStay(text)
+		if err != nil {
+			return
+		}
+		if again, err := parseStay(mustJSON(m)); err != nil || again != m {
+			t.Fatalf("%s is %+v, which is %+v: %v", text, m, again, err)
+		}
+	})
+}

@@ -18,6 +18,8 @@ type kind struct {
 	register bool
 	// parties are those of the filters that name the organisations whose business it is: they alone are told, and the national organisation.
 	parties []string
+	// sees is the type that they must be allowed to see; bookings when it is empty.
+	sees string
 	// legacy says that it is published in the shape before CloudEvents.
 	legacy bool
 }
@@ -26,6 +28,13 @@ type kind struct {
 const (
 	referralPractice = "requestingOrganisationODS"
 	referralProvider = "performingOrganisationODS"
+)
+
+// What a stay may be filtered by, beside whose it is.
+const (
+	registeredPractice = "registeredgpodscode"
+	encounterStatus    = "encounterstatus" // planned, in-progress, finished … (https://hl7.org/fhir/R4/valueset-encounter-status.html)
+	encounterClass     = "encounterclass"  // IMP, EMER … (http://terminology.hl7.org/CodeSystem/v3-ActCode)
 )
 
 // What a visit may be filtered by, as package referral notes it.
@@ -41,6 +50,8 @@ func kinds() []kind {
 			places: []string{referralPractice, referralProvider}, parties: []string{referralPractice, referralProvider}},
 		{name: demographics.VisitChange, register: true, filters: []string{"nhsnumber", referralPractice, referralProvider, visitState, visitKind, "outcome", "ubrn"},
 			places: []string{referralPractice, referralProvider}, parties: []string{referralPractice, referralProvider}},
+		{name: demographics.EncounterChange, register: true, filters: []string{"nhsnumber", referralProvider, registeredPractice, encounterStatus, encounterClass},
+			places: []string{referralProvider, registeredPractice}, parties: []string{referralProvider, registeredPractice}, sees: "Encounter"},
 		{name: "example-event-1", filters: []string{"filter_option_*"}},
 		{name: "gpreg-change-gp-req-1", filters: []string{"registrationencountercode", "generalpractitioner"}, places: []string{"generalpractitioner"}},
 		{name: "imms-vaccination-record-change-1", filters: []string{"generalpractitioner", "sourceorganisation", "sourceapplication", "subjectage", "immunisationtype", "action"},

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -126,7 +127,7 @@ func (s *service) permitted(ctx context.Context, e *event, t *target) (action ac
 	if !t.place.Exists || !e.concerns(k, t.sub.Organisation.String()) && t.sub.Organisation != s.k.National {
 		return "", false, nil
 	}
-	t.place.Type, t.place.ID = access.TypeBooking, e.About
+	t.place.Type, t.place.ID = cmp.Or(k.sees, access.TypeBooking), e.About
 	ok, err = s.k.Gate.Would(ctx, t.sub.Principal, access.Read, t.place)
 	return access.Read, ok, err
 }

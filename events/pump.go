@@ -159,6 +159,10 @@ func (s *service) happened(ctx context.Context, h demographics.Event) (*event, e
 	if h.Kind == demographics.ReferralChange || h.Kind == demographics.VisitChange {
 		e.Source, e.About, e.DataRef = referralSource, h.About.ID, s.k.BaseURL()+referralPath+h.About.ID
 	}
+	if h.Kind == demographics.EncounterChange {
+		e.About, e.DataRef = h.About.ID, h.About.Ref
+		e.Source, _, _ = strings.Cut(h.About.Ref, "/Encounter/")
+	}
 	if h.Version > 0 {
 		e.VersionID = fmt.Sprintf(`W/"%d"`, h.Version)
 	}
@@ -170,6 +174,9 @@ func (s *service) happened(ctx context.Context, h demographics.Event) (*event, e
 func (s *service) facts(ctx context.Context, h demographics.Event, e *event) error {
 	for name, values := range h.About.Facts {
 		e.Filtering[name] = values
+	}
+	if h.Kind == demographics.EncounterChange {
+		return s.practiceOf(ctx, h.Person, e)
 	}
 	if h.Version == 0 || h.About.ID != "" {
 		return nil
