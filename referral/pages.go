@@ -57,6 +57,7 @@ func (f *face) pages() []catalogue.Route {
 		catalogue.OnBody("POST "+casePath+"{ubrn}/files", f.addFile, access.Clinician).Uploaded(mostForm),
 		catalogue.OnBody("GET "+casePath+"{ubrn}/files/{file}", f.file, access.Clinician).Streamed(),
 		catalogue.OnBody("POST "+casePath+"{ubrn}/password", f.password, staff()...),
+		catalogue.OnBody("POST "+casePath+"{ubrn}/letter.pdf", f.paper, staff()...),
 		catalogue.OnBody("GET "+casePath+"{ubrn}/book", f.askBook, staff()...),
 		catalogue.OnBody("POST "+casePath+"{ubrn}/book", f.book, staff()...),
 		catalogue.OnSet("GET "+ownPath, access.Search, bookings, f.own, access.Patient),
@@ -73,6 +74,7 @@ func (f *face) pages() []catalogue.Route {
 		visitor("POST "+doorPath+"/cancel", f.cancel),
 		visitor("POST "+doorPath+"/wait", f.wait),
 		visitor("GET "+doorPath+"/letter", f.ownLetter),
+		visitor("GET "+doorPath+"/letter.pdf", f.ownPaper),
 		visitor("GET "+doorPath+"/appointment.ics", f.calendar),
 		visitor("POST "+doorPath+"/leave", f.leave),
 	}
