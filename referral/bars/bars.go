@@ -76,7 +76,7 @@ func (a *API) routes() []catalogue.Route {
 		a.route("DELETE", "/ServiceRequest/{id}", (*call).deleteRequest),
 		a.route("POST", "/ServiceRequest", (*call).postRequest),
 	}
-	return list
+	return append(list, a.catalogueRoutes()...)
 }
 
 // call is one request under way.

@@ -70,6 +70,8 @@ func (c *call) metadata() error {
 		resource("MessageDefinition", []string{"search-type"}, nil, param{"context", "token"}),
 		resource("Appointment", changes, nil, patient, param{"patient:birthdate", "date"}),
 		resource("ServiceRequest", changes, nil, patient, param{"patient:birthdate", "date"}, param{"ServiceRequest.identifier", "token"}),
+		resource("HealthcareService", []string{"read", "search-type"}, nil, param{"HealthcareService.identifier", "token"}, param{"HealthcareService.providedBy", "token"}),
+		resource("Endpoint", []string{"read", "search-type"}, nil, param{"Endpoint.identifier", "token"}, param{"_has:HealthcareService.Id", "token"}, param{"_has:HealthcareService.Identifier", "token"}),
 		resource("Slot", []string{"search-type"}, includes(), param{"start", "date"}, param{"status", "token"}, param{"Schedule.actor:HealthcareService", "token"})),
 		"operation", fhir.Arr(fhir.Obj("name", "$process-message", "definition", "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message")))
 	var messages []any

@@ -39,14 +39,8 @@ func readHead(r *http.Request, p access.Principal, untargeted bool) (h head, err
 	if err := version(r); err != nil {
 		return h, err
 	}
-	for _, name := range []string{"X-Request-Id", "X-Correlation-Id"} {
-		text := r.Header.Get(name)
-		if text == "" {
-			return h, refuse(http.StatusBadRequest, sender, "invalid", "The header %s is missing.", name)
-		}
-		if uuid.Validate(text) != nil || len(text) != 36 {
-			return h, refuse(http.StatusBadRequest, sender, "value", "The header %s is a UUID; this is not one.", name)
-		}
+	if err := readIDs(r); err != nil {
+		return h, err
 	}
 	if err := h.readOrganisation(r, p); err != nil {
 		return h, err
@@ -62,6 +56,31 @@ func readHead(r *http.Request, p access.Principal, untargeted bool) (h head, err
 		return h, refuse(http.StatusBadRequest, sender, "invalid", "The header NHSD-Target-Identifier is missing.")
 	}
 	return h, h.readTarget(text)
+}
+
+// readIDs holds a request to the two ids that each has.
+func readIDs(r *http.Request) error {
+	for _, name := range []string{"X-Request-Id", "X-Correlation-Id"} {
+		text := r.Header.Get(name)
+		if text == "" {
+			return refuse(http.StatusBadRequest, sender, "invalid", "The header %s is missing.", name)
+		}
+		if uuid.Validate(text) != nil || len(text) != 36 {
+			return refuse(http.StatusBadRequest, sender, "value", "The header %s is a UUID; this is not one.", name)
+		}
+	}
+	return nil
+}
+
+// readCatalogueHead reads the headers of a request to the catalogue of services, which is for no service and names no program.
+func readCatalogueHead(r *http.Request, p access.Principal) (h head, err error) {
+	if err := version(r); err != nil {
+		return h, err
+	}
+	if err := readIDs(r); err != nil {
+		return h, err
+	}
+	return h, h.readOrganisation(r, p)
 }
 
 // version refuses an Accept header that asks for another edition of BaRS than 1.x. A media type without a version asks for any.

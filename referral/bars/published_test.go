@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -79,6 +80,8 @@ func allowed() map[string]map[string]string {
 		"POST /Appointment":          visit,
 		"GET /ServiceRequest":        {"entry[].*": "in the published searchset the members of the ServiceRequest stand in the entry itself; here they stand in entry.resource, as FHIR has it"},
 		"GET /ServiceRequest/{id}":   referral,
+		"GET /Endpoint":              {"entry[].Endpoint.identifier[].display": notFHIR},
+		"GET /Endpoint/{id}":         {"identifier[].display": notFHIR},
 		"PUT /ServiceRequest/{id}":   referral,
 		"PATCH /ServiceRequest/{id}": referral,
 	}
@@ -207,6 +210,27 @@ func (c *tallies) edition(w *world, dir string) {
 	visitID := c.bookings(p, free, example)
 	c.visits(p, visitID, free, example)
 	c.referrals(w, p, h, example)
+	if filepath.Base(dir) == "examples1.4.0" {
+		c.catalogue(w, p, example)
+	}
+}
+
+// catalogue reads the published services and endpoints.
+func (c *tallies) catalogue(w *world, p *program, example func(...string) string) {
+	w.load(`{"resourceType":"Endpoint","id":"0cb21027-a246-43e6-9c7a-35b17163eab1","identifier":[{"system":"https://fhir.nhs.uk/Id/dos-service-id","value":"1000099999"},{"system":"https://fhir.nhs.uk/id/product-id","value":"P1"}],"status":"active","name":"An endpoint",
+		"connectionType":{"system":"http://terminology.hl7.org/CodeSystem/endpoint-connection-type","code":"hl7-fhir-msg","display":"HL7 FHIR Messaging"},"payloadType":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/endpoint-payload-type","code":"bars","display":"BaRS"}]}],
+		"managingOrganization":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R69"}},"address":"https://other.example/base","header":["public"],"period":{"start":"2021-10-11T15:23:30+00:00","end":"2031-10-11T15:23:30+00:00"}}`,
+		elsewhere("7ded9440-3543-4809-b834-25c9be211195", "0cb21027-a246-43e6-9c7a-35b17163eab1"))
+	w.time.Advance(2 * time.Second) // a search shows what was there a moment before
+	for _, x := range [][2]string{{"GET /HealthcareService", "/HealthcareService?HealthcareService.providedBy=https://fhir.nhs.uk/Id/ods-organization-code|R68"}, {"GET /HealthcareService/{id}", "/HealthcareService/7ded9440-3543-4809-b834-25c9be211195"},
+		{"GET /Endpoint", "/Endpoint?_has:HealthcareService.Id=7ded9440-3543-4809-b834-25c9be211195&Endpoint.identifier=https://fhir.nhs.uk/id/product-id|P1"}, {"GET /Endpoint/{id}", "/Endpoint/0cb21027-a246-43e6-9c7a-35b17163eab1"}} {
+		kind, _, one := strings.Cut(strings.TrimPrefix(x[0], "GET /"), "/")
+		file := "success_bundle.json"
+		if one {
+			file = "success_" + kind + "_Atomic.json"
+		}
+		c.compare(x[0], file, example(kind, file), p.get(x[1]), 200)
+	}
 }
 
 // sendable is a published message with a slot that there is, and an id of its own where two examples have the same.
