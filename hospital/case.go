@@ -51,6 +51,16 @@ func (p Pathway) Weeks(now time.Time) int {
 	return max(0, int(now.Sub(p.Clock)/(7*24*time.Hour)))
 }
 
+// Limit is how long the person may wait yet: until they are seen here or, where a cancer is suspected, until they have been told.
+func (c Case) Limit() booking.Limit {
+	w := booking.Wait{Priority: c.Priority, Began: c.Pathway.Clock, Over: c.Gone || c.Pathway.Closed || !c.Pathway.Stopped.IsZero() || c.Pathway.Review == reviewReturned}
+	w.Seen = c.Pathway.Status == "20" || c.Pathway.Status == "21" // more is to come, here or elsewhere
+	if c.Appointment != nil {
+		w.Booked = c.Appointment.Start
+	}
+	return w.Limit()
+}
+
 // caseCame keeps a referral as the spine tells of it: the highest version wins, whatever order they come in.
 func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	c, err := decoded[booking.Case](o, m)

@@ -2,7 +2,10 @@ package hospital
 
 import (
 	"cmp"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +44,8 @@ func (d *desk) caseList(l caseList) error {
 		if err != nil {
 			return err
 		}
-		t := web.Table{ID: l.key, State: state, RowHeader: true, Caption: v.Title, Columns: d.columns(l.columns...), CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: d.text(l.key + ".empty"), Help: d.text(l.key + ".empty-help")}}
+		t := web.Table{ID: l.key, State: state, RowHeader: true, Caption: v.Title, Columns: d.columns(append(slices.Clone(l.columns), "limit")...), CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: d.text(l.key + ".empty"), Help: d.text(l.key + ".empty-help")}}
+		slices.SortStableFunc(list, func(a, b Case) int { return cmp.Compare(d.hurry(a), d.hurry(b)) })
 		var names []string
 		var rows [][]string
 		count := 0
@@ -57,11 +61,11 @@ func (d *desk) caseList(l caseList) error {
 				name, number = c.Person.Family+" "+c.Person.Given, format.NHSNumber(c.Person.NHSNumber.String())
 			}
 			names = append(names, name)
-			t.Rows = append(t.Rows, web.TableRow{Cells: append([]web.TableCell{d.personCell(c, seen), web.NoteCell(number)}, l.cells(c)...)})
-			rows = append(rows, []string{d.nameOfCase(c, seen), number, c.UBRN.Display(), c.ServiceName, d.spoken("priority", c.Priority), format.Date(c.Pathway.Clock)})
+			t.Rows = append(t.Rows, web.TableRow{Cells: append([]web.TableCell{d.personCell(c, seen), web.NoteCell(number)}, append(l.cells(c), d.limitCell(c))...)})
+			rows = append(rows, []string{d.nameOfCase(c, seen), number, c.UBRN.Display(), c.ServiceName, d.spoken("priority", c.Priority), format.Date(c.Pathway.Clock), d.leftText(c)})
 		}
 		if state.Filter("format") == "csv" {
-			return web.CSV(d.w, l.key, []string{"patient", "number", "ubrn", "service", "priority", "clock"}, func(yield func([]string, error) bool) {
+			return web.CSV(d.w, l.key, []string{"patient", "number", "ubrn", "service", "priority", "clock", "days left"}, func(yield func([]string, error) bool) {
 				for _, r := range rows {
 					if !yield(r, nil) {
 						return
@@ -74,6 +78,31 @@ func (d *desk) caseList(l caseList) error {
 		v.Tables = []web.Table{t}
 		return web.RenderPart(d.w, d.r, t.ID, web.DataTable(t), listPage(v))
 	})
+}
+
+// hurry orders lists: whoever is near the limit of their wait, or has passed it, comes first, by its last day; all others stay as they are.
+func (d *desk) hurry(c Case) int64 {
+	if l := c.Limit(); l.Flagged(d.now) {
+		return l.Last.Unix()
+	}
+	return math.MaxInt64
+}
+
+// leftText is how many days are left, for a file of figures; empty while no limit runs.
+func (d *desk) leftText(c Case) string {
+	if l := c.Limit(); !l.Last.IsZero() {
+		return strconv.Itoa(l.Left(d.now))
+	}
+	return ""
+}
+
+// limitCell flags a wait that nears its limit, or has passed it.
+func (d *desk) limitCell(c Case) web.TableCell {
+	l := c.Limit()
+	if !l.Flagged(d.now) {
+		return web.NoteCell("")
+	}
+	return web.ShowCell(web.LimitTag(d.ctx, l.Left(d.now), l.Diagnosis, l.Booked))
 }
 
 func (d *desk) reviewList() error {

@@ -132,3 +132,19 @@ func (s *Referrals) Marks(ctx context.Context, provider ident.ODSCode) (list []b
 
 // AsksAgain reports whether a question that was asked at a time, and not answered, is asked again now.
 func AsksAgain(asked, now time.Time) bool { return stand{round: "a", asked: asked}.due(now) }
+
+// Unreckon makes all referrals as an earlier edition wrote them, without their limits, and reckons those.
+func (s *Referrals) Unreckon(ctx context.Context) error {
+	var lanes []store.Lane
+	for lane := range s.k.DB.Lanes() {
+		lanes = append(lanes, store.Lane(lane))
+	}
+	err := s.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE referral_case SET limit_day = -1, flagged = -1`)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.reckonDue(ctx)
+}

@@ -68,12 +68,13 @@ func (s *Referrals) save(tx *store.Tx, r Referral, a Act) error {
 	if err != nil {
 		return err
 	}
-	return tx.Queue(`INSERT INTO referral_case (lane, chart, ubrn, version, state, priority, practice, provider, service, since, starts, accepted, attended, closed, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lane, chart, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, priority = excluded.priority,
+	last, flagged := instants(r.Limit())
+	return tx.Queue(`INSERT INTO referral_case (lane, chart, ubrn, version, state, priority, practice, provider, service, since, starts, accepted, attended, closed, limit_day, flagged, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lane, chart, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, priority = excluded.priority,
 		practice = excluded.practice, provider = excluded.provider, service = excluded.service, since = excluded.since, starts = excluded.starts, accepted = excluded.accepted,
-		attended = excluded.attended, closed = excluded.closed, body = excluded.body`,
+		attended = excluded.attended, closed = excluded.closed, limit_day = excluded.limit_day, flagged = excluded.flagged, body = excluded.body`,
 		lane, r.Chart, r.UBRN.String(), r.Version, string(r.State), string(r.Priority), r.Practice.String(), r.Provider().String(), r.Chosen.Service, r.Since.UnixMicro(), starts,
-		r.Accepted, r.Attended, r.Closed, body)
+		r.Accepted, r.Attended, r.Closed, last, flagged, body)
 }
 
 // What an event of a referral may be filtered by, beside the number of its patient (package events). The first two are also who is told: the practice, and whoever's business it is or was.

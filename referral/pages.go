@@ -339,6 +339,7 @@ type caseView struct {
 	Acts     []Kind
 	Table    web.Table
 	Files    web.Table
+	Limit    string // when they are to be seen at the latest, and how that stands
 	AddFile  string // where a file is added; empty for whoever may not
 }
 
@@ -389,6 +390,10 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	}
 	if done := r.URL.Query().Get("done"); web.HasText("referral.did."+done) && v.R.Asked == nil {
 		v.Done = web.Text(ctx, "referral.did."+done)
+	}
+	v.Limit = web.Text(ctx, "referral.case.no-limit")
+	if l := v.R.Limit(); !l.Last.IsZero() {
+		v.Limit = strings.TrimSuffix(format.Date(l.Last)+". "+limitWords(ctx, l, f.k.Clock.Now()), ". ")
 	}
 	for _, k := range pageActs() {
 		t, _ := TransitionOf(k)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
@@ -95,7 +97,9 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), listPage(v))
 }
 
-func listColumns() []string { return []string{"patient", "service", "priority", "state", "waits"} }
+func listColumns() []string {
+	return []string{"patient", "service", "priority", "state", "waits", "limit"}
+}
 
 func (f *face) listTable(ctx context.Context, state web.TableState, list []Referral, names []string) web.Table {
 	now := f.k.Clock.Now()
@@ -107,9 +111,17 @@ func (f *face) listTable(ctx context.Context, state web.TableState, list []Refer
 	similar := web.SimilarNames(names)
 	for i, r := range list {
 		t.Rows = append(t.Rows, web.TableRow{SimilarName: similar[i], Cells: []web.TableCell{web.LinkCell(names[i], casePath+r.UBRN.String()), web.ShowCell(web.Lines(serviceOf(r), r.Chosen.ProviderName)),
-			web.ShowCell(priorityTag(r.Priority)), web.ShowCell(stateTag(r)), web.Cell(web.Ago(ctx, now, r.Since))}})
+			web.ShowCell(priorityTag(r.Priority)), web.ShowCell(stateTag(r)), web.Cell(web.Ago(ctx, now, r.Since)), limitCell(ctx, r.Limit(), now)}})
 	}
 	return t
+}
+
+// limitCell flags a wait that nears its limit, or has passed it.
+func limitCell(ctx context.Context, l booking.Limit, now time.Time) web.TableCell {
+	if !l.Flagged(now) {
+		return web.NoteCell("")
+	}
+	return web.ShowCell(web.LimitTag(ctx, l.Left(now), l.Diagnosis, l.Booked))
 }
 
 // serviceOf is the service that a referral is at, or the first that it may go to.
@@ -121,14 +133,14 @@ func serviceOf(r Referral) string {
 }
 
 func (f *face) listCSV(w http.ResponseWriter, r *http.Request, list []Referral, names []string) error {
-	ctx := r.Context()
+	ctx, now := r.Context(), f.k.Clock.Now()
 	var header []string
 	for _, key := range append(listColumns(), "ubrn") {
 		header = append(header, web.Text(ctx, "referral.column."+key))
 	}
 	return web.CSV(w, "referrals", header, func(yield func([]string, error) bool) {
 		for i, x := range list {
-			if !yield([]string{names[i], serviceOf(x), web.Text(ctx, "referral.priority."+string(x.Priority)), web.Text(ctx, "referral.state."+string(x.State)), format.DateTime(x.Since), x.UBRN.Display()}, nil) {
+			if !yield([]string{names[i], serviceOf(x), web.Text(ctx, "referral.priority."+string(x.Priority)), web.Text(ctx, "referral.state."+string(x.State)), format.DateTime(x.Since), limitDays(x.Limit(), now), x.UBRN.Display()}, nil) {
 				return
 			}
 		}

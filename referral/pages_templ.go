@@ -1037,6 +1037,7 @@ func casePage(v *caseView) templ.Component {
 				web.Row{Key: web.Text(ctx, "referral.column.service"), Value: chosenText(v.R)},
 				web.Row{Key: web.Text(ctx, "referral.case.by"), Value: web.Lines(v.R.Referrer.Name, v.R.PracticeName)},
 				web.Row{Key: web.Text(ctx, "referral.case.clock"), Text: format.Date(v.R.PathwayStart)},
+				web.Row{Key: web.Text(ctx, "referral.case.limit"), Text: v.Limit},
 			).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

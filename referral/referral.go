@@ -85,6 +85,7 @@ func (s *Referrals) Service() catalogue.Service {
 			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
 			{Name: "ask-again", Every: 5 * time.Second, Run: s.askDueAgain},
 			{Name: "poll-slots", Every: time.Minute, Run: s.pollDue},
+			{Name: "limits", Every: time.Minute, Run: s.reckonDue},
 			{Name: "visits", Every: time.Hour, Run: s.forgetVisits},
 			{Name: "files", Every: time.Hour, Run: s.forgetFiles},
 		},

@@ -81,3 +81,38 @@ func TestTriageReturnsWithAdvice(t *testing.T) {
 		t.Errorf("sent to another service: %+v, %v", again, err)
 	}
 }
+
+// TestWhoMustBeSeenSoonComesFirst: the wait that has passed its limit stands before that which is near it, and both before what has waited longest; referrals of an
+// earlier edition are reckoned, and all are counted. It takes the practice's whole list, so that it runs alone.
+func TestWhoMustBeSeenSoonComesFirst(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s := context.Background(), referrals(w)
+	near0, passed0, err := s.Flagged(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make(map[string]string)
+	for name, x := range map[string]struct {
+		p    referral.Priority
+		days int
+	}{"none": {referral.Routine, 30}, "near": {referral.TwoWeekWait, 12}, "passed": {referral.TwoWeekWait, 17}} {
+		m, err := s.Create(ctx, caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: x.p, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see.", PathwayStart: time.Now().AddDate(0, 0, -x.days)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at[name] = m.UBRN.String()
+	}
+	if err := s.Unreckon(ctx); err != nil {
+		t.Fatal(err)
+	}
+	near, passed, err := s.Flagged(ctx)
+	if err != nil || near-near0 != 1 || passed-passed0 != 1 {
+		t.Errorf("%d are near their limit and %d have passed it (%v)", near-near0, passed-passed0, err)
+	}
+	gp := w.SignedIn(t, "gp")
+	gp.Get("/refer").Sees(200, "3 days past the limit", "2 days left to be seen")
+	if a, b, c := strings.Index(gp.Body, at["passed"]), strings.Index(gp.Body, at["near"]), strings.Index(gp.Body, at["none"]); a < 0 || a > b || b > c {
+		t.Errorf("the list is in the order %d, %d, %d", a, b, c)
+	}
+	gp.Get("/refer/case/"+at["passed"]).Sees(200, "To be seen by", "3 days past the limit")
+}

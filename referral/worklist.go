@@ -3,6 +3,7 @@ package referral
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -24,11 +25,11 @@ type Worklist struct {
 	Closed bool
 	// Ended takes in those whose outpatient episode is over.
 	Ended bool
-	// Limit is how many at most, those that have waited longest first; 500 when zero.
+	// Limit is how many at most, those whose wait is flagged first (see Referral.Limit), then those that have waited longest; 500 when zero.
 	Limit int
 }
 
-// Waiting are the referrals of a worklist that the scope shows, those that have waited longest first: each is on the account as shown.
+// Waiting are the referrals of a worklist that the scope shows, those whose wait nears its limit or has passed it first, then those that have waited longest: each is on the account as shown.
 func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
 	cond, args := scope.Where(access.Columns{Lane: "c.lane", Chart: "c.chart", Label: "0", Author: "''"}, access.TypeBooking)
 	where := "(" + cond + ")"
@@ -68,7 +69,8 @@ func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist)
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT c.body FROM referral_case c WHERE `+where+` ORDER BY c.since, c.ubrn LIMIT ?`, append(args, int64(q.Limit))...)
+		rows, err := tx.Query(`SELECT c.body FROM referral_case c WHERE `+where+` ORDER BY CASE WHEN c.flagged > 0 AND c.flagged <= ? THEN c.limit_day ELSE ? END, c.since, c.ubrn LIMIT ?`,
+			append(args, s.k.Clock.Now().UnixMicro(), int64(math.MaxInt64), int64(q.Limit))...)
 		if err != nil {
 			return err
 		}

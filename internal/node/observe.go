@@ -40,6 +40,10 @@ func (n *Node) newMetrics() *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	limits := func(state string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "openspine_referral_limits", ConstLabels: prometheus.Labels{"state": state},
+			Help: "Referrals whose patient is near the limit of their wait, or is booked after it (near), or has passed it (passed); 0 on a node that keeps none."}, value)
+	}
 	refusals := func(why string, count func() int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "openspine_token_refusals_total", ConstLabels: prometheus.Labels{"why": why},
 			Help: "Requests for tokens that were not looked at: rate, more than the client may send; shut, after too many wrong proofs."}, func() float64 { return float64(count()) })
@@ -53,6 +57,7 @@ func (n *Node) newMetrics() *metrics {
 		gauge("openspine_post_parked", "Messages that wait for a person.", func() float64 { return n.posted().parked }),
 		gauge("openspine_post_oldest_seconds", "Age of the oldest message that waits or is held; 0 when none is.", func() float64 { return n.posted().oldest }),
 		gauge("openspine_booking_differences", "What hospitals on this node and the spine know otherwise of slots and referrals; the target is 0.", n.differing),
+		limits("near", func() float64 { return n.flagged(false) }), limits("passed", func() float64 { return n.flagged(true) }),
 		gauge("openspine_parked_changes", "Changes of the record that a watch could not handle, or that wait behind one.", func() float64 { return n.parked(func(s record.ParkedSum) float64 { return float64(s.Count) }) }),
 		gauge("openspine_parked_oldest_seconds", "Age of the oldest parked change; 0 when none is.", func() float64 {
 			return n.parked(func(s record.ParkedSum) float64 {
@@ -91,6 +96,21 @@ func (n *Node) differing() float64 {
 		return -1
 	}
 	return float64(count)
+}
+
+// flagged counts the referrals near the limit of their wait, or past it; -1 when they cannot be counted.
+func (n *Node) flagged(passed bool) float64 {
+	if n.referrals == nil {
+		return 0
+	}
+	near, over, err := n.referrals.Flagged(context.Background())
+	switch {
+	case err != nil:
+		return -1
+	case passed:
+		return float64(over)
+	}
+	return float64(near)
 }
 
 // parked is a figure of what is parked, -1 when the record cannot be asked.
