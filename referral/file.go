@@ -273,6 +273,13 @@ func (s *Referrals) standing(ctx context.Context, f fileRow, u ident.UBRN) (a At
 // filesWith are the files that go with a UBRN.
 func (s *Referrals) filesWith(tx *store.Tx, chart string, u ident.UBRN) ([]Attachment, error) {
 	r, err := s.load(tx, chart, u)
+	if fault.Is(err, fault.NotFound) { // it may be a question's number
+		a, err := s.loadAdvice(tx, chart, u)
+		if errors.Is(err, ErrNotAdvice) {
+			return nil, access.NotHere()
+		}
+		return a.Files(), err
+	}
 	return r.Attachments, err
 }
 

@@ -185,17 +185,22 @@ func stateName(s referral.State) string {
 	return strings.Join(parts, " ")
 }
 
-func (x writer) contained(r referral.Referral) fhir.Value {
+// offered are the services that were chosen from, and how they were searched for.
+func (x writer) offered(r referral.Referral) []any {
 	entries := make([]any, len(r.Shortlist))
 	for i, c := range r.Shortlist {
 		entries[i] = fhir.Obj("item", fhir.Obj("identifier", fhir.Obj("system", stu3Service, "value", c.Service), "display", c.Name))
 	}
-	list := []any{
+	return []any{
 		fhir.Obj("id", "serviceSearchCriteria", "meta", profiled("eRS-ServiceSearchCriteria-Parameters-1"), "resourceType", "Parameters", "parameter", x.criteria(r)),
 		fhir.Obj("id", "shortlist", "meta", profiled("eRS-Shortlist-List-1"), "resourceType", "List",
 			"extension", fhir.Arr(extension("Shortlist-SearchCriteria", "valueReference", fhir.Obj("reference", "#serviceSearchCriteria"))),
 			"status", "current", "mode", "snapshot", "entry", fhir.Arr(entries...)),
 	}
+}
+
+func (x writer) contained(r referral.Referral) fhir.Value {
+	list := x.offered(r)
 	if r.Arranged != nil {
 		list = append(list, x.appointment(r, inReferral))
 	}
