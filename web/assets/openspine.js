@@ -8,6 +8,7 @@ if (self.dataset.design) {
   document.body.classList.add("js-enabled", "nhsuk-frontend-supported");
   import(self.dataset.design).then((design) => {
     design.initAll();
+    self.dataset.begun = "yes"; // from now on it moves the focus no more
     document.addEventListener("htmx:afterSettle", (event) => design.initAll({ scope: event.target }));
   });
 }

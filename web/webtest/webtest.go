@@ -455,6 +455,8 @@ type Stop struct {
 // no name, cannot be seen, or looks as it does without the focus.
 func (p *Page) Walk() []Stop {
 	p.t.Helper()
+	// The design system's parts are fetched after the page, and one of them takes the focus.
+	p.Wait(`!document.body.classList.contains("js-enabled") || document.getElementById("openspine-script").dataset.begun === "yes"`)
 	p.Eval(`(() => { document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute("tabindex"); scrollTo(0, 0); })()`, nil)
 	var stops []Stop
 	for range 500 {
