@@ -225,9 +225,10 @@ func (s *story) staff(args []string) (string, error) {
 			return "", fault.New(fault.Conflict, "They are not booked here.")
 		}
 		come := hospital.Coming{Session: at.Session, Slot: at.Slot, State: args[1]}
-		if args[1] == "attended" {
+		switch args[1] {
+		case "attended":
 			come.Outcome, come.Status = what, "30"
-		} else if args[1] == "missed" {
+		case "missed":
 			come.State, come.Rebook, come.Reason = "did-not-attend", what == "rebook", codes.List(codes.Missed, n.clock.Now())[0].Code
 		}
 		return "", n.clinics.Come(s.ctx, n.doctor(), n.code, m.ubrn.String(), come)
