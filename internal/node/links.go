@@ -53,6 +53,12 @@ func (n *Node) newLinkFigures() *linkFigures {
 		}
 		return n.clock.Now().Sub(l.Backlog.Oldest).Seconds()
 	})
+	add("last_error_timestamp_seconds", "When something last went wrong on the link, in seconds since 1970; 0 for never. What it was is on the link's page.", gauge, func(l network.LinkStatus) float64 {
+		if l.LastErrorAt.IsZero() {
+			return 0
+		}
+		return float64(l.LastErrorAt.Unix())
+	})
 	return f
 }
 

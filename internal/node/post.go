@@ -7,7 +7,6 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/network"
-	"github.com/openspine/openspine/store"
 )
 
 // openPost prepares the post, with what the services handle and deliver, and has it carried by the network.
@@ -17,7 +16,7 @@ func (n *Node) openPost(ctx context.Context) error {
 	for _, s := range n.services {
 		handlers, couriers = append(handlers, s.Handles...), append(couriers, s.Couriers...)
 	}
-	handlers = n.together(handlers)
+	handlers = messaging.Together(handlers, n.kernel.National)
 	var tenants []ident.ODSCode
 	for _, t := range n.tenants {
 		tenants = append(tenants, t.Code)
@@ -39,58 +38,6 @@ func (n *Node) openPost(ctx context.Context) error {
 	})
 	n.runners = append(n.runners, runner{"post", post.Run})
 	return nil
-}
-
-// together makes one handler of those that two services have for one workflow: on a node that keeps the spine and a hospital, what one sends the other handles. A
-// message to the spine goes to the service that runs on the national node alone, which comes first in the list; so does the receipt of one that the spine sent.
-func (n *Node) together(all []messaging.Handler) (list []messaging.Handler) {
-	at := map[string]int{}
-	for _, h := range all {
-		i, there := at[h.Workflow]
-		if !there {
-			at[h.Workflow] = len(list)
-			list = append(list, h)
-			continue
-		}
-		list[i] = n.either(list[i], h)
-	}
-	return list
-}
-
-// either is the handler of two sides: the spine's, and everybody else's.
-func (n *Node) either(spine, other messaging.Handler) messaging.Handler {
-	h, national := spine, n.kernel.National
-	side := func(org ident.ODSCode) messaging.Handler {
-		if org == national {
-			return spine
-		}
-		return other
-	}
-	h.Lanes = func(m messaging.Message) []store.Lane {
-		if f := side(m.To).Lanes; f != nil {
-			return f(m)
-		}
-		return nil
-	}
-	h.Handle = func(ctx context.Context, tx *store.Tx, m messaging.Message) error {
-		if f := side(m.To).Handle; f != nil {
-			return f(ctx, tx, m)
-		}
-		return messaging.Refuse("%s handles no messages of the workflow %s.", m.To, m.Workflow)
-	}
-	h.LearnLanes = func(m messaging.Message) []store.Lane {
-		if f := side(m.From).LearnLanes; f != nil {
-			return f(m)
-		}
-		return nil
-	}
-	h.Learn = func(ctx context.Context, tx *store.Tx, r messaging.Receipt) error {
-		if f := side(r.From).Learn; f != nil {
-			return f(ctx, tx, r)
-		}
-		return nil
-	}
-	return h
 }
 
 // elsewhere is the other node to which the post of an organisation goes.

@@ -170,59 +170,15 @@ func (c *county) assemble() error {
 	c.refer, c.clinics = referral.New(c.k, places, referral.Options{}), hospital.New(c.k)
 	c.services = []catalogue.Service{places.Service(), c.refer.Service(), c.clinics.Service()}
 	var handlers []messaging.Handler
-	byName := map[string]int{}
 	for _, s := range c.services {
 		records.Keep(s.Keeps...)
-		for _, h := range s.Handles {
-			if i, there := byName[h.Workflow]; there {
-				handlers[i] = both(handlers[i], h)
-				continue
-			}
-			byName[h.Workflow] = len(handlers)
-			handlers = append(handlers, h)
-		}
+		handlers = append(handlers, s.Handles...)
 	}
 	if err := records.Behind(c.ctx); err != nil {
 		return err
 	}
-	c.post, err = messaging.New(c.ctx, messaging.Options{DB: c.db, Clock: c.clock, Tenants: own, Account: account}, handlers)
+	c.post, err = messaging.New(c.ctx, messaging.Options{DB: c.db, Clock: c.clock, Tenants: own, Account: account}, messaging.Together(handlers, national))
 	return err
-}
-
-// both is the handler of a workflow that the spine and hospitals take, by whose it is.
-func both(spine, other messaging.Handler) messaging.Handler {
-	h := spine
-	side := func(org ident.ODSCode) messaging.Handler {
-		if org == national {
-			return spine
-		}
-		return other
-	}
-	h.Lanes = func(m messaging.Message) []store.Lane {
-		if f := side(m.To).Lanes; f != nil {
-			return f(m)
-		}
-		return nil
-	}
-	h.Handle = func(ctx context.Context, tx *store.Tx, m messaging.Message) error {
-		if f := side(m.To).Handle; f != nil {
-			return f(ctx, tx, m)
-		}
-		return messaging.Refuse("%s handles no messages of the workflow %s.", m.To, m.Workflow)
-	}
-	h.LearnLanes = func(m messaging.Message) []store.Lane {
-		if f := side(m.From).LearnLanes; f != nil {
-			return f(m)
-		}
-		return nil
-	}
-	h.Learn = func(ctx context.Context, tx *store.Tx, r messaging.Receipt) error {
-		if f := side(r.From).Learn; f != nil {
-			return f(ctx, tx, r)
-		}
-		return nil
-	}
-	return h
 }
 
 // practice is the code of one of the practices, from 0.
