@@ -68,15 +68,27 @@ func (s *Referrals) Forget(ctx context.Context, chart string, u ident.UBRN) erro
 
 // Ask asks a hospital what is so, and says by which name the answer is known.
 func (s *Referrals) Ask(ctx context.Context, provider ident.ODSCode) (round string, err error) {
+	rounds, err := s.AskTimes(ctx, provider, 1)
+	return rounds[0], err
+}
+
+// AskTimes asks so many times in one transaction, as when that many questions of the hospital's are handled in it.
+func (s *Referrals) AskTimes(ctx context.Context, provider ident.ODSCode, times int) (rounds []string, err error) {
+	rounds = make([]string, times)
 	err = s.k.DB.Write(ctx, []store.Lane{s.tallyLane(), s.k.Post().LaneOf(s.k.National, conversationTally)}, func(tx *store.Tx) error {
-		if err := s.ask(tx, provider); err != nil {
-			return err
+		for i := range rounds {
+			if err := s.ask(tx, provider); err != nil {
+				return err
+			}
+			st, err := s.standingIn(tx, provider)
+			if err != nil {
+				return err
+			}
+			rounds[i] = st.round
 		}
-		st, err := s.standingIn(tx, provider)
-		round = st.round
-		return err
+		return nil
 	})
-	return round, err
+	return rounds, err
 }
 
 // Case is a referral as its hospital is told of it.

@@ -66,10 +66,16 @@ func TestASpineThatWasRestored(t *testing.T) {
 	if err := book(s, other.UBRN, "life-0"); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("a spine that was restored booked before it was answered: %v", err)
 	}
-	round, err := s.Ask(ctx, west)
+	// Two questions of the hospital's are handled at one instant, and the spine asks after each: only the answer to the last one counts.
+	rounds, err := s.AskTimes(ctx, west, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cameTo(t, s, booking.WorkflowTally, "tally", booking.Tally{Round: rounds[0], Last: true, Slots: []booking.SlotMark{{ID: "life-1", Epoch: 5001, Session: "life", Base: 1}}})
+	if err := book(s, other.UBRN, "life-1"); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("the answer to the first of two questions was taken for that to the last: %v", err)
+	}
+	round := rounds[1]
 	// The hospital got life-2 back in the days that were lost; of the others it knows what the spine knows. It has been given life-9 meanwhile, and its slot life-3 was handed over once more.
 	told.Acted = 1
 	answer := booking.Tally{Round: round, Last: true, Told: []booking.Case{told}, Slots: []booking.SlotMark{{ID: "life-0", Epoch: 1, Session: "life", Base: 1}, {ID: "life-1", Epoch: 1, Session: "life", Base: 1},

@@ -79,7 +79,7 @@ func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, 
 func (s *Referrals) putStanding(tx *store.Tx, provider ident.ODSCode, st stand) error {
 	return tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, least) VALUES (?, ?, ?, ?, ?, ?, 0)
 		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked`,
-		int64(s.tallyLane()), provider.String(), s.k.DB.Incarnation(), st.sure, st.round, tx.At().UnixMicro())
+		int64(s.tallyLane()), provider.String(), s.k.DB.Incarnation(), st.sure, st.round, st.asked.UnixMicro())
 }
 
 // sure refuses to book, or to take an act, while the spine does not know whose a hospital's slots are.
@@ -155,10 +155,19 @@ func (s *Referrals) providers(ctx context.Context) (list []ident.ODSCode, err er
 	return list, err
 }
 
-// ask tells a hospital all that the spine knows, and asks it what is so; only the answer to the last question counts.
+// ask tells a hospital all that the spine knows, and asks it what is so; only the answer to the last question counts. Several questions of the hospital's may be handled in one
+// transaction, at one instant: what is asked after each has a name of its own, or the answer to the first would be taken for that to the last.
 func (s *Referrals) ask(tx *store.Tx, provider ident.ODSCode) error {
-	round := booking.Round(s.k.National, s.k.DB.Incarnation(), tx.At())
-	if err := s.putStanding(tx, provider, stand{round: round}); err != nil {
+	last, err := s.standingIn(tx, provider)
+	if err != nil {
+		return err
+	}
+	at := tx.At()
+	if !at.After(last.asked) {
+		at = last.asked.Add(time.Microsecond)
+	}
+	round := booking.Round(s.k.National, s.k.DB.Incarnation(), at)
+	if err := s.putStanding(tx, provider, stand{round: round, asked: at}); err != nil {
 		return err
 	}
 	slots, err := s.compared(tx, provider)

@@ -198,7 +198,7 @@ func (s *Referrals) answered(tx *store.Tx, provider ident.ODSCode, told booking.
 			return err
 		}
 	}
-	return s.putStanding(tx, provider, stand{sure: true, round: told.Round})
+	return s.putStanding(tx, provider, stand{sure: true, round: told.Round, asked: tx.At()})
 }
 
 // known are the slots that are compared with a hospital and those that it names: of one that the spine never had it knows no more than its name.

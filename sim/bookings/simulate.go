@@ -34,6 +34,8 @@ type Options struct {
 	Seams booking.Seams
 	// Log is told of each step; nil for nobody.
 	Log io.Writer
+	// Watch is a slot of which the log says whenever a side knows otherwise of it.
+	Watch string
 }
 
 // Result is what came of one seed.
@@ -88,7 +90,8 @@ type world struct {
 	told  map[string]promise // by UBRN, the last booking that somebody was told of
 	trace hash.Hash64
 	res   Result
-	taken []string // what broke a promise
+	taken []string          // what broke a promise
+	seen  map[string]string // by node: what it last knew of the watched slot
 }
 
 // letter is a request that the network holds back.
@@ -104,7 +107,7 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 	if o.Steps <= 0 {
 		o.Steps = 200
 	}
-	w := &world{o: o, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 23)), cut: map[[2]network.NodeID]int{}, told: map[string]promise{}, trace: fnv.New64a(), res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
+	w := &world{o: o, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 23)), cut: map[[2]network.NodeID]int{}, told: map[string]promise{}, seen: map[string]string{}, trace: fnv.New64a(), res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
 	w.draw()
 	defer func() {
 		for _, n := range w.nodes {
@@ -154,6 +157,7 @@ func (w *world) say(format string, args ...any) {
 	if w.o.Log != nil {
 		_, _ = io.WriteString(w.o.Log, line)
 	}
+	w.watch()
 }
 
 func (w *world) broken(format string, args ...any) {
