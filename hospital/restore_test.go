@@ -142,3 +142,48 @@ func TestAHospitalThatWasRestoredAsksOnce(t *testing.T) {
 		t.Errorf("it asked %d times", n)
 	}
 }
+
+// TestAnAnswerToAnEarlierLife: a comparison that was under way when the backup was taken is answered after the restore. The hospital still does not know whose its slots are.
+func TestAnAnswerToAnEarlierLife(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	ctx, k := t.Context(), w.nodes[1].Node.Kernel()
+	var session string
+	w.spine.look(func() {
+		for _, session = range w.spine.in {
+			break
+		}
+	})
+	w.link("cut")
+	if err := w.o.Tally(ctx, rqx); err != nil {
+		t.Fatal(err)
+	}
+	own := k.DB.LaneOf(rqx.String(), "outpatients")
+	answer := booking.Tally{Last: true}
+	err := k.DB.Write(ctx, []store.Lane{own}, func(tx *store.Tx) error {
+		if err := tx.QueryRow(`SELECT round FROM hospital_standing`).Scan(&answer.Round); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE hospital_standing SET incarnation = 'earlier'`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := booking.Encode(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := messaging.Message{From: x26, To: rqx, Workflow: booking.WorkflowTally, Conversation: "tally", Body: body}
+	for _, h := range w.o.Service().Handles {
+		if h.Workflow != m.Workflow {
+			continue
+		}
+		if err := k.DB.Write(ctx, h.Lanes(m), func(tx *store.Tx) error { return h.Handle(ctx, tx, m) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.o.Give(ctx, w.clerk(), rqx, session); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a hospital that was restored took the answer to an earlier life's question, and gives slots: %v", err)
+	}
+}

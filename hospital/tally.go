@@ -40,7 +40,9 @@ func (o *Outpatients) standingIn(tx *store.Tx, hospital ident.ODSCode) (s Standi
 		return Standing{Sure: !restored}, err
 	}
 	s.Asked, s.Answered = fromMicros(asked), fromMicros(answered)
-	s.Sure = s.Sure && s.incarnation == o.k.DB.Incarnation()
+	if s.incarnation != o.k.DB.Incarnation() { // an answer to what an earlier life has asked says nothing of this one, nor does this one owe what that did
+		s.Sure, s.Round, s.owed = false, "", ""
+	}
 	return s, err
 }
 
