@@ -24,6 +24,7 @@ type ServiceQuery struct {
 	Sex       string   // female or male: services that take only the other are left out
 	Age       int      // in years: services that do not take it are left out; -1 for not said
 	Closed    bool     // those that have closed too
+	Advice    bool     // those that give advice only
 	IDs       []string // these only; nil for all
 }
 
@@ -58,6 +59,9 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 	}
 	if q.Age >= 0 {
 		c.and(`(s.youngest < 0 OR s.youngest <= ?) AND (s.oldest < 0 OR s.oldest >= ?)`, q.Age, q.Age)
+	}
+	if q.Advice {
+		c.and(`s.advice = 1`)
 	}
 	if q.IDs != nil {
 		ids := make([]any, len(q.IDs))

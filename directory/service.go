@@ -36,6 +36,7 @@ type HealthcareService struct {
 	Phone         string
 	Comment       string
 	Active        bool
+	Advice        bool // it answers questions of those who might refer (eRS-RequestFlowType)
 	Span          Span
 }
 
@@ -63,6 +64,9 @@ func ParseHealthcareService(res *fhir.Resource) HealthcareService {
 	}
 	for e := range res.Get("eligibility").Items() {
 		s.readEligibility(e)
+	}
+	for c := range res.Get("characteristic").Items() {
+		s.Advice = s.Advice || c.Get("coding.0.code").String() == adviceFlow
 	}
 	for e := range res.Get("extension").Items() {
 		switch e.Get("url").String() {
@@ -146,9 +150,23 @@ func (s HealthcareService) values() []member {
 		{"eligibility", fhir.List(s.eligibility())}, {"communication", fhir.List(languages)}}
 }
 
-// Resource is the service as a HealthcareService.
+// adviceFlow is the kind of request by which advice is asked for, of the code system flows.
+const (
+	adviceFlow = "ADVICE_AND_GUIDANCE_REQUEST"
+	flows      = "https://fhir.nhs.uk/CodeSystem/eRS-RequestFlowType"
+)
+
+// Resource is the service as a HealthcareService. One that gives advice says that it takes appointments, too.
 func (s HealthcareService) Resource() (*fhir.Resource, error) {
-	return newResource("HealthcareService", s.ID, s.values())
+	list := s.values()
+	if s.Advice {
+		var taken []fhir.Value
+		for _, code := range []string{"APPOINTMENT_REQUEST", adviceFlow} {
+			taken = append(taken, fhir.Obj("coding", fhir.Arr(fhir.Obj("system", flows, "code", code))))
+		}
+		list = append(list, member{"characteristic", fhir.List(taken)})
+	}
+	return newResource("HealthcareService", s.ID, list)
 }
 
 // eligibility is whom the service takes: a sex, an age, and what else is said in words.
@@ -174,7 +192,7 @@ func (s HealthcareService) eligibility() (list []fhir.Value) {
 // serviceRow is what a service is found by.
 func serviceRow(res *fhir.Resource) [][]any {
 	s := ParseHealthcareService(res)
-	return [][]any{{partyCode(res.Get("providedBy")), s.Specialty, search.Fold(s.Name), s.Active, s.Name, s.SpecialtyName, s.Kind, s.Sex, s.Wait, s.Youngest, s.Oldest}}
+	return [][]any{{partyCode(res.Get("providedBy")), s.Specialty, search.Fold(s.Name), s.Active, s.Name, s.SpecialtyName, s.Kind, s.Sex, s.Wait, s.Youngest, s.Oldest, s.Advice}}
 }
 
 // member is one element of a resource.

@@ -185,8 +185,7 @@ func (s *Referrals) drawAdvice(ctx context.Context, p access.Principal, grants [
 		if a, err = a.with(m, AdviceAsked, q.Priority, tx.At()); err != nil {
 			return err
 		}
-		err = s.k.Gate.Relate(tx, access.Relationship{Tenant: s.k.National, Chart: chart, Organisation: to.Provider, Kind: "advice", Basis: "asked for advice by " + p.Organisation.String(), By: "service/referral"})
-		if err != nil {
+		if err := s.k.Gate.Relate(tx, adviceBond(s.k.National, a)); err != nil {
 			return err
 		}
 		return s.saveAdvice(tx, a)
@@ -283,6 +282,8 @@ func (s *Referrals) AnswerAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 			return fault.New(fault.Forbidden, "Your organisation was not asked.")
 		case w.Seen != was.Version:
 			return fault.New(fault.PreconditionFailed, "The question has changed since you looked at it: look again, then answer.")
+		case was.Ended():
+			return fault.New(fault.Conflict, "This conversation is over.")
 		}
 		files, err := s.attached(tx, p, fileTo{ubrn: u, chart: chart, kind: WithAnswer}, w.Files)
 		if err != nil {
@@ -302,32 +303,15 @@ func (s *Referrals) AnswerAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 }
 
 // AdviceList are the questions that a provider was asked, of those that the scope shows, the longest unchanged first: each is on the account as shown. Their conversations are left out.
-func (s *Referrals) AdviceList(ctx context.Context, scope access.Scope, provider ident.ODSCode) (list []Advice, err error) {
-	cond, args := scope.Where(access.Columns{Lane: "a.lane", Chart: "a.chart", Label: "0", Author: "''"}, access.TypeBooking)
-	err = s.read(ctx, func(tx *store.Tx) error {
-		list = nil
-		rows, err := tx.Query(`SELECT a.body FROM referral_advice a WHERE (`+cond+`) AND a.provider = ? AND a.state IN (?, ?) ORDER BY a.changed, a.ubrn LIMIT 500`,
-			append(args, provider.String(), string(AdviceAsked), string(AdviceMore))...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var body []byte
-			var a Advice
-			if err := rows.Scan(&body); err != nil {
-				return err
-			}
-			if err := json.Unmarshal(body, &a); err != nil {
-				return err
-			}
-			a.Remarks = nil
-			list = append(list, a)
-		}
-		return rows.Err()
-	})
-	for _, a := range list {
-		scope.Disclose(s.place(a.Chart, a.UBRN, false))
+func (s *Referrals) AdviceList(ctx context.Context, scope access.Scope, provider ident.ODSCode) ([]Advice, error) {
+	return s.AdviceWaiting(ctx, scope, AdviceQuery{Provider: provider, States: []AdviceState{AdviceAsked, AdviceMore}})
+}
+
+// scanBody reads what a row holds as JSON.
+func scanBody(rows interface{ Scan(dest ...any) error }, into any) error {
+	var body []byte
+	if err := rows.Scan(&body); err != nil {
+		return err
 	}
-	return list, err
+	return json.Unmarshal(body, into)
 }

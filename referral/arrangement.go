@@ -42,7 +42,7 @@ func arrangedAfter(was, n Referral, a Act) *Arrangement {
 		return nil
 	case ActBook, ActMove:
 		v.Status, v.Comment, v.Clinician = ArrangedBooked, "", n.Appointment.Clinician
-	case ActDefer, ActSendTriage:
+	case ActDefer, ActSendTriage, ActConvert:
 		v.Status, v.Version = ArrangedProposed, 1
 	}
 	switch last := was.Arranged; {

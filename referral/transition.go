@@ -39,6 +39,7 @@ const (
 	ActReinstate    Kind = "reinstate"
 	ActRebookLater  Kind = "rebook-later" // the provider cancels the appointment and finds another one
 	ActPriority     Kind = "priority"
+	ActConvert      Kind = "convert"     // a question for advice was made a referral of
 	ActTold         Kind = "told-back"   // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
 	ActAsk          Kind = "ask"         // a hospital's own system, whether something may be done
 	ActAskRefused   Kind = "ask-refused" // it said no
@@ -141,6 +142,7 @@ func Transitions() []Transition {
 		{Act: ActAsk, From: append(bookable(), Booked), Who: []Party{Referrer, Patient, Provider}},
 		{Act: ActAskRefused, From: append(bookable(), Booked), Who: []Party{System}},
 		{Act: ActReinstate, From: []State{Cancelled}, To: NotBooked, Who: []Party{Referrer}},
+		{Act: ActConvert, From: []State{NotBooked}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: "PROVIDER_CONVERTED_ADVICE_AND_GUIDANCE_ADMIN_TO_REFER"},
 		{Act: ActRebookLater, From: []State{Booked}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: ActionLater},
 	}
 }
@@ -274,6 +276,12 @@ func (a Act) change(n *Referral) error {
 			return fault.New(fault.Invalid, "The service is not on the shortlist.")
 		}
 		n.Chosen, n.Accepted, n.Attended, n.Invited = c, false, false, false
+	case ActConvert:
+		c, ok := n.ChoiceOf(a.Service)
+		if !ok || !n.FromAdvice {
+			return fault.New(fault.Conflict, "The referral was made of no question for advice.")
+		}
+		n.Chosen, n.Accepted = c, true
 	case ActReject:
 		n.Accepted = false
 	case ActAccept:

@@ -180,9 +180,10 @@ type Referral struct {
 	Refusal     string       `json:"refusal,omitempty"`  // why it said no to the last question; empty after a yes
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
 	Attended    bool         `json:"attended,omitempty"`
-	Acted       int64        `json:"acted,omitempty"`   // after a restore of the spine: up to which of its acts the hospital says that this is so; see Case.Acted
-	Invited     bool         `json:"invited,omitempty"` // by the provider, after triage: the patient chooses a date
-	Closed      bool         `json:"closed,omitempty"`  // the outpatient episode is over
+	Acted       int64        `json:"acted,omitempty"`      // after a restore of the spine: up to which of its acts the hospital says that this is so; see Case.Acted
+	Invited     bool         `json:"invited,omitempty"`    // by the provider, after triage: the patient chooses a date
+	FromAdvice  bool         `json:"fromAdvice,omitempty"` // it was made of the question for advice of the same number
+	Closed      bool         `json:"closed,omitempty"`     // the outpatient episode is over
 
 	PathwayStart time.Time `json:"pathwayStart"`          // when the wait for treatment began: the clock of referral to treatment
 	PathwaySaid  bool      `json:"pathwaySaid,omitempty"` // by the referrer; otherwise it began with the referral

@@ -21,6 +21,7 @@ type clinicService struct {
 	SpecialtyName                                       string `toml:"specialty-name"`
 	From, To, Wait                                      int
 	Languages                                           []string
+	Advice                                              bool // given to those who might refer
 }
 
 // kinds are what the organisations of the country are in the national register: the primary role and a further one.
@@ -154,5 +155,5 @@ func (s clinicService) resource() (*fhir.Resource, error) {
 	}
 	return directory.HealthcareService{ID: s.ID, Name: s.Name, Provider: ident.MustODSCode(s.At), Specialty: s.Specialty, SpecialtyName: s.SpecialtyName, Kind: s.Kind,
 		Places: []directory.Place{{ID: s.At + "-" + s.Place}}, Wait: s.Wait, Sex: s.Sex, Youngest: limit(s.From), Oldest: limit(s.To), Languages: s.Languages,
-		Criteria: s.Criteria, Active: true}.Resource()
+		Criteria: s.Criteria, Active: true, Advice: s.Advice}.Resource()
 }

@@ -1,0 +1,119 @@
+package referral_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/simtest"
+)
+
+// consultant is the hospital's doctor.
+func consultant(w *simtest.World) referral.Caller {
+	p := access.Principal{ID: "hospital", Name: "Dr Saoirse Quinlan", Role: access.Clinician, Organisation: west, AuthMethod: "session"}
+	return referral.Caller{Principal: p, Ask: func(acts ...access.Act) ([]access.Grant, error) {
+		return w.Node.Kernel().Gate.DecideAll(context.Background(), p, acts)
+	}}
+}
+
+// asked is a question of the practice's doctor to the heart clinic.
+func asked(t *testing.T, w *simtest.World, mayConvert bool) referral.Advice {
+	t.Helper()
+	a, err := referrals(w).AskAdvice(context.Background(), caller(w), referral.AdviceQuestion{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Service: "RZZ01-cardiology", MayConvert: mayConvert, Text: "Palpitations at night: is a monitor of use?"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestAConversation: the service asks back, the practice replies, the service answers, the practice closes; each in turn, by its own people, from the version that they read.
+func TestAConversation(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, gp, doctor := context.Background(), referrals(w), caller(w), consultant(w)
+	a := asked(t, w, true)
+	u := a.UBRN
+	if _, err := s.ReplyAdvice(ctx, gp, u, referral.AdviceReply{Seen: 1, Text: "And her sister?"}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the practice spoke out of turn: %v", err)
+	}
+	if _, err := s.CloseAdvice(ctx, doctor, u, 1); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("the service closed the practice's question: %v", err)
+	}
+	a, err := s.AnswerAdvice(ctx, doctor, u, referral.Answer{Seen: 1, More: true, Text: "How often?", Priority: referral.Routine})
+	if err != nil || a.State != referral.AdviceMore {
+		t.Fatalf("%s, %v", a.State, err)
+	}
+	if _, err := s.ReplyAdvice(ctx, doctor, u, referral.AdviceReply{Seen: 2, Text: "Twice."}); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("the service replied to itself: %v", err)
+	}
+	if _, err := s.ReplyAdvice(ctx, gp, u, referral.AdviceReply{Seen: 1, Text: "Twice."}); !fault.Is(err, fault.PreconditionFailed) {
+		t.Errorf("a reply to what was not read: %v", err)
+	}
+	if _, err := s.ReplyAdvice(ctx, gp, u, referral.AdviceReply{Seen: 2, Text: strings.Repeat("é", referral.MostAdvice+1)}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a reply without an end: %v", err)
+	}
+	a, err = s.ReplyAdvice(ctx, gp, u, referral.AdviceReply{Seen: 2, Text: "Twice a week."})
+	if err != nil || a.State != referral.AdviceAsked || len(a.Remarks) != 3 || a.Remarks[2].Provider {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if a, err = s.AnswerAdvice(ctx, doctor, u, referral.Answer{Seen: 3, Recommendation: "OTHER", Text: "A monitor for a week.", Priority: referral.Routine}); err != nil {
+		t.Fatal(err)
+	}
+	a, err = s.CloseAdvice(ctx, gp, u, a.Version)
+	if err != nil || a.State != referral.AdviceClosed || !a.Ended() || a.Version != 5 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	for name, again := range map[string]func() error{
+		"reply": func() error {
+			_, err := s.ReplyAdvice(ctx, gp, u, referral.AdviceReply{Seen: 5, Text: "More."})
+			return err
+		},
+		"close": func() error { _, err := s.CloseAdvice(ctx, gp, u, 5); return err },
+	} {
+		if err := again(); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s, once it was over: %v", name, err)
+		}
+	}
+	withdrawn := asked(t, w, false)
+	if withdrawn, err = s.CloseAdvice(ctx, gp, withdrawn.UBRN, 1); err != nil || withdrawn.State != referral.AdviceCancelled {
+		t.Errorf("withdrawn before anybody answered: %s, %v", withdrawn.State, err)
+	}
+}
+
+// TestAQuestionBecomesAReferral: where the practice allowed it, the service makes a referral of a question, under the same number and with what was said; elsewhere it may not.
+func TestAQuestionBecomesAReferral(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, gp, doctor := context.Background(), referrals(w), caller(w), consultant(w)
+	no := asked(t, w, false)
+	if _, _, err := s.ConvertAdvice(ctx, doctor, no.UBRN, referral.Conversion{Seen: 1, Text: "We will see them.", Priority: referral.Urgent}); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("what the practice did not allow: %v", err)
+	}
+	a := asked(t, w, true)
+	if _, _, err := s.ConvertAdvice(ctx, gp, a.UBRN, referral.Conversion{Seen: 1, Text: "See them.", Priority: referral.Urgent}); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("the practice made it one: %v", err)
+	}
+	after, r, err := s.ConvertAdvice(ctx, doctor, a.UBRN, referral.Conversion{Seen: 1, Text: "We will see them.", Note: "Within four weeks.", Priority: referral.Urgent})
+	if err != nil || after.State != referral.AdviceConverted || r.UBRN != a.UBRN || r.State != referral.TriagedToAct || r.Provider() != west || !r.FromAdvice || r.Priority != referral.Urgent || r.Comment != "Within four weeks." || r.Version != 2 {
+		t.Fatalf("%+v, %+v, %v", after, r, err)
+	}
+	letter, err := s.Letter(ctx, gp, a.UBRN)
+	if err != nil || !strings.Contains(letter, "is a monitor of use?") || !strings.Contains(letter, "We will see them.") {
+		t.Errorf("its letter: %q, %v", letter, err)
+	}
+	if list, err := s.History(ctx, gp, a.UBRN); err != nil || len(list) != 2 || list[1].Act != referral.ActConvert || list[1].By.Party != referral.Provider {
+		t.Errorf("its history: %+v, %v", list, err)
+	}
+	if _, _, err := s.ConvertAdvice(ctx, doctor, a.UBRN, referral.Conversion{Seen: 2, Text: "Again.", Priority: referral.Urgent}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("made one twice: %v", err)
+	}
+	if n := s.Sent(t, a.UBRN); n != 1 {
+		t.Errorf("the hospital was told %d times", n)
+	}
+	if _, err := s.Advice(ctx, gp, a.UBRN, true); err != nil || errors.Is(err, referral.ErrNotAdvice) {
+		t.Errorf("the conversation afterwards: %v", err)
+	}
+}
