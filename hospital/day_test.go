@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -131,6 +132,14 @@ func TestEveryPage(t *testing.T) {
 	w := given(t, false)
 	u := w.spine.refer("9990000018", 1, true)
 	w.registered(u)
+	// Two whose days are nearly gone, or have: the column of the days that are left has every colour.
+	for i, number := range []string{"9990000026", "9990000034"} {
+		late := w.spine.refer(number, 2+i, false)
+		w.registered(late)
+		w.spine.change(late, func(c *booking.Case) { c.Priority, c.ClockStart = "TWO_WEEK_WAIT", time.Now().AddDate(0, 0, -12-3*i) })
+	}
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	simtest.Eventually(t, func() bool { return strings.Contains(clerk.Get("/clinics/waiting").Text(), "1 day past the limit") })
 	var at booking.Appointment
 	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
 	day := at.Start.Format("2006-01-02")

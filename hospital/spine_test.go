@@ -340,11 +340,17 @@ func (w *world) link(act string) {
 // state has the spine tell of a referral that it came into another state.
 func (s *spine) state(ubrn, state string) {
 	s.t.Helper()
+	s.change(ubrn, func(c *booking.Case) { c.State = state })
+}
+
+// change has the spine tell of a referral anew.
+func (s *spine) change(ubrn string, how func(c *booking.Case)) {
+	s.t.Helper()
 	err := s.k.DB.Write(s.t.Context(), []store.Lane{s.k.Post().LaneOf(x26, ubrn)}, func(tx *store.Tx) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.cases[ubrn]
-		c.State = state
+		how(&c)
 		return s.told(tx, c)
 	})
 	if err != nil {

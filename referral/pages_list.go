@@ -106,7 +106,7 @@ func (f *face) listTable(ctx context.Context, state web.TableState, list []Refer
 	t := web.Table{ID: "referrals", State: state, Caption: web.Text(ctx, "referral.list.caption"), Count: web.Count(ctx, "referral.list.count", len(list)), CSVURL: state.With("format", "csv"), RowHeader: true,
 		Empty: web.Empty{Text: web.Text(ctx, "referral.list.none"), Help: web.Text(ctx, "referral.list.none-help")}}
 	for _, key := range listColumns() {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key)})
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Whole: key == "waits"})
 	}
 	similar := web.SimilarNames(names)
 	for i, r := range list {

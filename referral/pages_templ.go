@@ -243,7 +243,7 @@ func choosePage(v chooseView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			if v.Missing {
+			if v.Missing && len(v.Table.Rows) > 0 {
 				templ_7745c5c3_Err = web.ErrorSummary(web.FieldErrors{{Field: "service", Text: web.Text(ctx, "referral.choose.missing")}}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -1,6 +1,7 @@
 package webtest
 
 import (
+	"cmp"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ type Visit struct {
 	Name string
 	// User is for the name only; Cookie, the value of the session's cookie, says who is signed in. Both may be empty.
 	User, Path, Cookie string
+	// CookieName is that of the cookie; SessionCookie when it is empty.
+	CookieName string
 	// Walk goes through the page with the Tab key too.
 	Walk bool
 }
@@ -43,7 +46,7 @@ func (b *Browser) EveryPage(t *testing.T, base string, visits []Visit) {
 			sub.Parallel()
 			p := windows.take(v.Cookie)
 			if p == nil {
-				p = b.blank(t, sub, base, v.Cookie)
+				p = b.blank(t, sub, base, cmp.Or(v.CookieName, SessionCookie), v.Cookie)
 			}
 			p.t = sub
 			p.visit(base, v)
@@ -76,13 +79,13 @@ func (w *pool) give(cookie string, p *Page) {
 }
 
 // blank opens a window that lives as long as the test life and shows nothing yet.
-func (b *Browser) blank(life, t testing.TB, base, cookie string) *Page {
+func (b *Browser) blank(life, t testing.TB, base, name, cookie string) *Page {
 	t.Helper()
 	p := b.page(life, base)
 	p.t = t
 	actions := []chromedp.Action{network.Enable(), emulation.SetFocusEmulationEnabled(true)}
 	if cookie != "" {
-		actions = append(actions, network.SetCookie(SessionCookie, cookie).WithURL(base))
+		actions = append(actions, network.SetCookie(name, cookie).WithURL(base))
 	}
 	p.Do(actions...)
 	return p
