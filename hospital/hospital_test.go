@@ -23,8 +23,12 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 	record := doctor.Link("/o/RQX/patients/[^/\"]+")
 	doctor.Get(record).Sees(200, "CARROW")
 
-	day := ""
-	w.spine.look(func() { day = w.spine.cases[u].Appointment.Start.Format("2006-01-02") })
+	var at booking.Appointment
+	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
+	day := at.Start.Format("2006-01-02")
+	clerk.Get("/clinics/desk?day="+day).Sees(200, "CARROW, Edith (Mrs)", "Booked").SeesNot("Arrived")
+	w.until(at)
+	doctor, clerk = w.nodes[1].SignedIn(t, "doctor"), w.nodes[1].SignedIn(t, "clerk")
 	clerk.Get("/clinics/desk?day="+day).Sees(200, "CARROW, Edith (Mrs)", "Booked", "Arrived")
 	form := clerk.Form()
 	form.Set("come", inputOf(clerk.Body, "come"))

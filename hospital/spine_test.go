@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -219,6 +220,18 @@ type world struct {
 	spine *spine
 	nodes [2]*simtest.World
 	o     *hospital.Outpatients
+	clock *days
+}
+
+// days is a clock that both nodes go by, and that a test puts forward to a day to come.
+type days struct{ ahead atomic.Int64 }
+
+func (d *days) Now() time.Time                         { return time.Now().Add(time.Duration(d.ahead.Load())).UTC() }
+func (d *days) After(t time.Duration) <-chan time.Time { return time.After(t) }
+
+// until puts the clock forward to an appointment, which has just begun.
+func (w *world) until(at booking.Appointment) {
+	w.clock.ahead.Store(int64(time.Until(at.Start.Add(time.Minute))))
 }
 
 func open(t testing.TB, cfg node.Config, o node.Options) *simtest.World {
@@ -252,14 +265,14 @@ func open(t testing.TB, cfg node.Config, o node.Options) *simtest.World {
 func given(t testing.TB, postgres bool) *world {
 	t.Helper()
 	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, visits: map[string][]string{}, refuse: map[string]string{}}
-	w := &world{t: t, spine: s}
+	w := &world{t: t, spine: s, clock: &days{}}
 	// The double's node hosts X26 without being a national node, so that nothing else there takes what is sent to the spine.
-	w.nodes[0] = open(t, node.Config{Name: "spine", Addr: "127.0.0.1:0", NetworkAddr: "127.0.0.1:0", Data: t.TempDir(), National: "X27", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "practice"}}}, node.Options{Services: s.service})
+	w.nodes[0] = open(t, node.Config{Name: "spine", Addr: "127.0.0.1:0", NetworkAddr: "127.0.0.1:0", Data: t.TempDir(), National: "X27", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "practice"}}}, node.Options{Clock: w.clock, Services: s.service})
 	cfg := node.Config{Name: "hospital", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: "RQX", Name: "Fenmarket General", Kind: "hospital"}}}
 	if postgres {
 		cfg.Database = storetest.PostgresURL(t)
 	}
-	w.nodes[1] = open(t, cfg, node.Options{Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+	w.nodes[1] = open(t, cfg, node.Options{Clock: w.clock, Dial: func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", w.nodes[0].Node.LinkAddress())
 	}})
 	w.o = w.nodes[1].Node.Clinics()

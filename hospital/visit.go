@@ -120,7 +120,7 @@ func (c Coming) check() error {
 }
 
 // Come writes down that somebody came to their appointment, or did not, and what came of it. It is done here at once; the spine is told. Saying the same again changes nothing.
-// Errors: fault.Conflict when they are not booked there, or it is over.
+// Errors: fault.Conflict when they are not booked there, it is over, or it is too soon to say so (booking.Come).
 func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, come Coming) error {
 	if err := come.check(); err != nil {
 		return err
@@ -154,6 +154,9 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 	}
 	if v.State == visitAttended || v.State == visitMissed || v.State == visitCancelled {
 		return fault.New(fault.Conflict, "This appointment is over: they are written down as %s.", v.State)
+	}
+	if err := booking.Come(come.State, b.Slot.Starts, tx.At()); err != nil {
+		return err
 	}
 	v.State, v.Actor, v.Note = come.State, by.Name, come.Note
 	switch come.State {

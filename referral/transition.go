@@ -289,8 +289,12 @@ func (a Act) change(n *Referral) error {
 	case ActTriageReturn, ActTriageAccept:
 		return a.triage(n)
 	case ActAttended, ActNotAttended, ActAssessed:
-		if n.Appointment.Start.After(a.At) {
-			return fault.New(fault.Conflict, "The appointment has not begun.")
+		visit := booking.VisitAttended
+		if a.Kind == ActNotAttended {
+			visit = booking.VisitMissed
+		}
+		if err := booking.CameTold(visit, n.Appointment.Start, a.At); err != nil {
+			return err
 		}
 		n.Attended = a.Kind != ActNotAttended
 	case ActCancelBy, ActCancelFrom:
