@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,10 @@ type Draft struct {
 	Form string
 	// UBRN is given for what is brought from elsewhere; zero for a new one.
 	UBRN ident.UBRN
+	// AtOnce is done with the new referral in the same write, if it has a kind: ActBook, or ActDefer, which here asks not whether anything is free (BaRS hands patients over).
+	AtOnce Work
+	// Once makes it happen once; nil when nobody asks twice.
+	Once *Once
 }
 
 // Made is a new referral, with the password that its patient is given: it is shown this once and kept as a hash. It is empty when the form was sent before.
@@ -69,14 +75,19 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 	if d.Referrer.ID != "" && d.Letter == "" && len(d.Files) == 0 {
 		of = access.TypeBooking // a clinician has decided, and somebody else asks for the appointment
 	}
-	grants, err := s.k.Gate.DecideAll(ctx, p, []access.Act{{Action: access.Create, Place: access.Place{Tenant: s.k.National, Chart: person.Chart, Type: of}}})
+	acts := []access.Act{{Action: access.Create, Place: access.Place{Tenant: s.k.National, Chart: person.Chart, Type: of}}}
+	if d.AtOnce.Kind != "" {
+		acts = append(acts, access.Act{Action: access.Update, Place: access.Place{Tenant: s.k.National, Chart: person.Chart, Type: access.TypeBooking}})
+	}
+	grants, err := s.k.Gate.DecideAll(ctx, p, acts)
 	if err != nil {
 		return Made{}, err
 	}
 	for range 10 {
 		made, err := s.create(ctx, p, grants, d, person, list)
-		if !fault.Is(err, errTaken) || !d.UBRN.IsZero() {
-			return made, err
+		var number *numberTaken
+		if !errors.As(err, &number) || !d.UBRN.IsZero() {
+			return made, s.withNext(ctx, err, d.AtOnce.Holder)
 		}
 	}
 	return Made{}, fault.New(fault.Unavailable, "No number was free; try again.")
@@ -84,6 +95,15 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 
 // errTaken is the kind of failure when a number that was drawn is somebody's already.
 const errTaken = fault.Conflict
+
+// numberTaken is that failure, of a referral.
+type numberTaken struct{ cause error }
+
+// Error is the cause's.
+func (e *numberTaken) Error() string { return e.cause.Error() }
+
+// Unwrap is the cause.
+func (e *numberTaken) Unwrap() error { return e.cause }
 
 func (s *Referrals) create(ctx context.Context, p access.Principal, grants []access.Grant, d Draft, person Person, list []Choice) (Made, error) {
 	u, err := s.newUBRN(d.UBRN)
@@ -95,13 +115,21 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 		return Made{}, err
 	}
 	var made Made
-	err = s.k.Gate.Act(ctx, grants, append(s.fileLanes(d.Files), s.ubrnLane(u)), func(tx *store.Tx) error {
+	lanes := append(append(s.fileLanes(d.Files), s.ubrnLane(u)), d.Once.lanes()...)
+	if d.AtOnce.Slot.Session != "" {
+		lanes = append(lanes, s.sessionLane(d.AtOnce.Slot.Session))
+	}
+	err = s.k.Gate.Act(ctx, grants, lanes, func(tx *store.Tx) (err error) {
+		if err := d.Once.before(tx); err != nil {
+			return err
+		}
+		defer func() { err = d.Once.after(tx, made.Referral, err) }()
 		made = Made{Password: password}
 		if was, ok, err := s.sentBefore(tx, person.Chart, d.Form); err != nil || ok {
 			made = Made{Referral: was}
 			return err
 		}
-		err := tx.QueueOr(func(err error) error { return err }, `INSERT INTO referral_number (lane, ubrn, chart, salt, password) VALUES (?, ?, ?, ?, ?)`,
+		err = tx.QueueOr(func(err error) error { return &numberTaken{err} }, `INSERT INTO referral_number (lane, ubrn, chart, salt, password) VALUES (?, ?, ?, ?, ?)`,
 			int64(s.ubrnLane(u)), u.String(), person.Chart, salt, hash)
 		if err != nil {
 			return err
@@ -126,10 +154,15 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 				return err
 			}
 		}
-		if err := s.save(tx, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()}); err != nil || r.Request != ForTriage {
+		if err := s.save(tx, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()}); err != nil {
 			return err
 		}
-		made.Referral, err = s.commit(tx, r, Act{Kind: ActSendTriage, By: actorOf(p, Referrer), At: tx.At(), Service: r.Shortlist[0].Service})
+		switch {
+		case r.Request == ForTriage:
+			made.Referral, err = s.commit(tx, r, Act{Kind: ActSendTriage, By: actorOf(p, Referrer), At: tx.At(), Service: r.Shortlist[0].Service})
+		case d.AtOnce.Kind != "":
+			made.Referral, err = s.atOnce(tx, p, r, d.AtOnce)
+		}
 		return err
 	})
 	return made, err
@@ -255,6 +288,8 @@ type Work struct {
 	Search    Search // of shortlist
 	// Holder is who held the slot; see Hold.
 	Holder string
+	// Once makes it happen once; nil when nobody asks twice.
+	Once *Once
 }
 
 // Act does something to a referral in one transaction: the version, the slot, the message to the hospital and the account.
@@ -262,6 +297,12 @@ type Work struct {
 // Errors: those of Apply; fault.Conflict (see Taken) when the slot is gone; fault.Unprocessable when a referral is deferred while there are free slots, and
 // when a service does not take the person; what the rules refuse by.
 func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Referral, error) {
+	return s.ActBoth(ctx, c, u, w, Work{})
+}
+
+// ActBoth does two acts in one transaction, or neither: the second sees the first. What it needs to be allowed, its Holder and its Once are the first's. The second is nothing when it has no kind,
+// and otherwise neither books nor leaves a slot. Errors: those of Act.
+func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, second Work) (Referral, error) {
 	t, ok := TransitionOf(w.Kind)
 	if !ok || w.Kind == ActCreate {
 		return Referral{}, fault.New(fault.Invalid, "There is no act called %q.", w.Kind)
@@ -277,14 +318,11 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 	if r, asked, err := s.askFor(ctx, c, chart, u, grants, w); err != nil || asked {
 		return r, err
 	}
-	a := Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Invite: w.Invite, Priority: w.Priority, Search: w.Search}
-	if len(w.Services) > 0 {
-		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {
+	var acts [2]Act
+	for i, w := range []Work{w, second} {
+		if acts[i], err = s.wanted(ctx, chart, w); err != nil {
 			return Referral{}, err
 		}
-	}
-	if len(w.Letter) > MostLetter {
-		return Referral{}, fault.New(fault.TooLarge, "A letter has at most %d bytes.", MostLetter)
 	}
 	for range 5 {
 		was, err := s.peek(ctx, chart, u)
@@ -292,15 +330,35 @@ func (s *Referrals) Act(ctx context.Context, c Caller, u ident.UBRN, w Work) (Re
 			return Referral{}, err
 		}
 		var after Referral
-		err = s.k.Gate.Act(ctx, grants, append(s.lanesFor(was, w.Slot), s.fileLanes(w.Files)...), func(tx *store.Tx) error {
-			after, err = s.act(tx, c.Principal, chart, u, a, w)
-			return err
+		err = s.k.Gate.Act(ctx, grants, slices.Concat(s.lanesFor(was, w.Slot), s.fileLanes(w.Files), w.Once.lanes()), func(tx *store.Tx) error {
+			if err := w.Once.before(tx); err != nil {
+				return err
+			}
+			after, err = s.act(tx, c.Principal, chart, u, acts[0], w)
+			if err == nil && second.Kind != "" {
+				after, err = s.act(tx, c.Principal, chart, u, acts[1], second)
+			}
+			return w.Once.after(tx, after, err)
 		})
 		if !moved(err) {
 			return after, s.withNext(ctx, err, w.Holder)
 		}
 	}
 	return Referral{}, fault.New(fault.Unavailable, "The referral keeps changing; try again.")
+}
+
+// wanted is the act that a caller asks for, but for who and when.
+func (s *Referrals) wanted(ctx context.Context, chart string, w Work) (a Act, err error) {
+	a = Act{Kind: w.Kind, Seen: w.Seen, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment), Service: w.Service, Letter: hashOf(w.Letter), Replace: w.Replace, Invite: w.Invite, Priority: w.Priority, Search: w.Search}
+	if len(w.Services) > 0 {
+		if a.Shortlist, err = s.choicesFor(ctx, w.Services, chart); err != nil {
+			return a, err
+		}
+	}
+	if len(w.Letter) > MostLetter {
+		return a, fault.New(fault.TooLarge, "A letter has at most %d bytes.", MostLetter)
+	}
+	return a, nil
 }
 
 // peek is a referral for finding out which lanes an act of it needs.

@@ -262,7 +262,11 @@ func (s *Referrals) askFor(ctx context.Context, c Caller, chart string, u ident.
 			return r, true, err
 		}
 	}
-	err = s.k.Gate.Act(ctx, grants, s.lanesFor(r, SlotRef{}), func(tx *store.Tx) error {
+	err = s.k.Gate.Act(ctx, grants, append(s.lanesFor(r, SlotRef{}), w.Once.lanes()...), func(tx *store.Tx) (err error) {
+		if err := w.Once.before(tx); err != nil {
+			return err
+		}
+		defer func() { err = w.Once.after(tx, r, err) }()
 		was, err := s.load(tx, chart, u)
 		if err != nil {
 			return err

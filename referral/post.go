@@ -111,6 +111,11 @@ func decoded[M booking.Message](m messaging.Message) (M, error) {
 	return body, nil
 }
 
+// slotLanes are the lanes that a message about the slots of a session needs: the session's, which is not the message's own when the hospital is on this node.
+func (s *Referrals) slotLanes(m messaging.Message) []store.Lane {
+	return []store.Lane{s.sessionLane(m.Conversation)}
+}
+
 // slotsCame takes slots that a hospital hands to the spine. What is told late, or twice, changes nothing.
 func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	msg, err := decoded[booking.Slots](m)

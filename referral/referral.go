@@ -129,8 +129,8 @@ func (s *Referrals) sessionLane(session string) store.Lane {
 func (s *Referrals) handlers() []messaging.Handler {
 	const office = "the national booking office"
 	return []messaging.Handler{
-		{Workflow: booking.WorkflowSlots, Compares: true, Owner: office, Handle: s.slotsCame},
-		{Workflow: booking.WorkflowRecall, Compares: true, Owner: office, Handle: s.recallCame},
+		{Workflow: booking.WorkflowSlots, Compares: true, Owner: office, Handle: s.slotsCame, Lanes: s.slotLanes},
+		{Workflow: booking.WorkflowRecall, Compares: true, Owner: office, Handle: s.recallCame, Lanes: s.slotLanes},
 		{Workflow: booking.WorkflowAct, Compares: true, Owner: office, Handle: s.actCame, Lanes: s.actLanes},
 		{Workflow: booking.WorkflowVisit, Compares: true, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
 		{Workflow: booking.WorkflowTally, Compares: true, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},

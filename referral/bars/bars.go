@@ -6,7 +6,7 @@
 //	                        ├── a service whose bookings this node keeps ──► the acts of package referral: hold, book, move, cancel, refer …
 //	                        └── a service with an Endpoint elsewhere ──► sent on as it came (proxy.go); what fails on the way is said as published
 //
-// A message is done once, however often it is sent: it is known by its Bundle's id, of the program's organisation. The second one gets 409 REC_CONFLICT, and where to
+// A message is done once, however often it is sent: it is known by its Bundle's id, of the program's organisation, which is noted in the write that does it. The second one gets 409 REC_CONFLICT, and where to
 // read what the first one made. What a booking message does is what pages do: one transaction, and the hospital is told by the post.
 //
 // The other direction is Client: hospitals' systems that keep their slots to themselves are asked by BaRS (package referral, "asked").

@@ -37,8 +37,15 @@ type message struct {
 	focusURL      string    // its fullUrl
 	bundle        *fhir.Resource
 	digest        []byte
-	alone         bool // one resource that was put here without a message
+	alone         bool           // one resource that was put here without a message
+	once          *referral.Once // by which it is done once
 }
+
+// alonePrefix begins the id of what came without a message.
+const alonePrefix = "request/"
+
+// named is the id that the sender gave it.
+func (m *message) named() string { return strings.TrimPrefix(m.id, alonePrefix) }
 
 // aboutWhat are the types of resource that an event is about.
 func aboutWhat(event string) string {
@@ -198,7 +205,7 @@ func parsePatient(text string, p fhir.Node) (ident.NHSNumber, fhir.Node, error) 
 	return n, p, nil
 }
 
-// form names the message, so that a referral which it makes is made once.
+// form names the message, among those of its sender.
 func (c *call) form(m message) string { return "bars/" + c.organisation.String() + "/" + m.id }
 
 // letter is what the message says of why, in words, for whoever reads the referral.

@@ -22,23 +22,18 @@ func (c *call) process() error {
 	if err != nil {
 		return err
 	}
-	if err := c.doneBefore(c.r.Context(), m); err != nil {
-		return err
-	}
-	r, err := c.do(m)
+	r, was, again, err := c.once(m, c.do)
 	if err != nil {
 		return err
 	}
-	made := "ServiceRequest/" + requestID(r.UBRN)
+	if again {
+		return duplicate(was)
+	}
 	about := serviceRequest(r)
 	if aboutWhat(m.event) == "Appointment" {
-		made = "Appointment/" + visitID(r.UBRN)
 		if about, err = c.drawn(r); err != nil {
 			return err
 		}
-	}
-	if err := c.done(c.r.Context(), m, made); err != nil {
-		return err
 	}
 	return c.send(http.StatusOK, c.answer(m, about))
 }
@@ -103,40 +98,14 @@ func (c *call) bookNew(m message) (r referral.Referral, err error) {
 	if len(refs) == 0 {
 		return r, malformed("required", "Appointment.slot names the slot to be booked.")
 	}
-	based := m.focus.Get("basedOn.0.reference").String()
-	u, ours := m.ubrn(requestPrefix, based)
-	if !ours {
-		was, ok, err := c.a.referrals.MadeBy(c.r.Context(), c.who(), n, c.form(m))
-		if err != nil {
-			return r, err
-		}
-		if ok && was.Appointment != nil {
-			return was, nil // the answer to it was lost on the way
-		}
-	}
-	slot, err := c.free(refs, c.form(m))
+	slot, err := c.free(refs)
 	if err != nil {
 		return r, err
 	}
-	if ours {
+	if u, ours := m.ubrn(requestPrefix, m.focus.Get("basedOn.0.reference").String()); ours {
 		return c.bookFor(m, u, n, slot)
 	}
-	if _, err := c.a.referrals.Hold(c.r.Context(), slot.SlotRef, c.form(m)); err != nil {
-		return r, err
-	}
-	made, err := c.create(m, n, referral.ForAppointment)
-	if err != nil {
-		return r, err
-	}
-	r, err = c.a.referrals.Act(c.r.Context(), c.who(), made.UBRN, referral.Work{Kind: referral.ActBook, Seen: made.Version, Slot: slot.SlotRef, Service: c.target.ID, Holder: c.form(m)})
-	if err == nil {
-		return r, nil
-	}
-	_, undone := c.a.referrals.Act(c.r.Context(), c.who(), made.UBRN, referral.Work{Kind: referral.ActCancel, Seen: made.Version, Reason: "RAISED_IN_ERROR", Comment: "The time that was asked for could not be booked."})
-	if undone != nil {
-		c.a.k.Logger.Warn("a referral that was made for a booking stands without it", "cause", undone)
-	}
-	return r, err
+	return c.create(m, n, referral.ForAppointment, referral.Work{Kind: referral.ActBook, Slot: slot.SlotRef, Service: c.target.ID})
 }
 
 // bookFor books for a referral that was made before.
@@ -151,13 +120,13 @@ func (c *call) bookFor(m message, u ident.UBRN, n ident.NHSNumber, slot referral
 	if was.Appointment != nil && was.Appointment.SlotRef == slot.SlotRef {
 		return was, nil
 	}
-	return c.a.referrals.Act(c.r.Context(), c.who(), u, referral.Work{Kind: referral.ActBook, Slot: slot.SlotRef, Service: c.target.ID, Holder: c.form(m)})
+	return c.a.referrals.Act(c.r.Context(), c.who(), u, referral.Work{Kind: referral.ActBook, Slot: slot.SlotRef, Service: c.target.ID, Once: m.once})
 }
 
 // free is the free slot that goes by one of the ids. Error: 409 when there is none of them any more.
-func (c *call) free(ids []string, holder string) (referral.Slot, error) {
+func (c *call) free(ids []string) (referral.Slot, error) {
 	const most = 20_000
-	list, err := c.a.referrals.FreeSlots(c.r.Context(), c.target.ID, time.Time{}, time.Time{}, holder, most)
+	list, err := c.a.referrals.FreeSlots(c.r.Context(), c.target.ID, time.Time{}, time.Time{}, "", most)
 	if err != nil {
 		return referral.Slot{}, err
 	}
@@ -169,13 +138,14 @@ func (c *call) free(ids []string, holder string) (referral.Slot, error) {
 	return referral.Slot{}, refuse(http.StatusConflict, receiver, "conflict", "The slot is not free, or not of this service: look for slots again.")
 }
 
-// create makes the referral of a message, once.
-func (c *call) create(m message, n ident.NHSNumber, request referral.Request) (referral.Made, error) {
+// create makes the referral of a message, and does with it at once what the message asks.
+func (c *call) create(m message, n ident.NHSNumber, request referral.Request, atOnce referral.Work) (referral.Referral, error) {
 	p, ok := priorityOf(m.focus.Field("priority").String())
 	if !ok || m.focus.Field("resourceType").String() == "Appointment" {
 		p = referral.Routine
 	}
-	return c.a.referrals.Create(c.r.Context(), c.who(), referral.Draft{Patient: n, Priority: p, Request: request, Services: []string{c.target.ID}, Letter: m.letter(), Form: c.form(m)})
+	made, err := c.a.referrals.Create(c.r.Context(), c.who(), referral.Draft{Patient: n, Priority: p, Request: request, Services: []string{c.target.ID}, Letter: m.letter(), Form: c.form(m), AtOnce: atOnce, Once: m.once})
+	return made.Referral, err
 }
 
 // referNew hands a patient over to a service: from then on it is theirs, and a booking may follow.
@@ -203,14 +173,10 @@ func (c *call) referNew(m message) (r referral.Referral, err error) {
 	if err != nil {
 		return r, err
 	}
-	made, err := c.create(m, n, request)
-	if err != nil || made.State != referral.NotBooked {
-		return made.Referral, err // it was handed over before
-	}
 	if request == referral.ForTriage {
-		return c.a.referrals.Act(c.r.Context(), c.who(), made.UBRN, referral.Work{Kind: referral.ActSendTriage, Seen: made.Version, Service: c.target.ID})
+		return c.create(m, n, request, referral.Work{}) // it waits for triage as soon as it is made
 	}
-	return c.a.referrals.HandOver(c.r.Context(), c.who(), made.UBRN, c.target.ID)
+	return c.create(m, n, request, referral.Work{Kind: referral.ActDefer, Service: c.target.ID})
 }
 
 // known is the referral that a message changes. Error: 404; 422 when the patient in the message is another.
@@ -238,12 +204,17 @@ func (c *call) known(m message, prefix string, refs ...string) (r referral.Refer
 	return r, err
 }
 
-// change does an act to the referral of a message, at the version that its sender saw.
-func (c *call) change(m message, r referral.Referral, w referral.Work) (referral.Referral, error) {
-	if w.Seen = m.seen(); w.Seen == 0 {
-		w.Seen = r.Version
+// change does an act to the referral of a message, or two in one write, at the version that its sender saw.
+func (c *call) change(m message, r referral.Referral, acts ...referral.Work) (referral.Referral, error) {
+	first, second := acts[0], referral.Work{}
+	if len(acts) > 1 {
+		second = acts[1]
 	}
-	return c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, w)
+	if first.Seen = m.seen(); first.Seen == 0 {
+		first.Seen = r.Version
+	}
+	first.Once = m.once
+	return c.a.referrals.ActBoth(c.r.Context(), c.who(), r.UBRN, first, second)
 }
 
 // provides reports whether the sender is whose referral it is.
@@ -299,11 +270,11 @@ func (c *call) moveVisit(m message) (referral.Referral, error) {
 	if r.Appointment != nil && slices.Contains(refs, slotID(r.Appointment.SlotRef)) {
 		return r, nil // it is there
 	}
-	slot, err := c.free(refs, c.form(m))
+	slot, err := c.free(refs)
 	if err != nil {
 		return r, err
 	}
-	w := referral.Work{Kind: referral.ActMove, Slot: slot.SlotRef, Service: c.target.ID, Holder: c.form(m)}
+	w := referral.Work{Kind: referral.ActMove, Slot: slot.SlotRef, Service: c.target.ID}
 	if r.Appointment == nil {
 		w.Kind = referral.ActBook
 	}
@@ -346,20 +317,21 @@ func (c *call) changeRequest(m message) (referral.Referral, error) {
 	if err != nil {
 		return r, err
 	}
-	was := r
-	if text := m.letter(); text != "" {
-		if r, err = c.change(m, r, referral.Work{Kind: referral.ActLetter, Letter: text}); err != nil {
-			return r, err
-		}
-	}
 	p, ok := priorityOf(m.focus.Field("priority").String())
 	if !ok {
 		return r, malformed("value", "ServiceRequest.priority is routine, urgent or asap; an emergency is telephoned.")
 	}
-	if m.focus.Field("priority").Exists() && p != was.Priority {
-		return c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{Kind: referral.ActPriority, Seen: r.Version, Priority: p})
+	var acts []referral.Work
+	if text := m.letter(); text != "" {
+		acts = append(acts, referral.Work{Kind: referral.ActLetter, Letter: text})
 	}
-	return r, nil
+	if m.focus.Field("priority").Exists() && p != r.Priority {
+		acts = append(acts, referral.Work{Kind: referral.ActPriority, Priority: p})
+	}
+	if len(acts) == 0 {
+		return r, nil
+	}
+	return c.change(m, r, acts...)
 }
 
 // heardOfRequest takes what a provider decided of a referral.

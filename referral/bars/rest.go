@@ -1,6 +1,7 @@
 package bars
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // What a message does to an Appointment or a ServiceRequest can be done to it by its address as well (PUT, PATCH, DELETE, POST): it is read as the message that says the
-// same, of which X-Request-Id is the id.
+// same, of which X-Request-Id is the id. A request that comes again, with the same id, is answered as the first time, and does nothing.
 
 // alone reads one resource as a message about it.
 func (c *call) alone(event, reason string) (m message, err error) {
@@ -24,13 +25,30 @@ func (c *call) alone(event, reason string) (m message, err error) {
 	if id := c.r.PathValue("id"); id != "" && !strings.EqualFold(id, res.ID()) {
 		return m, malformed("invalid", "The id in the address is not that of the resource.")
 	}
-	return message{id: strings.ToLower(c.r.Header.Get("X-Request-Id")), event: event, reason: reason, focus: res.Root(), bundle: res, alone: true}, nil
+	return c.asMessage(event, reason, res), nil
 }
 
 // removal is the message that cancels what is in the address.
 func (c *call) removal(event string) (m message, err error) {
 	res, err := fhir.Obj("resourceType", aboutWhat(event), "id", c.r.PathValue("id")).Resource()
-	return message{event: event, reason: reasonDelete, focus: res.Root(), bundle: res, alone: true}, err
+	return c.asMessage(event, reasonDelete, res), err
+}
+
+func (c *call) asMessage(event, reason string, res *fhir.Resource) message {
+	sum := sha256.Sum256([]byte(c.r.Method + " " + c.r.URL.Path + " " + c.target.ID + "\n" + string(res.JSON())))
+	return message{id: alonePrefix + strings.ToLower(c.r.Header.Get("X-Request-Id")), event: event, reason: reason, focus: res.Root(), bundle: res, alone: true, digest: sum[:]}
+}
+
+// act does what a resource by itself asks, once, and returns the referral as that left it.
+func (c *call) act(m message, err error, do func(m message) (referral.Referral, error)) (referral.Referral, error) {
+	if err != nil {
+		return referral.Referral{}, err
+	}
+	r, was, again, err := c.once(m, do)
+	if err == nil && again {
+		return c.asItWas(was)
+	}
+	return r, err
 }
 
 // removed says that a resource was cancelled.
@@ -40,39 +58,29 @@ func (c *call) removed() error {
 
 func (c *call) postAppointment() error {
 	m, err := c.alone(bookingRequest, reasonNew)
-	if err != nil {
-		return err
-	}
-	r, err := c.bookNew(m)
-	if err != nil {
-		return err
-	}
-	return c.sendVisit(r)
+	return c.sendVisit(c.act(m, err, c.bookNew))
 }
 
 func (c *call) putAppointment() error {
 	m, err := c.alone(bookingRequest, reasonUpdate)
-	if err != nil {
-		return err
-	}
-	var r referral.Referral
-	switch status := m.focus.Field("status").String(); {
-	case status == "cancelled":
-		r, err = c.cancelVisit(m)
-	case status == "booked" && m.focus.Field("slot").Len() > 0:
-		r, err = c.moveVisit(m)
-	case status == "booked" && c.r.Method == http.MethodPatch:
-		r, err = c.known(m, visitPrefix)
-	default:
-		r, err = c.heardOfVisit(m, status)
-	}
-	if err != nil {
-		return err
-	}
-	return c.sendVisit(r)
+	return c.sendVisit(c.act(m, err, func(m message) (referral.Referral, error) {
+		switch status := m.focus.Field("status").String(); {
+		case status == "cancelled":
+			return c.cancelVisit(m)
+		case status == "booked" && m.focus.Field("slot").Len() > 0:
+			return c.moveVisit(m)
+		case status == "booked" && c.r.Method == http.MethodPatch:
+			return c.known(m, visitPrefix)
+		default:
+			return c.heardOfVisit(m, status)
+		}
+	}))
 }
 
-func (c *call) sendVisit(r referral.Referral) error {
+func (c *call) sendVisit(r referral.Referral, err error) error {
+	if err != nil {
+		return err
+	}
 	v, err := c.drawn(r)
 	if err != nil {
 		return err
@@ -82,10 +90,7 @@ func (c *call) sendVisit(r referral.Referral) error {
 
 func (c *call) deleteAppointment() error {
 	m, err := c.removal(bookingRequest)
-	if err != nil {
-		return err
-	}
-	if _, err := c.cancelVisit(m); err != nil {
+	if _, err := c.act(m, err, c.cancelVisit); err != nil {
 		return err
 	}
 	return c.removed()
@@ -93,30 +98,24 @@ func (c *call) deleteAppointment() error {
 
 func (c *call) postRequest() error {
 	m, err := c.alone(requestRequest, reasonNew)
-	if err != nil {
-		return err
-	}
-	r, err := c.referNew(m)
-	if err != nil {
-		return err
-	}
-	return c.send(http.StatusOK, serviceRequest(r))
+	return c.sendRequest(c.act(m, err, c.referNew))
 }
 
 func (c *call) putRequest() error {
 	m, err := c.alone(requestRequest, reasonUpdate)
-	if err != nil {
-		return err
-	}
-	var r referral.Referral
-	switch status := m.focus.Field("status").String(); status {
-	case "revoked", "inactive": // the second is in the published example
-		r, err = c.cancelRequest(m)
-	case "active":
-		r, err = c.changeRequest(m)
-	default:
-		r, err = c.heardOfRequest(m, status)
-	}
+	return c.sendRequest(c.act(m, err, func(m message) (referral.Referral, error) {
+		switch status := m.focus.Field("status").String(); status {
+		case "revoked", "inactive": // the second is in the published example
+			return c.cancelRequest(m)
+		case "active":
+			return c.changeRequest(m)
+		default:
+			return c.heardOfRequest(m, status)
+		}
+	}))
+}
+
+func (c *call) sendRequest(r referral.Referral, err error) error {
 	if err != nil {
 		return err
 	}
@@ -125,10 +124,7 @@ func (c *call) putRequest() error {
 
 func (c *call) deleteRequest() error {
 	m, err := c.removal(requestRequest)
-	if err != nil {
-		return err
-	}
-	if _, err := c.cancelRequest(m); err != nil {
+	if _, err := c.act(m, err, c.cancelRequest); err != nil {
 		return err
 	}
 	return c.removed()
