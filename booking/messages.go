@@ -179,6 +179,7 @@ type Case struct {
 	Comment     string        `json:"comment,omitempty"`
 	Changed     time.Time     `json:"changed"`
 	Acted       int64         `json:"acted,omitempty"` // by a hospital that tells it back: the number of its last act that is part of it, or was refused before
+	Took        string        `json:"took,omitempty"`  // the message of the last act of a hospital that is part of it: what a hospital decided since is still to come
 	Sent        int64         `json:"sent"`            // counts what the spine sent this hospital, for the tally
 }
 
@@ -347,7 +348,7 @@ func (c Case) check() error {
 	if err := ids(c.Service); err != nil {
 		return err
 	}
-	if err := texts(c.Letter, c.Comment, c.Reason, c.Referrer, c.ServiceName, c.Person.Family, c.Person.Given, c.Person.Address); err != nil {
+	if err := texts(c.Letter, c.Comment, c.Reason, c.Took, c.Referrer, c.ServiceName, c.Person.Family, c.Person.Given, c.Person.Address); err != nil {
 		return err
 	}
 	if err := attachments(c.Attachments); err != nil {

@@ -80,7 +80,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = CASE WHEN answered = ? THEN answered ELSE ? END WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, answeredTold, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
+	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
 		return err
 	}
 	c, err := o.caseIn(tx, r.From, r.Conversation)

@@ -78,6 +78,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err := o.keepCase(tx, m.To, c); err != nil {
 		return err
 	}
+	if err := o.found(tx, m.To, c); err != nil {
+		return err
+	}
 	if len(m.Files) > 0 {
 		if err := o.k.Post().Keep(tx, o.lane(m.To), "hospital/"+m.To.String()+"/"+c.UBRN.String(), m.Files...); err != nil {
 			return err
@@ -167,11 +170,8 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	return o.release(tx, hospital, c)
 }
 
-// answeredTold stands in hospital_act.answered once the spine has told of the referral as the act made it.
-const answeredTold = -1
-
-// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for stays held until the spine refuses, or tells of
-// the referral as the act made it: what it sent before that says nothing of it, whether its answer is here already or not.
+// release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for since the last act that is part of what the spine
+// tells stays held until the spine refuses, or tells of it.
 func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
 	keep := map[[2]string]bool{}
 	if c.Appointment != nil {
@@ -181,18 +181,13 @@ func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Ca
 	if o.seams.LetGo {
 		sent = math.MaxInt64
 	}
-	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND answered <> ? AND (state = ? OR state = ? AND answered >= ?)`,
-		c.UBRN.String(), booking.ActMove, booking.ActOffer, answeredTold, actWaiting, actConfirmed, sent)
+	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND (state = ? OR state = ? AND answered >= ?)
+		AND number > (SELECT coalesce(max(t.number), 0) FROM hospital_act t WHERE t.lane = hospital_act.lane AND t.tenant = hospital_act.tenant AND t.ubrn = hospital_act.ubrn AND t.message = ?)`,
+		c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, sent, c.Took)
 	if err != nil {
 		return err
 	}
 	for _, a := range acts {
-		if c.Appointment != nil && a.Appointment.Slot == c.Appointment.Slot && a.Appointment.Session == c.Appointment.Session {
-			if _, err := tx.Exec(`UPDATE hospital_act SET answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, answeredTold, int64(o.lane(hospital)), hospital.String(), a.UBRN.String(), a.Number); err != nil {
-				return err
-			}
-			continue
-		}
 		keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
 	}
 	var over [][2]string
@@ -366,6 +361,9 @@ func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slo
 			continue
 		}
 		c, err := o.caseIn(tx, hospital, who)
+		if fault.Is(err, fault.NotFound) {
+			continue // held by what the spine answered after a restore; what tells of them is on its way
+		}
 		if err != nil {
 			return nil, err
 		}

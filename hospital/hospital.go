@@ -77,10 +77,10 @@ func (o *Outpatients) Service() catalogue.Service {
 			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
 			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
 			{Workflow: booking.WorkflowTally, Compares: true, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
-			{Workflow: booking.WorkflowSlots, Compares: true, Owner: "the booking office of the spine"},
+			{Workflow: booking.WorkflowSlots, Compares: true, Owner: "the booking office of the spine", Learn: o.slotsAnswered, LearnLanes: o.lanesFrom},
 			{Workflow: booking.WorkflowRecall, Compares: true, Owner: "the booking office of the spine"},
 			{Workflow: booking.WorkflowVisit, Compares: true, Owner: "the booking office of the spine"},
-			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: func(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.From)} }},
+			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: o.lanesFrom},
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {
 		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.Tally)}}
@@ -139,6 +139,9 @@ func (o *Outpatients) lane(hospital ident.ODSCode) store.Lane {
 }
 
 func (o *Outpatients) lanesTo(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.To)} }
+func (o *Outpatients) lanesFrom(m messaging.Message) []store.Lane {
+	return []store.Lane{o.lane(m.From)}
+}
 
 // self is the part of the node that acts in the hospital's records.
 func (o *Outpatients) self(hospital ident.ODSCode) access.Principal {

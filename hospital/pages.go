@@ -251,7 +251,7 @@ func (d *desk) show(v listView) error {
 func (d *desk) home() error {
 	today := format.Midnight(d.now)
 	v := listView{Page: web.Page{Title: d.text("title")}, Title: d.text("title"), Lede: d.text("lede", d.nameOf(d.hospital)), Done: d.done()}
-	var counts [6]int64
+	var counts [7]int64
 	var sessions []Session
 	var clinics []Clinic
 	var standing Standing
@@ -264,6 +264,7 @@ func (d *desk) home() error {
 			`SELECT count(*) FROM hospital_pathway WHERE lane = ? AND tenant = ? AND closed = 0 AND stopped = 0`,
 			`SELECT count(*) FROM hospital_act WHERE lane = ? AND tenant = ? AND state = 'refused'`,
 			`SELECT count(*) FROM hospital_difference WHERE lane = ? AND tenant = ? AND (rounds > 1 OR why NOT IN ('given', 'coming'))`,
+			`SELECT count(*) ` + refusalsStand,
 		} {
 			if err = tx.QueryRow(q, lane, h).Scan(&counts[i]); err != nil {
 				return err
@@ -285,8 +286,8 @@ func (d *desk) home() error {
 		v.Warning, v.WarningText = d.text("unsure"), d.text("unsure-help")
 	}
 	work := web.Table{ID: "work", RowHeader: true, Caption: d.text("work"), Columns: d.columns("list", "count")}
-	for i, name := range []string{"review", "triage", "rebook", "waiting", "reconciliation", "reconciliation"} {
-		key := []string{"review", "triage", "rebook", "waiting", "refused", "differences"}[i]
+	for i, name := range []string{"review", "triage", "rebook", "waiting", "reconciliation", "reconciliation", "reconciliation"} {
+		key := []string{"review", "triage", "rebook", "waiting", "refused", "differences", "refused-slots"}[i]
 		work.Rows = append(work.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(d.text(key+".title"), d.path(name)), web.Cell(web.Count(d.ctx, "hospital.count", int(counts[i])))}})
 	}
 	v.Links = []web.Link{{Text: d.text("desk.title"), URL: d.path("desk")}, {Text: d.text("diary.week"), URL: d.path("diary")}, {Text: d.text("templates.title"), URL: d.path("templates")}}

@@ -22,6 +22,8 @@ func (d *desk) sessionTag(s Session) templ.Component {
 		return web.Tag(d.text("session.withdrawn"), web.Red)
 	case sessionRecalled:
 		return web.Tag(d.text("session.recalled"), web.Yellow)
+	case sessionFound:
+		return web.Tag(d.text("session.found"), web.Orange)
 	}
 	return web.Tag(d.text("session.open"), web.Green)
 }
@@ -206,6 +208,9 @@ func (d *desk) session() error {
 		if s.State == sessionWithdrawn {
 			v.Warning, v.WarningText = d.text("session.withdrawn"), s.Reason
 		} else {
+			if s.State == sessionFound {
+				v.Warning, v.WarningText = d.text("session.found"), d.text("session.found-help")
+			}
 			for _, act := range sessionActs() {
 				v.Links = append(v.Links, web.Link{Text: d.text("act." + act), URL: d.path("sessions", id, "do", act)})
 			}

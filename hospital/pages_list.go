@@ -355,7 +355,10 @@ func (d *desk) reconciliation() error {
 			}
 			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("thing."+x.Kind) + " " + x.Thing), web.Cell(d.knownText(x.Kind, x.Mine)), web.Cell(d.knownText(x.Kind, x.Theirs)), web.Cell(why), web.Cell(web.Ago(d.ctx, d.now, x.Since))}})
 		}
-		v.Tables = []web.Table{t}
+		v.Tables, v.Buttons = []web.Table{t}, nil
+		if err := d.refusedSlots(tx, &v); err != nil {
+			return err
+		}
 		if err := d.refusedIn(tx, see, &v); err != nil {
 			return err
 		}
@@ -384,6 +387,32 @@ type reconcileView struct {
 	Facts                []web.Row
 	Tables               []web.Table
 	Buttons              []deskButton
+	RefusedSlots         bool // there are slots that the spine would not take
+}
+
+// refusedSlots lists the slots that the spine would not take, with why and what to do.
+func (d *desk) refusedSlots(tx *store.Tx, v *reconcileView) error {
+	list, err := d.refusalsIn(tx, d.hospital)
+	if err != nil {
+		return err
+	}
+	t := web.Table{ID: "refused-slots", RowHeader: true, Caption: d.text("refused-slots.title"), Columns: d.columns("session", "slots", "since", "answer"), Empty: web.Empty{Text: d.text("refused-slots.empty"), Help: d.text("refused-slots.empty-help")}}
+	for _, x := range list {
+		s, err := d.sessionIn(tx, d.hospital, x.Session)
+		if err != nil {
+			return err
+		}
+		c, _, err := d.clinicOf(tx, d.hospital, s.Clinic)
+		if err != nil {
+			return err
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(c.Name+", "+format.DateTime(s.Starts), d.path("sessions", x.Session)), web.Cell(formatInt(x.Slots)), web.Cell(web.Ago(d.ctx, d.now, x.At)), web.NoteCell(x.Reason)}})
+	}
+	if len(list) > 0 {
+		v.Tables = append(v.Tables, t)
+		v.RefusedSlots = true
+	}
+	return nil
 }
 
 func (d *desk) refusedIn(tx *store.Tx, see func(string) bool, v *reconcileView) error {

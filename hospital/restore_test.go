@@ -170,20 +170,28 @@ func TestAnAnswerToAnEarlierLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := booking.Encode(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := messaging.Message{From: x26, To: rqx, Workflow: booking.WorkflowTally, Conversation: "tally", Body: body}
-	for _, h := range w.o.Service().Handles {
-		if h.Workflow != m.Workflow {
-			continue
-		}
-		if err := k.DB.Write(ctx, h.Lanes(m), func(tx *store.Tx) error { return h.Handle(ctx, tx, m) }); err != nil {
-			t.Fatal(err)
-		}
-	}
+	came(w, booking.WorkflowTally, "tally", answer)
 	if _, err := w.o.Give(ctx, w.clerk(), rqx, session); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a hospital that was restored took the answer to an earlier life's question, and gives slots: %v", err)
+	}
+}
+
+// came handles a message of the spine's as if the post had brought it.
+func came[M booking.Message](w *world, workflow, conversation string, what M) {
+	w.t.Helper()
+	body, err := booking.Encode(what)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := messaging.Message{From: x26, To: rqx, Workflow: workflow, Conversation: conversation, Body: body}
+	k := w.nodes[1].Node.Kernel()
+	for _, h := range w.o.Service().Handles {
+		if h.Workflow != workflow {
+			continue
+		}
+		lanes := append(h.Lanes(m), k.Post().LaneOf(rqx, conversation))
+		if err := k.DB.Write(w.t.Context(), lanes, func(tx *store.Tx) error { return h.Handle(w.t.Context(), tx, m) }); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }

@@ -28,6 +28,7 @@ const (
 	sessionOpen      = "open"
 	sessionRecalled  = "recalled" // its free slots were asked back
 	sessionWithdrawn = "withdrawn"
+	sessionFound     = "found" // lost by a restore, and made again from what the spine tells of who is booked
 )
 
 // Session is one clinic on one day.
@@ -101,10 +102,10 @@ func (o *Outpatients) planOne(ctx context.Context, hospital ident.ODSCode, t Tem
 	if !s.Starts.After(o.k.Clock.Now()) {
 		return nil
 	}
-	there, fresh := false, true
+	there, fresh := false, true // there as planned; with slots of which none was handed over yet
 	err := o.k.DB.Read(ctx, func(tx *store.Tx) error {
 		was, err := o.sessionIn(tx, hospital, s.ID)
-		there = err == nil
+		there = err == nil && was.State != sessionFound
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
@@ -135,13 +136,28 @@ func wall(midnight time.Time, minutes int) time.Time {
 	return time.Date(y, m, d, minutes/60, minutes%60, 0, 0, midnight.Location()).UTC()
 }
 
-// MakeSession makes a session of so many slots, the last of which are a reserve, and gives the others to the spine. One that is there stays as it is.
+// MakeSession makes a session of so many slots, the last of which are a reserve, and gives the others to the spine. One that is there stays as it is; one that was found again is completed.
 func (o *Outpatients) MakeSession(ctx context.Context, hospital ident.ODSCode, s Session, slots, reserve int, give bool) error {
 	return o.change(ctx, hospital, []string{s.ID}, func(tx *store.Tx) error {
-		lane, h := int64(o.lane(hospital)), hospital.String()
-		n, err := tx.Exec(`INSERT INTO hospital_session (lane, tenant, id, clinic, starts, ends, minutes, extra, state, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '') ON CONFLICT (lane, tenant, id) DO NOTHING`,
-			lane, h, s.ID, s.Clinic, s.Starts.UnixMicro(), s.Ends.UnixMicro(), int64(s.Minutes), int64(s.Extra), sessionOpen)
-		if err != nil || n == 0 {
+		was, err := o.sessionIn(tx, hospital, s.ID)
+		if err == nil && was.State != sessionFound {
+			return nil
+		}
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		have := map[string]bool{}
+		if err == nil {
+			list, err := o.slotsIn(tx, hospital, s.ID)
+			if err != nil {
+				return err
+			}
+			for _, x := range list {
+				have[x.ID] = true
+			}
+		}
+		s.State = sessionOpen
+		if err := o.putSession(tx, hospital, s); err != nil {
 			return err
 		}
 		for i := range slots {
@@ -149,6 +165,9 @@ func (o *Outpatients) MakeSession(ctx context.Context, hospital ident.ODSCode, s
 			x := Slot{Session: s.ID, ID: s.ID + "-" + at.Format("1504"), Starts: at, Ends: at.Add(time.Duration(s.Minutes) * time.Minute), Kind: kindOffered}
 			if i >= slots-reserve {
 				x.Kind = kindReserve
+			}
+			if have[x.ID] {
+				continue
 			}
 			if err := o.putSlot(tx, hospital, x); err != nil {
 				return err
@@ -162,9 +181,10 @@ func (o *Outpatients) MakeSession(ctx context.Context, hospital ident.ODSCode, s
 	})
 }
 
+// putSlot writes whose a slot is. By which message it was handed over is for hand to say.
 func (o *Outpatients) putSlot(tx *store.Tx, hospital ident.ODSCode, x Slot) error {
 	return tx.Queue(`INSERT INTO hospital_slot (lane, tenant, session, id, epoch, base, starts, ends, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant, session, id) DO UPDATE SET epoch = excluded.epoch, base = excluded.base`,
+		ON CONFLICT (lane, tenant, session, id) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, handed = CASE WHEN excluded.epoch % 2 = 0 THEN '' ELSE hospital_slot.handed END`,
 		int64(o.lane(hospital)), hospital.String(), x.Session, x.ID, int64(x.Epoch), int64(x.Base), x.Starts.UnixMicro(), x.Ends.UnixMicro(), x.Kind)
 }
 
@@ -213,8 +233,7 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 	if _, err := tx.Exec(`UPDATE hospital_session SET state = ? WHERE lane = ? AND tenant = ? AND id = ?`, sessionOpen, int64(o.lane(hospital)), hospital.String(), session); err != nil {
 		return 0, err
 	}
-	_, err = send(o, tx, hospital, booking.WorkflowSlots, session, m)
-	return len(m.Slots), err
+	return len(m.Slots), o.hand(tx, hospital, m)
 }
 
 // clinicOf is a clinic and who sees its patients.

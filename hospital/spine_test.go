@@ -61,6 +61,9 @@ func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
 
 func (s *spine) given(_ *store.Tx, m messaging.Message) error {
 	msg, err := booking.Decode[booking.Slots](m.Body)
+	if why := s.refuse[booking.WorkflowSlots]; why != "" {
+		return messaging.Refuse("%s", why)
+	}
 	for _, x := range msg.Slots {
 		s.slots[x.ID], s.in[x.ID] = x, msg.Session
 	}
@@ -146,7 +149,11 @@ func (s *spine) tallied(tx *store.Tx, m messaging.Message) error {
 	for _, mark := range asked.Slots {
 		x := s.slots[mark.ID]
 		if asked.Unsure {
+			known := x.Epoch
 			x.Epoch = booking.Spine.Settle(x.Epoch, mark.Epoch, true, s.k.Clock.Now())
+			if booking.Spine.Owns(x.Epoch) && !booking.Spine.Owns(known) {
+				x.Epoch++ // it was never told what the slot is
+			}
 			s.slots[mark.ID] = x
 		}
 		answer.Slots = append(answer.Slots, booking.SlotMark{ID: mark.ID, Epoch: x.Epoch})

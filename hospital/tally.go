@@ -173,7 +173,14 @@ func (o *Outpatients) tallyLanes(m messaging.Message) []store.Lane {
 	}
 	err = o.k.DB.Read(context.Background(), func(tx *store.Tx) error {
 		s, err := o.standingIn(tx, m.To)
-		if err != nil || !t.Unsure && s.owed == "" {
+		if err != nil {
+			return err
+		}
+		if !t.Unsure && s.owed == "" { // what was lost is told again
+			list, err := o.differing(tx, m.To)
+			for _, session := range list {
+				lanes = append(lanes, o.k.Post().LaneOf(m.To, session))
+			}
 			return err
 		}
 		list, err := o.sessionsIn(tx, m.To, `ends > ?`, o.k.Clock.Now().Add(-tallied).UnixMicro())
@@ -345,7 +352,7 @@ func (o *Outpatients) handAnew(tx *store.Tx, hospital ident.ODSCode, bySession m
 		for _, x := range bySession[session] {
 			m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: x.Epoch, Base: x.Base, Start: x.Starts, End: x.Ends, Clinician: name})
 		}
-		if _, err := send(o, tx, hospital, booking.WorkflowSlots, session, m); err != nil {
+		if err := o.hand(tx, hospital, m); err != nil {
 			return err
 		}
 		if s.State != sessionRecalled && s.State != sessionWithdrawn {
@@ -378,6 +385,9 @@ func (o *Outpatients) answered(tx *store.Tx, hospital ident.ODSCode, s Standing,
 		if err := o.putSlot(tx, hospital, x); err != nil {
 			return err
 		}
+	}
+	if err := o.holdAll(tx, hospital, told); err != nil {
+		return err
 	}
 	s.Sure, s.Answered = true, tx.At()
 	owed := s.owed
@@ -430,17 +440,18 @@ func (o *Outpatients) compare(tx *store.Tx, hospital ident.ODSCode, told booking
 	if _, err := tx.Exec(`DELETE FROM hospital_difference WHERE lane = ? AND tenant = ?`, lane, h); err != nil {
 		return err
 	}
-	for _, d := range found {
+	for i, d := range found {
 		d.Since, d.Rounds = tx.At(), 1
 		if b, ok := was[[2]string{d.Kind, d.Thing}]; ok && b.Mine == d.Mine && b.Theirs == d.Theirs {
 			d.Since, d.Rounds = b.Since, b.Rounds+1
 		}
+		found[i] = d
 		if _, err := tx.Exec(`INSERT INTO hospital_difference (lane, tenant, kind, thing, mine, theirs, why, since, rounds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			lane, h, d.Kind, d.Thing, d.Mine, d.Theirs, d.Why, micros(d.Since), d.Rounds); err != nil {
 			return err
 		}
 	}
-	return nil
+	return o.retell(tx, hospital, found, told)
 }
 
 // differ compares what the spine told with what the hospital knows, and says of each difference how it can be.

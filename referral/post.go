@@ -58,7 +58,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	}
 	c.UBRN, c.Version, c.State, c.Priority, c.Service, c.ServiceName = r.UBRN, r.Version, string(r.State), string(r.Priority), chosen.Service, chosen.Name
 	c.Practice, c.Referrer, c.ClockStart, c.Reason, c.Comment = r.Practice, r.Referrer.Name, r.PathwayStart, r.Reason.Code, r.Comment
-	c.Accepted, c.Changed, c.Sent = r.Accepted, r.Changed, tx.At().UnixMicro()
+	c.Accepted, c.Changed, c.Took, c.Sent = r.Accepted, r.Changed, r.Took, tx.At().UnixMicro()
 	person, err := s.personIn(tx, r.Chart)
 	if err != nil {
 		return c, err
@@ -209,7 +209,8 @@ func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	return s.heard(tx, lane, m.From)
 }
 
-// giveBack gives the hospital what is unbooked and unheld of a session, as far as it was asked back or begins too soon to be booked.
+// giveBack gives the hospital what is unbooked and unheld of a session, as far as it was asked back or begins too soon to be booked; of one that is withdrawn also what somebody had who
+// has been told. Where somebody was seen before it was withdrawn the slot stays theirs.
 func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session string) error {
 	st, err := s.standingIn(tx, provider)
 	if err != nil || !st.sure {
@@ -220,8 +221,8 @@ func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session strin
 	if s.o.Seams.GiveBooked {
 		most = slotBooked
 	}
-	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND state <= ? AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
-		lane, provider.String(), session, most, tx.At().UnixMicro(), int64(booking.MostSlots))
+	rows, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ? AND (state <= ? OR state = ? AND ubrn = '') AND epoch % 2 = 1 AND held < ? ORDER BY slot LIMIT ?`,
+		lane, provider.String(), session, most, slotGone, tx.At().UnixMicro(), int64(booking.MostSlots))
 	if err != nil {
 		return err
 	}
@@ -293,7 +294,11 @@ func (s *Referrals) giveBackDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range list {
+	left, err := s.sessions(ctx, `state = ? AND recalled = ? AND starts > ? AND ubrn = '' AND epoch % 2 = 1`, slotGone, withdrawn, now.UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, x := range append(list, left...) {
 		err := s.k.DB.Write(ctx, []store.Lane{s.sessionLane(x.session)}, func(tx *store.Tx) error { return s.giveBack(tx, x.provider, x.session) })
 		if err != nil {
 			return err
@@ -379,6 +384,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 			return messaging.Refuse("The patient is not booked there any more.")
 		}
 	}
+	r.Took = m.ID
 	if _, err := s.commit(tx, r, a); err != nil {
 		if k := fault.KindOf(err); k == fault.Internal || k == fault.Unavailable {
 			return err
@@ -440,6 +446,9 @@ func (s *Referrals) withdraw(ctx context.Context, x slotRow) error {
 			return err
 		}
 		if err := s.gone(tx, x); err != nil {
+			return err
+		}
+		if err := s.giveBack(tx, x.Provider, x.Session); err != nil {
 			return err
 		}
 		return s.account(tx, r, a, "")

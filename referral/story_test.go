@@ -194,6 +194,9 @@ func TestASessionIsGivenBack(t *testing.T) {
 	if err != nil || r.State != referral.CancelledByProvider || r.Appointment != nil {
 		t.Errorf("after the session was withdrawn it is %s (%v)", r.State, err)
 	}
+	if e, err := s.Own(ctx, slot("back-0")); err != nil || e != 2 {
+		t.Errorf("the slot of whoever was booked is at epoch %d: it was not handed back (%v)", e, err)
+	}
 }
 
 // TestNobodyLearnsWhichWasWrong: five wrong passwords lock a number, one that is nobody's as well as one that is somebody's, in the same words.

@@ -181,6 +181,7 @@ type Referral struct {
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
 	Attended    bool         `json:"attended,omitempty"`
 	Acted       int64        `json:"acted,omitempty"`      // after a restore of the spine: up to which of its acts the hospital says that this is so; see Case.Acted
+	Took        string       `json:"took,omitempty"`       // the message of the last act of a hospital that was taken; see booking.Case
 	Invited     bool         `json:"invited,omitempty"`    // by the provider, after triage: the patient chooses a date
 	FromAdvice  bool         `json:"fromAdvice,omitempty"` // it was made of the question for advice of the same number
 	Closed      bool         `json:"closed,omitempty"`     // the outpatient episode is over

@@ -282,6 +282,11 @@ func (w *world) checkSides(r referral.Referral, known map[string]seenBy) {
 	u := r.UBRN.String()
 	for _, name := range names()[1:] {
 		c, there := known[name].cases[u]
+		if a := r.Appointment; a != nil && theirs(r) && r.Provider().String() == name {
+			if _, made := known[name].slots[place{name, a.Slot}]; !made {
+				w.broken("%s is told that it is booked into %s, of which %s knows nothing", u, a.Slot, name)
+			}
+		}
 		mine := theirs(r) && r.Provider().String() == name
 		switch {
 		case !mine && there && !c.Gone:
