@@ -94,6 +94,7 @@ type Network struct {
 	recut   chan struct{} // closed when a cut is made or healed
 	ups     []func(NodeID)
 	measure func(context.Context, NodeID) (Backlog, error)
+	begun   time.Time
 	shakes  chan struct{} // handshakes at once
 	doors   chan struct{} // who joins, at once
 }
@@ -125,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Network, error) {
 	}
 	n := &Network{opt: o, timing: o.Timing.withDefaults(), clock: o.Clock, log: o.Logger, files: folder(o.Folder), mux: http.NewServeMux(),
 		joined: make(chan struct{}), served: make(chan net.Conn), stopped: make(chan struct{}), links: map[NodeID]*link{}, conns: map[*conn]struct{}{},
-		cuts: map[NodeID]Cut{}, poke: make(chan struct{}, 1), recut: make(chan struct{}), shakes: make(chan struct{}, shakesAtOnce), doors: make(chan struct{}, doorsAtOnce)}
+		cuts: map[NodeID]Cut{}, begun: o.Clock.Now(), poke: make(chan struct{}, 1), recut: make(chan struct{}), shakes: make(chan struct{}, shakesAtOnce), doors: make(chan struct{}, doorsAtOnce)}
 	var err error
 	if n.instance, err = randomHex(o.Rand, 8); err != nil {
 		return nil, err
@@ -275,6 +276,25 @@ func (n *Network) Route(org ident.ODSCode) (NodeID, error) {
 		return found, fault.New(fault.NotFound, "No node of this network speaks for %s.", org)
 	}
 	return found, nil
+}
+
+// HeardOf is when the node that speaks for an organisation was last heard of; of one that was not since this program began, when it began. It is false for what this node speaks for
+// itself, for what no node does, and while this node belongs to no network: there is nobody to be heard of.
+func (n *Network) HeardOf(org ident.ODSCode) (time.Time, bool) {
+	to, err := n.Route(org)
+	if err != nil || to == n.Self() {
+		return time.Time{}, false
+	}
+	l := n.link(to)
+	if l == nil {
+		return n.begun, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.beaten.Before(n.begun) {
+		return n.begun, true
+	}
+	return l.beaten, true
 }
 
 // Run keeps the links until ctx ends, and returns when everything that it began has ended.

@@ -225,6 +225,7 @@ func (s *Referrals) Get(ctx context.Context, c Caller, u ident.UBRN) (r Referral
 		r, err = s.load(tx, chart, u)
 		return err
 	})
+	s.unheard(&r)
 	return r, err
 }
 

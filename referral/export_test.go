@@ -26,6 +26,11 @@ func (s *Referrals) Came(ctx context.Context, m messaging.Message) error {
 	panic("nobody handles " + m.Workflow)
 }
 
+// Hear makes a hospital silent after a time, and says when each was heard of.
+func (s *Referrals) Hear(silence time.Duration, heard func(ident.ODSCode) (time.Time, bool)) {
+	s.o.Silence, s.o.Heard = silence, heard
+}
+
 // Due does what this package does by the clock.
 func (s *Referrals) Due(ctx context.Context) error {
 	if err := s.withdrawDue(ctx); err != nil {

@@ -20,7 +20,8 @@ type timesView struct {
 	Action  string
 	Cancel  string
 	Error   string
-	Earlier bool // there are more than are shown
+	Earlier bool      // there are more than are shown
+	Silent  time.Time // since when nothing was heard of the hospital; see Referrals.Silent
 }
 
 // dayView is the free times of one day.
@@ -69,6 +70,7 @@ func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	if v.Service, ok = c.R.ChoiceOf(service); !ok {
 		v.Service = c.R.Shortlist[0]
 	}
+	v.Silent = f.s.Silent(v.Service.Provider)
 	v.Page.Back, v.Page.Failed = web.Link{URL: v.Cancel}, wrong != ""
 	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, ""); err != nil {
 		return err

@@ -181,6 +181,9 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 
 // tells says in words how a referral stands.
 func tells(ctx context.Context, r Referral) string {
+	if !r.Unheard.IsZero() {
+		return web.Text(ctx, "referral.tells.unheard", format.DateTime(r.Unheard))
+	}
 	if r.State == TriagedToAct && r.Invited {
 		return web.Text(ctx, "referral.tells.invited")
 	}
@@ -211,7 +214,7 @@ func (f *face) timesPage(w http.ResponseWriter, r *http.Request, v Visit, status
 	if !ok || ref.Asked != nil {
 		return web.SeeOther(w, r, doorPath+"/choose")
 	}
-	view := timesView{Page: web.Page{Title: web.Text(ctx, "referral.times.title"), Back: web.Link{URL: doorPath + "/choose"}, Failed: wrong != ""}, R: ref, Service: c, Action: doorPath + "/times", Cancel: doorPath + "/choose", Error: wrong}
+	view := timesView{Page: web.Page{Title: web.Text(ctx, "referral.times.title"), Back: web.Link{URL: doorPath + "/choose"}, Failed: wrong != ""}, R: ref, Service: c, Action: doorPath + "/times", Cancel: doorPath + "/choose", Error: wrong, Silent: f.s.Silent(c.Provider)}
 	if view.Days, view.Earlier, err = f.s.days(ctx, c.Service, v.UBRN.String()); err != nil {
 		return err
 	}
@@ -243,7 +246,7 @@ type checkView struct {
 	R       Referral
 	Service Choice
 	Slot    Slot
-	Until   time.Time
+	Silent  time.Time // since when nothing was heard of the hospital; see Referrals.Silent
 	Move    bool
 }
 
@@ -265,7 +268,7 @@ func (f *face) check(w http.ResponseWriter, r *http.Request, v Visit) error {
 	}
 	for _, x := range list {
 		if x.SlotRef == slot {
-			return web.Render(w, r, http.StatusOK, checkPage(checkView{R: ref, Service: choice, Slot: x, Move: ref.State == Booked}))
+			return web.Render(w, r, http.StatusOK, checkPage(checkView{R: ref, Service: choice, Slot: x, Move: ref.State == Booked, Silent: f.s.Silent(choice.Provider)}))
 		}
 	}
 	return f.timesPage(w, r, v, http.StatusConflict, web.Text(ctx, "referral.times.gone"))
@@ -296,6 +299,22 @@ func (f *face) confirm(w http.ResponseWriter, r *http.Request, v Visit) error {
 		return web.SeeOther(w, r, doorPath+"/choose") // which says that the hospital has not answered
 	}
 	return web.SeeOther(w, r, doorPath+"/booked")
+}
+
+// checkGo is what the button says that books, or asks.
+func checkGo(ctx context.Context, v checkView) string {
+	if !v.Silent.IsZero() {
+		return web.Text(ctx, "referral.silent.go")
+	}
+	return web.Text(ctx, "referral.check.go")
+}
+
+// bookedTitle says that a time is booked, or asked for.
+func bookedTitle(ctx context.Context, r Referral) string {
+	if !r.Unheard.IsZero() {
+		return web.Text(ctx, "referral.silent.title")
+	}
+	return web.Text(ctx, "referral.booked.title")
 }
 
 // booked confirms, with the reference.

@@ -45,6 +45,10 @@ type Options struct {
 	Freeze time.Duration
 	// Hold is how long a slot is held for whoever is deciding; 10 minutes by default.
 	Hold time.Duration
+	// Heard is when the node of a hospital was last heard of, and whether it has one of its own (network.Network.HeardOf); nil where all are at one node.
+	Heard func(ident.ODSCode) (time.Time, bool)
+	// Silence is after how long without a word from it a hospital's times are asked for instead of booked; an hour by default.
+	Silence time.Duration
 	// Seams make the referrals forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
 	// Elsewhere is how services are asked that keep their slots to themselves; nil where there are none.
@@ -67,6 +71,9 @@ func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals 
 	}
 	if o.Hold <= 0 {
 		o.Hold = 10 * time.Minute
+	}
+	if o.Silence <= 0 {
+		o.Silence = time.Hour
 	}
 	return &Referrals{k: k, places: places, o: o}
 }

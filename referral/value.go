@@ -192,6 +192,10 @@ type Referral struct {
 	Changed      time.Time `json:"changed"` // when this version was made
 	// Told is the version of an earlier life of the database that a hospital told back and this one repeats; 0 for what somebody has done.
 	Told int64 `json:"told,omitempty"`
+
+	// Unheard is since when nothing has been heard of the hospital, where it cannot know of the appointment yet: until it does, the patient has asked for the time. It is zero otherwise, and for what
+	// is read by programs; see Referrals.Silent.
+	Unheard time.Time `json:"-"`
 }
 
 // Provider is whose referral it is now; zero while nobody was chosen.

@@ -88,8 +88,9 @@ func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist)
 		}
 		return rows.Err()
 	})
-	for _, r := range list {
-		scope.Disclose(s.place(r.Chart, r.UBRN, false))
+	for i := range list {
+		s.unheard(&list[i])
+		scope.Disclose(s.place(list[i].Chart, list[i].UBRN, false))
 	}
 	return list, err
 }

@@ -79,7 +79,7 @@ func (n *Node) national() (register, organisations []catalogue.Service, told cat
 	}
 	people := demographics.New(n.kernel, demographics.Options{Data: n.cfg.Data, Demo: n.cfg.Demo, Restored: n.restored})
 	places := directory.New(n.kernel, n.cfg.Demo)
-	refer := referral.New(n.kernel, places, referral.Options{Elsewhere: bars.NewClient(n.kernel, places)})
+	refer := referral.New(n.kernel, places, referral.Options{Elsewhere: bars.NewClient(n.kernel, places), Heard: n.kernel.Network.HeardOf})
 	n.referrals = refer
 	standard := bars.New(n.kernel, places, refer)
 	return []catalogue.Service{
