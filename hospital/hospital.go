@@ -49,6 +49,8 @@ type Outpatients struct {
 	k      catalogue.Kernel
 	seams  booking.Seams
 	beside int
+
+	counted counted
 }
 
 // New is the clinics of a node; it may keep no hospital.

@@ -40,6 +40,7 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics/cases/{ubrn}/come", (*desk).askCome),
 		o.staffed("POST /clinics/cases/{ubrn}/come", (*desk).doCome),
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),
+		o.staffed("GET /clinics/figures", (*desk).figures),
 		o.staffed("GET /clinics/templates", (*desk).templates),
 		o.staffed("GET /clinics/templates/new", (*desk).askTemplate),
 		o.staffed("POST /clinics/templates/new", (*desk).putTemplate),
@@ -290,7 +291,7 @@ func (d *desk) home() error {
 		key := []string{"review", "triage", "rebook", "waiting", "refused", "differences", "refused-slots"}[i]
 		work.Rows = append(work.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(d.text(key+".title"), d.path(name)), web.Cell(web.Count(d.ctx, "hospital.count", int(counts[i])))}})
 	}
-	v.Links = []web.Link{{Text: d.text("desk.title"), URL: d.path("desk")}, {Text: d.text("diary.week"), URL: d.path("diary")}, {Text: d.text("templates.title"), URL: d.path("templates")}}
+	v.Links = []web.Link{{Text: d.text("desk.title"), URL: d.path("desk")}, {Text: d.text("diary.week"), URL: d.path("diary")}, {Text: d.text("figures.title"), URL: d.path("figures")}, {Text: d.text("templates.title"), URL: d.path("templates")}}
 	v.Tables = []web.Table{work, d.sessionTable("today", d.text("today", format.Date(d.now)), sessions, clinics)}
 	return d.show(v)
 }
