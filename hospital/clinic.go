@@ -3,6 +3,7 @@ package hospital
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
 )
 
 // Specialty is a branch of care, by its code (SNOMED CT practice settings, as the directory has them).
@@ -41,39 +43,89 @@ type Template struct {
 	From, To   time.Time
 }
 
-// Limits of a template.
+// Limits of a template, of each text and of how many a hospital has of each.
 const (
+	mostText  = 100
+	mostOfAll = 20000
+	mostExtra = 20
 	mostSlots = 60
 	leastSlot = 5 // minutes
 	mostSlot  = 240
 )
 
-func (t Template) check() error {
-	switch {
-	case t.Slots < 1 || t.Slots > mostSlots || t.Minutes < leastSlot || t.Minutes > mostSlot:
-		return fault.New(fault.Invalid, "A session has 1 to %d slots of %d to %d minutes.", mostSlots, leastSlot, mostSlot)
-	case t.Starts < 0 || t.Starts+t.Slots*t.Minutes > 24*60:
-		return fault.New(fault.Invalid, "A session ends on the day on which it starts.")
-	case t.Reserve < 0 || t.Reserve > t.Slots:
-		return fault.New(fault.Invalid, "The reserve is some of the session's slots.")
-	case t.Extra < 0 || t.Extra > 20:
-		return fault.New(fault.Invalid, "At most 20 more may be put in by hand.")
-	case t.Weekday < 0 || t.Weekday > 6:
-		return fault.New(fault.Invalid, "There is no such day of the week.")
+// wrong is what is wrong with a pattern, by the fields of its form.
+func (t Template) wrong() (all web.FieldErrors) {
+	if t.Weekday < 0 || t.Weekday > 6 {
+		all.Add("weekday", "There is no such day of the week.")
+	}
+	if t.Minutes < leastSlot || t.Minutes > mostSlot {
+		all.Add("minutes", fmt.Sprintf("A slot has %d to %d minutes.", leastSlot, mostSlot))
+	}
+	if t.Slots < 1 || t.Slots > mostSlots {
+		all.Add("slots", fmt.Sprintf("A session has 1 to %d slots.", mostSlots))
+	}
+	if t.Starts < 0 || t.Starts >= 24*60 || len(all) == 0 && t.Starts+t.Slots*t.Minutes > 24*60 {
+		all.Add("starts", "A session ends on the day on which it starts.")
+	}
+	if t.Reserve < 0 || t.Slots > 0 && t.Reserve > t.Slots {
+		all.Add("reserve", "The reserve is some of the session's slots.")
+	}
+	if t.Extra < 0 || t.Extra > mostExtra {
+		all.Add("extra", fmt.Sprintf("At most %d more may be put in by hand.", mostExtra))
+	}
+	if !t.To.IsZero() && t.To.Before(t.From) {
+		all.Add("to", "The last day is before the first.")
+	}
+	return all
+}
+
+// check refuses a set-up of which a part is wrong.
+func (s Setup) check() error {
+	long := func(what string, texts ...string) error {
+		for _, x := range texts {
+			if len(x) > mostText {
+				return fault.New(fault.Invalid, "A %s has at most %d characters in each field.", what, mostText)
+			}
+		}
+		return nil
+	}
+	for _, x := range s.Specialties {
+		if err := long("specialty", x.Code, x.Name); err != nil || x.Code == "" || x.Name == "" {
+			return cmp.Or(err, fault.New(fault.Invalid, "A specialty has a code and a name."))
+		}
+	}
+	for _, x := range s.Consultants {
+		if err := long("consultant", x.ID, x.Name, x.Specialty, x.Login); err != nil || x.ID == "" || x.Name == "" {
+			return cmp.Or(err, fault.New(fault.Invalid, "A consultant has a name."))
+		}
+	}
+	for _, x := range s.Clinics {
+		if err := long("clinic", x.ID, x.Name, x.Service, x.Specialty, x.Consultant, x.Place); err != nil || x.ID == "" || x.Name == "" || x.Service == "" {
+			return cmp.Or(err, fault.New(fault.Invalid, "A clinic has a name, and offers a service of the directory."))
+		}
+	}
+	for _, t := range s.Templates {
+		if wrong := t.wrong(); len(wrong) > 0 {
+			return fault.New(fault.Invalid, "%s", wrong[0].Text)
+		}
+		if err := long("pattern", t.ID, t.Clinic); err != nil || t.ID == "" || t.Clinic == "" {
+			return cmp.Or(err, fault.New(fault.Invalid, "A pattern is that of a clinic."))
+		}
 	}
 	return nil
 }
 
 // SetUp makes, or changes, specialties, consultants, clinics and templates of a hospital, for whoever by is: it is on the account.
 func (o *Outpatients) SetUp(ctx context.Context, by access.Principal, hospital ident.ODSCode, s Setup) error {
-	for _, t := range s.Templates {
-		if err := t.check(); err != nil {
-			return err
-		}
+	if err := s.check(); err != nil {
+		return err
 	}
 	lanes := []store.Lane{o.lane(hospital), o.k.Gate.DeedLane(by)}
 	return o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
 		if err := o.setUp(tx, hospital, s); err != nil {
+			return err
+		}
+		if err := o.roomFor(tx, hospital); err != nil {
 			return err
 		}
 		return o.k.Gate.Record(ctx, tx, by, access.Deed{Action: access.ActAdminister, Basis: "clinics", Detail: s.what()})
@@ -90,6 +142,12 @@ type Setup struct {
 
 func (s Setup) what() string {
 	var names []string
+	for _, x := range s.Specialties {
+		names = append(names, "specialty "+x.Code)
+	}
+	for _, x := range s.Consultants {
+		names = append(names, "consultant "+x.ID)
+	}
 	for _, c := range s.Clinics {
 		names = append(names, "clinic "+c.ID)
 	}
@@ -125,6 +183,20 @@ func (o *Outpatients) setUp(tx *store.Tx, hospital ident.ODSCode, s Setup) error
 			extra = excluded.extra, given = excluded.given, from_day = excluded.from_day, to_day = excluded.to_day`,
 			lane, h, t.ID, t.Clinic, int64(t.Weekday), int64(t.Starts), int64(t.Minutes), int64(t.Slots), int64(t.Reserve), int64(t.Extra), t.Given, micros(t.From), micros(t.To)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// roomFor refuses more of anything than lists can show.
+func (o *Outpatients) roomFor(tx *store.Tx, hospital ident.ODSCode) error {
+	for _, table := range []string{"hospital_specialty", "hospital_consultant", "hospital_clinic", "hospital_template"} {
+		var n int64
+		if err := tx.QueryRow(`SELECT count(*) FROM `+table+` WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).Scan(&n); err != nil {
+			return err
+		}
+		if n > mostOfAll {
+			return fault.New(fault.Invalid, "A hospital has at most %d specialties, consultants, clinics and weekly sessions each. Change one that is there.", mostOfAll)
 		}
 	}
 	return nil

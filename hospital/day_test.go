@@ -157,7 +157,7 @@ func TestEveryPage(t *testing.T) {
 	c := "/o/RQX/clinics/"
 	var visits []webtest.Visit
 	for _, path := range []string{"", "diary?day=" + day, "diary?view=day&day=" + day, "review", "triage", "rebook", "waiting", "desk?day=" + day, "sessions/" + at.Session, "sessions/" + at.Session + "/do/withdraw", "cases/" + u, "cases/" + u + "/decide/reject",
-		"cases/" + u + "/book", "cases/" + u + "/come?session=" + at.Session + "&slot=" + at.Slot, "cases/" + u + "/letter", "templates", "templates/new", "reconciliation", "figures", "figures?months=24&clinic=heart"} {
+		"cases/" + u + "/book", "cases/" + u + "/come?session=" + at.Session + "&slot=" + at.Slot, "cases/" + u + "/letter", "templates", "templates/new", "reconciliation", "figures", "figures?months=24&clinic=heart", "setup/specialties/new", "setup/consultants/q", "setup/clinics/heart", "templates/heart-1"} {
 		visits = append(visits, webtest.Visit{User: "doctor", Path: strings.TrimSuffix(c+path, "/"), Cookie: w.nodes[1].SignedIn(t, "doctor").Cookie(), Walk: path == "templates/new"})
 	}
 	b.EveryPage(t, w.nodes[1].URL, visits)

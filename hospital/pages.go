@@ -42,8 +42,10 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),
 		o.staffed("GET /clinics/figures", (*desk).figures),
 		o.staffed("GET /clinics/templates", (*desk).templates),
-		o.staffed("GET /clinics/templates/new", (*desk).askTemplate),
-		o.staffed("POST /clinics/templates/new", (*desk).putTemplate),
+		o.staffed("GET /clinics/templates/{id}", (*desk).askTemplate),
+		o.staffed("POST /clinics/templates/{id}", (*desk).putTemplate),
+		o.staffed("GET /clinics/setup/{kind}/{id}", (*desk).askSetup),
+		o.staffed("POST /clinics/setup/{kind}/{id}", (*desk).putSetup),
 		o.staffed("GET /clinics/reconciliation", (*desk).reconciliation),
 		o.staffed("POST /clinics/reconciliation", (*desk).reconcile),
 	}

@@ -1,8 +1,9 @@
 package hospital
 
 import (
-	"fmt"
+	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -202,7 +203,7 @@ func (d *desk) session() error {
 		}
 		v.Title = c.Name + ", " + format.DateTime(s.Starts)
 		v.Page = d.page(v.Title)
-		v.Page.Back = web.Link{Text: d.text("diary.week"), URL: d.path("diary") + "?day=" + s.Starts.Format(time.DateOnly)}
+		v.Page.Back = web.Link{Text: d.text("diary.week"), URL: d.path("diary") + "?day=" + format.Midnight(s.Starts).Format(time.DateOnly)}
 		v.Lede = d.text("session.lede", who, c.Place, format.Time(s.Ends))
 		v.Links = nil
 		if s.State == sessionWithdrawn {
@@ -235,8 +236,45 @@ type formView struct {
 	Fields  []web.Field
 	Radios  []web.Choice
 	Selects []web.Choice
+	Dates   []web.DateField
 	Hidden  []web.Row
 	Errors  web.FieldErrors
+	Preview *preview
+}
+
+// mark shows what is wrong beside each field, and above them all.
+func (v *formView) mark(wrong web.FieldErrors) {
+	v.Errors = append(v.Errors, wrong...)
+	slices.SortStableFunc(v.Errors, func(a, b web.FieldError) int { return cmp.Compare(v.place(a.Field), v.place(b.Field)) })
+	v.Page.Failed = true
+	for i := range v.Fields {
+		v.Fields[i].Error = v.Errors.Of(v.Fields[i].Name)
+	}
+	for _, list := range [][]web.Choice{v.Selects, v.Radios} {
+		for i := range list {
+			list[i].Error = v.Errors.Of(list[i].Name)
+		}
+	}
+	for i := range v.Dates {
+		v.Dates[i].Error = v.Errors.Of(v.Dates[i].Name)
+	}
+}
+
+// place is where on its page a field is.
+func (v *formView) place(field string) int {
+	var names []string
+	for _, list := range [][]web.Choice{v.Selects, v.Radios} {
+		for _, c := range list {
+			names = append(names, c.Name)
+		}
+	}
+	for _, f := range v.Fields {
+		names = append(names, f.Name)
+	}
+	for _, f := range v.Dates {
+		names = append(names, f.Name)
+	}
+	return slices.Index(names, field)
 }
 
 // again shows a form with what is wrong with it.
@@ -246,13 +284,7 @@ func (d *desk) again(v formView, err error, field string) error {
 	default:
 		return err
 	}
-	v.Errors.Add(field, fault.MessageOf(err))
-	for i := range v.Fields {
-		if v.Fields[i].Name == field {
-			v.Fields[i].Error = fault.MessageOf(err)
-		}
-	}
-	v.Page.Failed = true
+	v.mark(web.FieldErrors{{Field: field, Text: fault.MessageOf(err)}})
 	return web.Render(d.w, d.r, http.StatusUnprocessableEntity, formPage(v))
 }
 
@@ -349,43 +381,4 @@ func clockTime(s string) (minutes int, ok bool) {
 	hour, err1 := strconv.Atoi(h)
 	minute, err2 := strconv.Atoi(m)
 	return hour*60 + minute, found && err1 == nil && err2 == nil && hour >= 0 && hour < 24 && minute >= 0 && minute < 60
-}
-
-// templates are the clinics and the weekly pattern that makes their sessions.
-func (d *desk) templates() error {
-	v := listView{Title: d.text("templates.title"), Lede: d.text("templates.lede"), Done: d.done(), Links: []web.Link{{Text: d.text("templates.new"), URL: d.path("templates", "new")}}}
-	v.Page = d.page(v.Title)
-	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
-		clinics, err := d.clinicsIn(tx, d.hospital)
-		if err != nil {
-			return err
-		}
-		people, err := d.consultantsIn(tx, d.hospital)
-		if err != nil {
-			return err
-		}
-		list, err := d.templatesIn(tx, d.hospital)
-		if err != nil {
-			return err
-		}
-		c := web.Table{ID: "clinics", RowHeader: true, Caption: d.text("templates.clinics"), Columns: d.columns("clinic", "who", "place", "service"), Empty: web.Empty{Text: d.text("templates.no-clinics"), Help: d.text("templates.no-clinics-help")}}
-		for _, x := range clinics {
-			c.Rows = append(c.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(x.Name), web.Cell(people[x.Consultant].Name), web.NoteCell(x.Place), web.Cell(x.Service)}})
-		}
-		t := web.Table{ID: "templates", RowHeader: true, Caption: d.text("templates.caption"), Columns: d.columns("clinic", "weekday", "time", "slots", "reserve", "extra", "given"), Empty: web.Empty{Text: d.text("templates.none"), Help: d.text("templates.none-help")}}
-		for _, x := range list {
-			given := d.text("no")
-			if x.Given {
-				given = d.text("yes")
-			}
-			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(clinicNamed(clinics, x.Clinic).Name), web.Cell(d.text(fmt.Sprintf("weekday.%d", x.Weekday))), web.Cell(fmt.Sprintf("%02d:%02d", x.Starts/60, x.Starts%60)),
-				web.Cell(d.text("slots-of", x.Slots, x.Minutes)), web.Cell(strconv.Itoa(x.Reserve)), web.Cell(strconv.Itoa(x.Extra)), web.Cell(given)}})
-		}
-		v.Tables = []web.Table{c, t}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return d.show(v)
 }

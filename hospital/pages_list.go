@@ -241,7 +241,7 @@ func (d *desk) arrive() error {
 func (d *desk) dayOf(session string) (query string) {
 	err := d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
 		s, err := d.sessionIn(tx, d.hospital, session)
-		query = "&day=" + s.Starts.Format(time.DateOnly)
+		query = "&day=" + format.Midnight(s.Starts).Format(time.DateOnly)
 		return err
 	})
 	if err != nil {

@@ -52,7 +52,11 @@ type Slot struct {
 func (o *Outpatients) Plan(ctx context.Context, hospital ident.ODSCode) error {
 	var list []Template
 	err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		list, err = o.templatesIn(tx, hospital)
+		if list, err = o.templatesIn(tx, hospital); err != nil {
+			return err
+		}
+		clinics, err := o.clinicsIn(tx, hospital)
+		list = slices.DeleteFunc(list, func(t Template) bool { return clinicNamed(clinics, t.Clinic).Closed })
 		return err
 	})
 	if err != nil {
@@ -74,10 +78,7 @@ func (o *Outpatients) Plan(ctx context.Context, hospital ident.ODSCode) error {
 	}
 	now := o.k.Clock.Now()
 	for _, t := range list {
-		for day := format.Midnight(now); day.Before(now.Add(ahead)); day = day.AddDate(0, 0, 1) {
-			if day.Weekday() != t.Weekday || day.Before(t.From) || !t.To.IsZero() && day.After(t.To) {
-				continue
-			}
+		for _, day := range t.days(now) {
 			if err := o.planOne(ctx, hospital, t, day, joined); err != nil {
 				return err
 			}
@@ -97,8 +98,7 @@ func (o *Outpatients) joined(ctx context.Context) (bool, error) {
 
 // planOne makes the session of a template on a day, which begins at midnight there.
 func (o *Outpatients) planOne(ctx context.Context, hospital ident.ODSCode, t Template, day time.Time, joined bool) error {
-	s := Session{ID: fmt.Sprintf("%s-%s", t.ID, day.Format("20060102")), Clinic: t.Clinic, Minutes: t.Minutes, Extra: t.Extra, State: sessionOpen,
-		Starts: wall(day, t.Starts), Ends: wall(day, t.Starts+t.Slots*t.Minutes)}
+	s := t.session(day)
 	if !s.Starts.After(o.k.Clock.Now()) {
 		return nil
 	}
@@ -128,6 +128,37 @@ func (o *Outpatients) planOne(ctx context.Context, hospital ident.ODSCode, t Tem
 		})
 	}
 	return nil
+}
+
+// session is what a pattern makes of a day, which begins at midnight there. Slots have their full length also when the clocks change among them.
+func (t Template) session(day time.Time) Session {
+	starts := wall(day, t.Starts)
+	return Session{ID: fmt.Sprintf("%s-%s", t.ID, day.Format("20060102")), Clinic: t.Clinic, Minutes: t.Minutes, Extra: t.Extra, State: sessionOpen,
+		Starts: starts, Ends: starts.Add(time.Duration(t.Slots*t.Minutes) * time.Minute)}
+}
+
+// slots are the times of a session of so many slots, the last of which are a reserve.
+func (s Session) slots(n, reserve int) (list []Slot) {
+	for i := range n {
+		at := s.Starts.Add(time.Duration(i*s.Minutes) * time.Minute)
+		x := Slot{Session: s.ID, ID: s.ID + "-" + at.Format("1504"), Starts: at, Ends: at.Add(time.Duration(s.Minutes) * time.Minute), Kind: kindOffered}
+		if i >= n-reserve {
+			x.Kind = kindReserve
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// days are those on which a pattern holds a session that has yet to begin, in the weeks to come, each by the midnight at which it begins.
+func (t Template) days(now time.Time) (list []time.Time) {
+	for day := format.Midnight(now); day.Before(now.Add(ahead)); day = day.AddDate(0, 0, 1) {
+		if day.Weekday() != t.Weekday || day.Before(t.From) || !t.To.IsZero() && day.After(t.To) || !wall(day, t.Starts).After(now) {
+			continue
+		}
+		list = append(list, day)
+	}
+	return list
 }
 
 // wall is so many minutes into a day by the clock on the wall, whatever hour the clocks change in.
@@ -160,12 +191,7 @@ func (o *Outpatients) MakeSession(ctx context.Context, hospital ident.ODSCode, s
 		if err := o.putSession(tx, hospital, s); err != nil {
 			return err
 		}
-		for i := range slots {
-			at := s.Starts.Add(time.Duration(i*s.Minutes) * time.Minute)
-			x := Slot{Session: s.ID, ID: s.ID + "-" + at.Format("1504"), Starts: at, Ends: at.Add(time.Duration(s.Minutes) * time.Minute), Kind: kindOffered}
-			if i >= slots-reserve {
-				x.Kind = kindReserve
-			}
+		for _, x := range s.slots(slots, reserve) {
 			if have[x.ID] {
 				continue
 			}
