@@ -83,6 +83,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
 		return err
 	}
+	o.changed(tx, r.From)
 	c, err := o.caseIn(tx, r.From, r.Conversation)
 	if err != nil {
 		return err

@@ -236,6 +236,7 @@ func (o *Outpatients) putPathway(tx *store.Tx, hospital ident.ODSCode, who strin
 
 // event notes what happened on a pathway. Those of one transaction stand in the order of the calls.
 func (o *Outpatients) event(tx *store.Tx, hospital ident.ODSCode, who, what, detail, actor string) error {
+	o.changed(tx, hospital)
 	lane, h, at := int64(o.lane(hospital)), hospital.String(), tx.At().UnixMicro()
 	var last int64
 	if err := tx.QueryRow(`SELECT coalesce(max(at), 0) FROM hospital_event WHERE lane = ? AND tenant = ? AND who = ?`, lane, h, who).Scan(&last); err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
 )
 
 //go:embed schema/*.sql
@@ -51,6 +52,12 @@ type Outpatients struct {
 	beside int
 
 	counted counted
+	changes web.Changes // of what pages show, by hospital
+}
+
+// changed tells the pages of a hospital that something of what they show is otherwise, once that is durable.
+func (o *Outpatients) changed(tx *store.Tx, hospital ident.ODSCode) {
+	tx.Then(func() { o.changes.Tell(hospital.String()) })
 }
 
 // New is the clinics of a node; it may keep no hospital.

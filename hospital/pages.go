@@ -21,6 +21,7 @@ import (
 func (o *Outpatients) pages() []catalogue.Route {
 	return []catalogue.Route{
 		o.staffed("GET /clinics", (*desk).home),
+		o.staffed("GET /clinics/changes", (*desk).follow).Streamed(),
 		o.staffed("GET /clinics/diary", (*desk).diary),
 		o.staffed("GET /clinics/review", (*desk).reviewList),
 		o.staffed("GET /clinics/triage", (*desk).triageList),
@@ -227,6 +228,7 @@ type listView struct {
 	FormValues  []string
 	Tables      []web.Table
 	Filter      *filter
+	Live        live
 }
 
 // filter narrows the first table.
@@ -247,13 +249,34 @@ func (f *filter) names() (all []string) {
 }
 
 func (d *desk) show(v listView) error {
-	return web.Render(d.w, d.r, http.StatusOK, listPage(v))
+	return web.RenderPart(d.w, d.r, liveID, listTables(v), listPage(v))
+}
+
+// liveID is the part of a page that is drawn again when something has changed.
+const liveID = "live"
+
+// alive makes a page follow what changes in the clinics. It is called before anything of the page is read.
+func (d *desk) alive(p *web.Page) live {
+	p.Live = true
+	u := *d.r.URL
+	q := u.Query()
+	q.Del("done") // said once
+	return live{Events: d.changes.From(d.path("changes"), d.hospital.String()), Fetch: "/o/" + d.hospital.String() + u.Path + map[bool]string{true: "?" + q.Encode()}[len(q) > 0]}
+}
+
+// live is where a page hears that something has changed, and fetches what has; empty for a page that stays as it is.
+type live struct{ Events, Fetch string }
+
+// follow tells a page whenever something in the hospital's clinics has changed.
+func (d *desk) follow() error {
+	return d.changes.Events(d.w, d.r, d.k.Clock, d.hospital.String())
 }
 
 // home is where a clinic's day begins: what waits, today's sessions, the clinics.
 func (d *desk) home() error {
 	today := format.Midnight(d.now)
 	v := listView{Page: web.Page{Title: d.text("title")}, Title: d.text("title"), Lede: d.text("lede", d.nameOf(d.hospital)), Done: d.done()}
+	v.Live = d.alive(&v.Page)
 	var counts [7]int64
 	var sessions []Session
 	var clinics []Clinic

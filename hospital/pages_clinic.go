@@ -42,6 +42,7 @@ func (d *desk) diary() error {
 	}
 	v := listView{Title: d.text(key, format.Date(day))}
 	v.Page = d.page(v.Title)
+	v.Live = d.alive(&v.Page)
 	at := func(days int, view string) string {
 		return d.path("diary") + "?day=" + day.AddDate(0, 0, days).Format(time.DateOnly) + "&view=" + view
 	}
@@ -192,6 +193,7 @@ func (d *desk) comingTag(b Booked) templ.Component {
 func (d *desk) session() error {
 	id := d.r.PathValue("session")
 	v := listView{Done: d.done()}
+	v.Live = d.alive(&v.Page)
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
 		s, err := d.sessionIn(tx, d.hospital, id)
 		if err != nil {
@@ -204,6 +206,7 @@ func (d *desk) session() error {
 		v.Title = c.Name + ", " + format.DateTime(s.Starts)
 		v.Page = d.page(v.Title)
 		v.Page.Back = web.Link{Text: d.text("diary.week"), URL: d.path("diary") + "?day=" + format.Midnight(s.Starts).Format(time.DateOnly)}
+		v.Page.Live = true
 		v.Lede = d.text("session.lede", who, c.Place, format.Time(s.Ends))
 		v.Links = nil
 		if s.State == sessionWithdrawn {

@@ -37,6 +37,7 @@ func (d *desk) caseList(l caseList) error {
 	}
 	v := listView{Title: d.text(l.key + ".title"), Lede: d.text(l.key + ".lede"), Done: d.done()}
 	v.Page = d.page(v.Title)
+	v.Live = d.alive(&v.Page)
 	q := strings.ToLower(state.Filter("q"))
 	v.Filter = &filter{State: state, Fields: []web.Field{{Name: "q", Label: d.text("find"), Value: state.Filter("q"), Width: 20, Autocomplete: "off"}}}
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
@@ -76,7 +77,10 @@ func (d *desk) caseList(l caseList) error {
 		similarNames(&t, names)
 		t.Count = web.Count(d.ctx, "hospital.referrals", count)
 		v.Tables = []web.Table{t}
-		return web.RenderPart(d.w, d.r, t.ID, web.DataTable(t), listPage(v))
+		if part, ok := web.Partial(d.r); ok && part == t.ID {
+			return web.Render(d.w, d.r, http.StatusOK, web.DataTable(t))
+		}
+		return d.show(v)
 	})
 }
 
@@ -154,6 +158,7 @@ type deskView struct {
 	Title, Done string
 	Sessions    []deskSession
 	Links       []web.Link
+	Live        live
 }
 
 type deskSession struct {
@@ -177,6 +182,7 @@ func (d *desk) checkIn() error {
 	day := d.day()
 	v := deskView{Title: d.text("desk.title") + ", " + format.Date(day), Done: d.done()}
 	v.Page = d.page(v.Title)
+	v.Live = d.alive(&v.Page)
 	v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, -1).Format(time.DateOnly)}, {Text: d.text("diary.day-after"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, 1).Format(time.DateOnly)}}
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
 		v.Sessions = nil
@@ -201,7 +207,7 @@ func (d *desk) checkIn() error {
 			}
 			v.Sessions = append(v.Sessions, one)
 		}
-		return web.Render(d.w, d.r, http.StatusOK, deskPage(v))
+		return web.RenderPart(d.w, d.r, liveID, deskSessions(v), deskPage(v))
 	})
 }
 

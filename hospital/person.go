@@ -129,6 +129,7 @@ func (o *Outpatients) findPerson(ctx context.Context, hospital ident.ODSCode, nu
 
 // isPerson says whose chart a referral belongs to, and gives the hospital a reason to open it.
 func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, chart, state, differs string) error {
+	o.changed(tx, hospital) // who was being made a patient here has a name in lists
 	lane, h := int64(o.lane(hospital)), hospital.String()
 	n, err := tx.Exec(`UPDATE hospital_case SET chart = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, chart, lane, h, c.UBRN.String(), c.Person.NHSNumber.String())
 	if err != nil || n == 0 {

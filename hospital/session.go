@@ -209,6 +209,7 @@ func (o *Outpatients) MakeSession(ctx context.Context, hospital ident.ODSCode, s
 
 // putSlot writes whose a slot is. By which message it was handed over is for hand to say.
 func (o *Outpatients) putSlot(tx *store.Tx, hospital ident.ODSCode, x Slot) error {
+	o.changed(tx, hospital)
 	return tx.Queue(`INSERT INTO hospital_slot (lane, tenant, session, id, epoch, base, starts, ends, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, tenant, session, id) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, handed = CASE WHEN excluded.epoch % 2 = 0 THEN '' ELSE hospital_slot.handed END`,
 		int64(o.lane(hospital)), hospital.String(), x.Session, x.ID, int64(x.Epoch), int64(x.Base), x.Starts.UnixMicro(), x.Ends.UnixMicro(), x.Kind)
@@ -377,6 +378,7 @@ func (o *Outpatients) deed(ctx context.Context, by access.Principal, hospital id
 func (o *Outpatients) deeds(ctx context.Context, by access.Principal, hospital ident.ODSCode, conversations []string, what string, do func(tx *store.Tx) error) error {
 	lanes := append(o.lanes(hospital, conversations), o.k.Gate.DeedLane(by))
 	return o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+		o.changed(tx, hospital)
 		if err := do(tx); err != nil {
 			return err
 		}

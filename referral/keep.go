@@ -55,6 +55,12 @@ func (s *Referrals) save(tx *store.Tx, r Referral, a Act) error {
 	if err := s.happened(tx, r, a); err != nil {
 		return err
 	}
+	tx.Then(func() {
+		s.changes.Tell(r.Practice.String())
+		for _, c := range r.Shortlist { // also who had it before
+			s.changes.Tell(c.Provider.String())
+		}
+	})
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "a referral cannot be written")

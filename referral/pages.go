@@ -31,6 +31,7 @@ type face struct {
 const (
 	worklistPath = "/refer"
 	reviewPath   = "/refer/review"
+	changesPath  = "/refer/changes"
 	personPath   = "/refer/person/" // and the NHS number
 	casePath     = "/refer/case/"   // and the UBRN
 	doorPath     = "/appointments"
@@ -46,6 +47,7 @@ func (f *face) pages() []catalogue.Route {
 	}
 	return []catalogue.Route{
 		catalogue.OnSet("GET "+worklistPath, access.Search, bookings, f.worklist, staff()...),
+		catalogue.OnBody("GET "+changesPath, f.changed, staff()...).Streamed(),
 		catalogue.OnSet("GET "+reviewPath, access.Search, bookings, f.review, staff()...),
 		catalogue.OnBody("GET "+personPath+"{number}", f.choose, access.Clinician),
 		catalogue.OnBody("GET "+personPath+"{number}/letter", f.askLetter, access.Clinician),

@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -36,6 +37,7 @@ type listView struct {
 	Table       web.Table
 	Kinds       []web.Option
 	Kind        string
+	Live        string // where changes are told
 }
 
 // worklist is what a practice has referred and is not done with: first of all what nobody has booked.
@@ -78,7 +80,9 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	if !slices.Contains(kinds, kind) {
 		kind = kinds[0]
 	}
-	list, err := f.s.Waiting(ctx, scope, query(kind, scope.Principal().Organisation))
+	own := scope.Principal().Organisation
+	live := f.s.changes.From(changesPath, own.String())
+	list, err := f.s.Waiting(ctx, scope, query(kind, own))
 	if err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	if err != nil {
 		return err
 	}
-	v := listView{Title: web.Text(ctx, "referral."+name+".title"), Lede: web.Text(ctx, "referral."+name+".lede"), Kind: kind}
+	v := listView{Title: web.Text(ctx, "referral."+name+".title"), Lede: web.Text(ctx, "referral."+name+".lede"), Kind: kind, Live: live}
 	for _, k := range kinds {
 		v.Kinds = append(v.Kinds, web.Option{Value: k, Text: web.Text(ctx, "referral.kind."+k)})
 	}
@@ -94,7 +98,18 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	if r.URL.Query().Get("format") == "csv" {
 		return f.listCSV(w, r, list, names)
 	}
+	if part, ok := web.Partial(r); ok && part == liveID {
+		return web.Render(w, r, http.StatusOK, liveList(v))
+	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), listPage(v))
+}
+
+// liveID is the part of a worklist that is drawn again when something has changed.
+const liveID = "live"
+
+// changed tells a worklist whenever something of the reader's organisation has changed.
+func (f *face) changed(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+	return f.s.changes.Events(w, r, f.k.Clock, ask.Principal.Organisation.String())
 }
 
 func listColumns() []string {

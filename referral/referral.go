@@ -31,6 +31,7 @@ import (
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
 )
 
 //go:embed schema/*.sql
@@ -59,9 +60,11 @@ type Options struct {
 type Referrals struct {
 	k      catalogue.Kernel
 	places *directory.Directory
-	o      Options
-	lived  atomic.Pointer[int64] // see life
-	polled polls
+	// changes are those of what worklists show, by organisation.
+	changes web.Changes
+	o       Options
+	lived   atomic.Pointer[int64] // see life
+	polled  polls
 }
 
 // New is the referrals over a kernel and its directory.

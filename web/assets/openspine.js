@@ -40,6 +40,12 @@ function announce(text) {
   region.textContent = text;
 }
 
+// placeOf finds a link, a button or a field again after its part was drawn anew.
+function placeOf(e) {
+  const is = (name) => (e.hasAttribute(name) ? `[${name}="${CSS.escape(e.getAttribute(name))}"]` : "");
+  return e.localName + is("id") + is("href") + is("name") + is("value");
+}
+
 // <section data-live="/board/events" data-live-fetch="/board"> is drawn again whenever the server says so. When the line
 // is lost the page says so, and since when; the browser reconnects by itself.
 function listen(section) {
@@ -50,7 +56,14 @@ function listen(section) {
   source.onopen = () => { right = new Date(); if (status) status.textContent = ""; };
   source.onmessage = () => {
     right = new Date();
-    if (window.htmx && section.dataset.liveFetch) window.htmx.ajax("GET", section.dataset.liveFetch, { target: section, swap: "innerHTML" });
+    const from = section.dataset.liveFetch;
+    if (!window.htmx || !from) return;
+    // A list that was narrowed since stands in the address; whoever was at a link or a button stays there.
+    const url = from.split("?")[0] === location.pathname ? location.pathname + location.search : from;
+    const at = section.contains(document.activeElement) ? placeOf(document.activeElement) : "";
+    window.htmx.ajax("GET", url, { target: section, swap: "innerHTML" }).then(() => {
+      if (at && document.activeElement === document.body) section.querySelector(at)?.focus({ preventScroll: true });
+    });
   };
   source.onerror = () => { if (status) status.textContent = self.dataset.paused.replace("{0}", clock.format(right)); };
   window.addEventListener("pagehide", () => source.close());
