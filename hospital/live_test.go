@@ -17,6 +17,7 @@ func TestTheDeskFollowsWhatHappens(t *testing.T) {
 	w.registered(u)
 	var at booking.Appointment
 	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
+	w.until(at)
 	cookie := webtest.Cookie(webtest.SessionCookie, w.nodes[1].SignedIn(t, "doctor").Cookie())
 	base := w.nodes[1].URL + "/o/RQX/clinics"
 	desk := b.Open(t, base+"/desk?day="+at.Start.Format("2006-01-02"), cookie)
