@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,17 +25,30 @@ func (s *Referrals) chartOf(tx *store.Tx, u ident.UBRN) (chart string, err error
 	return chart, err
 }
 
-// load is a referral as it is now.
+// ErrNotReferral says that a number is a question's for advice, of which no referral was made; errors.Is finds it.
+var ErrNotReferral = errors.New("referral: the number is a question's for advice, not a referral's")
+
+// load is a referral as it is now. Error: ErrNotReferral; access.NotHere when the number is nobody's.
 func (s *Referrals) load(tx *store.Tx, chart string, u ident.UBRN) (r Referral, err error) {
 	var body []byte
 	err = tx.QueryRow(`SELECT body FROM referral_case WHERE lane = ? AND chart = ? AND ubrn = ?`, int64(s.chartLane(chart)), chart, u.String()).Scan(&body)
 	if fault.Is(err, fault.NotFound) {
+		if asked, err := s.isAdvice(tx, chart, u); err != nil || asked {
+			return r, notReferral(err)
+		}
 		return r, access.NotHere()
 	}
 	if err != nil {
 		return r, err
 	}
 	return r, json.Unmarshal(body, &r)
+}
+
+func notReferral(err error) error {
+	if err != nil {
+		return err
+	}
+	return fault.Wrap(ErrNotReferral, fault.NotFound, "This number is that of a question for advice.")
 }
 
 // versionOf is a referral as it was at a version; access.NotHere when it never had that one.

@@ -167,9 +167,10 @@ const (
 	withDocuments = "Communication:content-reference:DocumentReference"
 )
 
-// badQuery is a failure of A025, which answers 400 to what it cannot read.
-func badQuery(c code, words string) error {
-	return fault.Wrap(&problem{c, words}, fault.Invalid, "%s", words)
+// badQuery is a failure of a search (A015, A025, A029), which answers 400 to what it cannot read.
+func badQuery(c code, format string, args ...any) error {
+	p := &problem{c, fmt.Sprintf(format, args...)}
+	return fault.Wrap(p, fault.Invalid, "%s", p.diagnostics)
 }
 
 // conversation is A025: the messages of a question, with who wrote them and their files where they are asked for.

@@ -148,7 +148,7 @@ func TestAdviceRefused(t *testing.T) {
 	if a := gp.get("/STU3/Communication?based-on=CommunicationRequest/" + number + "/_history/1"); a.code() != "INVALID_REQUEST_TYPE" || a.status != http.StatusBadRequest {
 		t.Errorf("a referral's conversation: %d %s", a.status, a.body)
 	}
-	if a := gp.get("/STU3/ReferralRequest/" + ubrn); a.status != http.StatusNotFound {
+	if a := gp.get("/STU3/ReferralRequest/" + ubrn); a.code() != "INVALID_REQUEST_TYPE" || a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a question read as a referral: %d %s", a.status, a.body)
 	}
 	if a := consultant.post("/STU3/CommunicationRequest/$ers.fetchworklist", adviceWorklist("OTHERS")); a.code() != "INVALID_CODE" {

@@ -1,6 +1,7 @@
 package ers
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -37,31 +38,36 @@ func slotParameters() []string {
 func readSlotQuery(raw string) (q slotQuery, err error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, refuse(invalidValue, "the query cannot be read: check what follows each percent sign")
+		return q, badQuery(invalidValue, "the query cannot be read: check what follows each percent sign")
 	}
 	for name, list := range values {
 		if !slices.Contains(slotParameters(), name) {
-			return q, refuse(unexpectedField, "'%s' unknown parameter", shown(name))
+			return q, badQuery(invalidValue, "'%s' unknown parameter", shown(name))
 		}
 		if len(list) > 1 {
-			return q, refuse(invalidValue, "'%s' may be there once only", name)
+			return q, badQuery(invalidValue, "'%s' may be there once only", name)
 		}
 	}
 	if q.service = values.Get("schedule.actor:HealthcareService"); q.service == "" {
-		return q, refuse(missingValue, "'schedule.actor:HealthcareService' is missing")
+		return q, badQuery(missingParameter, "'schedule.actor:HealthcareService' is missing")
 	}
 	q.clinician = values.Get("schedule.actor:Practitioner")
+	for _, name := range []string{"appointmentType", "status", "_count", "page"} {
+		if values.Get(name) == "" {
+			return q, badQuery(missingParameter, "'%s' is missing", name)
+		}
+	}
 	if !slices.Contains([]string{"ROUTINE", "URGENT", "TWO_WEEK_WAIT"}, values.Get("appointmentType")) {
-		return q, refuse(invalidCode, "'appointmentType' is ROUTINE, URGENT or TWO_WEEK_WAIT")
+		return q, badQuery(invalidCode, "'appointmentType' is ROUTINE, URGENT or TWO_WEEK_WAIT")
 	}
 	if values.Get("status") != "free" {
-		return q, refuse(invalidCode, "'status' is free")
+		return q, badQuery(invalidCode, "'status' is free")
 	}
 	if q.count, err = strconv.Atoi(values.Get("_count")); err != nil || q.count < 1 || q.count > 100 {
-		return q, refuse(invalidValue, "'Page Size' (%s) is invalid.", shown(values.Get("_count")))
+		return q, badQuery(invalidValue, "'Page Size' (%s) is invalid.", shown(values.Get("_count")))
 	}
 	if q.page, err = strconv.Atoi(values.Get("page")); err != nil || q.page < 1 || q.page > mostSlots {
-		return q, refuse(invalidValue, "'Page Number' (%s) is invalid.", shown(values.Get("page")))
+		return q, badQuery(invalidValue, "'Page Number' (%s) is invalid.", shown(values.Get("page")))
 	}
 	return q, nil
 }
@@ -70,6 +76,9 @@ func readSlotQuery(raw string) (q slotQuery, err error) {
 func (a *API) slots(w http.ResponseWriter, r *http.Request, _ caller) error {
 	q, err := readSlotQuery(r.URL.RawQuery)
 	if err != nil {
+		return err
+	}
+	if err := a.slotsOf(r.Context(), q); err != nil {
 		return err
 	}
 	list, err := a.referrals.FreeSlots(r.Context(), q.service, time.Time{}, time.Time{}, "", mostSlots)
@@ -81,11 +90,31 @@ func (a *API) slots(w http.ResponseWriter, r *http.Request, _ caller) error {
 	}
 	at := (q.page - 1) * q.count
 	if at > 0 && at >= len(list) {
-		return refuse(invalidValue, "'Page Number' (%d) is invalid.", q.page)
+		return badQuery(invalidValue, "'Page Number' (%d) is invalid.", q.page)
 	}
 	x := writer{a.k.BaseURL() + Base}
 	shown := list[at:min(at+q.count, len(list))]
 	return send(w, http.StatusOK, x.slotBundle(r.URL, q, shown, len(list), a.k.Clock.Now()).JSON())
+}
+
+// slotsOf refuses a service that is not there or has closed, and a clinician who is nobody.
+func (a *API) slotsOf(ctx context.Context, q slotQuery) error {
+	services, err := a.dir.ServiceResources(ctx, q.service)
+	switch {
+	case err != nil:
+		return err
+	case len(services) == 0:
+		return badQuery(referenceNotFound, "There is no service '%s'.", shown(q.service))
+	case services[0].Resource.Get("active").Exists() && services[0].Resource.Get("active").String() != "true":
+		return badQuery(serviceUnavailable, "The service '%s' has closed.", shown(q.service))
+	case q.clinician == "":
+		return nil
+	}
+	_, _, err = a.k.Gate.Profiles(ctx, q.clinician)
+	if fault.Is(err, fault.NotFound) {
+		return badQuery(referenceNotFound, "There is no active user '%s'.", shown(q.clinician))
+	}
+	return err
 }
 
 // slotBundle is a page of free slots, and the schedule of each.

@@ -17,7 +17,7 @@ import (
 // changeRoutes are the operations that change a referral which is under way: its shortlist, its appointment.
 func (a *API) changeRoutes() []catalogue.Route {
 	return []catalogue.Route{
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.changeShortlist", (*call).changeShortlist, ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.changeShortlist", typed((*call).changeShortlist), ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.cancelAppointmentActionLater", (*call).rebookLater, ProviderClinician, ProviderClinicianAdmin),
 		a.onPerson("PUT", "/STU3/Appointment/{id}", (*call).updateVisit, ReferringClinician, ReferringClinicianAdmin),
 	}
@@ -164,31 +164,31 @@ func (c *call) actions() error {
 	q := c.r.URL.Query()
 	for _, name := range []string{"focus", "intent", "status"} {
 		if len(q[name]) != 1 {
-			return refuse(missingParameter, "'%s' is needed, once", name)
+			return badQuery(missingParameter, "'%s' is needed, once", name)
 		}
 	}
 	m := focusForm.FindStringSubmatch(q.Get("focus"))
 	switch {
 	case m == nil:
-		return refuse(invalidValue, "'focus' names a referral and its version: ReferralRequest/000000070000/_history/6")
+		return badQuery(invalidValue, "'focus' names a referral and its version: ReferralRequest/000000070000/_history/6")
 	case q.Get("intent") != "proposal":
-		return refuse(invalidValue, "'intent' is proposal")
+		return badQuery(invalidValue, "'intent' is proposal")
 	case q.Get("status") != "ready":
-		return refuse(invalidValue, "'status' is ready")
+		return badQuery(invalidValue, "'status' is ready")
 	}
 	c.r.SetPathValue("ubrn", m[1])
 	u, err := c.ubrn()
 	if err != nil {
-		return refuse(referenceNotFound, "There is no referral '%s'.", m[1])
+		return badQuery(referenceNotFound, "There is no referral '%s'.", m[1])
 	}
 	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return refuse(referenceNotFound, "There is no referral '%s'.", m[1])
+		return badQuery(referenceNotFound, "There is no referral '%s'.", m[1])
 	case err != nil:
 		return err
 	case strconv.FormatInt(r.Version, 10) != m[2]:
-		return refuse(historyNotSupported, "'focus' is not the current version of the referral")
+		return badQuery(historyNotSupported, "'focus' is not the current version of the referral")
 	}
 	x := c.writer()
 	link := x.base + "/STU3/Task?focus=" + q.Get("focus") + "&intent=proposal&status=ready"

@@ -50,8 +50,9 @@ func (a *API) published() catalogue.Published {
 	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), a.adviceRoutes(), a.triageRoutes(), a.changeRoutes(), a.worklistRoutes(), a.serviceRoutes(), a.letterRoutes(), []catalogue.Route{
 		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
 		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
-		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", (*call).retrieve, anyClinical()...),
-		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}/_history/{version}", (*call).retrieveVersion, anyClinical()...),
+		a.forAdmin("GET", "/R4/Practitioner", a.onBehalfOf),
+		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", typed((*call).retrieve), anyClinical()...),
+		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}/_history/{version}", typed((*call).retrieveVersion), anyClinical()...),
 		a.onPerson("POST", "/STU3/ReferralRequest/$ers.createReferral", (*call).create, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.acceptReferral", (*call).accept, ProviderClinician, ProviderClinicianAdmin),
 		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.rejectReferral", (*call).reject, ProviderClinician, ProviderClinicianAdmin),
@@ -80,6 +81,18 @@ func (a *API) forRole(method, path string, h func(w http.ResponseWriter, r *http
 	return catalogue.ForRole(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 		mirror(w, r)
 		c, err := a.caller(r, p, functions)
+		if err != nil {
+			return err
+		}
+		return h(w, r, c)
+	}, access.Clinician, access.Clerk, access.SystemClient)
+}
+
+// forAdmin is an operation of a provider's administrator, who does not say yet on whose behalf they act.
+func (a *API) forAdmin(method, path string, h func(w http.ResponseWriter, r *http.Request, c caller) error) catalogue.Route {
+	return catalogue.ForRole(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, p access.Principal) error {
+		mirror(w, r)
+		c, err := a.acting(r, p, []Function{ProviderClinicianAdmin})
 		if err != nil {
 			return err
 		}

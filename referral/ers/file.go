@@ -36,7 +36,7 @@ func (a *API) fileRoutes() []catalogue.Route {
 		a.onPerson("POST", "/STU3/Binary", (*call).upload, ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin).Uploaded(attach.MostBytes + 1<<20),
 		a.onPerson("GET", "/STU3/Binary/{id}", (*call).download, anyClinical()...).Streamed(),
 		a.onPerson("GET", "/R4/Binary/{id}", (*call).redirect, anyClinical()...),
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.maintainReferralLetter", (*call).maintainLetter, ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.maintainReferralLetter", typed((*call).maintainLetter), ReferringClinician, ReferringClinicianAdmin),
 		catalogue.FromPeer("GET "+ticketPath+"{ticket}", a.admitTicket, a.downloadByTicket).Streamed(),
 	}
 }

@@ -61,8 +61,17 @@ type caller struct {
 	OnBehalf     string // of whom a ProviderClinicianAdmin acts, as their user id; "" otherwise
 }
 
-// caller reads the headers that say as what somebody acts, and holds them to what they may. No functions means that the operation takes none.
-func (a *API) caller(r *http.Request, p access.Principal, functions []Function) (c caller, err error) {
+// caller reads the headers that say as what somebody acts, and on whose behalf, and holds them to what they may. No functions means that the operation takes none.
+func (a *API) caller(r *http.Request, p access.Principal, functions []Function) (caller, error) {
+	c, err := a.acting(r, p, functions)
+	if err != nil || c.Function == "" || c.Function == ProviderApplication {
+		return c, err
+	}
+	return c, a.onBehalf(r, &c)
+}
+
+// acting is caller, before it is known on whose behalf they act.
+func (a *API) acting(r *http.Request, p access.Principal, functions []Function) (c caller, err error) {
 	c = caller{Principal: p, Organisation: p.Organisation}
 	if p.Role == access.SystemClient {
 		return a.program(r, c, functions)
@@ -91,7 +100,7 @@ func (a *API) caller(r *http.Request, p access.Principal, functions []Function) 
 	case !slices.Contains(functions, c.Function):
 		return c, refuse(forbidden, "%s may not use this endpoint; %s may.", c.Function, listed(functions))
 	}
-	return c, a.onBehalf(r, &c)
+	return c, nil
 }
 
 // program is a caller that acts for nobody in particular: it names neither function nor organisation.

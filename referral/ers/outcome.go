@@ -126,7 +126,12 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		switch kind {
 		case fault.Forbidden:
 			p = &problem{forbidden, fault.MessageOf(err)}
-		case fault.Unprocessable, fault.Invalid, fault.TooLarge:
+		case fault.Invalid:
+			if isR4(r) {
+				break // REC_BAD_REQUEST
+			}
+			fallthrough
+		case fault.Unprocessable, fault.TooLarge:
 			p = &problem{invalidValue, fault.IssuesOf(err)[0].Diagnostics}
 			status = http.StatusUnprocessableEntity
 		}

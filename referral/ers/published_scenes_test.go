@@ -53,7 +53,7 @@ func slotScenes() []scene {
 		return scene{op: "A015", response: "stu3/retrieveAppointmentSlots/responses/" + file, play: from(query + rest)}
 	}
 	wrong := of("ErrorPage5.json", "schedule.actor:HealthcareService=11000&_count=5&page=5")
-	wrong.status = http.StatusUnprocessableEntity
+	wrong.status = http.StatusBadRequest
 	return []scene{
 		of("Minimum.json", "schedule.actor:HealthcareService=12000&_count=20&page=1"), of("NoSlots.json", "schedule.actor:HealthcareService=10000&_count=20&page=1"),
 		of("Page1PageSize5.json", "schedule.actor:HealthcareService=11000&_count=5&page=1"), of("Page2PageSize5.json", "schedule.actor:HealthcareService=11000&_count=5&page=2"), wrong,

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/referral/codes"
 )
@@ -28,6 +29,31 @@ func (a *API) referenceData(w http.ResponseWriter, r *http.Request, _ caller) er
 		return err
 	}
 	return send(w, http.StatusOK, body)
+}
+
+// mostOnBehalf is how many clinicians A040 names.
+const mostOnBehalf = 10_000
+
+// onBehalfOf is A040: the clinicians of the caller's organisation, on whose behalf an administrator may act.
+func (a *API) onBehalfOf(w http.ResponseWriter, r *http.Request, c caller) error {
+	if q := r.URL.Query()["_query"]; len(q) != 1 || q[0] != "onBehalfOf" {
+		return fault.New(fault.Invalid, "The parameter _query is onBehalfOf.")
+	}
+	page, err := a.k.Gate.Members(r.Context(), access.MemberQuery{Organisation: c.Organisation, Role: access.Clinician, Sort: "id", Limit: mostOnBehalf})
+	if err != nil {
+		return err
+	}
+	now := a.k.Clock.Now()
+	var entries []any
+	for _, m := range page.List {
+		if a.isClinicianAt(r.Context(), m.ID, c.Organisation) != nil {
+			continue // a clinician elsewhere, and something else here
+		}
+		entries = append(entries, fhir.Obj("fullUrl", "Practitioner/"+m.ID, "resource", fhir.Obj("id", m.ID, "meta", fhir.Obj("lastUpdated", now), "resourceType", "Practitioner",
+			"identifier", fhir.Obj("system", idUser, "value", m.ID)), "search", fhir.Obj("mode", "match")))
+	}
+	return send(w, http.StatusOK, fhir.Obj("id", uuid.NewString(), "meta", fhir.Obj("lastUpdated", now), "resourceType", "Bundle", "type", "searchset", "total", len(entries), "timestamp", now,
+		"link", fhir.Arr(fhir.Obj("relation", "self", "url", a.k.BaseURL()+Base+"/R4/Practitioner?_query=onBehalfOf")), "entry", fhir.Arr(entries...)).JSON())
 }
 
 // businessFunctions is A030: in which functions the caller may act, and where.

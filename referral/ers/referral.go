@@ -75,6 +75,17 @@ func worded(err error) error {
 	return err
 }
 
+// typed is an operation that says of a question's number that it is no referral's, as published of it; elsewhere there is no such referral.
+func typed(do func(c *call) error) func(c *call) error {
+	return func(c *call) error {
+		err := do(c)
+		if errors.Is(err, referral.ErrNotReferral) {
+			return refuse(invalidRequestType, "The UBRN is that of a request for advice.")
+		}
+		return err
+	}
+}
+
 // sendReferral answers with a referral.
 func (c *call) sendReferral(status int, r referral.Referral) error {
 	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))

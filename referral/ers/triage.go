@@ -15,8 +15,8 @@ import (
 func (a *API) triageRoutes() []catalogue.Route {
 	return []catalogue.Route{
 		a.onPerson("POST", "/STU3/ReferralRequest/$ers.createReferralAndSendForTriage", (*call).createForTriage, ReferringClinician, ReferringClinicianAdmin),
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.changeShortlistAndSendForTriage", (*call).sendForTriage, ReferringClinician, ReferringClinicianAdmin),
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.recordReviewOutcome", (*call).recordOutcome, ProviderClinician, ProviderClinicianAdmin, ProviderApplication),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.changeShortlistAndSendForTriage", typed((*call).sendForTriage), ReferringClinician, ReferringClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.recordReviewOutcome", typed((*call).recordOutcome), ProviderClinician, ProviderClinicianAdmin, ProviderApplication),
 	}
 }
 
