@@ -170,6 +170,10 @@ func (s *Referrals) drawAdvice(ctx context.Context, p access.Principal, grants [
 	}
 	practice := s.k.Organisation(ctx, p.Organisation)
 	err = s.k.Gate.Act(ctx, grants, append(s.fileLanes(q.Files), s.ubrnLane(u), s.chartLane(chart)), func(tx *store.Tx) error {
+		if was, ok, err := s.askedBefore(tx, p, q, chart, to); err != nil || ok {
+			a = was
+			return err
+		}
 		err := tx.QueueOr(func(err error) error { return err }, `INSERT INTO referral_number (lane, ubrn, chart, salt, password) VALUES (?, ?, ?, ?, ?)`,
 			int64(s.ubrnLane(u)), u.String(), chart, salt, hash)
 		if err != nil {
@@ -191,6 +195,29 @@ func (s *Referrals) drawAdvice(ctx context.Context, p access.Principal, grants [
 		return s.saveAdvice(tx, a)
 	})
 	return a, err
+}
+
+// sameQuestionWithin is for how long a question in the same words is the same one, sent twice.
+const sameQuestionWithin = 10 * time.Minute
+
+// askedBefore is the question that somebody has asked in the same words a moment ago, and nobody has answered: it was sent twice.
+func (s *Referrals) askedBefore(tx *store.Tx, p access.Principal, q AdviceQuestion, chart string, to Choice) (a Advice, ok bool, err error) {
+	rows, err := tx.Query(`SELECT body FROM referral_advice WHERE lane = ? AND chart = ? AND practice = ? AND provider = ? AND state = ? AND version = 1 AND changed > ? ORDER BY changed DESC LIMIT 20`,
+		int64(s.chartLane(chart)), chart, p.Organisation.String(), to.Provider.String(), string(AdviceAsked), tx.At().Add(-sameQuestionWithin).UnixMicro())
+	if err != nil {
+		return a, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var was Advice
+		if err := scanBody(rows, &was); err != nil {
+			return a, false, err
+		}
+		if m := was.Remarks[0]; m.By.ID == p.ID && m.Text == strings.TrimSpace(q.Text) && was.Service.Service == to.Service && was.Priority == q.Priority && len(m.Files) == len(q.Files) {
+			return was, true, rows.Err()
+		}
+	}
+	return a, false, rows.Err()
 }
 
 // with is the question at its next version, with one message more. Errors: fault.Invalid for a message without words, or too long; ErrSameName; fault.TooLarge for too many files.

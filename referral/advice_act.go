@@ -74,7 +74,7 @@ func (s *Referrals) changeAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 	if err != nil {
 		return a, err
 	}
-	err = s.k.Gate.Act(ctx, grants, append(s.fileLanes(w.files), s.ubrnLane(u), s.chartLane(chart)), func(tx *store.Tx) error {
+	err = s.k.Gate.Act(ctx, grants, append(append(s.fileLanes(w.files), w.lanes...), s.ubrnLane(u), s.chartLane(chart)), func(tx *store.Tx) error {
 		was, err := s.loadAdvice(tx, chart, u)
 		if err != nil {
 			return err
@@ -162,15 +162,16 @@ type Conversion struct {
 	Text     string // to the practice
 	Note     string // to those who find the date
 	Priority Priority
-	Files    []FileRef
-	For      Staff // for whom a clerk writes; zero for the caller
+	Files    []FileRef // with the text
+	Own      []FileRef // with the note: they go with the referral
+	For      Staff     // for whom a clerk writes; zero for the caller
 }
 
 // ConvertAdvice makes a referral of a question, by the service that was asked and where the practice has allowed it: under the same number, with the conversation as its letter and its files, for the service
 // to find a date (A027). Errors: as AnswerAdvice; fault.Forbidden where the practice has not allowed it.
 func (s *Referrals) ConvertAdvice(ctx context.Context, c Caller, u ident.UBRN, w Conversion) (a Advice, r Referral, err error) {
 	p := c.Principal
-	a, err = s.changeAdvice(ctx, c, u, adviceChange{seen: w.Seen, by: Provider, kind: WithAnswer, files: w.Files, do: func(tx *store.Tx, was Advice, files []Attachment) (Advice, error) {
+	a, err = s.changeAdvice(ctx, c, u, adviceChange{seen: w.Seen, by: Provider, kind: WithAnswer, files: w.Files, lanes: s.fileLanes(w.Own), do: func(tx *store.Tx, was Advice, files []Attachment) (Advice, error) {
 		if !was.MayConvert {
 			return was, fault.New(fault.Forbidden, "The practice has not allowed that its question is made a referral of. Answer that you recommend one.")
 		}
@@ -179,14 +180,18 @@ func (s *Referrals) ConvertAdvice(ctx context.Context, c Caller, u ident.UBRN, w
 		if err != nil {
 			return was, err
 		}
-		r, err = s.referralOf(tx, p, a, strings.TrimSpace(w.Note))
+		own, err := s.attached(tx, p, fileTo{ubrn: u, chart: was.Chart, kind: FromProvider}, w.Own)
+		if err != nil {
+			return was, err
+		}
+		r, err = s.referralOf(tx, a, Act{Kind: ActConvert, By: actorOf(p, Provider), At: tx.At(), Service: a.Service.Service, Comment: strings.TrimSpace(w.Note), Attachments: own})
 		return a, err
 	}})
 	return a, r, err
 }
 
 // referralOf makes a referral of a question: as its practice asked it, and at once with the service.
-func (s *Referrals) referralOf(tx *store.Tx, p access.Principal, a Advice, note string) (r Referral, err error) {
+func (s *Referrals) referralOf(tx *store.Tx, a Advice, convert Act) (r Referral, err error) {
 	text := a.letter()
 	if len(text) > MostLetter {
 		return r, fault.New(fault.TooLarge, "The conversation is too long for a letter. Answer that you recommend a referral.")
@@ -205,7 +210,7 @@ func (s *Referrals) referralOf(tx *store.Tx, p access.Principal, a Advice, note 
 	if err := s.save(tx, r, made); err != nil {
 		return r, err
 	}
-	if r, err = s.commit(tx, r, Act{Kind: ActConvert, By: actorOf(p, Provider), At: tx.At(), Service: a.Service.Service, Comment: note}); err != nil {
+	if r, err = s.commit(tx, r, convert); err != nil {
 		return r, err
 	}
 	return r, s.partAdvice(tx, a)

@@ -282,6 +282,10 @@ func (a Act) change(n *Referral) error {
 			return fault.New(fault.Conflict, "The referral was made of no question for advice.")
 		}
 		n.Chosen, n.Accepted = c, true
+		if len(a.Attachments) > 0 {
+			n.informed(a.At)
+			return a.addFiles(n)
+		}
 	case ActReject:
 		n.Accepted = false
 	case ActAccept:

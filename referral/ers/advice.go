@@ -34,7 +34,7 @@ const (
 	withAdvice      = "RETURN_TO_REFERRER_WITH_ADVICE"
 )
 
-// adviceRoutes are the operations about questions for advice: A023, A024, A025, A026, A044.
+// adviceRoutes are the operations about questions for advice: A023, A024, A025, A026, A027, A044.
 func (a *API) adviceRoutes() []catalogue.Route {
 	return []catalogue.Route{
 		a.onPerson("POST", "/STU3/CommunicationRequest/$ers.createAdviceAndGuidance", (*call).askAdvice, ReferringClinician, ReferringClinicianAdmin),
@@ -42,6 +42,7 @@ func (a *API) adviceRoutes() []catalogue.Route {
 		a.onPerson("GET", "/STU3/CommunicationRequest/{ubrn}", (*call).advice, anyClinical()...),
 		a.onPerson("GET", "/STU3/CommunicationRequest/{ubrn}/_history/{version}", (*call).advice, anyClinical()...),
 		a.onPerson("GET", "/STU3/Communication", (*call).conversation, anyClinical()...),
+		a.onPerson("POST", "/STU3/ReferralRequest/$ers.createFromCommunicationRequestActionLater", (*call).convertAdvice, ProviderClinician, ProviderClinicianAdmin),
 		a.onPerson("POST", "/STU3/CommunicationRequest/{ubrn}/$ers.sendCommunicationToRequester", (*call).answerAdvice, ProviderClinician, ProviderClinicianAdmin),
 	}
 }
@@ -97,7 +98,7 @@ func (c *call) readQuestion() (q referral.AdviceQuestion, err error) {
 	if q.Text, err = p.message("request"); err != nil {
 		return q, err
 	}
-	list, err := c.a.readShortlist(p["shortlist"].value, p["shortlist"].path)
+	list, err := c.a.readShortlist(c.r.Context(), p["shortlist"].value, p["shortlist"].path)
 	if err != nil {
 		return q, err
 	}
@@ -291,6 +292,62 @@ func (c *call) answerAdvice() error {
 		return wordedAdvice(err)
 	}
 	return c.sendAdvice("eRS-SendCommunicationToRequester-Response-Parameters-1", "updatedCommunicationRequest", a)
+}
+
+// convertAdvice is A027: the service makes a referral of the question, for its office to find a date. The practice must have allowed it.
+func (c *call) convertAdvice() error {
+	res, err := read(c.r, "Parameters", "eRS-CreateFromCommunicationRequestActionLater-Request-Parameters-1")
+	if err != nil {
+		return err
+	}
+	p, files, err := readWithFiles(res.Root(), map[string]string{"createFrom": "valueReference", "guidance": "valueString", "newReferralPriority": "valueCoding", "reviewComments": "valueString"},
+		map[string]referral.AttachmentKind{"guidanceAttachmentFile": referral.WithAnswer, "reviewAttachmentFile": referral.FromProvider})
+	if err == nil {
+		err = p.need("createFrom", "guidance", "newReferralPriority", "reviewComments")
+	}
+	if err != nil {
+		return err
+	}
+	m := basedOnForm.FindStringSubmatch(p["createFrom"].value.Field("reference").String())
+	if m == nil {
+		return refuse(invalidValue, "'%s/reference' names a question and its version: CommunicationRequest/000000070000/_history/4", p["createFrom"].path)
+	}
+	w := referral.Conversion{Files: files["guidanceAttachmentFile"], Own: files["reviewAttachmentFile"]}
+	u, err := ident.ParseUBRN(m[1])
+	if err != nil {
+		return refuse(referenceNotFound, "There is no request for advice '%s'.", m[1])
+	}
+	if w.Seen, err = strconv.ParseInt(m[2], 10, 64); err != nil {
+		return refuse(invalidValue, "'%s/reference' has no version", p["createFrom"].path)
+	}
+	priority, err := p.coding("newReferralPriority", stu3Priority, priorities()...)
+	if err != nil {
+		return err
+	}
+	w.Priority = referral.Priority(priority)
+	if w.Text, err = p.message("guidance"); err != nil {
+		return err
+	}
+	if w.Note, err = p.message("reviewComments"); err != nil {
+		return err
+	}
+	if c.c.OnBehalf != "" {
+		w.For = referral.Staff{ID: c.c.OnBehalf}
+	}
+	was, err := c.a.referrals.Advice(c.r.Context(), c.who(), u, false)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return refuse(referenceNotFound, "There is no request for advice '%s'.", u)
+	case err != nil:
+		return err
+	case !was.MayConvert && was.Service.Provider == c.c.Organisation:
+		return refuse(invalidRequestState, "The practice has not allowed that its question is made a referral of.")
+	}
+	_, r, err := c.a.referrals.ConvertAdvice(c.r.Context(), c.who(), u, w)
+	if err != nil {
+		return wordedAdvice(err)
+	}
+	return c.sendReferral(http.StatusCreated, r)
 }
 
 // adviceList is A023: the questions that the caller's organisation was asked and has not answered.

@@ -46,7 +46,7 @@ func (c *call) changeShortlist() error {
 			return refuse(invalidValue, "'%s' is a number of days from 0 to 365", x.path)
 		}
 	}
-	list, err := c.a.readShortlist(p["shortlist"].value, p["shortlist"].path)
+	list, err := c.a.readShortlist(c.r.Context(), p["shortlist"].value, p["shortlist"].path)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/record"
@@ -29,6 +30,8 @@ const Base = "/referrals/FHIR"
 type Directory interface {
 	// Provides reports whether an organisation offers services that patients can be referred to.
 	Provides(ctx context.Context, organisation ident.ODSCode) (bool, error)
+	// Organisation is one organisation or site by its ODS code, closed ones included.
+	Organisation(ctx context.Context, code ident.ODSCode) (directory.Organisation, error)
 	// ServiceResources are services by their ids; those that are not there are left out.
 	ServiceResources(ctx context.Context, ids ...string) ([]record.Version, error)
 }

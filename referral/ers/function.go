@@ -150,25 +150,67 @@ func (a *API) isClinicianAt(ctx context.Context, user string, at ident.ODSCode) 
 
 // isReferrerAt refuses whoever is no clinician of a practice, on whose behalf an administrator refers; it answers with their name.
 func (a *API) isReferrerAt(ctx context.Context, user string, at ident.ODSCode) (name string, err error) {
-	u, profiles, err := a.k.Gate.Profiles(ctx, user)
-	if fault.Is(err, fault.NotFound) {
-		return "", refuse(referenceNotFound, "There is no active user '%s'.", shown(user))
+	u, profiles, err := a.profiles(ctx, user)
+	if err != nil {
+		return "", err
 	}
+	there, refers := false, false
 	for _, p := range profiles {
 		if p.Role == access.Clinician && p.Organisation == at {
 			return u.Name, nil
 		}
+		provides, err := a.dir.Provides(ctx, p.Organisation)
+		if err != nil {
+			return "", err
+		}
+		there, refers = there || p.Organisation == at, refers || p.Role == access.Clinician && !provides
 	}
-	if err != nil {
-		return "", err
+	switch {
+	case !refers:
+		return "", refuse(notReferrer, "The user is no referring clinician.")
+	case !there:
+		return "", refuse(notInOrganisation, "The user does not work at %s.", at)
 	}
 	return "", refuse(notReferrerThere, "The user is no referring clinician at %s.", at)
+}
+
+// providesCare refuses whoever is no clinician of any provider.
+func (a *API) providesCare(ctx context.Context, user string) error {
+	_, profiles, err := a.profiles(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, p := range profiles {
+		provides, err := a.dir.Provides(ctx, p.Organisation)
+		if err != nil {
+			return err
+		}
+		if p.Role == access.Clinician && provides {
+			return nil
+		}
+	}
+	return refuse(notProvider, "The user '%s' is no clinician of a provider.", shown(user))
+}
+
+// profiles are somebody's, with the refusals of whoever is nobody or may no longer sign in.
+func (a *API) profiles(ctx context.Context, user string) (access.User, []access.Profile, error) {
+	u, profiles, err := a.k.Gate.Profiles(ctx, user)
+	if !fault.Is(err, fault.NotFound) {
+		return u, profiles, err
+	}
+	if _, err := a.k.Gate.Member(ctx, user); err == nil {
+		return u, nil, refuse(notActive, "The user '%s' is not active.", shown(user))
+	}
+	return u, nil, refuse(referenceNotFound, "There is no active user '%s'.", shown(user))
 }
 
 // oneHeader is a header that must be there once.
 func oneHeader[T ~string](r *http.Request, name string) (T, error) {
 	switch values := r.Header.Values(name); {
 	case len(values) == 0 || strings.TrimSpace(values[0]) == "":
+		if r.URL.Path == Base+"/STU3/Slot" { // A015 alone has a code for it
+			return "", badQuery(missingHeader, "The header %s is missing.", name)
+		}
 		return "", refuse(forbidden, "The header %s is missing.", name)
 	case len(values) > 1:
 		return "", refuse(forbidden, "The header %s is there more than once.", name)

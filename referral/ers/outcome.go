@@ -57,6 +57,12 @@ const (
 	missingParameter     code = "MISSING_PARAMETER"
 	historyNotSupported  code = "HISTORY_NOT_SUPPORTED"
 	unableToConfirm      code = "UNABLE_TO_CONFIRM_APPOINTMENT"
+	snomedNotFound       code = "SNOMED_NOT_FOUND"
+	notActive            code = "REFERENCED_USER_IS_NOT_ACTIVE"
+	notInOrganisation    code = "REFERENCED_USER_NOT_IN_ORG"
+	notReferrer          code = "REFERENCED_USER_IS_NOT_RC"
+	notProvider          code = "REFERENCED_USER_IS_NOT_SPC"
+	missingHeader        code = "MISSING_HEADER"
 )
 
 // saying is how a code is said: its display, the status that goes with it and the FHIR issue type.

@@ -1,6 +1,7 @@
 package ers
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -162,11 +163,14 @@ func (p parameters) concept(name, system string) (string, error) {
 // criteria is how services were searched for: kept with a referral as it was given.
 type criteria struct {
 	Priority, Specialty, ClinicType, Postcode string
+	Term, Named, Organisation                 string // a clinical term of SNOMED CT, a clinician by their user id, an organisation by its code; empty where they are not asked for
+	Wait, Within                              int    // at most so many days, and miles; -1 for no limit
+	Fitting                                   bool   // only services that take somebody of the person's age and sex
 	Parameters                                string // as JSON, of the Parameters resource
 }
 
 // readCriteria reads eRS-ServiceSearchCriteria-Parameters-1.
-func (a *API) readCriteria(n fhir.Node, path string) (c criteria, err error) {
+func (a *API) readCriteria(ctx context.Context, n fhir.Node, path string) (c criteria, err error) {
 	p, err := readParameters(n, path, map[string]string{"priority": "valueCoding", "specialty": "valueCoding", "clinicType": "valueCoding", "indicativeAppointmentWaitTimeLimit": "valueUnsignedInt",
 		"postcode": "valueString", "distanceLimit": "valueUnsignedInt", "clinicalTerm": "valueCoding", "namedClinician": "valueIdentifier", "ageAndGenderAppropriate": "valueBoolean",
 		"commissioningProvisioning": "valueCoding", "organisation": "valueIdentifier"})
@@ -193,7 +197,10 @@ func (a *API) readCriteria(n fhir.Node, path string) (c criteria, err error) {
 			return c, refuse(invalidCode, "'%s' is no code of %s", shown(code), of)
 		}
 	}
-	c.Postcode = p["postcode"].value.String()
+	c.Postcode, c.Fitting = p["postcode"].value.String(), p["ageAndGenderAppropriate"].value.Bool()
+	if err := a.readFilters(ctx, &c, p); err != nil {
+		return c, err
+	}
 	list := []any{}
 	for x := range n.Field("parameter").Items() {
 		list = append(list, x)
@@ -203,6 +210,39 @@ func (a *API) readCriteria(n fhir.Node, path string) (c criteria, err error) {
 	}
 	c.Parameters = strings.ReplaceAll(string(fhir.Arr(list...).JSON()), a.k.BaseURL()+Base, baseMark)
 	return c, nil
+}
+
+// readFilters reads what narrows a search for services down.
+func (a *API) readFilters(ctx context.Context, c *criteria, p parameters) (err error) {
+	c.Wait, c.Within = -1, -1
+	for name, to := range map[string]*int{"indicativeAppointmentWaitTimeLimit": &c.Wait, "distanceLimit": &c.Within} {
+		x, said := p[name]
+		if !said {
+			continue
+		}
+		if *to, err = strconv.Atoi(x.value.String()); err != nil || *to < 0 {
+			return refuse(invalidValue, "'%s' is a whole number", x.path)
+		}
+	}
+	if c.Term, err = p.coding("clinicalTerm", ident.SystemSNOMED); err != nil {
+		return err
+	}
+	const shortest = 6 // digits of a code of SNOMED CT; the service's own terms have fewer
+	if _, err := ident.ParseSNOMED(c.Term); len(c.Term) >= shortest && err != nil {
+		return refuse(snomedNotFound, "'%s/code' is no code of SNOMED CT", p["clinicalTerm"].path)
+	}
+	if c.Named, err = p.identifier("namedClinician", stu3User); err != nil {
+		return err
+	}
+	if c.Named != "" {
+		if err := a.providesCare(ctx, c.Named); err != nil {
+			return err
+		}
+	}
+	if c.Organisation, err = p.identifier("organisation", stu3Organisation); err != nil || c.Organisation == "" {
+		return err
+	}
+	return a.isOpen(ctx, c.Organisation, p["organisation"].path)
 }
 
 // baseMark stands for the address of the API in what is kept.
@@ -218,7 +258,7 @@ type shortlist struct {
 }
 
 // readShortlist reads eRS-Shortlist-List-1.
-func (a *API) readShortlist(n fhir.Node, path string) (s shortlist, err error) {
+func (a *API) readShortlist(ctx context.Context, n fhir.Node, path string) (s shortlist, err error) {
 	if n.Field("resourceType").String() != "List" {
 		return s, refuse(invalidStructure, "'%s/resourceType' must be 'List'", path)
 	}
@@ -251,7 +291,7 @@ func (a *API) readShortlist(n fhir.Node, path string) (s shortlist, err error) {
 		if hasProfile(c, at+"meta", "eRS-ServiceSearchCriteria-Parameters-1") != nil {
 			return s, refuse(unexpectedField, "'%s' is not search criteria", strings.TrimSuffix(at, "/"))
 		}
-		if s.Criteria, err = a.readCriteria(c, at); err != nil {
+		if s.Criteria, err = a.readCriteria(ctx, c, at); err != nil {
 			return s, err
 		}
 	}
@@ -298,7 +338,7 @@ func (a *API) readCreate(r *http.Request, c caller, profile string) (q createReq
 	if err := a.readPart(&q, p, c); err != nil {
 		return q, err
 	}
-	q.Shortlist, err = a.readShortlist(p["shortlist"].value, p["shortlist"].path)
+	q.Shortlist, err = a.readShortlist(r.Context(), p["shortlist"].value, p["shortlist"].path)
 	return q, err
 }
 

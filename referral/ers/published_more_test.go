@@ -224,6 +224,38 @@ func requestScenes() []scene {
 	return []scene{of("ResponseExampleReferral.json", "000000070000", true), of("ResponseExampleEmpty.json", "000000070003", false)}
 }
 
+// searchScenes are the searches for services. Where an example tells no distance, it is not known where the person lives; where it tells a wait, there is a slot.
+func searchScenes() []scene {
+	of := func(request, response string, who func(s *stage) *caller, state func(s *stage)) scene {
+		return scene{op: "A010", request: "stu3/patientServiceSearch/requests/" + request, response: "stu3/patientServiceSearch/responses/" + response, play: func(s *stage) ask {
+			if state != nil {
+				state(s)
+			}
+			return ask{who: who(s), method: http.MethodPost, path: "/STU3/HealthcareService/$ers.searchHealthcareServicesForPatient"}
+		}}
+	}
+	nowhere := func(s *stage) {
+		s.load(`{"resourceType":"Patient","id":"` + published.Patient + `","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"` + published.Patient + `"}],"name":[{"use":"usual","family":"Fairweather","given":["Nora"]}],"gender":"female","birthDate":"1968-03-11"}`)
+	}
+	booked := func(s *stage) {
+		for _, x := range published.Services() {
+			for _, f := range s.free(x.ID) {
+				s.does(s.byReferrer(), s.refers(draft(referral.Routine, x.ID)), referral.Work{Kind: referral.ActBook, Slot: f.SlotRef, Service: x.ID})
+			}
+		}
+	}
+	rc, rca := (*stage).referrer, (*stage).secretary
+	return []scene{
+		of("RcMinimal.json", "FetchServiceListWithMultipleServices.json", rc, booked), of("RcSearchWithCommissioningRuleOrganisation.json", "FetchServiceListWithMultipleServices.json", rc, nil),
+		of("RcSearchForAdviceService.json", "AdviceServiceSearch.json", rc, nil), of("RcSearchByClinicalTerm.json", "EmptyResponse.json", rc, nil),
+		of("RcSearchByNamedClinician.json", "FetchServiceListWithSingleService.json", rc, func(s *stage) {
+			nowhere(s)
+			s.slotIn("11002", 10)
+		}),
+		of("RcaWithIWT.json", "FetchServiceListWithSingleService.json", rca, nil),
+	}
+}
+
 func serviceScenes() []scene {
 	of := func(op, file, path string, differs map[string]string) scene {
 		return scene{op: op, response: "r4/" + file, differs: differs, play: func(s *stage) ask {

@@ -151,6 +151,19 @@ func (s *stage) slots(service, clinician string, n int) {
 	s.posts(booking.WorkflowSlots, m.Session, body)
 }
 
+// slotIn hands one slot, so many days ahead, to the spine.
+func (s *stage) slotIn(service string, days int) {
+	s.t.Helper()
+	s.hold++
+	at := s.time.Now().AddDate(0, 0, days).Add(time.Hour)
+	body, err := booking.Encode(booking.Slots{Session: fmt.Sprintf("%s-%d", service, s.hold), Service: service, Slots: []booking.Slot{{ID: "0", Epoch: 1, Start: at, End: at.Add(time.Hour)}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.posts(booking.WorkflowSlots, fmt.Sprintf("%s-%d", service, s.hold), body)
+	s.until(func() bool { return len(s.free(service)) > 0 })
+}
+
 func (s *stage) posts(workflow, conversation string, body []byte) {
 	s.t.Helper()
 	k := s.node.Kernel()
@@ -307,7 +320,7 @@ func TestPublishedExamples(t *testing.T) {
 	example(t, "stu3/STU3-OperationOutcome.json")
 	s := newStage(t)
 	scenes := slices.Concat(worklistScenes(), slotScenes(), createScenes(), readScenes(), bookScenes(), reviewScenes(), cancelScenes(), referenceScenes(),
-		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes(), serviceScenes())
+		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes(), serviceScenes(), searchScenes())
 	used, by := map[string]int{}, map[string]*tally{}
 	for _, c := range scenes {
 		if by[c.op] == nil {

@@ -294,6 +294,9 @@ func supporting(r referral.Referral) fhir.Value {
 	for i, a := range r.Attachments {
 		list[i] = fhir.Obj("reference", "#DocumentReference-"+a.ID)
 	}
+	if r.FromAdvice {
+		list = append(list, fhir.Obj("reference", "CommunicationRequest/"+r.UBRN.String()))
+	}
 	for _, u := range r.Related {
 		list = append(list, fhir.Obj("reference", "ReferralRequest/"+u.String()))
 	}

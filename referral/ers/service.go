@@ -19,6 +19,7 @@ import (
 // serviceRoutes are the operations that tell about services.
 func (a *API) serviceRoutes() []catalogue.Route {
 	return []catalogue.Route{
+		a.onPerson("POST", "/STU3/HealthcareService/$ers.searchHealthcareServicesForPatient", (*call).searchServices, ReferringClinician, ReferringClinicianAdmin),
 		a.forRole("GET", "/R4/HealthcareService", a.services, ReferringClinician, ReferringClinicianAdmin, ProviderApplication),
 		a.forRole("GET", "/R4/HealthcareService/{id}", a.service, ReferringClinician, ReferringClinicianAdmin, ProviderApplication), // HEAD too: A037
 	}

@@ -48,7 +48,7 @@ func (c *call) sendForTriage() error {
 	if _, err := p.coding("intentionToAddReferralLetter", stu3Intention, "NEED_TO_ADD_LATER", "NOT_INTENDING_TO_ADD"); err != nil {
 		return err
 	}
-	list, err := c.a.readShortlist(p["shortlist"].value, p["shortlist"].path)
+	list, err := c.a.readShortlist(c.r.Context(), p["shortlist"].value, p["shortlist"].path)
 	if err != nil {
 		return err
 	}

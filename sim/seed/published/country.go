@@ -46,6 +46,9 @@ const (
 	Third   = "9462979626"
 )
 
+// lipids is the type of clinic that the examples search for.
+const lipids = "LIPID_MANAGEMENT"
+
 // Specialties of SNOMED CT's practice settings.
 const cardiology = "394579002"
 
@@ -61,21 +64,19 @@ type Service struct {
 	At       ident.ODSCode
 	Clinic   string // the type of clinic; LIPID_MANAGEMENT is what the examples search for
 	Named    string // a clinician who can be asked for
-	Wait     int    // days; 0 for not known
 }
 
 // Services are those that the examples name.
 func Services() []Service {
 	both, advice := []string{"APPOINTMENT_REQUEST", "ADVICE_AND_GUIDANCE_REQUEST"}, []string{"ADVICE_AND_GUIDANCE_REQUEST"}
 	triage := []string{"TRIAGE_REQUEST"}
-	const lipids = "LIPID_MANAGEMENT"
 	list := []Service{
 		{ID: "11030", Name: "A LOCALLY_COMMISSIONABLE Service", Clinic: lipids},
 		{ID: "11021", Name: "Cardiology Business Service - Requires Referral Letter, No Slots for slots polling tests", Letter: true, Clinic: lipids},
 		{ID: "11010", Name: "Excellent Cardiology Business Service", Flows: both, Clinic: lipids},
 		{ID: "11007", Name: "Exceptional Cardiology Business Service", Letter: true, Clinic: lipids},
 		{ID: "11008", Name: "FIRST Cardiology Business Service", Clinic: lipids},
-		{ID: "11002", Name: "Good Cardiology Business Service", Letter: true, Clinic: lipids, Named: Referrer, Wait: 10},
+		{ID: "11002", Name: "Good Cardiology Business Service", Letter: true, Clinic: lipids, Named: Referrer},
 		{ID: "10000", Name: "A cardiology service without slots"},
 		{ID: "11000", Name: "Forthright Cardiology Business Service"},
 		{ID: "11001", Name: "Good Cardiology Business Service 2"},
@@ -153,8 +154,8 @@ func (s Service) resource() object {
 	if s.Named != "" {
 		add("NamedClinician", object{"valueIdentifier": object{"system": "https://fhir.nhs.uk/Id/sds-user-id", "value": s.Named}})
 	}
-	if s.Wait > 0 {
-		extensions = append(extensions, object{"url": "https://openspine.example/fhir/StructureDefinition/indicative-wait", "valueDuration": object{"value": s.Wait, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}})
+	if s.Clinic == lipids {
+		add("LinkToNHSWebsite", object{"valueUri": "https://www.nhs.uk/service-search/other-services/chooseandbook?serviceId=" + s.ID})
 	}
 	if len(extensions) > 0 {
 		r["extension"] = extensions
@@ -184,12 +185,16 @@ func (s Service) resource() object {
 }
 
 func organisation(code ident.ODSCode, name string) object {
-	return object{"resourceType": "Organization", "id": code.String(), "identifier": array{object{"system": ident.SystemODSCode, "value": code.String()}}, "active": true, "name": name}
+	return object{"resourceType": "Organization", "id": code.String(), "identifier": array{object{"system": ident.SystemODSCode, "value": code.String()}}, "active": true, "name": name, "address": array{object{"postalCode": home}}}
 }
+
+// home is where the patients live: the searches of the examples are for what is near.
+const home = "LS1 2TW"
 
 func patient(number, family, given, gender, born string) object {
 	return object{"resourceType": "Patient", "id": number, "identifier": array{object{"system": ident.SystemNHSNumber, "value": number}},
-		"name": array{object{"id": "1", "use": "usual", "family": family, "given": array{given}}}, "gender": gender, "birthDate": born}
+		"name": array{object{"id": "1", "use": "usual", "family": family, "given": array{given}}}, "gender": gender, "birthDate": born,
+		"address": array{object{"id": "1", "use": "home", "line": array{"1 Made-up Street"}, "postalCode": home}}}
 }
 
 // Staff are those who act in the examples.
@@ -218,9 +223,10 @@ func Load(ctx context.Context, n *node.Node) error {
 	if err := k.Gate.PutUsers(ctx, Staff()); err != nil {
 		return err
 	}
-	_, err := k.Gate.GiveRole(ctx, access.Service("seed", k.National), Both, access.Profile{Role: access.Clinician, Organisation: Practice}, "works at both")
-	if err != nil {
-		return err
+	for user, at := range map[string]ident.ODSCode{Both: Practice, Referrer: Provider} {
+		if _, err := k.Gate.GiveRole(ctx, access.Service("seed", k.National), user, access.Profile{Role: access.Clinician, Organisation: at}, "works at both"); err != nil {
+			return err
+		}
 	}
 	for _, number := range []string{Patient, Second, Third} {
 		if err := Register(ctx, n, number, Practice); err != nil {
