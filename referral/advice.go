@@ -98,8 +98,9 @@ type AdviceQuestion struct {
 	Criteria   string
 	MayConvert bool
 	Text       string
-	Files      []FileRef // uploaded before, for nothing yet
-	Referrer   Staff     // for whom a clerk asks; zero for the caller
+	Files      []FileRef  // uploaded before, for nothing yet
+	Referrer   Staff      // for whom a clerk asks; zero for the caller
+	UBRN       ident.UBRN // given for what is brought from elsewhere; zero for a new one
 }
 
 // AskAdvice makes a question for advice, for the caller's organisation. Errors: fault.Invalid for a question that is not sound; fault.NotFound for a patient or service that is not there;
@@ -160,7 +161,7 @@ func (s *Referrals) givesAdvice(ctx context.Context, service string) error {
 
 // drawAdvice makes a question under a number that is drawn. Error: errTaken when it is somebody's.
 func (s *Referrals) drawAdvice(ctx context.Context, p access.Principal, grants []access.Grant, q AdviceQuestion, chart string, to Choice) (a Advice, err error) {
-	u, err := s.newUBRN(ident.UBRN{})
+	u, err := s.newUBRN(q.UBRN)
 	if err != nil {
 		return a, err
 	}
@@ -213,7 +214,7 @@ func (s *Referrals) askedBefore(tx *store.Tx, p access.Principal, q AdviceQuesti
 		if err := scanBody(rows, &was); err != nil {
 			return a, false, err
 		}
-		if m := was.Remarks[0]; m.By.ID == p.ID && m.Text == strings.TrimSpace(q.Text) && was.Service.Service == to.Service && was.Priority == q.Priority && len(m.Files) == len(q.Files) {
+		if m := was.Remarks[0]; m.By.ID == p.ID && m.Text == strings.TrimSpace(q.Text) && was.Service.Service == to.Service && was.Priority == q.Priority && was.MayConvert == q.MayConvert && was.Criteria == q.Criteria && len(m.Files) == len(q.Files) {
 			return was, true, rows.Err()
 		}
 	}

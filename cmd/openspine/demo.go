@@ -14,6 +14,7 @@ import (
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/seed"
+	"github.com/openspine/openspine/sim/seed/published"
 )
 
 type demoCommand struct {
@@ -106,7 +107,13 @@ func (c *demoCommand) seed(s *session, nodes []*node.Node, k *sim.Country, was c
 		if err := seed.Nodes(s.ctx, nodes, k, wrote); err != nil {
 			return err
 		}
-		return seed.Copies(s.ctx, nodes, k)
+		if err := seed.Copies(s.ctx, nodes, k); err != nil {
+			return err
+		}
+		if err := published.Load(s.ctx, nodes[0]); err != nil {
+			return err
+		}
+		return published.Refer(s.ctx, nodes[0])
 	})
 }
 

@@ -107,7 +107,7 @@ func (c *call) readQuestion() (q referral.AdviceQuestion, err error) {
 	}
 	q.MayConvert, q.Files, q.Service = may == "AUTHORISED_TO_CONVERT", files["requestAttachmentFile"], list.Services[0]
 	s := list.Criteria
-	q.Priority, q.Specialty, q.ClinicType, q.Criteria = referral.Priority(s.Priority), s.Specialty, s.ClinicType, s.Parameters
+	q.Priority, q.Specialty, q.ClinicType, q.Criteria = referral.Priority(s.Priority), s.Specialty, s.ClinicType, s.Said
 	var who createRequest
 	if err := c.a.readPart(&who, p, c.c); err != nil || who.Clinician == "" {
 		return q, err
@@ -202,7 +202,7 @@ func (c *call) conversation() error {
 	return send(c.w, http.StatusOK, c.bundle(a, q).JSON())
 }
 
-// bundle is a conversation, the first message first.
+// bundle is a conversation, the last message first.
 func (c *call) bundle(a referral.Advice, q url.Values) fhir.Value {
 	x := c.writer()
 	var entries []any
@@ -213,7 +213,7 @@ func (c *call) bundle(a referral.Advice, q url.Values) fhir.Value {
 			entries = append(entries, fhir.Obj("fullUrl", x.base+"/STU3/"+typ+"/"+id, "resource", resource, "search", fhir.Obj("mode", mode)))
 		}
 	}
-	for _, m := range a.Remarks {
+	for _, m := range slices.Backward(a.Remarks) {
 		add("Communication", m.ID, "match", x.communication(a, m, false))
 	}
 	for _, m := range a.Remarks {

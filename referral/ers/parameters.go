@@ -167,6 +167,7 @@ type criteria struct {
 	Wait, Within                              int    // at most so many days, and miles; -1 for no limit
 	Fitting                                   bool   // only services that take somebody of the person's age and sex
 	Parameters                                string // as JSON, of the Parameters resource
+	Said                                      string // the same, without what holds where it is not said
 }
 
 // readCriteria reads eRS-ServiceSearchCriteria-Parameters-1.
@@ -205,10 +206,14 @@ func (a *API) readCriteria(ctx context.Context, n fhir.Node, path string) (c cri
 	for x := range n.Field("parameter").Items() {
 		list = append(list, x)
 	}
+	kept := func() string {
+		return strings.ReplaceAll(string(fhir.Arr(list...).JSON()), a.k.BaseURL()+Base, baseMark)
+	}
+	c.Said = kept()
 	if _, said := p["commissioningProvisioning"]; !said {
 		list = append(list, commissioning())
 	}
-	c.Parameters = strings.ReplaceAll(string(fhir.Arr(list...).JSON()), a.k.BaseURL()+Base, baseMark)
+	c.Parameters = kept()
 	return c, nil
 }
 

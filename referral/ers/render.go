@@ -133,7 +133,7 @@ func priorityName(p referral.Priority) string {
 // state is what has become of the referral, with reason and comment.
 func (x writer) state(r referral.Referral) fhir.Value {
 	list := []any{fhir.Obj("url", "state", "valueCoding", fhir.Obj("system", stu3State, "code", string(r.State), "display", stateName(r.State)))}
-	if r.Reason.Code != "" && r.State != referral.AwaitingTriage {
+	if r.Reason.Code != "" {
 		list = append(list, fhir.Obj("url", "reason", "valueCoding", x.reason(r.Reason, true)))
 	}
 	if r.Comment != "" && r.State != referral.Deferred {

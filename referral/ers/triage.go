@@ -3,6 +3,7 @@ package ers
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/openspine/openspine/fault"
@@ -45,8 +46,13 @@ func (c *call) sendForTriage() error {
 	if err := p.need("shortlist", "intentionToAddReferralLetter", "firstReminderLetterFollowUpDays"); err != nil {
 		return err
 	}
-	if _, err := p.coding("intentionToAddReferralLetter", stu3Intention, "NEED_TO_ADD_LATER", "NOT_INTENDING_TO_ADD"); err != nil {
+	intention, err := p.coding("intentionToAddReferralLetter", stu3Intention, "NEED_TO_ADD_LATER", "NOT_INTENDING_TO_ADD")
+	if err != nil {
 		return err
+	}
+	days, err := strconv.Atoi(p["firstReminderLetterFollowUpDays"].value.String())
+	if err != nil || days < 0 || days > 365 {
+		return refuse(invalidValue, "'%s' is a number of days from 0 to 365", p["firstReminderLetterFollowUpDays"].path)
 	}
 	list, err := c.a.readShortlist(c.r.Context(), p["shortlist"].value, p["shortlist"].path)
 	if err != nil {
@@ -55,7 +61,17 @@ func (c *call) sendForTriage() error {
 	if len(list.Services) > 1 {
 		return refuse(tooManyItems, "'shortlist/entry' holds %d services; one service triages a referral", len(list.Services))
 	}
-	r, err := c.act(referral.Work{Kind: referral.ActSendTriage, Services: list.Services, Service: list.Services[0]})
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	was, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	q := list.Criteria
+	r, err := c.act(referral.Work{Kind: referral.ActSendTriage, Services: list.Services, Service: list.Services[0], Search: referral.Search{Criteria: c.a.withPast(q, was), Priority: referral.Priority(q.Priority),
+		Specialty: q.Specialty, ClinicType: q.ClinicType, LetterDue: c.a.letterDue(intention, days)}})
 	if fault.Is(err, fault.NotFound) {
 		return refuse(referenceNotFound, "%s", fault.MessageOf(err))
 	}
@@ -64,7 +80,8 @@ func (c *call) sendForTriage() error {
 	}
 	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
 	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-ChangeShortlistAndSendForTriage-Response-Parameters-1"), "resourceType", "Parameters",
-		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", c.writer().referralRequest(r)))).JSON())
+		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", c.writer().referralRequest(r)),
+			fhir.Obj("name", "createdAppointment", "resource", c.writer().appointment(r, appointmentID(r.UBRN))))).JSON())
 }
 
 // recordOutcome is A028: the provider takes a referral that it has read, or returns it with advice.

@@ -95,6 +95,7 @@ func Services() []Service {
 		{ID: "50001", Name: "Cardiology Triage Service", Flows: triage},
 		{ID: "50002", Name: "Leeds Neuro Business Service", Indirect: true},
 		{ID: "50110", Name: "Triage - 2WW", Flows: triage},
+		{ID: "11115", Name: "Triage Business Service 4", Flows: triage},
 		{ID: "51002", Name: "Good Cardiology Triage Service", Flows: triage},
 		{ID: "1", Name: "Direct Service With Minimal", At: Site, Bare: true, Unsaid: true},
 		{ID: "2", Name: "Direct SVC 1", At: Site, Full: true, Unsaid: true},

@@ -1,0 +1,39 @@
+package ers_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/seed/published"
+)
+
+// TestTheDemonstrationAnswersAsPublished reads the examples' requests, which the demonstration has under their own numbers, as it has them.
+func TestTheDemonstrationAnswersAsPublished(t *testing.T) {
+	t.Parallel()
+	example(t, "stu3/STU3-OperationOutcome.json")
+	s := newStage(t)
+	before := time.Now()
+	if err := published.Refer(t.Context(), s.node); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("made in %v", time.Since(before))
+	n := tally{}
+	for number, x := range map[string]struct {
+		file    string
+		differs map[string]string
+	}{
+		published.Unbooked: {"Unbooked.json", nil},
+		published.Deferred: {"DeferredToProvider.json", nil},
+		published.Converted: {"ConvertedFromAdviceAndGuidance.json", map[string]string{
+			`(contained|supportingInfo)\[`: "the example's conversation is a file, and has files; here it is the referral's letter"}},
+	} {
+		s.play(t, scene{op: "A005", response: "stu3/retrieveReferralRequest/responses/" + x.file, ubrn: number, differs: x.differs, play: func(s *stage) ask {
+			return ask{who: s.referrer(), method: http.MethodGet, path: "/STU3/ReferralRequest/" + number, about: referral.Referral{}}
+		}}, map[string]int{}, &n)
+	}
+	if n.tested != 3 || n.equal != 2 {
+		t.Errorf("%d tested, %d equal: %v", n.tested, n.equal, n.because)
+	}
+}
