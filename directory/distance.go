@@ -25,6 +25,42 @@ func (d *Directory) Distance(ctx context.Context, outwardA, outwardB string) (km
 	return km, ok, err
 }
 
+// Position is a place on the earth, in degrees.
+type Position struct{ Latitude, Longitude float64 }
+
+// Where is where outward codes lie, for a map on which they stand beside one another: by the loaded postcode file where that has them all, and otherwise all by the main towns of their areas, as Distance
+// measures. One that is not known is not in the answer.
+func (d *Directory) Where(ctx context.Context, outwards []string) (all map[string]Position, err error) {
+	if len(outwards) == 0 {
+		return nil, nil //nolint:nilnil // nothing is nowhere
+	}
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		all = map[string]Position{}
+		fine, err := outwardsIn(tx, outwards...)
+		if err != nil {
+			return err
+		}
+		rough := map[string]point{}
+		whole := true
+		for _, o := range outwards {
+			p, known := areaCentre(o)
+			if known {
+				rough[o] = p
+			}
+			_, ok := fine[o]
+			whole = whole && (ok || !known)
+		}
+		if !whole {
+			fine = rough
+		}
+		for o, p := range fine {
+			all[o] = Position{p.lat, p.lon}
+		}
+		return nil
+	})
+	return all, err
+}
+
 // outwardsIn is where outward codes lie as the loaded postcode file says: those that are named, or all of them.
 func outwardsIn(tx *store.Tx, codes ...string) (map[string]point, error) {
 	query, args := `SELECT outward, latitude, longitude FROM directory_outward`, []any{}

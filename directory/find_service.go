@@ -33,6 +33,7 @@ type FoundService struct {
 	ID, Name, Specialty, Kind, Sex string
 	SpecialtyCode                  string // of SNOMED CT
 	Provider, ProviderName         string
+	Outward                        string // of the provider's postcode; empty where it has none
 	Wait, Youngest, Oldest         int
 	Km                             float64 // from ServiceQuery.Near; -1 where it is not known
 	Active                         bool
@@ -86,7 +87,7 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 		}
 		for _, r := range found {
 			f := FoundService{ID: r[0], Name: r[1], Specialty: r[2], Kind: r[3], Sex: r[4], Provider: r[5], ProviderName: r[6], Wait: numberOr(r[8]), Youngest: numberOr(r[9]), Oldest: numberOr(r[10]),
-				Active: r[11] != "", SpecialtyCode: r[12], Km: -1}
+				Active: r[11] != "", SpecialtyCode: r[12], Outward: r[7], Km: -1}
 			if len(words) > 0 && !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
 				continue
 			}

@@ -110,6 +110,7 @@ type chooseView struct {
 	Page        web.Page
 	Person      Person
 	Table       web.Table
+	Map         *serviceMap // nil where nobody knows where the patient lives
 	Specialties []web.Option
 	Priorities  []web.Option
 	Action      string
@@ -161,22 +162,32 @@ func (f *face) choose(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 			v.Specialties = append(v.Specialties, o)
 		}
 	}
-	v.Table = f.servicesTable(ctx, state, found, r.URL.Query()["service"])
-	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), choosePage(v))
+	if v.Map, err = f.mapOf(ctx, person.Outward(), found[:min(len(found), mostShown)]); err != nil {
+		return err
+	}
+	v.Table = f.servicesTable(ctx, state, found, v.Map, r.URL.Query()["service"])
+	return web.RenderPart(w, r, foundID, foundPart(v), choosePage(v))
 }
 
 // mostShown is how many services a page lists.
 const mostShown = 50
 
-func (f *face) servicesTable(ctx context.Context, state web.TableState, found []FoundService, chosen []string) web.Table {
+func (f *face) servicesTable(ctx context.Context, state web.TableState, found []FoundService, m *serviceMap, chosen []string) web.Table {
 	t := web.Table{ID: "services", State: state, Caption: web.Text(ctx, "referral.choose.caption"), Count: web.Count(ctx, "referral.choose.count", len(found)), RowHeader: true,
 		Empty: web.Empty{Text: web.Text(ctx, "referral.choose.none"), Help: web.Text(ctx, "referral.choose.none-help")}}
 	for _, key := range []string{"service", "next", "free", "wait", "distance"} {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Numeric: key == "free", Whole: key == "next"})
 	}
+	if m != nil {
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column.map"), Numeric: true})
+	}
 	for i, x := range found[:min(len(found), mostShown)] {
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.ShowCell(serviceTick(i, x, slices.Contains(chosen, x.ID))), web.NoteCell(firstFree(x.Free)),
-			web.Cell(freeText(x.Free)), web.Cell(waitText(ctx, x.Wait)), web.Cell(kmText(ctx, x.Km))}})
+		row := web.TableRow{Cells: []web.TableCell{web.ShowCell(serviceTick(i, x, slices.Contains(chosen, x.ID))), web.NoteCell(firstFree(x.Free)),
+			web.Cell(freeText(x.Free)), web.Cell(waitText(ctx, x.Wait)), web.Cell(m.away(ctx, x))}}
+		if m != nil {
+			row.Cells = append(row.Cells, web.NoteCell(m.numberOf(x)))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
