@@ -105,4 +105,6 @@ type Seams struct {
 	GiveBooked bool // a slot is given back with whoever is booked in it
 	NoWithdraw bool // who is booked in a withdrawn session is not told
 	LetGo      bool // a hospital lets go of a slot by what the spine said before it took the booking
+	AskAnew    bool // a hospital's system is asked again by another id than the first time
+	NoFiles    bool // a hospital is told of a referral without its files
 }

@@ -3,7 +3,6 @@ package hospital
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -177,17 +176,16 @@ func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Ca
 	if c.Appointment != nil {
 		keep[[2]string{c.Appointment.Session, c.Appointment.Slot}] = true
 	}
-	sent := c.Sent
-	if o.seams.LetGo {
-		sent = math.MaxInt64
-	}
 	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND (state = ? OR state = ? AND answered >= ?)
 		AND number > (SELECT coalesce(max(t.number), 0) FROM hospital_act t WHERE t.lane = hospital_act.lane AND t.tenant = hospital_act.tenant AND t.ubrn = hospital_act.ubrn AND t.message = ?)`,
-		c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, sent, c.Took)
+		c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, c.Sent, c.Took)
 	if err != nil {
 		return err
 	}
 	for _, a := range acts {
+		if o.seams.LetGo {
+			break
+		}
 		keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
 	}
 	var over [][2]string

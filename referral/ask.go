@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -255,7 +253,7 @@ func (s *Referrals) askFor(ctx context.Context, c Caller, chart string, u ident.
 	if asked, err = mustAsk(r, w); err != nil || !asked {
 		return r, asked, err
 	}
-	q := Asked{Message: uuid.NewString(), Kind: w.Kind, Service: r.Chosen.Service, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment)}
+	q := Asked{Message: s.o.NewID(), Kind: w.Kind, Service: r.Chosen.Service, Reason: w.Reason, Comment: strings.TrimSpace(w.Comment)}
 	if w.Kind == ActBook || w.Kind == ActMove {
 		q.Service = strings.TrimPrefix(w.Slot.Session, askSession)
 		if q.Appointment, err = s.askedSlot(ctx, q.Service, w.Slot, r); err != nil {
@@ -365,7 +363,11 @@ func (s *Referrals) putQuestion(ctx context.Context, chart string, u ident.UBRN)
 	if err := s.asking(ctx, q, tries); err != nil {
 		return r, err
 	}
-	reply, unknown := s.o.Elsewhere.Ask(ctx, q)
+	put := q
+	if s.o.Seams.AskAnew && q.Again {
+		put.Message = s.o.NewID()
+	}
+	reply, unknown := s.o.Elsewhere.Ask(ctx, put)
 	if unknown != nil {
 		s.k.Logger.Warn("a hospital's system has not answered; it will be asked again", "message", q.Message, "tries", tries+1, "cause", unknown)
 		return r, nil

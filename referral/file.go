@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking/attach"
 	"github.com/openspine/openspine/fault"
@@ -75,7 +73,7 @@ func (s *Referrals) Upload(ctx context.Context, c Caller, u Upload, body io.Read
 	if err != nil {
 		return a, err
 	}
-	a = Attachment{ID: uuid.NewString(), Name: name, Type: t.MIME, Size: f.Size, Hash: hex.EncodeToString(f.Hash[:]), By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}
+	a = Attachment{ID: s.o.NewID(), Name: name, Type: t.MIME, Size: f.Size, Hash: hex.EncodeToString(f.Hash[:]), By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}
 	return a, s.k.DB.Write(ctx, []store.Lane{s.fileLane(a.ID)}, func(tx *store.Tx) error {
 		a.At = tx.At()
 		return s.keepFile(tx, a, intended, "", "")

@@ -42,6 +42,9 @@ func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen 
 	if err != nil {
 		return err
 	}
+	if s.o.Seams.NoFiles {
+		files = nil
+	}
 	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body, Files: files})
 	if fault.Is(err, fault.NotFound) {
 		return nil

@@ -24,6 +24,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/directory"
@@ -54,6 +56,8 @@ type Options struct {
 	Seams booking.Seams
 	// Elsewhere is how services are asked that keep their slots to themselves; nil where there are none.
 	Elsewhere Elsewhere
+	// NewID makes the ids of files and of questions to hospitals' systems, which are UUIDs; random ones by default. A simulation that is to replay makes its own.
+	NewID func() string
 }
 
 // Referrals are all referrals of a country, at its national node. It is safe for concurrent use.
@@ -71,6 +75,9 @@ type Referrals struct {
 func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals {
 	if o.Freeze <= 0 {
 		o.Freeze = 48 * time.Hour
+	}
+	if o.NewID == nil {
+		o.NewID = uuid.NewString
 	}
 	if o.Hold <= 0 {
 		o.Hold = 10 * time.Minute

@@ -2,10 +2,10 @@ package simulate
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/messaging/simulate/country"
 	"github.com/openspine/openspine/store"
 )
 
@@ -42,8 +42,8 @@ func (w *world) check() {
 		w.checkFiles(n, all[n])
 	}
 	for key, list := range deeds {
-		if !sent[key] && (!w.restored() || len(list) > 1) {
-			w.broken("message %d was handled %d times and nobody sent it", key, len(list))
+		if !sent[key] && (!w.Restored() || len(list) > 1) {
+			w.Break("message %d was handled %d times and nobody sent it", key, len(list))
 		}
 	}
 	for _, n := range w.nodes {
@@ -61,7 +61,7 @@ func (w *world) checkOrder(n *node, list []deed, sent map[int]bool) {
 			continue
 		}
 		if d.key <= last[d.conversation] {
-			w.broken("%s handled %d after %d in %s", n.name, d.key, last[d.conversation], d.conversation)
+			w.Break("%s handled %d after %d in %s", n.Name, d.key, last[d.conversation], d.conversation)
 		}
 		last[d.conversation] = d.key
 	}
@@ -69,7 +69,7 @@ func (w *world) checkOrder(n *node, list []deed, sent map[int]bool) {
 
 // deedsOf reads what was done at a node.
 func (w *world) deedsOf(n *node) (list []deed) {
-	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		list = nil
 		rows, err := tx.Query(`SELECT key, id, conversation FROM sim_deed WHERE lane = 0 ORDER BY n`)
 		if err != nil {
@@ -85,7 +85,7 @@ func (w *world) deedsOf(n *node) (list []deed) {
 		return rows.Err()
 	})
 	if err != nil {
-		w.broken("%s cannot be read: %v", n.name, err)
+		w.Break("%s cannot be read: %v", n.Name, err)
 	}
 	return list
 }
@@ -97,7 +97,7 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 		id  string
 	}
 	var list []row
-	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		list = nil
 		rows, err := tx.Query(`SELECT key, id FROM sim_sent WHERE lane = 0 ORDER BY key`)
 		if err != nil {
@@ -113,22 +113,22 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 		return rows.Err()
 	})
 	if err != nil {
-		w.broken("%s cannot be read: %v", n.name, err)
+		w.Break("%s cannot be read: %v", n.Name, err)
 	}
 	for _, r := range list {
 		sent[r.key] = true
 		w.res.Sent++
-		known, err := n.post.ByID(w.ctx, r.id)
+		known, err := n.Post.ByID(w.Ctx, r.id)
 		if err != nil || len(known) == 0 {
-			w.broken("%s does not know message %d, which it sent: %v", n.name, r.key, err)
+			w.Break("%s does not know message %d, which it sent: %v", n.Name, r.key, err)
 			continue
 		}
 		it, done := known[0], len(deeds[r.key])
 		switch free := w.undecided(r.id); {
 		case done > 1 && (!free || twice(deeds[r.key])):
-			w.broken("message %d was handled %d times", r.key, done)
+			w.Break("message %d was handled %d times", r.key, done)
 		case done >= 1 && it.State != messaging.Handled && !free && !w.unsaid(deeds[r.key][0], it.State):
-			w.broken("message %d was handled, and its sender believes that it is %s", r.key, it.State)
+			w.Break("message %d was handled, and its sender believes that it is %s", r.key, it.State)
 		case done >= 1 && it.State != messaging.Handled:
 			w.res.Ended++
 		case done >= 1:
@@ -141,7 +141,7 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 		case it.State == messaging.Refused || it.State == messaging.Expired || it.State == messaging.Abandoned:
 			w.res.Ended++
 		default:
-			w.broken("message %d was not handled, and its sender believes that it is %s", r.key, it.State)
+			w.Break("message %d was not handled, and its sender believes that it is %s", r.key, it.State)
 		}
 		if it.State.Final() {
 			w.checkTold(n, r.key, r.id, it.State)
@@ -149,15 +149,10 @@ func (w *world) checkSent(n *node, deeds map[int][]deed, sent map[int]bool) {
 	}
 }
 
-// restored reports whether a node has lost days.
-func (w *world) restored() bool {
-	return slices.ContainsFunc(w.nodes, func(n *node) bool { return n.lost })
-}
-
 // undecided reports whether a person redirected a message in days that a restore may have taken back, so that it may be decided about anew.
 func (w *world) undecided(id string) bool {
 	for _, n := range w.redirected[id] {
-		if n.lost {
+		if n.Lost {
 			return true
 		}
 	}
@@ -168,7 +163,7 @@ func (w *world) undecided(id string) bool {
 func twice(list []deed) bool {
 	seen := map[string]bool{}
 	for _, d := range list {
-		place := d.node.name + " " + d.conversation
+		place := d.node.Name + " " + d.conversation
 		if seen[place] {
 			return true
 		}
@@ -180,7 +175,7 @@ func twice(list []deed) bool {
 // unsaid reports whether a system elsewhere may have taken a message although its sender believes otherwise: its answer was lost, and the message's time was
 // up before it could be asked again; or a restore took back what it had said.
 func (w *world) unsaid(d deed, s messaging.State) bool {
-	return d.outside && (s == messaging.Expired || d.node.lost)
+	return d.outside && (s == messaging.Expired || d.node.Lost)
 }
 
 // checkAnswer looks whether the sender has the answer of a system elsewhere that is reached from its own node.
@@ -189,35 +184,35 @@ func (w *world) checkAnswer(n *node, key int, list []deed) {
 		return
 	}
 	var answer string
-	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		return tx.QueryRow(`SELECT answer FROM sim_told WHERE lane = 0 AND id = ? AND state = ?`, list[0].id, int64(messaging.Handled)).Scan(&answer)
 	})
 	if want := fmt.Sprint("taken ", key); err != nil || answer != want {
-		w.broken("the sender of message %d has the answer %q: %v", key, answer, err)
+		w.Break("the sender of message %d has the answer %q: %v", key, answer, err)
 	}
 }
 
 // checkTold looks whether the sender's service learnt how a message ended and, where no restore has made anybody do something again, that only once.
 func (w *world) checkTold(n *node, key int, id string, s messaging.State) {
 	var told, ends int
-	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		return tx.QueryRow(`SELECT coalesce(sum(CASE WHEN state = ? THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN state >= ? THEN 1 ELSE 0 END), 0) FROM sim_told WHERE lane = 0 AND id = ?`,
 			int64(s), int64(messaging.Handled), id).Scan(&told, &ends)
 	})
 	switch {
 	case err != nil || told == 0:
-		w.broken("the sender of message %d was not told that it was %s: %v", key, s, err)
-	case ends > 1 && !w.restored():
-		w.broken("the sender of message %d was told of %d ends, the last that it was %s", key, ends, s)
+		w.Break("the sender of message %d was not told that it was %s: %v", key, s, err)
+	case ends > 1 && !w.Restored():
+		w.Break("the sender of message %d was told of %d ends, the last that it was %s", key, ends, s)
 	}
 }
 
 // checkVisible looks for a message that was not handled among those that are parked somewhere, or wait behind one.
 func (w *world) checkVisible(key int, id string) {
 	for _, n := range w.nodes {
-		list, err := n.post.ByID(w.ctx, id)
+		list, err := n.Post.ByID(w.Ctx, id)
 		if err != nil {
-			w.broken("%s cannot be searched: %v", n.name, err)
+			w.Break("%s cannot be searched: %v", n.Name, err)
 		}
 		for _, it := range list {
 			if it.Held != nil && (it.Held.Parked || it.Held.Why == "behind") {
@@ -225,60 +220,49 @@ func (w *world) checkVisible(key int, id string) {
 			}
 		}
 	}
-	w.broken("message %d was not handled and is parked nowhere", key)
+	w.Break("message %d was not handled and is parked nowhere", key)
 }
 
 // checkCause looks whether a message that is parked is one that nobody can handle. Where the node that sent it, or the one in the middle, was restored it
 // may be lost.
 func (w *world) checkCause(from *node, key int, it messaging.Item) {
-	if from.lost || w.nodes[0].lost {
+	if from.Lost || w.nodes[0].Lost {
 		return
 	}
 	if m := w.moodOf(key, it.Message.To.String()); it.State == messaging.Parked && w.redirected[it.ID] == nil && !m.poison && m.until == 0 {
-		w.broken("message %d is parked and there is no cause", key)
+		w.Break("message %d is parked and there is no cause", key)
 	}
 }
 
 // checkHeld looks at what is held: at rest all of it waits for a person, has an owner, or waits behind one that does.
 func (w *world) checkHeld(n *node) {
-	list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 500})
+	list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 500})
 	if err != nil {
-		w.broken("%s cannot be searched: %v", n.name, err)
+		w.Break("%s cannot be searched: %v", n.Name, err)
 	}
 	for _, it := range list {
-		if hopeless(it) && w.restored() {
+		if country.Hopeless(it) && w.Restored() {
 			continue
 		}
 		if it.Held.Owner == "" || it.Held.Since.IsZero() || !it.Held.Parked && it.Held.Why != "behind" {
-			w.broken("at rest %s holds a message that is %s, owned by %q", n.name, it.Held.Why, it.Held.Owner)
+			w.Break("at rest %s holds a message that is %s, owned by %q", n.Name, it.Held.Why, it.Held.Owner)
 		}
 	}
-}
-
-// hopeless reports whether a message that is passed on lacks a file that nobody before it has any more either.
-func hopeless(it messaging.Item) bool {
-	return it.Held.Why == "fetching" && it.To.Kind == "node" && it.Held.Tries >= 8
-}
-
-// expects reports whether a file is on its way here, or it is still to be seen that it is not.
-func (n *node) expects() bool {
-	list, _, err := n.post.Held(n.w.ctx, messaging.Worklist{Limit: 500})
-	return err == nil && slices.ContainsFunc(list, func(it messaging.Item) bool { return it.Held.Why == "fetching" && !hopeless(it) })
 }
 
 // checkLedgers compares the node's ledger with each of its peers'.
 func (w *world) checkLedgers(n *node) {
 	for _, o := range w.nodes {
-		if o == n || n.name != "X26" && o.name != "X26" {
+		if o == n || n.Name != "X26" && o.Name != "X26" {
 			continue
 		}
-		r, err := n.post.Reconcile(w.ctx, o.id)
+		r, err := n.Post.Reconcile(w.Ctx, o.ID)
 		if err != nil {
-			w.broken("%s and %s cannot compare ledgers: %v", n.name, o.name, err)
+			w.Break("%s and %s cannot compare ledgers: %v", n.Name, o.Name, err)
 			continue
 		}
 		if !r.Even() || r.OnTheWay > 0 {
-			w.broken("the ledgers of %s and %s differ: %+v, %d on the way", n.name, o.name, r.Differences, r.OnTheWay)
+			w.Break("the ledgers of %s and %s differ: %+v, %d on the way", n.Name, o.Name, r.Differences, r.OnTheWay)
 		}
 	}
 }

@@ -18,17 +18,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
-	"hash/fnv"
 	"io"
-	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/openspine/openspine/messaging"
-	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/messaging/simulate/country"
 )
 
 // Options say what is simulated.
@@ -45,57 +40,46 @@ type Options struct {
 
 // Result is what came of one seed.
 type Result struct {
-	Seed                                uint64
-	Sent, Handled, Parked, Ended        int // accepted messages that lasted, and what became of them
-	Crashes, Restores, Exchanges, Lost  int // power losses, databases restored, requests between nodes, requests or answers lost
-	Doubled, Late, Decisions, FullDisks int
-	Files, Carried, Redirects           int // files found whole at rest, visits to systems elsewhere, messages sent on by people
-	Trace                               uint64
+	Seed                         uint64
+	Sent, Handled, Parked, Ended int // accepted messages that lasted, and what became of them
+	country.Faults
+	Decisions                 int
+	Files, Carried, Redirects int // files found whole at rest, visits to systems elsewhere, messages sent on by people
+	Trace                     uint64
 }
 
 // Add sums up.
 func (r *Result) Add(o Result) {
 	r.Sent, r.Handled, r.Parked, r.Ended = r.Sent+o.Sent, r.Handled+o.Handled, r.Parked+o.Parked, r.Ended+o.Ended
-	r.Crashes, r.Restores, r.Exchanges, r.Lost = r.Crashes+o.Crashes, r.Restores+o.Restores, r.Exchanges+o.Exchanges, r.Lost+o.Lost
-	r.Doubled, r.Late, r.Decisions, r.FullDisks = r.Doubled+o.Doubled, r.Late+o.Late, r.Decisions+o.Decisions, r.FullDisks+o.FullDisks
+	r.Faults.Add(o.Faults)
+	r.Decisions += o.Decisions
 	r.Files, r.Carried, r.Redirects = r.Files+o.Files, r.Carried+o.Carried, r.Redirects+o.Redirects
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d messages: %d handled, %d parked, %d ended otherwise; %d power losses, %d restores, %d exchanges (%d lost, %d doubled, %d late), %d full disks, %d decisions, %d of them to redirect; %d files whole, %d visits to systems elsewhere",
-		r.Sent, r.Handled, r.Parked, r.Ended, r.Crashes, r.Restores, r.Exchanges, r.Lost, r.Doubled, r.Late, r.FullDisks, r.Decisions, r.Redirects, r.Files, r.Carried)
+	return fmt.Sprintf("%d messages: %d handled, %d parked, %d ended otherwise; %s; %d decisions, %d of them to redirect; %d files whole, %d visits to systems elsewhere",
+		r.Sent, r.Handled, r.Parked, r.Ended, r.Faults, r.Decisions, r.Redirects, r.Files, r.Carried)
 }
 
 // start is when every simulation begins.
 var start = time.Date(2026, 6, 5, 9, 0, 0, 0, time.UTC)
 
-// weights are how likely each fault is under a seed, of 1,000 steps or requests.
+// weights are how likely it is that something is asked of the post, of 1,000 steps or messages.
 type weights struct {
-	lose, loseAnswer, double, late  int
-	cut, crash, full, jump, restore int
-	decide, poison, refuse, brief   int
-	file, broken                    int           // messages with files; files that break off
-	ttl                             time.Duration // of brief messages
+	decide, poison, refuse, brief int
+	file                          int           // messages with files
+	ttl                           time.Duration // of brief messages
 }
 
 // world is the simulated country.
 type world struct {
-	o      Options
-	rng    *rand.Rand
-	w      weights
-	dir    string
-	nodes  []*node
-	calm   bool // the faults have stopped
-	rested bool // and everything came to rest once
-	step   int
-	key    int
-	cut    map[[2]network.NodeID]int // until which step
-	late   []letter
-	trace  hash.Hash64
-	res    Result
-	ctx    context.Context
-	taken  []string // what broke a promise
+	*country.Country
+	o     Options
+	w     weights
+	nodes []*node
+	key   int
+	res   Result
 
 	seen    map[string]string // by node: where the watched message was last
 	watched string            // its id
@@ -105,98 +89,52 @@ type world struct {
 	redirected map[string][]*node // where people sent a message elsewhere
 }
 
-// letter is a request that the network holds back.
-type letter struct {
-	due          int // afterRest: until everything else has come to rest
-	from, to     *node
-	method, path string
-	span         string // of a file, when not all of it is asked for
-	body         []byte
-}
-
-const afterRest = math.MaxInt
-
 // Run simulates one seed. An error is a broken promise, or a failure of the simulator itself; it names the seed.
 func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 	if o.Steps <= 0 {
 		o.Steps = 120
 	}
-	dir, err := os.MkdirTemp(shm(), "openspine-simulate-*")
-	if err != nil {
-		return Result{}, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w := &world{o: o, rng: rand.New(rand.NewPCG(seed, 19)), dir: dir, cut: map[[2]network.NodeID]int{}, trace: fnv.New64a(), res: Result{Seed: seed}, ctx: ctx,
-		files: map[int][]int{}, redirected: map[string][]*node{}, seen: map[string]string{}} //nolint:gosec // a simulation's chance
+	w := &world{Country: country.New(ctx, rand.New(rand.NewPCG(seed, 19)), o.Log), o: o, res: Result{Seed: seed}, //nolint:gosec // a simulation's chance
+		files: map[int][]int{}, redirected: map[string][]*node{}, seen: map[string]string{}}
+	w.Said = w.watch
 	w.draw()
 	defer func() {
-		for _, n := range w.nodes {
-			n.close()
-		}
+		w.Close()
+		res.Faults = w.Faults
 	}()
 	if err := w.build(seed); err != nil {
 		return w.res, fmt.Errorf("seed %d: %w", seed, err)
 	}
-	for w.step = range o.Steps {
+	for w.Step = range o.Steps {
 		if err := ctx.Err(); err != nil {
 			return w.res, err
 		}
 		if err := w.happen(); err != nil {
-			return w.res, fmt.Errorf("seed %d, step %d: %w", seed, w.step, err)
+			return w.res, fmt.Errorf("seed %d, step %d: %w", seed, w.Step, err)
 		}
 	}
 	if err := w.rest(); err != nil {
 		return w.res, fmt.Errorf("seed %d, at rest: %w", seed, err)
 	}
 	w.check()
-	w.res.Trace = w.trace.Sum64()
-	if len(w.taken) > 0 {
-		return w.res, fmt.Errorf("seed %d: %d promises broken, the first: %s", seed, len(w.taken), w.taken[0])
+	w.res.Trace = w.Trace()
+	if len(w.Broken) > 0 {
+		return w.res, fmt.Errorf("seed %d: %d promises broken, the first: %s", seed, len(w.Broken), w.Broken[0])
 	}
 	return w.res, nil
 }
 
-// shm is a folder in memory, where there is one: databases that are restored pass through it.
-func shm() string {
-	if s, err := os.Stat("/dev/shm"); err == nil && s.IsDir() {
-		return "/dev/shm"
-	}
-	return ""
-}
-
 // draw decides what kind of world it is: some seeds have much of one fault and none of another.
 func (w *world) draw() {
-	some := func(most int) int {
-		if w.rng.IntN(3) == 0 {
-			return 0
-		}
-		return w.rng.IntN(most + 1)
-	}
-	w.w = weights{lose: some(150), loseAnswer: some(150), double: some(150), late: some(300), cut: some(40), crash: some(60), full: some(15), jump: some(40),
-		restore: some(25), decide: some(80), poison: some(120), refuse: some(100), brief: some(150), file: some(250), broken: some(600),
-		ttl: []time.Duration{20 * time.Second, time.Minute, 20 * time.Minute}[w.rng.IntN(3)]}
-	if w.rng.IntN(4) == 0 { // files that take long, between nodes that come and go
-		w.w.file, w.w.broken, w.w.cut, w.w.crash = 500, 700, 60, 80
+	some := func(most int) int { return country.Some(w.Rng, most) }
+	w.Weights = country.Weights{Lose: some(150), LoseAnswer: some(150), Double: some(150), Late: some(300), Cut: some(40), Crash: some(60), Full: some(15), Jump: some(40), Restore: some(25)}
+	w.w = weights{decide: some(80), poison: some(120), refuse: some(100), brief: some(150), file: some(250)}
+	w.Weights.Broken = some(600)
+	w.w.ttl = []time.Duration{20 * time.Second, time.Minute, 20 * time.Minute}[w.Rng.IntN(3)]
+	if w.Rng.IntN(4) == 0 { // files that take long, between nodes that come and go
+		w.w.file, w.Weights.Broken, w.Weights.Cut, w.Weights.Crash = 500, 700, 60, 80
 	}
 }
-
-func (w *world) say(format string, args ...any) {
-	line := fmt.Sprintf("%d "+format+"\n", append([]any{w.step}, args...)...)
-	_, _ = w.trace.Write([]byte(line)) // a hash never fails
-	if w.o.Log != nil {
-		_, _ = io.WriteString(w.o.Log, line)
-	}
-	w.watch()
-}
-
-func (w *world) broken(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	w.taken = append(w.taken, line)
-	w.say("BROKEN %s", line)
-}
-
-// chance is true so many times in a thousand, while there are faults.
-func (w *world) chance(of int) bool { return w.rng.IntN(1000) < of && !w.calm }
 
 func (w *world) build(seed uint64) error {
 	for i, name := range []string{"X26", "RQX", "RQY"} {
@@ -207,7 +145,7 @@ func (w *world) build(seed uint64) error {
 		w.nodes = append(w.nodes, n)
 	}
 	for _, n := range w.nodes {
-		if err := n.open(); err != nil {
+		if err := n.Open(); err != nil {
 			return err
 		}
 	}
@@ -217,104 +155,56 @@ func (w *world) build(seed uint64) error {
 // happen lets one thing happen.
 func (w *world) happen() error {
 	w.meanwhile()
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	if !n.up {
-		if n.down--; n.down > 0 {
-			return nil
-		}
-		w.say("%s comes back", n.name)
-		return n.open()
+	n := w.nodes[w.Rng.IntN(len(w.nodes))]
+	if !n.Up {
+		_, err := n.Return()
+		return err
 	}
-	if w.chance(w.w.crash) {
-		n.disk.CutPowerAfter(1 + w.rng.IntN(60))
+	if w.Chance(w.Weights.Crash) {
+		n.Disk.CutPowerAfter(1 + w.Rng.IntN(60))
 	}
 	switch {
-	case w.chance(w.w.restore):
-		return n.restore()
-	case w.chance(w.w.full):
-		w.res.FullDisks++
-		n.fullTill = w.step + 1 + w.rng.IntN(10)
-		n.disk.SetQuota(n.disk.Used() + int64(w.rng.IntN(40_000)))
-	case w.chance(w.w.jump):
-		n.clock.Advance(time.Duration(w.rng.IntN(7200)-3600) * time.Second)
-	case w.chance(w.w.decide):
+	case w.Chance(w.Weights.Restore):
+		return n.Restore()
+	case w.Chance(w.Weights.Full):
+		steps := 1 + w.Rng.IntN(10)
+		n.Fill(w.Rng.IntN(40_000), steps)
+	case w.Chance(w.Weights.Jump):
+		n.Clock.Advance(time.Duration(w.Rng.IntN(7200)-3600) * time.Second)
+	case w.Chance(w.w.decide):
 		n.decide()
-	case w.rng.IntN(20) == 0:
-		n.backup()
-	case w.rng.IntN(5) < 2:
+	case w.Rng.IntN(20) == 0:
+		n.Backup()
+	case w.Rng.IntN(5) < 2:
 		n.send()
 	default:
-		n.work()
+		n.Turn()
 	}
-	w.buryDead()
+	w.BuryDead()
 	return nil
 }
 
 // meanwhile lets time pass, links heal, and what the network held back arrive.
 func (w *world) meanwhile() {
-	passed := time.Duration(w.rng.IntN(4000)) * time.Millisecond
-	for _, n := range w.nodes {
-		n.clock.Advance(passed)
-		if n.fullTill > 0 && n.fullTill <= w.step {
-			n.fullTill = 0
-			n.disk.SetQuota(0)
-		}
-	}
-	if w.chance(w.w.cut) {
-		a, all := w.nodes[w.rng.IntN(len(w.nodes))], w.rng.IntN(2) == 0
+	passed := time.Duration(w.Rng.IntN(4000)) * time.Millisecond
+	w.Pass(passed)
+	if w.Chance(w.Weights.Cut) {
+		a, all := w.nodes[w.Rng.IntN(len(w.nodes))], w.Rng.IntN(2) == 0
 		for _, b := range w.nodes {
-			if all || w.rng.IntN(len(w.nodes)) == 0 {
-				w.cut[[2]network.NodeID{a.id, b.id}] = w.step + w.rng.IntN(30)
-				w.cut[[2]network.NodeID{b.id, a.id}] = w.step + w.rng.IntN(30)
+			if all || w.Rng.IntN(len(w.nodes)) == 0 {
+				w.Cut(a.Machine, b.Machine, w.Step+w.Rng.IntN(30))
+				w.Cut(b.Machine, a.Machine, w.Step+w.Rng.IntN(30))
 			}
 		}
 	}
-	w.deliverLate()
-}
-
-func (w *world) deliverLate() {
-	kept := w.late[:0]
-	var due []letter
-	for _, l := range w.late {
-		if l.due > w.step && (!w.calm || l.due == afterRest && !w.rested) {
-			kept = append(kept, l)
-			continue
-		}
-		due = append(due, l)
-	}
-	w.late = kept
-	for _, l := range due {
-		w.res.Late++
-		status, _ := w.hand(l) //nolint:bodyclose // in memory
-		w.say("late %s to %s: %d", l.path, l.to.name, status)
-	}
-	w.buryDead()
-}
-
-// buryDead takes nodes down whose power went during what happened.
-func (w *world) buryDead() {
-	for _, n := range w.nodes {
-		if n.up && n.disk.Dark() {
-			n.die()
-		}
-	}
+	w.DeliverLate()
 }
 
 // rest stops the faults, and gives everything the time that it needs.
 func (w *world) rest() error {
-	w.calm = true
-	w.step++
-	clear(w.cut)
-	for _, n := range w.nodes {
-		n.disk.SetQuota(0)
-		n.disk.CutPowerAfter(0)
-		if !n.up {
-			if err := n.open(); err != nil {
-				return err
-			}
-		}
+	if err := w.Heal(); err != nil {
+		return err
 	}
-	w.deliverLate()
 	if err := w.settle(); err != nil {
 		return err
 	}
@@ -325,8 +215,8 @@ func (w *world) rest() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	w.rested = true
-	w.deliverLate()
+	w.Rested = true
+	w.DeliverLate()
 	return w.settle()
 }
 
@@ -336,22 +226,20 @@ func (w *world) settle() error {
 	for round := range 400 {
 		busy := false
 		for _, n := range w.nodes {
-			did, err := n.drain()
+			did, err := n.Drain()
 			if err != nil {
 				return err
 			}
-			busy = busy || did || n.expects()
-			n.clock.Advance(7 * time.Minute)
+			busy = busy || did || n.Expects()
+			n.Clock.Advance(7 * time.Minute)
 		}
 		if quiet++; busy {
 			quiet = 0
 		}
 		if quiet == 4 {
-			w.say("at rest after %d rounds", round)
+			w.Say("at rest after %d rounds", round)
 			return nil
 		}
 	}
 	return errors.New("it does not come to rest although nothing fails any more")
 }
-
-func (n *node) path() string { return filepath.Join("/", n.name+".db") }

@@ -13,21 +13,21 @@ func (w *world) watch() {
 		return
 	}
 	for _, n := range w.nodes {
-		if n.db == nil || !n.up || n.disk.Dark() {
+		if n.DB == nil || !n.Up || n.Disk.Dark() {
 			continue
 		}
 		now, err := w.whereabouts(n)
-		if err != nil || now == w.seen[n.name] {
+		if err != nil || now == w.seen[n.Name] {
 			continue
 		}
-		w.seen[n.name] = now
-		_, _ = fmt.Fprintf(w.o.Log, "    %s (life %.4s): %s\n", n.name, n.db.Incarnation(), now)
+		w.seen[n.Name] = now
+		_, _ = fmt.Fprintf(w.o.Log, "    %s (life %.4s): %s\n", n.Name, n.DB.Incarnation(), now)
 	}
 }
 
 // whereabouts are the rows of the watched message at a node.
 func (w *world) whereabouts(n *node) (all string, err error) {
-	err = n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err = n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		if w.watched == "" {
 			_ = tx.QueryRow(`SELECT id FROM sim_sent WHERE lane = 0 AND key = ?`, w.o.Watch).Scan(&w.watched) // not sent yet, or not here
 		}

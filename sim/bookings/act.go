@@ -31,16 +31,16 @@ type promise struct {
 func (n *node) done(what string, err error) bool {
 	kind := fault.KindOf(err)
 	switch {
-	case n.disk.Dark():
-		n.w.say("%s: %s, and the power goes", n.name, what)
+	case n.Disk.Dark():
+		n.w.Say("%s: %s, and the power goes", n.Name, what)
 		return false
 	case err == nil:
-		n.w.say("%s: %s", n.name, what)
+		n.w.Say("%s: %s", n.Name, what)
 		return true
 	case kind == fault.Internal:
-		n.w.broken("%s: %s: %v", n.name, what, err)
+		n.w.Break("%s: %s: %v", n.Name, what, err)
 	default:
-		n.w.say("%s: %s: refused: %s", n.name, what, fault.MessageOf(err))
+		n.w.Say("%s: %s: refused: %s", n.Name, what, fault.MessageOf(err))
 	}
 	return false
 }
@@ -51,12 +51,12 @@ func (w *world) gp() access.Principal {
 
 // caller is somebody at the spine.
 func (n *node) caller(p access.Principal) referral.Caller {
-	return referral.Caller{Principal: p, Ask: func(acts ...access.Act) ([]access.Grant, error) { return n.gate.DecideAll(n.w.ctx, p, acts) }}
+	return referral.Caller{Principal: p, Ask: func(acts ...access.Act) ([]access.Grant, error) { return n.gate.DecideAll(n.w.Ctx, p, acts) }}
 }
 
 // either is the doctor of the practice or the patient, who do much the same.
 func (n *node) either(m made) referral.Caller {
-	if n.w.rng.IntN(2) == 0 {
+	if n.w.Rng.IntN(2) == 0 {
 		return n.caller(n.w.gp())
 	}
 	return n.caller(access.Principal{ID: "ubrn/" + m.ubrn.String(), Name: "Patient, by reference number", Role: access.Patient, Person: m.chart, AuthMethod: "ubrn"})
@@ -68,16 +68,18 @@ const mostReferrals = 9
 // people lets a doctor or a patient do something at the spine.
 func (n *node) people() {
 	w := n.w
-	if len(w.made) == 0 || len(w.made) < mostReferrals && w.rng.IntN(5) == 0 {
+	if len(w.made) == 0 || len(w.made) < mostReferrals && w.Rng.IntN(5) == 0 {
 		n.referSomebody()
 		return
 	}
-	m := w.made[w.rng.IntN(len(w.made))]
+	m := w.made[w.Rng.IntN(len(w.made))]
 	r, ok := n.current(m)
 	if !ok {
 		return
 	}
-	switch k := w.rng.IntN(20); {
+	switch k := w.Rng.IntN(22); {
+	case k >= 20:
+		n.attach(m, r)
 	case k < 11:
 		n.book(m, r)
 	case k < 14:
@@ -90,35 +92,45 @@ func (n *node) people() {
 		n.act(m, r, n.caller(w.gp()), referral.Work{Kind: referral.ActSendTriage, Service: w.service()})
 	case k < 19:
 		n.act(m, r, n.caller(w.gp()), referral.Work{Kind: referral.ActShortlist, Services: w.shortlist()})
-	case w.rng.IntN(3) == 0:
+	case w.Rng.IntN(3) == 0:
 		n.act(m, r, n.caller(w.gp()), referral.Work{Kind: referral.ActCancel, Reason: "TREATMENT_NO_LONGER_REQUIRED", Comment: "Better."})
 	default:
 		n.act(m, r, n.caller(w.gp()), referral.Work{Kind: referral.ActReinstate})
 	}
 }
 
-func (w *world) service() string { return ServiceOf(hospitals[w.rng.IntN(len(hospitals))]) }
+func (w *world) service() string {
+	if w.Rng.IntN(6) == 0 {
+		return ServiceOf(Apart)
+	}
+	return ServiceOf(hospitals[w.Rng.IntN(len(hospitals))])
+}
 
 func (w *world) shortlist() []string {
-	if k := w.rng.IntN(4); k < 2 {
+	switch k := w.Rng.IntN(6); k {
+	case 0, 1:
 		return []string{ServiceOf(hospitals[k])}
+	case 2:
+		return []string{ServiceOf(Apart)}
+	case 3:
+		return []string{ServiceOf(hospitals[0]), ServiceOf(Apart)}
 	}
 	return []string{ServiceOf(hospitals[0]), ServiceOf(hospitals[1])}
 }
 
 func (n *node) referSomebody() {
 	w := n.w
-	u, err := ident.ParseUBRN(fmt.Sprintf("%012d", 1_000_000_000+len(w.made)*7919+w.step))
+	u, err := ident.ParseUBRN(fmt.Sprintf("%012d", 1_000_000_000+len(w.made)*7919+w.Step))
 	if err != nil {
-		w.broken("a UBRN: %v", err)
+		w.Break("a UBRN: %v", err)
 		return
 	}
-	who := Patient(w.rng.IntN(People))
+	who := Patient(w.Rng.IntN(People))
 	request := referral.ForAppointment
-	if w.rng.IntN(6) == 0 {
+	if w.Rng.IntN(6) == 0 {
 		request = referral.ForTriage
 	}
-	got, err := n.refer.Create(w.ctx, n.caller(w.gp()), referral.Draft{Patient: who, Priority: referral.Routine, Request: request, Services: w.shortlist(), Letter: "Please see.", UBRN: u})
+	got, err := n.refer.Create(w.Ctx, n.caller(w.gp()), referral.Draft{Patient: who, Priority: referral.Routine, Request: request, Services: w.shortlist(), Letter: "Please see.", UBRN: u})
 	if n.done("refers "+u.String(), err) {
 		w.res.Referrals++
 		w.made = append(w.made, made{u, got.Chart})
@@ -127,7 +139,7 @@ func (n *node) referSomebody() {
 
 // current is a referral as whoever acts on it sees it.
 func (n *node) current(m made) (r referral.Referral, ok bool) {
-	r, err := n.refer.Get(n.w.ctx, n.caller(n.w.gp()), m.ubrn)
+	r, err := n.refer.Get(n.w.Ctx, n.caller(n.w.gp()), m.ubrn)
 	return r, err == nil
 }
 
@@ -135,21 +147,21 @@ func (n *node) current(m made) (r referral.Referral, ok bool) {
 func (n *node) book(m made, r referral.Referral) {
 	w := n.w
 	service := w.service()
-	if w.rng.IntN(6) > 0 {
-		service = r.Shortlist[w.rng.IntN(len(r.Shortlist))].Service
+	if w.Rng.IntN(6) > 0 {
+		service = r.Shortlist[w.Rng.IntN(len(r.Shortlist))].Service
 	}
-	holder := fmt.Sprint("holder ", w.rng.IntN(3))
-	free, err := n.refer.FreeSlots(w.ctx, service, time.Time{}, time.Time{}, holder, 6)
+	holder := fmt.Sprint("holder ", w.Rng.IntN(3))
+	free, err := n.refer.FreeSlots(w.Ctx, service, time.Time{}, time.Time{}, holder, 6)
 	if err != nil {
 		return
 	}
 	var at referral.SlotRef
-	switch k := w.rng.IntN(8); {
+	switch k := w.Rng.IntN(8); {
 	case len(free) > 0 && k < 6:
-		at = free[w.rng.IntN(len(free))].SlotRef
+		at = free[w.Rng.IntN(len(free))].SlotRef
 	case k < 7 && len(w.told) > 0: // a time that was somebody's, chosen in another window or long ago
 		for _, other := range w.made {
-			if p, there := w.told[other.ubrn.String()]; there && w.rng.IntN(2) == 0 {
+			if p, there := w.told[other.ubrn.String()]; there && w.Rng.IntN(2) == 0 {
 				at = p.at.SlotRef
 			}
 		}
@@ -163,18 +175,18 @@ func (n *node) book(m made, r referral.Referral) {
 	if r.State == referral.Booked {
 		work.Kind = referral.ActMove
 	}
-	if w.rng.IntN(3) == 0 {
-		_, err := n.refer.Hold(w.ctx, at, holder)
+	if w.Rng.IntN(3) == 0 {
+		_, err := n.refer.Hold(w.Ctx, at, holder)
 		if !n.done("holds "+at.Slot, err) {
 			return
 		}
 		work.Holder = holder
-		if w.rng.IntN(3) == 0 {
+		if w.Rng.IntN(3) == 0 {
 			return // they decide later, or never
 		}
 	}
 	n.act(m, r, n.either(m), work)
-	if w.rng.IntN(6) == 0 && !n.disk.Dark() { // a double click
+	if w.Rng.IntN(6) == 0 && !n.Disk.Dark() { // a double click
 		n.act(m, r, n.either(m), work)
 	}
 }
@@ -185,8 +197,8 @@ func (n *node) anySlot(service string) (at referral.SlotRef) {
 		if ServiceOf(h.code) != service || h.sessions == 0 {
 			continue
 		}
-		at.Provider, at.Session = h.code, fmt.Sprintf("%s-s%d", h.name, 1+n.w.rng.IntN(h.sessions))
-		at.Slot = fmt.Sprintf("%s-%02d%02d", at.Session, 9+n.w.rng.IntN(2), 30*n.w.rng.IntN(2))
+		at.Provider, at.Session = h.code, fmt.Sprintf("%s-s%d", h.Name, 1+n.w.Rng.IntN(h.sessions))
+		at.Slot = fmt.Sprintf("%s-%02d%02d", at.Session, 9+n.w.Rng.IntN(2), 30*n.w.Rng.IntN(2))
 	}
 	return at
 }
@@ -194,7 +206,7 @@ func (n *node) anySlot(service string) (at referral.SlotRef) {
 // act does something to a referral; true when it was done.
 func (n *node) act(m made, r referral.Referral, c referral.Caller, work referral.Work) bool {
 	w := n.w
-	after, err := n.refer.Act(w.ctx, c, m.ubrn, work)
+	after, err := n.refer.Act(w.Ctx, c, m.ubrn, work)
 	what := fmt.Sprintf("%s does %s to %s %s", c.Principal.ID, work.Kind, m.ubrn, work.Slot.Slot)
 	if _, taken := referral.Taken(err); taken {
 		w.res.Taken++
@@ -203,7 +215,7 @@ func (n *node) act(m made, r referral.Referral, c referral.Caller, work referral
 		return false
 	}
 	delete(w.told, m.ubrn.String())
-	if after.State == referral.Booked && after.Appointment != nil {
+	if after.State == referral.Booked && after.Appointment != nil && after.Asked == nil {
 		w.told[m.ubrn.String()] = promise{after.Version, *after.Appointment}
 		if work.Kind == referral.ActMove {
 			w.res.Moved++
@@ -224,9 +236,9 @@ func (n *node) doctor() access.Principal {
 
 // staff lets somebody at a hospital do something.
 func (n *node) staff() {
-	w, ctx := n.w, n.w.ctx
-	session := fmt.Sprintf("%s-s%d", n.name, 1+w.rng.IntN(max(1, n.sessions)))
-	switch k := w.rng.IntN(24); {
+	w, ctx := n.w, n.w.Ctx
+	session := fmt.Sprintf("%s-s%d", n.Name, 1+w.Rng.IntN(max(1, n.sessions)))
+	switch k := w.Rng.IntN(24); {
 	case n.sessions == 0 || k < 2 && n.sessions < 7:
 		n.hold()
 	case k < 4:
@@ -244,7 +256,7 @@ func (n *node) staff() {
 			w.res.Withdrawn++
 		}
 	case k < 8:
-		_, err := n.clinics.AddSlot(ctx, n.clerk(), n.code, session, n.clock.Now().Add(time.Duration(w.rng.IntN(14*24))*time.Hour))
+		_, err := n.clinics.AddSlot(ctx, n.clerk(), n.code, session, n.Clock.Now().Add(time.Duration(w.Rng.IntN(14*24))*time.Hour))
 		n.done("puts a slot into "+session, err)
 	case k < 18:
 		n.decide()
@@ -261,9 +273,9 @@ func (n *node) staff() {
 func (n *node) hold() {
 	w := n.w
 	n.sessions++
-	id := fmt.Sprintf("%s-s%d", n.name, n.sessions)
-	at := sessionStart(n.clock.Now(), 1+w.rng.IntN(12), 9)
-	err := n.clinics.MakeSession(w.ctx, n.code, hospital.Session{ID: id, Clinic: "heart", Starts: at, Ends: at.Add(2 * time.Hour), Minutes: 30, Extra: 2, State: "open"}, 4, 1, true)
+	id := fmt.Sprintf("%s-s%d", n.Name, n.sessions)
+	at := sessionStart(n.Clock.Now(), 1+w.Rng.IntN(12), 9)
+	err := n.clinics.MakeSession(w.Ctx, n.code, hospital.Session{ID: id, Clinic: "heart", Starts: at, Ends: at.Add(2 * time.Hour), Minutes: 30, Extra: 2, State: "open"}, 4, 1, true)
 	if n.done("holds "+id+" on "+at.Format(time.DateOnly), err) {
 		w.res.Given += 3
 	}
@@ -277,11 +289,11 @@ func (n *node) decide() {
 		return
 	}
 	d := hospital.Decision{Seen: seen}
-	if w.rng.IntN(3) == 0 {
+	if w.Rng.IntN(3) == 0 {
 		d.Seen = 0
 	}
 	by := n.doctor()
-	switch k := w.rng.IntN(12); {
+	switch k := w.Rng.IntN(12); {
 	case k < 3:
 		d.Kind = booking.ActAccept
 	case k < 4:
@@ -304,10 +316,10 @@ func (n *node) decide() {
 		if slot == "" {
 			return
 		}
-		n.done("a follow-up for "+ubrn+" in "+slot, n.clinics.FollowUp(w.ctx, n.clerk(), n.code, ubrn, session, slot))
+		n.done("a follow-up for "+ubrn+" in "+slot, n.clinics.FollowUp(w.Ctx, n.clerk(), n.code, ubrn, session, slot))
 		return
 	}
-	err := n.clinics.Decide(w.ctx, by, n.code, ubrn, d)
+	err := n.clinics.Decide(w.Ctx, by, n.code, ubrn, d)
 	if n.done(fmt.Sprintf("decides %s of %s %s", d.Kind, ubrn, d.Slot), err) {
 		if w.res.Decided++; d.Kind == booking.ActMove {
 			w.res.Moves++
@@ -318,28 +330,28 @@ func (n *node) decide() {
 // come lets the desk write down that somebody came to their appointment, or did not.
 func (n *node) come() {
 	w := n.w
-	ubrn, _ := n.someCase(`gone = 0 AND chart <> '' AND slot <> '' AND starts < ?`, n.clock.Now().UnixMicro())
+	ubrn, _ := n.someCase(`gone = 0 AND chart <> '' AND slot <> '' AND starts < ?`, n.Clock.Now().UnixMicro())
 	if ubrn == "" {
 		return
 	}
 	var c hospital.Coming
-	err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 		return tx.QueryRow(`SELECT session, slot FROM hospital_case WHERE lane = 0 AND tenant = ? AND ubrn = ?`, n.code.String(), ubrn).Scan(&c.Session, &c.Slot)
 	})
 	if err != nil {
 		return
 	}
-	switch w.rng.IntN(5) {
+	switch w.Rng.IntN(5) {
 	case 0:
 		c.State = "arrived"
 	case 1:
-		c.State, c.Rebook, c.Reason = "did-not-attend", w.rng.IntN(2) == 0, codes.List(codes.Missed, n.clock.Now())[0].Code
+		c.State, c.Rebook, c.Reason = "did-not-attend", w.Rng.IntN(2) == 0, codes.List(codes.Missed, n.Clock.Now())[0].Code
 	case 2:
 		c.State, c.Outcome, c.Status = "attended", "discharged", "34"
 	default:
 		c.State, c.Outcome, c.Status = "attended", "treatment", "30"
 	}
-	if n.done(fmt.Sprintf("%s %s in %s", ubrn, c.State, c.Slot), n.clinics.Come(w.ctx, n.doctor(), n.code, ubrn, c)) {
+	if n.done(fmt.Sprintf("%s %s in %s", ubrn, c.State, c.Slot), n.clinics.Come(w.Ctx, n.doctor(), n.code, ubrn, c)) {
 		w.res.Seen++
 	}
 }
@@ -351,7 +363,7 @@ func (n *node) someCase(cond string, args ...any) (ubrn string, version int64) {
 		version int64
 	}
 	var list []row
-	err := n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
 		list = nil
 		rows, err := tx.Query(`SELECT ubrn, version FROM hospital_case WHERE lane = 0 AND tenant = ? AND `+cond+` ORDER BY ubrn`, append([]any{n.code.String()}, args...)...)
 		if err != nil {
@@ -370,7 +382,7 @@ func (n *node) someCase(cond string, args ...any) (ubrn string, version int64) {
 	if err != nil || len(list) == 0 {
 		return "", 0
 	}
-	r := list[n.w.rng.IntN(len(list))]
+	r := list[n.w.Rng.IntN(len(list))]
 	return r.ubrn, r.version
 }
 
@@ -378,12 +390,12 @@ func (n *node) someCase(cond string, args ...any) (ubrn string, version int64) {
 func (n *node) ownSlot() (session, slot string) {
 	var list [][2]string
 	cond := `epoch % 2 = 0 AND starts > ?`
-	if n.w.rng.IntN(5) == 0 {
+	if n.w.Rng.IntN(5) == 0 {
 		cond = `starts > ?`
 	}
-	err := n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT session, id FROM hospital_slot WHERE lane = 0 AND tenant = ? AND `+cond+` ORDER BY session, id`, n.code.String(), n.clock.Now().UnixMicro())
+		rows, err := tx.Query(`SELECT session, id FROM hospital_slot WHERE lane = 0 AND tenant = ? AND `+cond+` ORDER BY session, id`, n.code.String(), n.Clock.Now().UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -400,7 +412,7 @@ func (n *node) ownSlot() (session, slot string) {
 	if err != nil || len(list) == 0 {
 		return "", ""
 	}
-	at := list[n.w.rng.IntN(len(list))]
+	at := list[n.w.Rng.IntN(len(list))]
 	return at[0], at[1]
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/messaging/simulate/country"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/store"
 )
@@ -50,27 +52,27 @@ var beginning = sync.OnceValues(begin)
 func begin() (b *begun, err error) {
 	b = &begun{files: map[string][]byte{}, accounts: map[string]string{}}
 	// The keys of the accounts are read at each start of a node, until the program ends.
-	keys, err := os.MkdirTemp(shm(), "openspine-bookings-keys-*")
+	keys, err := os.MkdirTemp("", "openspine-bookings-keys-*")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(shm(), "openspine-bookings-*")
+	dir, err := os.MkdirTemp("", "openspine-bookings-*")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w := &world{ctx: context.Background(), rng: rand.New(rand.NewPCG(1, 1))} //nolint:gosec // a simulation's chance
+	w := &world{Country: country.New(context.Background(), rand.New(rand.NewPCG(1, 1)), nil)} //nolint:gosec // a simulation's chance
 	for i, name := range names() {
-		n := bare(w, name, uint64(i)) //nolint:gosec // small
+		n := nodeOn(w, country.Bare(name, uint64(i), start)) //nolint:gosec // small
 		n.account = filepath.Join(keys, name)
 		b.accounts[name] = n.account
 		path := filepath.Join(dir, name+".db")
-		if n.db, err = store.Open(w.ctx, path, store.Options{Clock: n.clock, Rand: n.chance}); err != nil {
+		if n.DB, err = store.Open(w.Ctx, path, store.Options{Clock: n.Clock, Rand: n.Secret}); err != nil {
 			return nil, err
 		}
 		err = n.fill()
 		n.records.Close()
-		if err = errors.Join(err, n.db.Close()); err != nil {
+		if err = errors.Join(err, n.DB.Close()); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if b.files[name], err = os.ReadFile(path); err != nil {
@@ -89,10 +91,10 @@ func (n *node) fill() error {
 	if err != nil {
 		return err
 	}
-	if n.name != "X26" {
-		return n.clinics.SetUp(n.w.ctx, access.Service("simulation", n.code), n.code, Clinics(n.code))
+	if n.Name != "X26" {
+		return n.clinics.SetUp(n.w.Ctx, access.Service("simulation", n.code), n.code, Clinics(n.code))
 	}
-	return Populate(n.w.ctx, k, hospitals...)
+	return Populate(n.w.Ctx, k, append(slices.Clone(hospitals), Apart)...)
 }
 
 // Clinics are those of a hospital of the simulation.

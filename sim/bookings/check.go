@@ -47,11 +47,11 @@ type seenBy struct {
 func (n *node) look() (s seenBy) {
 	s = seenBy{referrals: map[string]referral.Referral{}, slots: map[place]slotOf{}, booked: map[place]string{}, holds: map[place]string{}, cases: map[string]caseOf{}, withdrawn: map[string]bool{}}
 	read := n.readHospital
-	if n.name == "X26" {
+	if n.Name == "X26" {
 		read = n.readSpine
 	}
-	if err := n.db.Read(n.w.ctx, func(tx *store.Tx) error { return read(tx, &s) }); err != nil {
-		n.w.broken("%s cannot be read: %v", n.name, err)
+	if err := n.DB.Read(n.w.Ctx, func(tx *store.Tx) error { return read(tx, &s) }); err != nil {
+		n.w.Break("%s cannot be read: %v", n.Name, err)
 	}
 	return s
 }
@@ -105,7 +105,7 @@ func (n *node) readSpine(tx *store.Tx, s *seenBy) error {
 
 func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 	err := each(tx, `SELECT id, epoch, base, starts FROM hospital_slot`, func(r *store.Rows) error {
-		p := place{provider: n.name}
+		p := place{provider: n.Name}
 		var x slotOf
 		err := r.Scan(&p.slot, (*int64)(&x.epoch), (*int64)(&x.base), &x.starts)
 		s.slots[p] = x
@@ -113,13 +113,13 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 	})
 	if err == nil {
 		err = each(tx, `SELECT h.slot, h.who FROM hospital_hold h JOIN hospital_slot s ON s.lane = h.lane AND s.tenant = h.tenant AND s.session = h.session AND s.id = h.slot WHERE h.epoch >= s.base`, func(r *store.Rows) error {
-			p := place{provider: n.name}
+			p := place{provider: n.Name}
 			var who string
 			if err := r.Scan(&p.slot, &who); err != nil {
 				return err
 			}
 			if other, there := s.holds[p]; there {
-				n.w.broken("%s has put %s and %s into %s", n.name, other, who, p.slot)
+				n.w.Break("%s has put %s and %s into %s", n.Name, other, who, p.slot)
 			}
 			s.holds[p] = who
 			return nil
@@ -151,7 +151,7 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 			var sure int64
 			var life string
 			err := r.Scan(&sure, &life)
-			s.sure = sure == 1 && life == n.db.Incarnation()
+			s.sure = sure == 1 && life == n.DB.Incarnation()
 			return err
 		})
 	}
@@ -162,39 +162,34 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 // side that was restored has not been answered it books nothing, and knows no better.
 func (w *world) checkNow() {
 	spine := w.nodes[0]
-	if !spine.up || w.restored() {
+	if !spine.Up || w.Restored() {
 		return
 	}
 	s := spine.look()
 	in := map[string]string{}
 	for _, u := range sorted(s.referrals) {
-		if a := s.referrals[u].Appointment; a != nil {
+		if a := s.referrals[u].Appointment; a != nil && a.Provider != Apart { // whose system knows better while its answer is awaited
 			key := fmt.Sprintf("%s %s at %d", a.Provider, a.Slot, a.Epoch)
 			if other, there := in[key]; there {
-				w.broken("%s and %s are both booked into %s", other, u, key)
+				w.Break("%s and %s are both booked into %s", other, u, key)
 			}
 			in[key] = u
-			if w.rng.IntN(40) == 0 && a.Slot == "" {
-				w.broken("%s is booked nowhere", u)
+			if w.Rng.IntN(40) == 0 && a.Slot == "" {
+				w.Break("%s is booked nowhere", u)
 			}
 		}
 	}
 	for _, n := range w.nodes[1:] {
-		if !n.up {
+		if !n.Up {
 			continue
 		}
 		h := n.look()
 		for p, who := range h.holds {
 			if x := s.slots[p]; booking.Spine.Owns(x.epoch) && s.booked[p] != "" && x.epoch >= h.slots[p].base {
-				w.broken("%s has put %s into %s, where the spine has booked %s", n.name, who, p.slot, s.booked[p])
+				w.Break("%s has put %s into %s, where the spine has booked %s", n.Name, who, p.slot, s.booked[p])
 			}
 		}
 	}
-}
-
-// restored reports whether a node has lost days.
-func (w *world) restored() bool {
-	return slices.ContainsFunc(w.nodes, func(n *node) bool { return n.lost })
 }
 
 func sorted[V any](m map[string]V) (keys []string) {
@@ -211,59 +206,86 @@ func (w *world) check() {
 	s := spine.look()
 	known := map[string]seenBy{}
 	for _, n := range w.nodes[1:] {
-		known[n.name] = n.look()
+		known[n.Name] = n.look()
 	}
 	w.checkTold(s)
+	stuck := w.stuck()
 	for _, u := range sorted(s.referrals) {
+		if stuck[u] {
+			continue
+		}
 		w.checkSides(s.referrals[u], known)
 		w.checkWaits(s.referrals[u], known)
+		w.checkFiles(s.referrals[u], known)
 	}
+	w.apart.check(s)
 	for _, n := range w.nodes[1:] {
-		w.checkSlots(n, s, known[n.name])
-		w.checkEven(n, s, known[n.name])
+		w.checkSlots(n, s, known[n.Name])
+		if len(stuck) == 0 {
+			w.checkEven(n, s, known[n.Name])
+		}
 	}
 	w.checkListed(s)
-	if len(w.taken) > 0 {
+	if len(w.Broken) > 0 {
 		w.sayActs()
 	}
 	for _, n := range w.nodes {
-		list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 100})
+		list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 100})
+		list = slices.DeleteFunc(list, func(it messaging.Item) bool { return stuck[it.Conversation] })
 		if err != nil || len(list) > 0 {
-			w.broken("at rest %d messages are held at %s, the first for %s (%v)", len(list), n.name, list[0].Held.Reason, err)
+			w.Break("at rest %d messages are held at %s, the first for %s (%v)", len(list), n.Name, list[0].Held.Reason, err)
 		}
 	}
+}
+
+// stuck are the referrals of which something waits at a hospital for a file that a restore of its sender has lost: it stands on the post's worklist until a person abandons it.
+func (w *world) stuck() map[string]bool {
+	all := map[string]bool{}
+	for _, n := range w.nodes[1:] {
+		list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 100})
+		if err != nil {
+			w.Break("%s: %v", n.Name, err)
+		}
+		for _, it := range list {
+			if len(it.Files) > 0 && (it.Held.Parked || it.Held.Why == "fetching") && w.Restored() {
+				all[it.Conversation] = true
+				w.res.Stuck++
+			}
+		}
+	}
+	return all
 }
 
 // sayActs says what the hospitals decided and what came of it, for whoever looks at a seed that fails.
 func (w *world) sayActs() {
 	for _, n := range w.nodes[1:] {
-		err := n.db.Read(w.ctx, func(tx *store.Tx) error {
+		err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
 			return each(tx, `SELECT ubrn, number, kind, state, answer, body FROM hospital_act ORDER BY ubrn, number`, func(r *store.Rows) error {
 				var ubrn, kind, state, answer string
 				var number int64
 				var body []byte
 				err := r.Scan(&ubrn, &number, &kind, &state, &answer, &body)
-				w.say("%s decided of %s, %d: %s, %s %s %s", n.name, ubrn, number, kind, state, answer, body)
+				w.Say("%s decided of %s, %d: %s, %s %s %s", n.Name, ubrn, number, kind, state, answer, body)
 				return err
 			})
 		})
 		if err != nil {
-			w.say("%s: %v", n.name, err)
+			w.Say("%s: %v", n.Name, err)
 		}
 	}
 }
 
 // checkTold looks whether whoever was told that they are booked was so: the version stands in the history. What a restore of the spine has lost apart.
 func (w *world) checkTold(s seenBy) {
-	if w.nodes[0].lost {
+	if w.nodes[0].Lost {
 		return
 	}
 	for _, u := range sorted(w.told) {
 		p := w.told[u]
-		list, err := w.nodes[0].refer.History(w.ctx, w.nodes[0].caller(w.gp()), s.referrals[u].UBRN)
+		list, err := w.nodes[0].refer.History(w.Ctx, w.nodes[0].caller(w.gp()), s.referrals[u].UBRN)
 		i := slices.IndexFunc(list, func(v referral.Version) bool { return v.Version == p.version })
 		if err != nil || i < 0 || list[i].Appointment == nil || list[i].Appointment.SlotRef != p.at.SlotRef {
-			w.broken("%s was told that it is booked into %s, and was not (%v)", u, p.at.Slot, err)
+			w.Break("%s was told that it is booked into %s, and was not (%v)", u, p.at.Slot, err)
 		}
 	}
 }
@@ -284,23 +306,23 @@ func (w *world) checkSides(r referral.Referral, known map[string]seenBy) {
 		c, there := known[name].cases[u]
 		if a := r.Appointment; a != nil && theirs(r) && r.Provider().String() == name {
 			if _, made := known[name].slots[place{name, a.Slot}]; !made {
-				w.broken("%s is told that it is booked into %s, of which %s knows nothing", u, a.Slot, name)
+				w.Break("%s is told that it is booked into %s, of which %s knows nothing", u, a.Slot, name)
 			}
 		}
 		mine := theirs(r) && r.Provider().String() == name
 		switch {
 		case !mine && there && !c.Gone:
-			w.broken("%s is %s at the spine, and %s has it as %s", u, r.State, name, c.State)
+			w.Break("%s is %s at the spine, and %s has it as %s", u, r.State, name, c.State)
 		case mine && (!there || c.Gone || c.Version != r.Version || c.State != string(r.State)):
-			w.broken("%s is %s at version %d at the spine, and %s has it as %s at %d (gone %v)", u, r.State, r.Version, name, c.State, c.Version, c.Gone)
+			w.Break("%s is %s at version %d at the spine, and %s has it as %s at %d (gone %v)", u, r.State, r.Version, name, c.State, c.Version, c.Gone)
 		case mine && (r.Appointment == nil) != (c.Appointment == nil):
-			w.broken("%s is booked on one side alone: the spine says %v, %s %v", u, r.Appointment, name, c.Appointment)
+			w.Break("%s is booked on one side alone: the spine says %v, %s %v", u, r.Appointment, name, c.Appointment)
 		case mine && r.Appointment != nil && (r.Appointment.Slot != c.Appointment.Slot || r.Appointment.Epoch != int64(c.Appointment.Epoch)):
-			w.broken("%s is booked into %s at the spine and into %s at %s", u, r.Appointment.Slot, c.Appointment.Slot, name)
-		case mine && r.Appointment != nil && known[name].withdrawn[r.Appointment.Session] && !r.Attended && !over(r, w.nodes[0].clock.Now()):
-			w.broken("%s is told that it is booked into %s, which will not take place", u, r.Appointment.Slot)
+			w.Break("%s is booked into %s at the spine and into %s at %s", u, r.Appointment.Slot, c.Appointment.Slot, name)
+		case mine && r.Appointment != nil && known[name].withdrawn[r.Appointment.Session] && !r.Attended && !over(r, w.nodes[0].Clock.Now()):
+			w.Break("%s is told that it is booked into %s, which will not take place", u, r.Appointment.Slot)
 		case mine && r.Appointment != nil && c.Appointment.Epoch < known[name].slots[place{name, c.Appointment.Slot}].base:
-			w.broken("%s is booked into %s, which %s has as somebody else's since", u, r.Appointment.Slot, name)
+			w.Break("%s is booked into %s, which %s has as somebody else's since", u, r.Appointment.Slot, name)
 		}
 	}
 }
@@ -315,7 +337,7 @@ func (w *world) checkSlots(n *node, s, h seenBy) {
 	in := map[place][]string{}
 	for _, u := range sorted(s.referrals) {
 		if a := s.referrals[u].Appointment; a != nil && a.Provider == n.code {
-			in[place{n.name, a.Slot}] = append(in[place{n.name, a.Slot}], u)
+			in[place{n.Name, a.Slot}] = append(in[place{n.Name, a.Slot}], u)
 		}
 	}
 	for p, who := range h.holds {
@@ -325,23 +347,23 @@ func (w *world) checkSlots(n *node, s, h seenBy) {
 	}
 	for p, list := range in {
 		if len(list) > 1 {
-			w.broken("%s is for one person, and has %v", p.slot, list)
+			w.Break("%s is for one person, and has %v", p.slot, list)
 		}
 	}
-	now := n.clock.Now().UnixMicro()
+	now := n.Clock.Now().UnixMicro()
 	for p, x := range s.slots {
-		if p.provider != n.name || x.starts < now {
+		if p.provider != n.Name || x.starts < now {
 			continue
 		}
 		const booked = 1
 		a := s.referrals[x.ubrn].Appointment
 		if x.state == booked && (a == nil || a.Slot != p.slot || a.Epoch != int64(x.base)) {
-			w.broken("the spine has booked %s for %s, who is not there", p.slot, x.ubrn)
+			w.Break("the spine has booked %s for %s, who is not there", p.slot, x.ubrn)
 		}
 	}
 	for u, r := range s.referrals {
-		if a := r.Appointment; a != nil && !a.Theirs && a.Provider == n.code && a.Start.UnixMicro() > now && s.slots[place{n.name, a.Slot}].ubrn != u {
-			w.broken("%s is booked into %s, which the spine has for %q", u, a.Slot, s.slots[place{n.name, a.Slot}].ubrn)
+		if a := r.Appointment; a != nil && !a.Theirs && a.Provider == n.code && a.Start.UnixMicro() > now && s.slots[place{n.Name, a.Slot}].ubrn != u {
+			w.Break("%s is booked into %s, which the spine has for %q", u, a.Slot, s.slots[place{n.Name, a.Slot}].ubrn)
 		}
 	}
 }
@@ -349,22 +371,22 @@ func (w *world) checkSlots(n *node, s, h seenBy) {
 // checkEven looks whether the two sides differ in nothing, as they themselves say and as their tables do.
 func (w *world) checkEven(n *node, s, h seenBy) {
 	if !h.sure {
-		w.broken("%s does not know whose its slots are", n.name)
+		w.Break("%s does not know whose its slots are", n.Name)
 	}
-	if count, err := n.clinics.Differing(w.ctx); err != nil || count > 0 {
-		w.broken("%s finds %d differences with the spine (%v): %s", n.name, count, err, n.differences())
+	if count, err := n.clinics.Differing(w.Ctx); err != nil || count > 0 {
+		w.Break("%s finds %d differences with the spine (%v): %s", n.Name, count, err, n.differences())
 	}
-	now := n.clock.Now().UnixMicro()
+	now := n.Clock.Now().UnixMicro()
 	for p, x := range h.slots {
 		if x.epoch != s.slots[p].epoch && x.starts > now {
-			w.broken("%s is at %d at the hospital and at %d at the spine", p.slot, x.epoch, s.slots[p].epoch)
+			w.Break("%s is at %d at the hospital and at %d at the spine", p.slot, x.epoch, s.slots[p].epoch)
 		}
 	}
 }
 
 // differences are what a hospital's own comparison has found, in words.
 func (n *node) differences() (words string) {
-	err := n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+	err := n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
 		words = ""
 		return each(tx, `SELECT kind, thing, mine, theirs, why FROM hospital_difference ORDER BY kind, thing`, func(r *store.Rows) error {
 			var kind, thing, why string
@@ -382,7 +404,7 @@ func (n *node) differences() (words string) {
 
 // checkWaits looks whether a referral that waits for its hospital is on a list there.
 func (w *world) checkWaits(r referral.Referral, known map[string]seenBy) {
-	if !r.Open() || !theirs(r) {
+	if !r.Open() || !theirs(r) || r.Provider() == Apart { // Apart's people work at the spine's own pages
 		return
 	}
 	u, c := r.UBRN.String(), known[r.Provider().String()].cases[r.UBRN.String()]
@@ -390,11 +412,11 @@ func (w *world) checkWaits(r referral.Referral, known map[string]seenBy) {
 	switch r.State {
 	case referral.Deferred, referral.AwaitingTriage, referral.TriagedToAct, referral.CancelledByProvider:
 		if !listed {
-			w.broken("%s is %s, and on no worklist of %s: its review is %q", u, r.State, r.Provider(), c.review)
+			w.Break("%s is %s, and on no worklist of %s: its review is %q", u, r.State, r.Provider(), c.review)
 		}
 	case referral.Booked:
 		if !r.Accepted && !r.Attended && !listed {
-			w.broken("%s is booked, nobody has accepted it, and it is on no worklist of %s: its review is %q", u, r.Provider(), c.review)
+			w.Break("%s is booked, nobody has accepted it, and it is on no worklist of %s: its review is %q", u, r.Provider(), c.review)
 		}
 	}
 }
@@ -402,14 +424,14 @@ func (w *world) checkWaits(r referral.Referral, known map[string]seenBy) {
 // checkListed looks whether every referral that waits for its practice is on the practice's worklist.
 func (w *world) checkListed(s seenBy) {
 	spine := w.nodes[0]
-	scope, err := spine.scope(w.ctx, w.gp())
+	scope, err := spine.scope(w.Ctx, w.gp())
 	if err != nil {
-		w.broken("the practice may not see its worklist: %v", err)
+		w.Break("the practice may not see its worklist: %v", err)
 		return
 	}
-	list, err := spine.refer.Waiting(w.ctx, scope, referral.Worklist{Practice: Practice})
+	list, err := spine.refer.Waiting(w.Ctx, scope, referral.Worklist{Practice: Practice})
 	if err != nil {
-		w.broken("the practice's worklist: %v", err)
+		w.Break("the practice's worklist: %v", err)
 	}
 	on := map[string]bool{}
 	for _, r := range list {
@@ -417,7 +439,7 @@ func (w *world) checkListed(s seenBy) {
 	}
 	for _, u := range sorted(s.referrals) {
 		if s.referrals[u].Open() && !on[u] {
-			w.broken("%s is %s, and not on its practice's worklist", u, s.referrals[u].State)
+			w.Break("%s is %s, and not on its practice's worklist", u, s.referrals[u].State)
 		}
 	}
 }

@@ -1,34 +1,25 @@
 package bookings
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net/http"
-	"os"
-	"path/filepath"
-	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/directory"
-	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
-	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/messaging/simulate/country"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/store"
-	"github.com/openspine/openspine/store/storefault"
 )
 
 // The country: the spine with a practice, and two hospitals.
@@ -57,114 +48,72 @@ func schemas(name string) []store.Schema {
 
 // node is one node of the country.
 type node struct {
+	*country.Machine
 	w        *world
-	name     string
 	code     ident.ODSCode
-	id       network.NodeID
-	rng      *rand.Rand
-	chance   *rand.ChaCha8 // ids
-	clock    *clock.Fake
-	disk     *storefault.Disk
 	account  string // the folder of the account's keys
-	up       bool
-	down     int // steps until it comes back
-	backups  [][]byte
-	lost     bool // was ever restored
 	sessions int
 
-	db       *store.DB
 	gate     *access.Gate
 	records  *record.Records
-	post     *messaging.Post
-	handler  http.Handler
 	refer    *referral.Referrals   // the spine's
 	clinics  *hospital.Outpatients // a hospital's
 	services []catalogue.Service
 }
 
 func newNode(w *world, name string, seed uint64, begun *begun) (*node, error) {
-	disk, err := storefault.New(seed)
+	m, err := w.NewMachine(name, seed, start)
 	if err != nil {
 		return nil, err
 	}
-	n := bare(w, name, seed)
-	n.disk, n.account = disk, begun.accounts[name]
-	n.clock.Advance(time.Duration(seed%5) * time.Minute) //nolint:gosec // small
-	disk.Put(n.path(), begun.files[name])
+	n := nodeOn(w, m)
+	n.account = begun.accounts[name]
+	n.Disk.Put(n.Path(), begun.files[name])
 	return n, nil
 }
 
-// bare is a node without a disk.
-func bare(w *world, name string, seed uint64) *node {
-	var key [32]byte
-	copy(key[:], fmt.Sprintf("%s %d", name, seed))
-	return &node{w: w, name: name, code: ident.MustODSCode(name), id: network.MustNodeID(name), rng: rand.New(rand.NewPCG(seed, 7)), //nolint:gosec // a simulation's chance
-		chance: rand.NewChaCha8(key), clock: clock.NewFake(start)}
-}
-
-func (n *node) path() string { return filepath.Join("/", n.name+".db") }
-
-// open brings the node up on what its disk holds.
-func (n *node) open() error {
-	n.disk.PowerOn()
-	db, err := store.Open(n.w.ctx, n.path(), store.Options{VFS: n.disk.VFS(), Clock: n.clock, Rand: n.chance, CheckpointPages: 50})
-	if err == nil {
-		n.db = db
-		err = n.start()
+// nodeOn is what runs on a machine.
+func nodeOn(w *world, m *country.Machine) *node {
+	n := &node{Machine: m, w: w, code: ident.MustODSCode(m.Name)}
+	m.Pages, m.Start, m.Stop = 50, n.start, n.stop
+	for _, t := range tenants(m.Name) {
+		m.Own = append(m.Own, t.Code)
 	}
-	if err == nil {
-		n.up = true
-		n.linked()
-		return nil
-	}
-	if n.w.calm || !n.disk.Dark() {
-		return err
-	}
-	n.die() // the power went again
-	return nil
-}
-
-// linked tells those who have a link to n that it is there again, as links do.
-func (n *node) linked() {
-	for _, m := range n.w.nodes {
-		if m != n && m.up && (n == n.w.nodes[0] || m == n.w.nodes[0]) {
-			m.post.Reached(n.id)
-		}
-	}
+	return n
 }
 
 // kernel puts the kernel on the node's database.
 func (n *node) kernel() (k catalogue.Kernel, err error) {
-	ctx, log := n.w.ctx, slog.New(slog.DiscardHandler)
-	if err := n.db.Migrate(ctx, schemas(n.name)...); err != nil {
+	ctx, log := n.w.Ctx, slog.New(slog.DiscardHandler)
+	if err := n.DB.Migrate(ctx, schemas(n.Name)...); err != nil {
 		return k, err
 	}
-	account, err := audit.Open(n.db, n.account, audit.Options{Clock: n.clock, Logger: log})
+	account, err := audit.Open(n.DB, n.account, audit.Options{Clock: n.Clock, Logger: log})
 	if err != nil {
 		return k, err
 	}
-	if n.gate, err = access.Open(access.Options{DB: n.db, Audit: account, Clock: n.clock, Logger: log, National: national}); err != nil {
+	if n.gate, err = access.Open(access.Options{DB: n.DB, Audit: account, Clock: n.Clock, Logger: log, National: national}); err != nil {
 		return k, err
 	}
-	if n.records, err = record.Open(ctx, record.Options{DB: n.db, Clock: n.clock, Rand: n.chance}); err != nil {
+	if n.records, err = record.Open(ctx, record.Options{DB: n.DB, Clock: n.Clock, Rand: n.Secret}); err != nil {
 		return k, err
 	}
-	n.post = nil
-	return catalogue.Kernel{DB: n.db, Definitions: definition.R4(), Records: n.records, Gate: n.gate, Audit: account, Clock: n.clock, Logger: log, National: national, Tenants: tenants(n.name),
+	n.Post = nil
+	return catalogue.Kernel{DB: n.DB, Definitions: definition.R4(), Records: n.records, Gate: n.gate, Audit: account, Clock: n.Clock, Logger: log, National: national, Tenants: tenants(n.Name),
 		Organisation: func(_ context.Context, code ident.ODSCode) string { return code.String() },
-		Services:     func() []catalogue.Service { return n.services }, Post: func() *messaging.Post { return n.post }}, nil
+		Services:     func() []catalogue.Service { return n.services }, Post: func() *messaging.Post { return n.Post }}, nil
 }
 
 // assemble makes the services on the kernel.
 func (n *node) assemble(k catalogue.Kernel) error {
-	if n.name == "X26" {
+	if n.Name == "X26" {
 		// The register's events are where a change of a referral is noted for whoever asked to be told.
 		register := demographics.New(k, demographics.Options{Data: n.account, Demo: true}).Service()
-		if err := n.db.Migrate(n.w.ctx, register.Schema); err != nil {
+		if err := n.DB.Migrate(n.w.Ctx, register.Schema); err != nil {
 			return err
 		}
 		places := directory.New(k, true)
-		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams})
+		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams, Elsewhere: n.w, NewID: n.newID})
 		n.services = []catalogue.Service{places.Service(), n.refer.Service()}
 	} else {
 		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1})
@@ -173,7 +122,7 @@ func (n *node) assemble(k catalogue.Kernel) error {
 	for _, s := range n.services {
 		n.records.Keep(s.Keeps...)
 	}
-	return n.records.Behind(n.w.ctx)
+	return n.records.Behind(n.w.Ctx)
 }
 
 func (n *node) start() error {
@@ -188,18 +137,14 @@ func (n *node) start() error {
 	for _, s := range n.services {
 		handlers = append(handlers, s.Handles...)
 	}
-	var own []ident.ODSCode
-	for _, t := range k.Tenants {
-		own = append(own, t.Code)
-	}
-	n.post, err = messaging.New(n.w.ctx, messaging.Options{DB: n.db, Clock: n.clock, Rand: n.chance, Jitter: n.rng.Float64, Carrier: n, Tenants: own, Account: k.Audit, Batch: 1 + n.rng.IntN(12)}, handlers)
+	n.Post, err = messaging.New(n.w.Ctx, messaging.Options{DB: n.DB, Clock: n.Clock, Rand: n.Secret, Jitter: n.Rng.Float64, Carrier: n, Tenants: n.Own, Account: k.Audit, Batch: 1 + n.Rng.IntN(12), Chunk: chunk}, handlers)
 	if err != nil {
 		return err
 	}
-	n.handler = n.post.Handler()
-	return n.db.Write(n.w.ctx, nil, func(tx *store.Tx) error {
+	n.Handler = n.Post.Handler()
+	return n.DB.Write(n.w.Ctx, nil, func(tx *store.Tx) error {
 		for _, r := range n.routes() {
-			if err := n.post.SetRoute(tx, r); err != nil {
+			if err := n.Post.SetRoute(tx, r); err != nil {
 				return err
 			}
 		}
@@ -208,7 +153,7 @@ func (n *node) start() error {
 }
 
 func (n *node) routes() (list []messaging.Route) {
-	if n.name != "X26" {
+	if n.Name != "X26" {
 		return []messaging.Route{{To: messaging.ToNode(network.MustNodeID("X26"))}}
 	}
 	for _, h := range hospitals {
@@ -217,74 +162,36 @@ func (n *node) routes() (list []messaging.Route) {
 	return list
 }
 
-func (n *node) shut() {
+func (n *node) stop() {
 	if n.records != nil {
 		n.records.Close()
 		n.records = nil
 	}
-	if n.db != nil {
-		_ = n.db.Close() // without power it cannot
-		n.db = nil
+}
+
+// newID is an id by the simulation's chance.
+func (n *node) newID() string {
+	id, err := uuid.NewRandomFromReader(n.Secret)
+	if err != nil {
+		panic(err) // it has no end
 	}
-	n.up = false
-}
-
-func (n *node) close() {
-	n.shut()
-	_ = n.disk.Close() // in memory
-}
-
-// die is what a loss of power does to a node.
-func (n *node) die() {
-	n.w.res.Crashes++
-	n.disk.CutPower()
-	n.shut()
-	n.down = 1 + n.w.rng.IntN(8)
-	n.w.say("%s loses power", n.name)
+	return id.String()
 }
 
 // work lets the post do some of what it has to do, and the services what they do every few seconds.
 func (n *node) work() {
-	for range 1 + n.w.rng.IntN(4) {
-		if n.turn(); n.disk.Dark() {
+	for range 1 + n.w.Rng.IntN(4) {
+		if n.Turn(); n.Disk.Dark() {
 			return
 		}
 	}
 	often := "register"
-	if n.name == "X26" {
-		often = "withdrawn"
+	if n.Name == "X26" {
+		often = []string{"withdrawn", "ask-again"}[n.w.Rng.IntN(2)]
 	}
-	if n.w.rng.IntN(2) == 0 {
+	if n.w.Rng.IntN(2) == 0 {
 		n.done("runs "+often, n.jobNamed(often))
 	}
-}
-
-// turn turns one thing that the post has to do.
-func (n *node) turn() {
-	list, err := n.post.Pending(n.w.ctx)
-	if err != nil || len(list) == 0 {
-		return
-	}
-	w := list[n.w.rng.IntN(len(list))]
-	_, err = n.post.Turn(n.w.ctx, w)
-	n.w.say("%s works on %s %x: %v", n.name, w.Peer, w.Queue, err == nil)
-}
-
-// drain turns everything that the post has to do now.
-func (n *node) drain() (did bool, err error) {
-	for range 1000 {
-		list, err := n.post.Pending(n.w.ctx)
-		if err != nil || len(list) == 0 {
-			return did, err
-		}
-		for _, w := range list {
-			if _, err := n.post.Turn(n.w.ctx, w); err != nil && !fault.Is(err, fault.Unavailable) {
-				return did, fmt.Errorf("%s: %w", n.name, err)
-			}
-			did = true
-		}
-	}
-	return did, fmt.Errorf("%s never has nothing to do", n.name)
 }
 
 // job runs one of the jobs that the services do by the clock.
@@ -295,8 +202,8 @@ func (n *node) job() {
 			all = append(all, s.Jobs...)
 		}
 	}
-	j := all[n.w.rng.IntN(len(all))]
-	n.done("runs "+j.Name, j.Run(n.w.ctx))
+	j := all[n.w.Rng.IntN(len(all))]
+	n.done("runs "+j.Name, j.Run(n.w.Ctx))
 }
 
 // jobNamed runs a job of a service that has it.
@@ -304,7 +211,7 @@ func (n *node) jobNamed(name string) error {
 	for _, s := range n.services {
 		for _, j := range s.Jobs {
 			if j.Name == name {
-				if err := j.Run(n.w.ctx); err != nil {
+				if err := j.Run(n.w.Ctx); err != nil {
 					return err
 				}
 			}
@@ -315,140 +222,10 @@ func (n *node) jobNamed(name string) error {
 
 // jobs runs all that is done by the clock but the comparisons.
 func (n *node) jobs() error {
-	for _, name := range []string{"standing", "give-back", "withdrawn", "plan", "register"} {
+	for _, name := range []string{"standing", "give-back", "withdrawn", "ask-again", "plan", "register"} {
 		if err := n.jobNamed(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// backup keeps a copy of the database.
-func (n *node) backup() {
-	var b bytes.Buffer
-	if err := n.db.Backup(n.w.ctx, &b); err != nil {
-		return
-	}
-	if len(n.backups) == 3 {
-		n.backups = n.backups[1:]
-	}
-	n.backups = append(n.backups, b.Bytes())
-	n.w.say("%s is backed up", n.name)
-}
-
-// restore puts an old copy in the place of the database.
-func (n *node) restore() (err error) {
-	if len(n.backups) == 0 {
-		return nil
-	}
-	from := n.backups[n.w.rng.IntN(len(n.backups))]
-	n.shut()
-	if n.disk.Dark() {
-		n.die()
-		return nil
-	}
-	dir, err := os.MkdirTemp(shm(), "openspine-bookings-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	place := filepath.Join(dir, "restored.db")
-	if err := store.Restore(n.w.ctx, bytes.NewReader(from), place, store.Options{Clock: n.clock, Rand: n.chance}); err != nil {
-		return err
-	}
-	holds, err := os.ReadFile(place)
-	if err != nil {
-		return err
-	}
-	n.disk.Put(n.path(), holds)
-	n.disk.Remove(n.path() + "-wal")
-	n.lost = true
-	n.w.res.Restores++
-	n.w.say("%s is restored from a backup", n.name)
-	return n.open()
-}
-
-// shm is a folder in memory, where there is one.
-func shm() string {
-	if s, err := os.Stat("/dev/shm"); err == nil && s.IsDir() {
-		return "/dev/shm"
-	}
-	return ""
-}
-
-// Do carries a request over the simulated network.
-func (n *node) Do(_ context.Context, to network.NodeID, r *http.Request) (*http.Response, error) {
-	w := n.w
-	var peer *node
-	for _, o := range w.nodes {
-		if o.id == to {
-			peer = o
-		}
-	}
-	var text bytes.Buffer
-	if r.Body != nil {
-		if _, err := text.ReadFrom(r.Body); err != nil {
-			return nil, err
-		}
-	}
-	if until, cut := w.cut[[2]network.NodeID{n.id, to}]; cut && until > w.step || peer == nil || !peer.up {
-		return nil, fault.New(fault.Unavailable, "there is no link to %s", to)
-	}
-	l := letter{from: n, to: peer, method: r.Method, path: r.URL.Path, body: text.Bytes()}
-	if w.chance(w.w.late) {
-		l.due = w.step + 1 + w.rng.IntN(40)
-		w.late = append(w.late, l)
-	}
-	if w.chance(w.w.lose) {
-		w.res.Lost++
-		return nil, fault.New(fault.Unavailable, "the request was lost")
-	}
-	if w.chance(w.w.double) {
-		w.hand(l)
-	}
-	status, answer := w.hand(l)
-	w.say("%s %s %s: %d", n.name, r.URL.Path, to, status)
-	if status == 0 || w.chance(w.w.loseAnswer) {
-		w.res.Lost++
-		return nil, fault.New(fault.Unavailable, "the answer was lost")
-	}
-	return answer, nil
-}
-
-// hand gives a request to a node; a status of 0 means that it did not answer.
-func (w *world) hand(l letter) (int, *http.Response) {
-	if !l.to.up || l.to.disk.Dark() {
-		return 0, nil
-	}
-	r, err := http.NewRequestWithContext(w.ctx, l.method, l.path, bytes.NewReader(l.body))
-	if err != nil {
-		return 0, nil
-	}
-	var own []ident.ODSCode
-	for _, t := range tenants(l.from.name) {
-		own = append(own, t.Code)
-	}
-	peer := network.Peer{Node: l.from.id, Organisations: own, Authority: l.from.name == "X26"}
-	rec := &recorder{status: http.StatusOK, header: http.Header{}}
-	l.to.handler.ServeHTTP(rec, r.WithContext(network.WithPeer(w.ctx, peer)))
-	if l.to.disk.Dark() {
-		return 0, nil // it died before it could answer
-	}
-	return rec.status, &http.Response{StatusCode: rec.status, Header: rec.header, Body: io.NopCloser(&rec.body)}
-}
-
-// recorder is an answer in memory.
-type recorder struct {
-	status int
-	header http.Header
-	body   bytes.Buffer
-}
-
-// Header is http.ResponseWriter's.
-func (r *recorder) Header() http.Header { return r.header }
-
-// WriteHeader is http.ResponseWriter's.
-func (r *recorder) WriteHeader(status int) { r.status = status }
-
-// Write is http.ResponseWriter's.
-func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }

@@ -1,6 +1,7 @@
 // Package bookings is the simulator of choosing and booking: a national node with the real referrals and two hospitals with their real clinics, joined by the real post,
 // in one goroutine, with clocks, links and disks of its own. Under each seed people refer, book, move and cancel, hospitals hand over, ask back and withdraw, and
-// everything fails that can: links are cut, requests and answers are lost, late and doubled, the power goes at any write, clocks jump, a node is restored from an old backup.
+// everything fails that can: links are cut, requests and answers are lost, late, doubled and broken off, the power goes at any write, disks are full, clocks jump, a node is restored from an old
+// backup. A third hospital's system keeps its slots to itself and is asked; its answers are lost. Files go with referrals.
 //
 //	people ──► X26: referral, directory ◄──── post over a failing network ────► RQX, RQY: hospital ◄── clerks, doctors
 //
@@ -13,15 +14,14 @@ package bookings
 import (
 	"context"
 	"fmt"
-	"hash"
-	"hash/fnv"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/messaging"
-	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/messaging/simulate/country"
 )
 
 // Options say what is simulated.
@@ -40,13 +40,15 @@ type Options struct {
 
 // Result is what came of one seed.
 type Result struct {
-	Seed                          uint64
-	Referrals, Booked, Moved      int // referrals made; bookings and moves of which somebody was told that they are so
-	Taken, Cancelled, Decided     int // told that the time is taken; appointments cancelled; decisions of hospitals
-	Withdrawn, Given, Recalled    int // sessions that will not take place; slots handed over; sessions asked back
-	Seen, Refused, Moves          int // people who came or did not; acts of hospitals that the spine refused; moves and bookings by hospitals
-	Crashes, Restores, Lost, Late int
-	Trace                         uint64
+	Seed                       uint64
+	Referrals, Booked, Moved   int // referrals made; bookings and moves of which somebody was told that they are so
+	Taken, Cancelled, Decided  int // told that the time is taken; appointments cancelled; decisions of hospitals
+	Withdrawn, Given, Recalled int // sessions that will not take place; slots handed over; sessions asked back
+	Asked, Attached, Files     int // questions to a hospital's own system; files attached, and found whole at hospitals
+	Stuck                      int // what waits for a person, because a restore has lost a file of it
+	Seen, Refused, Moves       int // people who came or did not; acts of hospitals that the spine refused; moves and bookings by hospitals
+	country.Faults
+	Trace uint64
 }
 
 // Add sums up.
@@ -55,51 +57,32 @@ func (r *Result) Add(o Result) {
 	r.Taken, r.Cancelled, r.Decided = r.Taken+o.Taken, r.Cancelled+o.Cancelled, r.Decided+o.Decided
 	r.Withdrawn, r.Given, r.Recalled = r.Withdrawn+o.Withdrawn, r.Given+o.Given, r.Recalled+o.Recalled
 	r.Seen, r.Refused, r.Moves = r.Seen+o.Seen, r.Refused+o.Refused, r.Moves+o.Moves
-	r.Crashes, r.Restores, r.Lost, r.Late = r.Crashes+o.Crashes, r.Restores+o.Restores, r.Lost+o.Lost, r.Late+o.Late
+	r.Asked, r.Attached, r.Files, r.Stuck = r.Asked+o.Asked, r.Attached+o.Attached, r.Files+o.Files, r.Stuck+o.Stuck
+	r.Faults.Add(o.Faults)
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d power losses, %d restores, %d exchanges lost, %d late",
-		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Crashes, r.Restores, r.Lost, r.Late)
+	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals, %d messages whose file is lost; %s",
+		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Asked, r.Attached, r.Files, r.Stuck, r.Faults)
 }
 
 // start is when every simulation begins: a Monday.
 var start = time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
 
-// weights are how likely each fault is under a seed, of 1,000 steps or requests.
-type weights struct {
-	lose, loseAnswer, double, late int
-	cut, crash, jump, restore      int
-	days                           int // that a day or more passes
-	people                         int // the share of what people do, of ten; the rest is the hospitals'
-}
-
 // world is the simulated country.
 type world struct {
+	*country.Country
 	o     Options
-	ctx   context.Context
-	rng   *rand.Rand
-	w     weights
-	nodes []*node // the spine first
-	calm  bool    // the faults have stopped
-	step  int
-	cut   map[[2]network.NodeID]int // until which step
-	late  []letter
+	days  int // how likely it is, of 1,000 steps, that a day or more passes
+	folk  int // the share of what people do, of ten; the rest is the hospitals'
+	nodes []*node
+	apart *apart
 	made  []made
 	told  map[string]promise // by UBRN, the last booking that somebody was told of
-	trace hash.Hash64
+	files map[string][]byte  // by id, what was attached
 	res   Result
-	taken []string          // what broke a promise
 	seen  map[string]string // by node: what it last knew of the watched slot
-}
-
-// letter is a request that the network holds back.
-type letter struct {
-	due          int
-	from, to     *node
-	method, path string
-	body         []byte
 }
 
 // Run simulates one seed. An error is a broken promise, or a failure of the simulator itself; it names the seed.
@@ -107,22 +90,22 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 	if o.Steps <= 0 {
 		o.Steps = 200
 	}
-	w := &world{o: o, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 23)), cut: map[[2]network.NodeID]int{}, told: map[string]promise{}, seen: map[string]string{}, trace: fnv.New64a(), res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
+	w := &world{Country: country.New(ctx, rand.New(rand.NewPCG(seed, 23)), o.Log), o: o, told: map[string]promise{}, seen: map[string]string{}, files: map[string][]byte{}, res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
+	w.Said = w.watch
 	w.draw()
 	defer func() {
-		for _, n := range w.nodes {
-			n.close()
-		}
+		w.Close()
+		res.Faults = w.Faults
 	}()
 	if err := w.build(seed); err != nil {
 		return w.res, fmt.Errorf("seed %d: %w", seed, err)
 	}
-	for w.step = range o.Steps {
+	for w.Step = range o.Steps {
 		if err := ctx.Err(); err != nil {
 			return w.res, err
 		}
 		if err := w.happen(); err != nil {
-			return w.res, fmt.Errorf("seed %d, step %d: %w", seed, w.step, err)
+			return w.res, fmt.Errorf("seed %d, step %d: %w", seed, w.Step, err)
 		}
 		w.checkNow()
 	}
@@ -130,44 +113,23 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 		return w.res, fmt.Errorf("seed %d, at rest: %w", seed, err)
 	}
 	w.check()
-	w.res.Trace = w.trace.Sum64()
-	if len(w.taken) > 0 {
-		return w.res, fmt.Errorf("seed %d: %d promises broken, the first: %s", seed, len(w.taken), w.taken[0])
+	w.res.Trace = w.Trace()
+	if len(w.Broken) > 0 {
+		return w.res, fmt.Errorf("seed %d: %d promises broken, the first: %s", seed, len(w.Broken), w.Broken[0])
 	}
 	return w.res, nil
 }
 
 // draw decides what kind of world it is: some seeds have much of one fault and none of another.
 func (w *world) draw() {
-	some := func(most int) int {
-		if w.rng.IntN(3) == 0 {
-			return 0
-		}
-		return w.rng.IntN(most + 1)
+	some := func(most int) int { return country.Some(w.Rng, most) }
+	w.Weights = country.Weights{Lose: some(150), LoseAnswer: some(150), Double: some(100), Late: some(200), Broken: some(300), Cut: some(60), Crash: some(40), Full: some(10), Jump: some(20), Restore: some(12)}
+	w.days, w.folk = some(70), 3+w.Rng.IntN(3)
+	if w.Rng.IntN(3) > 0 || !w.o.Restores {
+		w.Weights.Restore = 0
 	}
-	w.w = weights{lose: some(150), loseAnswer: some(150), double: some(100), late: some(200), cut: some(60), crash: some(40), jump: some(20), restore: some(12), days: some(70), people: 3 + w.rng.IntN(3)}
-	if w.rng.IntN(3) > 0 || !w.o.Restores {
-		w.w.restore = 0
-	}
+	w.apart = newApart(w)
 }
-
-func (w *world) say(format string, args ...any) {
-	line := fmt.Sprintf("%d "+format+"\n", append([]any{w.step}, args...)...)
-	_, _ = w.trace.Write([]byte(line)) // a hash never fails
-	if w.o.Log != nil {
-		_, _ = io.WriteString(w.o.Log, line)
-	}
-	w.watch()
-}
-
-func (w *world) broken(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	w.taken = append(w.taken, line)
-	w.say("BROKEN %s", line)
-}
-
-// chance is true so many times in a thousand, while there are faults.
-func (w *world) chance(of int) bool { return w.rng.IntN(1000) < of && !w.calm }
 
 func (w *world) build(seed uint64) error {
 	begun, err := beginning()
@@ -182,7 +144,7 @@ func (w *world) build(seed uint64) error {
 		w.nodes = append(w.nodes, n)
 	}
 	for _, n := range w.nodes {
-		if err := n.open(); err != nil {
+		if err := n.Open(); err != nil {
 			return err
 		}
 	}
@@ -197,106 +159,71 @@ func (w *world) build(seed uint64) error {
 // happen lets one thing happen.
 func (w *world) happen() error {
 	w.meanwhile()
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	if !n.up {
-		if n.down--; n.down > 0 {
-			return nil
-		}
-		w.say("%s comes back", n.name)
-		return n.open()
+	n := w.nodes[w.Rng.IntN(len(w.nodes))]
+	if !n.Up {
+		_, err := n.Return()
+		return err
 	}
-	if w.chance(w.w.crash) {
-		n.disk.CutPowerAfter(1 + w.rng.IntN(80))
+	if w.Chance(w.Weights.Crash) {
+		n.Disk.CutPowerAfter(1 + w.Rng.IntN(80))
 	}
 	switch {
-	case w.chance(w.w.restore):
-		return n.restore()
-	case w.chance(w.w.jump):
-		n.clock.Advance(time.Duration(w.rng.IntN(7200)-3600) * time.Second)
-	case w.rng.IntN(25) == 0:
-		n.backup()
-	case w.rng.IntN(4) == 0:
+	case w.Chance(w.Weights.Restore):
+		return n.Restore()
+	case w.Chance(w.Weights.Full):
+		steps := 1 + w.Rng.IntN(10)
+		n.Fill(w.Rng.IntN(60_000), steps)
+	case w.Chance(w.Weights.Jump):
+		n.Clock.Advance(time.Duration(w.Rng.IntN(7200)-3600) * time.Second)
+	case w.Rng.IntN(25) == 0:
+		n.Backup()
+	case w.Rng.IntN(4) == 0:
 		n.work()
-	case w.rng.IntN(12) == 0:
+	case w.Rng.IntN(12) == 0:
 		n.job()
-	case w.rng.IntN(10) < w.w.people && w.nodes[0].up:
+	case w.Rng.IntN(10) < w.folk && w.nodes[0].Up:
 		w.nodes[0].people()
 	case n != w.nodes[0]:
 		n.staff()
 	default:
 		n.work()
 	}
-	w.buryDead()
+	w.BuryDead()
 	return nil
 }
 
 // meanwhile lets time pass, links heal, and what the network held back arrive.
 func (w *world) meanwhile() {
-	passed := time.Duration(w.rng.IntN(90)) * time.Second
-	if w.chance(w.w.days) {
-		passed = time.Duration(12+w.rng.IntN(60)) * time.Hour
-		w.say("%s pass", passed)
+	passed := time.Duration(w.Rng.IntN(90)) * time.Second
+	if w.Chance(w.days) {
+		passed = time.Duration(12+w.Rng.IntN(60)) * time.Hour
+		w.Say("%s pass", passed)
 	}
-	for _, n := range w.nodes {
-		n.clock.Advance(passed)
+	w.Pass(passed)
+	if w.Chance(w.Weights.Cut) {
+		a := w.nodes[1+w.Rng.IntN(len(w.nodes)-1)]
+		w.Cut(w.nodes[0].Machine, a.Machine, w.Step+w.Rng.IntN(40))
+		w.Cut(a.Machine, w.nodes[0].Machine, w.Step+w.Rng.IntN(40))
 	}
-	if w.chance(w.w.cut) {
-		a := w.nodes[1+w.rng.IntN(len(w.nodes)-1)]
-		for _, pair := range [][2]network.NodeID{{w.nodes[0].id, a.id}, {a.id, w.nodes[0].id}} {
-			w.cut[pair] = w.step + w.rng.IntN(40)
-		}
-	}
-	w.deliverLate()
-}
-
-func (w *world) deliverLate() {
-	kept := w.late[:0]
-	var due []letter
-	for _, l := range w.late {
-		if l.due > w.step && !w.calm {
-			kept = append(kept, l)
-			continue
-		}
-		due = append(due, l)
-	}
-	w.late = kept
-	for _, l := range due {
-		w.res.Late++
-		status, _ := w.hand(l) //nolint:bodyclose // in memory
-		w.say("late %s to %s: %d", l.path, l.to.name, status)
-	}
-	w.buryDead()
-}
-
-// buryDead takes nodes down whose power went during what happened.
-func (w *world) buryDead() {
-	for _, n := range w.nodes {
-		if n.up && n.disk.Dark() {
-			n.die()
-		}
-	}
+	w.DeliverLate()
 }
 
 // rest stops the faults, and gives everything the time that it needs; then both sides compare.
 func (w *world) rest() error {
-	w.calm = true
-	w.step++
-	clear(w.cut)
-	for _, n := range w.nodes {
-		n.disk.CutPowerAfter(0)
-		if !n.up {
-			if err := n.open(); err != nil {
-				return err
-			}
-		}
+	if err := w.Heal(); err != nil {
+		return err
 	}
-	w.deliverLate()
+	if err := w.settle(); err != nil {
+		return err
+	}
+	w.Rested = true
+	w.DeliverLate() // what the network has held back all the time
 	if err := w.settle(); err != nil {
 		return err
 	}
 	for range 4 { // what is repaired by a comparison is compared again, an hour later
 		for _, n := range w.nodes {
-			n.clock.Advance(time.Hour)
+			n.Clock.Advance(time.Hour)
 			if err := n.jobNamed("tally"); err != nil {
 				return err
 			}
@@ -314,7 +241,7 @@ func (w *world) settle() error {
 	for round := range 300 {
 		busy := false
 		for _, n := range w.nodes {
-			did, err := n.drain()
+			did, err := n.Drain()
 			if err != nil {
 				return err
 			}
@@ -326,18 +253,18 @@ func (w *world) settle() error {
 					return err
 				}
 			}
-			list, err := n.post.Pending(w.ctx)
+			list, err := n.Post.Pending(w.Ctx)
 			if err != nil {
 				return err
 			}
-			busy = busy || did || len(list) > 0
-			n.clock.Advance(7 * time.Minute)
+			busy = busy || did || slices.ContainsFunc(list, func(x messaging.Work) bool { return !x.Fetch }) || n.Expects()
+			n.Clock.Advance(7 * time.Minute)
 		}
 		if quiet++; busy {
 			quiet = 0
 		}
 		if quiet == 3 {
-			w.say("at rest after %d rounds", round)
+			w.Say("at rest after %d rounds", round)
 			return nil
 		}
 	}
@@ -347,9 +274,9 @@ func (w *world) settle() error {
 // waits says what the nodes still hold, for whoever looks at a seed that does not come to rest.
 func (w *world) waits() (words string) {
 	for _, n := range w.nodes {
-		list, _, err := n.post.Held(w.ctx, messaging.Worklist{Limit: 3})
+		list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 3})
 		for _, it := range list {
-			words += fmt.Sprintf("%s holds %s of %q, %s: %s; ", n.name, it.Workflow, it.Conversation, it.Held.Why, it.Held.Reason)
+			words += fmt.Sprintf("%s holds %s of %q, %s: %s; ", n.Name, it.Workflow, it.Conversation, it.Held.Why, it.Held.Reason)
 		}
 		if err != nil {
 			words += err.Error()
@@ -362,7 +289,7 @@ func (w *world) waits() (words string) {
 func (w *world) turnAll() error {
 	for range 3 {
 		for _, n := range w.nodes {
-			if _, err := n.drain(); err != nil {
+			if _, err := n.Drain(); err != nil {
 				return err
 			}
 		}

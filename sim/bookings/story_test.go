@@ -2,7 +2,6 @@ package bookings
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
-	"github.com/openspine/openspine/network"
+	"github.com/openspine/openspine/messaging/simulate/country"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/codes"
 )
@@ -38,13 +37,12 @@ import (
 // Behind a "!" something must be refused; what is said is printed.
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/story", Setup: func(env *testscript.Env) error {
-		s := &story{world: &world{ctx: t.Context(), rng: rand.New(rand.NewPCG(1, 23)), cut: map[[2]network.NodeID]int{}, told: map[string]promise{}, trace: fnv.New64a(), calm: true}, people: map[string]made{}} //nolint:gosec // a story's chance
+		c := country.New(t.Context(), rand.New(rand.NewPCG(1, 23)), nil) //nolint:gosec // a story's chance
+		c.Calm = true
+		s := &story{world: &world{Country: c, told: map[string]promise{}, files: map[string][]byte{}}, people: map[string]made{}}
+		s.apart = newApart(s.world)
 		env.Values[storyKey{}] = s
-		env.Defer(func() {
-			for _, n := range s.nodes {
-				n.close()
-			}
-		})
+		env.Defer(s.Close)
 		return s.begin()
 	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"date": told((*story).date), "session": told((*story).session), "refer": told((*story).refer), "gp": told((*story).practice), "patient": told((*story).patient), "staff": told((*story).staff),
@@ -95,7 +93,7 @@ func (s *story) begin() error {
 		s.nodes = append(s.nodes, n)
 	}
 	for _, n := range s.nodes {
-		if err := n.open(); err != nil {
+		if err := n.Open(); err != nil {
 			return err
 		}
 	}
@@ -109,7 +107,7 @@ func (s *story) turn() error {
 			if err := n.jobs(); err != nil {
 				return err
 			}
-			if _, err := n.drain(); err != nil {
+			if _, err := n.Drain(); err != nil {
 				return err
 			}
 		}
@@ -118,14 +116,14 @@ func (s *story) turn() error {
 }
 
 func (s *story) at(name string) *node {
-	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.name == name })
+	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.Name == name })
 	return s.nodes[max(i, 0)]
 }
 
 func (s *story) date(args []string) (string, error) {
 	to, err := time.Parse(time.DateOnly, args[0])
 	for _, n := range s.nodes {
-		n.clock.Advance(to.Add(9 * time.Hour).Sub(n.clock.Now()))
+		n.Clock.Advance(to.Add(9 * time.Hour).Sub(n.Clock.Now()))
 	}
 	return "", err
 }
@@ -143,7 +141,7 @@ func (s *story) session(args []string) (string, error) {
 		return "", err
 	}
 	n, from := s.at(args[0]), day.Add(9*time.Hour)
-	return "", n.clinics.MakeSession(s.ctx, n.code, hospital.Session{ID: args[1], Clinic: "heart", Starts: from, Ends: from.Add(time.Duration(slots) * 30 * time.Minute), Minutes: 30, Extra: 1, State: "open"}, slots, kept, true)
+	return "", n.clinics.MakeSession(s.Ctx, n.code, hospital.Session{ID: args[1], Clinic: "heart", Starts: from, Ends: from.Add(time.Duration(slots) * 30 * time.Minute), Minutes: 30, Extra: 1, State: "open"}, slots, kept, true)
 }
 
 func (s *story) refer(args []string) (string, error) {
@@ -161,7 +159,7 @@ func (s *story) refer(args []string) (string, error) {
 		return "", err
 	}
 	n := s.nodes[0]
-	m, err := n.refer.Create(s.ctx, n.caller(s.world.gp()), referral.Draft{Patient: Patient(len(s.people)), Priority: referral.Routine, Request: request, Services: services, Letter: "Please see.", UBRN: u})
+	m, err := n.refer.Create(s.Ctx, n.caller(s.world.gp()), referral.Draft{Patient: Patient(len(s.people)), Priority: referral.Routine, Request: request, Services: services, Letter: "Please see.", UBRN: u})
 	s.people[args[0]] = made{u, m.Chart}
 	return u.String(), err
 }
@@ -201,7 +199,7 @@ func (s *story) does(c referral.Caller, args []string) (string, error) {
 	default:
 		return "", fmt.Errorf("nobody can %s", args[0])
 	}
-	r, err := s.nodes[0].refer.Act(s.ctx, c, m.ubrn, w)
+	r, err := s.nodes[0].refer.Act(s.Ctx, c, m.ubrn, w)
 	if err == nil && r.State == referral.Booked {
 		s.told[m.ubrn.String()] = promise{r.Version, *r.Appointment}
 	}
@@ -212,13 +210,13 @@ func (s *story) staff(args []string) (string, error) {
 	n, m, what := s.at(args[0]), s.people[args[2]], args[3]
 	switch args[1] {
 	case "withdraw":
-		count, err := n.clinics.Withdraw(s.ctx, n.clerk(), n.code, args[2], "The consultant is ill")
+		count, err := n.clinics.Withdraw(s.Ctx, n.clerk(), n.code, args[2], "The consultant is ill")
 		return fmt.Sprint(count), err
 	case "recall":
-		return "", n.clinics.Recall(s.ctx, n.clerk(), n.code, args[2], "needed")
+		return "", n.clinics.Recall(s.Ctx, n.clerk(), n.code, args[2], "needed")
 	case "again":
 		at := slotRef(what)
-		return "", n.clinics.FollowUp(s.ctx, n.clerk(), n.code, m.ubrn.String(), at.Session, at.Slot)
+		return "", n.clinics.FollowUp(s.Ctx, n.clerk(), n.code, m.ubrn.String(), at.Session, at.Slot)
 	case "arrived", "missed", "attended":
 		at := n.look().cases[m.ubrn.String()].Appointment
 		if at == nil {
@@ -229,9 +227,9 @@ func (s *story) staff(args []string) (string, error) {
 		case "attended":
 			come.Outcome, come.Status = what, "30"
 		case "missed":
-			come.State, come.Rebook, come.Reason = "did-not-attend", what == "rebook", codes.List(codes.Missed, n.clock.Now())[0].Code
+			come.State, come.Rebook, come.Reason = "did-not-attend", what == "rebook", codes.List(codes.Missed, n.Clock.Now())[0].Code
 		}
-		return "", n.clinics.Come(s.ctx, n.doctor(), n.code, m.ubrn.String(), come)
+		return "", n.clinics.Come(s.Ctx, n.doctor(), n.code, m.ubrn.String(), come)
 	}
 	d, known := map[string]hospital.Decision{
 		"accept": {Kind: booking.ActAccept}, "reject": {Kind: booking.ActReject, Reason: "SERVICE_INAPPROPRIATE", Comment: "Another clinic."}, "cancel": {Kind: booking.ActCancel, Reason: "CLINIC_CANCELLED", Comment: "No clinic."},
@@ -244,30 +242,28 @@ func (s *story) staff(args []string) (string, error) {
 		at := slotRef(what)
 		d.Session, d.Slot = at.Session, at.Slot
 	}
-	return "", n.clinics.Decide(s.ctx, n.doctor(), n.code, m.ubrn.String(), d)
+	return "", n.clinics.Decide(s.Ctx, n.doctor(), n.code, m.ubrn.String(), d)
 }
 
 func (s *story) cutLine(args []string) (string, error) {
-	a, b := s.nodes[0].id, s.at(args[0]).id
-	s.cut[[2]network.NodeID{a, b}], s.cut[[2]network.NodeID{b, a}] = s.step+1, s.step+1
+	a, b := s.nodes[0].Machine, s.at(args[0]).Machine
+	s.Cut(a, b, s.Step+1)
+	s.Cut(b, a, s.Step+1)
 	return "", nil
 }
 
 func (s *story) heal(args []string) (string, error) {
-	clear(s.cut)
-	n := s.at(args[0])
-	n.linked()
-	n.post.Reached(s.nodes[0].id)
+	s.Mend(s.nodes[0].Machine, s.at(args[0]).Machine)
 	return "", nil
 }
 
 func (s *story) keep(args []string) (string, error) {
-	s.at(args[0]).backups = nil
-	s.at(args[0]).backup()
+	s.at(args[0]).DropBackups()
+	s.at(args[0]).Backup()
 	return "", nil
 }
 
-func (s *story) putBack(args []string) (string, error) { return "", s.at(args[0]).restore() }
+func (s *story) putBack(args []string) (string, error) { return "", s.at(args[0]).Restore() }
 
 func (s *story) see(args []string) (string, error) {
 	u := s.people[args[1]].ubrn.String()
@@ -300,11 +296,11 @@ func (s *story) worklist(args []string) (string, error) {
 	list := map[string]bool{}
 	if args[0] == "practice" {
 		n := s.nodes[0]
-		scope, err := n.scope(s.ctx, s.world.gp())
+		scope, err := n.scope(s.Ctx, s.world.gp())
 		if err != nil {
 			return "", err
 		}
-		all, err := n.refer.Waiting(s.ctx, scope, referral.Worklist{Practice: Practice})
+		all, err := n.refer.Waiting(s.Ctx, scope, referral.Worklist{Practice: Practice})
 		if err != nil {
 			return "", err
 		}
@@ -336,8 +332,8 @@ func (s *story) even([]string) (string, error) {
 			return "", err
 		}
 	}
-	if s.check(); len(s.taken) > 0 {
-		return "", fmt.Errorf("%d promises are broken: %s", len(s.taken), strings.Join(s.taken, "; "))
+	if s.check(); len(s.Broken) > 0 {
+		return "", fmt.Errorf("%d promises are broken: %s", len(s.Broken), strings.Join(s.Broken, "; "))
 	}
 	return "", nil
 }

@@ -8,29 +8,29 @@ import (
 
 // watch says of the slot that is watched what each side knows of it, whenever that has changed.
 func (w *world) watch() {
-	if w.o.Watch == "" || w.o.Log == nil {
+	if w.o.Watch == "" || w.Log == nil {
 		return
 	}
 	for _, n := range w.nodes {
-		if n.db == nil || !n.up || n.disk.Dark() {
+		if n.DB == nil || !n.Up || n.Disk.Dark() {
 			continue
 		}
 		now, err := n.whereabouts(w.o.Watch)
-		if err != nil || now == w.seen[n.name] {
+		if err != nil || now == w.seen[n.Name] {
 			continue
 		}
-		w.seen[n.name] = now
-		_, _ = fmt.Fprintf(w.o.Log, "    %s (life %.4s): %s\n", n.name, n.db.Incarnation(), now)
+		w.seen[n.Name] = now
+		_, _ = fmt.Fprintf(w.Log, "    %s (life %.4s): %s\n", n.Name, n.DB.Incarnation(), now)
 	}
 }
 
 // whereabouts are the rows of a slot at a node.
 func (n *node) whereabouts(slot string) (all string, err error) {
 	query := `SELECT epoch, base, '' FROM hospital_slot WHERE id = ?`
-	if n.name == "X26" {
+	if n.Name == "X26" {
 		query = `SELECT epoch, base, ' state ' || state || ' recalled ' || recalled || ' ' || ubrn FROM referral_slot WHERE slot = ?`
 	}
-	err = n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+	err = n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
 		all = "not known"
 		return each(tx, query, func(r *store.Rows) error {
 			var epoch, base int64
@@ -44,10 +44,10 @@ func (n *node) whereabouts(slot string) (all string, err error) {
 	})
 	if err == nil {
 		q := `SELECT sure, round FROM hospital_standing`
-		if n.name == "X26" {
+		if n.Name == "X26" {
 			q = `SELECT sure, round FROM referral_standing WHERE provider = 'RQY'`
 		}
-		err = n.db.Read(n.w.ctx, func(tx *store.Tx) error {
+		err = n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
 			return each(tx, q, func(r *store.Rows) error {
 				var sure int64
 				var round string

@@ -1,0 +1,82 @@
+package bookings
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/messaging"
+	"github.com/openspine/openspine/referral"
+)
+
+// chunk is how much of a file a row holds here: little, so that small files have many.
+const chunk = 700
+
+// attach lets the practice add a file to a referral.
+func (n *node) attach(m made, r referral.Referral) {
+	w := n.w
+	if len(r.Attachments) > 2 {
+		return
+	}
+	holds := []byte(strings.Repeat(fmt.Sprintf("result %d\n", w.Rng.IntN(1000)), 1+w.Rng.IntN(4*chunk/12)))
+	f, err := n.refer.Upload(w.Ctx, n.caller(w.gp()), referral.Upload{Name: "results.txt", For: m.ubrn}, bytes.NewReader(holds))
+	if !n.done("uploads a file for "+m.ubrn.String(), err) {
+		return
+	}
+	w.files[f.ID] = holds
+	work := referral.Work{Kind: referral.ActLetter, Files: []referral.FileRef{{ID: f.ID, Description: "of March"}}}
+	for _, a := range r.Attachments {
+		work.Files = append(work.Files, referral.FileRef{ID: a.ID, Description: a.Description})
+	}
+	if n.act(m, r, n.caller(w.gp()), work) {
+		w.res.Attached++
+	}
+}
+
+// checkFiles looks whether whoever has a referral has its files, byte by byte.
+func (w *world) checkFiles(r referral.Referral, known map[string]seenBy) {
+	spine, u := w.nodes[0], r.UBRN
+	for _, a := range r.Attachments {
+		f, err := booking.Attachment{Size: a.Size, Hash: a.Hash}.File()
+		if err == nil {
+			err = w.holds(spine, f, a.ID)
+		}
+		if err != nil {
+			w.Break("%s has a file that the spine has not: %v", u, err)
+		}
+	}
+	for _, n := range w.nodes[1:] {
+		c, there := known[n.Name].cases[u.String()]
+		if !there || c.Gone {
+			continue
+		}
+		if len(c.Attachments) != len(r.Attachments) {
+			w.Break("%s has %d files, and %s %d of them", u, len(r.Attachments), n.Name, len(c.Attachments))
+		}
+		for _, a := range c.Attachments {
+			f, err := a.File()
+			if err == nil {
+				err = w.holds(n, f, a.ID)
+			}
+			if err != nil {
+				w.Break("%s has a file that %s has not: %v", u, n.Name, err)
+			}
+			w.res.Files++
+		}
+	}
+}
+
+// holds reads a file at a node, and compares it with what was attached.
+func (w *world) holds(n *node, f messaging.File, id string) error {
+	r, err := n.Post.Open(w.Ctx, f)
+	if err != nil {
+		return err
+	}
+	got, err := io.ReadAll(r)
+	if err == nil && !bytes.Equal(got, w.files[id]) {
+		err = fmt.Errorf("it is %d bytes that are not the %d that were attached", len(got), len(w.files[id]))
+	}
+	return err
+}
