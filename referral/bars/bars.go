@@ -17,6 +17,7 @@ package bars
 import (
 	"embed"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -39,6 +40,8 @@ type API struct {
 	places    *directory.Directory
 	referrals *referral.Referrals
 	client    *http.Client // to services elsewhere
+	// publishing is held by whoever writes in the catalogue: nothing is there twice.
+	publishing sync.Mutex
 }
 
 // New is the API over a kernel, the directory and the referrals.

@@ -65,13 +65,14 @@ func (c *call) metadata() error {
 	}
 	patient := param{"patient:identifier", "token"}
 	changes := []string{"read", "search-type", "create", "update", "patch", "delete"}
+	written := []string{"read", "search-type", "create", "update", "delete"}
 	rest := fhir.Obj("mode", "server", "security", security, "resource", fhir.Arr(
 		resource("CapabilityStatement", []string{"read"}, nil),
 		resource("MessageDefinition", []string{"search-type"}, nil, param{"context", "token"}),
 		resource("Appointment", changes, nil, patient, param{"patient:birthdate", "date"}),
 		resource("ServiceRequest", changes, nil, patient, param{"patient:birthdate", "date"}, param{"ServiceRequest.identifier", "token"}),
-		resource("HealthcareService", []string{"read", "search-type"}, nil, param{"HealthcareService.identifier", "token"}, param{"HealthcareService.providedBy", "token"}),
-		resource("Endpoint", []string{"read", "search-type"}, nil, param{"Endpoint.identifier", "token"}, param{"_has:HealthcareService.Id", "token"}, param{"_has:HealthcareService.Identifier", "token"}),
+		resource("HealthcareService", written, nil, param{"HealthcareService.identifier", "token"}, param{"HealthcareService.providedBy", "token"}),
+		resource("Endpoint", written, nil, param{"Endpoint.identifier", "token"}, param{"_has:HealthcareService.Id", "token"}, param{"_has:HealthcareService.Identifier", "token"}),
 		resource("Slot", []string{"search-type"}, includes(), param{"start", "date"}, param{"status", "token"}, param{"Schedule.actor:HealthcareService", "token"})),
 		"operation", fhir.Arr(fhir.Obj("name", "$process-message", "definition", "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message")))
 	var messages []any

@@ -17,35 +17,33 @@ import (
 )
 
 // The catalogue is which services there are, and by which endpoints they are reached: the directory's HealthcareService and Endpoint, in the shape that BaRS 1.4 publishes
-// (a service's provider and an endpoint's organisation stand in lists there, FHIR's Coding in a CodeableConcept, and an endpoint's header is one word). It is read here; it is
-// written by the directory's own ways, which check it and keep its history.
+// (a service's provider and an endpoint's organisation stand in lists there, FHIR's Coding in a CodeableConcept, and an endpoint's header is one word). Programs write there
+// what is their organisation's own (publish.go).
 
 // mostListed is how many resources of the catalogue one answer holds.
 const mostListed = "200"
 
-// catalogueRoutes read the catalogue, and refuse as published what is not done here.
+// catalogueRoutes read and write the catalogue, and refuse as published what is not done here.
 func (a *API) catalogueRoutes() []catalogue.Route {
 	list := []catalogue.Route{
-		a.catalogue("/HealthcareService", (*call).listServices), a.catalogue("/HealthcareService/{id}", (*call).oneService),
-		a.catalogue("/Endpoint", (*call).listEndpoints), a.catalogue("/Endpoint/{id}", (*call).oneEndpoint),
+		a.catalogue("GET /HealthcareService", (*call).listServices), a.catalogue("GET /HealthcareService/{id}", (*call).oneService),
+		a.catalogue("POST /HealthcareService", (*call).putService), a.catalogue("PUT /HealthcareService/{id}", (*call).putService), a.catalogue("DELETE /HealthcareService/{id}", (*call).deleteService),
+		a.catalogue("GET /Endpoint", (*call).listEndpoints), a.catalogue("GET /Endpoint/{id}", (*call).oneEndpoint),
+		a.catalogue("POST /Endpoint", (*call).putEndpoint), a.catalogue("PUT /Endpoint/{id}", (*call).putEndpoint), a.catalogue("DELETE /Endpoint/{id}", (*call).deleteEndpoint),
+		a.catalogue("GET /Endpoint/$template", (*call).listTemplates), a.catalogue("POST /Endpoint/$template", (*call).putTemplate),
+		a.catalogue("PUT /Endpoint/{id}/$template", (*call).putTemplate), a.catalogue("DELETE /Endpoint/{id}/$template", (*call).deleteTemplate),
 	}
-	const written, templates, pointers = "The catalogue is read here, and written by the directory (FHIR at /FHIR/R4, and its pages).", "Templates of endpoints are not kept here: an Endpoint says all that there is to say.",
-		"Pointers to documents are not kept here: bookings and referrals are found by patient (GET /Appointment, GET /ServiceRequest)."
-	for _, x := range [][]string{
-		{written, "POST /HealthcareService", "PUT /HealthcareService/{id}", "DELETE /HealthcareService/{id}", "POST /Endpoint", "PUT /Endpoint/{id}", "DELETE /Endpoint/{id}"},
-		{templates, "GET /Endpoint/$template", "POST /Endpoint/$template", "PUT /Endpoint/{id}/$template", "DELETE /Endpoint/{id}/$template"},
-		{pointers, "GET /DocumentReference", "POST /DocumentReference", "GET /DocumentReference/{id}", "PUT /DocumentReference/{id}", "DELETE /DocumentReference/{id}"},
-	} {
-		for _, operation := range x[1:] {
-			list = append(list, notDone(operation, x[0]))
-		}
+	const pointers = "Pointers to documents are not kept here: bookings and referrals are found by patient (GET /Appointment, GET /ServiceRequest)."
+	for _, operation := range []string{"GET /DocumentReference", "POST /DocumentReference", "GET /DocumentReference/{id}", "PUT /DocumentReference/{id}", "DELETE /DocumentReference/{id}"} {
+		list = append(list, notDone(operation, pointers))
 	}
 	return list
 }
 
-// catalogue is one operation that reads the catalogue.
-func (a *API) catalogue(path string, do func(c *call) error) catalogue.Route {
-	return catalogue.OnBody("GET "+Base+path, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
+// catalogue is one operation on the catalogue.
+func (a *API) catalogue(operation string, do func(c *call) error) catalogue.Route {
+	method, path, _ := strings.Cut(operation, " ")
+	return catalogue.OnBody(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 		mirror(w, r)
 		c := &call{a: a, w: w, r: r, ask: ask}
 		var err error

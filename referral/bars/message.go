@@ -69,6 +69,9 @@ func (c *call) message() (m message, err error) {
 	return readMessage(res)
 }
 
+// mostEntries is how many entries a message has at most: published ones have a few dozen.
+const mostEntries = 1000
+
 // readMessage holds a Bundle to what every message must say.
 func readMessage(res *fhir.Resource) (m message, err error) {
 	m.bundle, m.id = res, strings.ToLower(res.ID())
@@ -76,6 +79,8 @@ func readMessage(res *fhir.Resource) (m message, err error) {
 	switch {
 	case res.Type() != "Bundle" || res.Get("type").String() != "message":
 		return m, malformed("invalid", "What is sent here is a Bundle of the type message.")
+	case res.Get("entry").Len() > mostEntries:
+		return m, refuse(http.StatusUnprocessableEntity, receiver, "too-costly", "A message has at most %d entries.", mostEntries)
 	case uuid.Validate(m.id) != nil || len(m.id) != 36:
 		return m, malformed("required", "The Bundle has an id, which is a UUID: by it a message that is sent twice is known.")
 	case m.header.Field("resourceType").String() != "MessageHeader":

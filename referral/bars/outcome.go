@@ -51,6 +51,12 @@ func refuse(status int, whose, issue, format string, args ...any) error {
 	return fault.Wrap(p, kindOf(status), "%s", p.says)
 }
 
+// problemIn is the published failure in an error.
+func problemIn(err error) (p *problem, ok bool) {
+	ok = errors.As(err, &p)
+	return p, ok
+}
+
 // kindOf is the kind of failure of a status, for what is counted and logged.
 func kindOf(status int) fault.Kind {
 	for _, k := range fault.All() {

@@ -82,6 +82,8 @@ func allowed() map[string]map[string]string {
 		"GET /ServiceRequest/{id}":   referral,
 		"GET /Endpoint":              {"entry[].Endpoint.identifier[].display": notFHIR},
 		"GET /Endpoint/{id}":         {"identifier[].display": notFHIR},
+		"POST /Endpoint":             {"identifier[].display": notFHIR},
+		"PUT /Endpoint/{id}":         {"identifier[].display": notFHIR},
 		"PUT /ServiceRequest/{id}":   referral,
 		"PATCH /ServiceRequest/{id}": referral,
 	}
@@ -231,6 +233,31 @@ func (c *tallies) catalogue(w *world, p *program, example func(...string) string
 		}
 		c.compare(x[0], file, example(kind, file), p.get(x[1]), 200)
 	}
+	c.publishing(p, example)
+}
+
+// publishing sends what an owner publishes, with the owner that the program is of.
+func (c *tallies) publishing(p *program, example func(...string) string) {
+	const deleted = "OperationOutcome/200-Delete.json"
+	ours := strings.NewReplacer(`"X254"`, `"R69"`, `"R778"`, `"R69"`, `"111111111"`, `"222222222"`, "Endpoint/4e958d43-ad80-40c9-85ff-2be003d1ea86", "Endpoint/0cb21027-a246-43e6-9c7a-35b17163eab1")
+	for _, x := range []struct{ kind, suffix, post, one string }{{"HealthcareService", "", "post_HealthcareService_Atomic.json", "success_HealthcareService_Atomic.json"}, {"Endpoint", "", "post_Endpoint_Atomic.json", "success_Endpoint_Atomic.json"},
+		{"Endpoint", "/$template", "post_Endpoint_template.json", "success_Endpoint_template.json"}} {
+		made := p.do(http.MethodPost, "/"+x.kind+x.suffix, ours.Replace(example(x.kind, x.post)))
+		c.compare("POST /"+x.kind+x.suffix, x.post, example(x.kind, x.one), made, 200)
+		if made.res == nil || made.res.ID() == "" {
+			continue
+		}
+		if x.suffix != "" {
+			if other := p.do(http.MethodPut, "/Endpoint/"+uuid.NewString()+"/$template", ours.Replace(example("Endpoint", "post_Endpoint_Atomic.json"))); other.status != http.StatusCreated {
+				c.t.Errorf("another template: %d %s", other.status, other.body)
+			}
+			c.compare("GET /Endpoint/$template", "success_bundle_template.json", example(x.kind, "success_bundle_template.json"),
+				p.get("/Endpoint/$template?PayloadType=https://terminology.hl7.org/CodeSystem/endpoint-payload-type|bars"), 200)
+		}
+		at, theirs := "/"+x.kind+"/"+made.res.ID()+x.suffix, regexp.MustCompile(`"id": ?"[0-9a-f-]{36}"`)
+		c.compare("PUT /"+x.kind+"/{id}"+x.suffix, x.one, example(x.kind, x.one), p.do(http.MethodPut, at, theirs.ReplaceAllString(ours.Replace(example(x.kind, x.one)), `"id":"`+made.res.ID()+`"`)), 200)
+		c.compare("DELETE /"+x.kind+"/{id}"+x.suffix, deleted, example(deleted), p.do(http.MethodDelete, at, ""), 200)
+	}
 }
 
 // sendable is a published message with a slot that there is, and an id of its own where two examples have the same.
@@ -310,8 +337,8 @@ func (c *tallies) referrals(w *world, p, h *program, example func(...string) str
 func saidByOthers() map[string]string {
 	const receivers = "a receiver elsewhere says it; it is handed on"
 	return map[string]string{
-		"BAD_REQUEST invalid": "said with SEND_ before it", "BAD_REQUEST required": "said with SEND_ before it", "BAD_REQUEST structure": "said with PROXY_ before it", "NOT_FOUND multiple-matches": "said with PROXY_ before it",
-		"BAD_REQUEST duplicate": "endpoints are kept in the directory, not by this API", "SERVER_ERROR transient": "a failure of our own is said to be an exception", "SEND_UNAUTHORIZED login": "said as unknown or security",
+		"BAD_REQUEST invalid": "TestWhatTheCatalogueRefuses", "BAD_REQUEST required": "TestWhatTheCatalogueRefuses", "BAD_REQUEST structure": "said with PROXY_ before it", "NOT_FOUND multiple-matches": "said with PROXY_ before it",
+		"BAD_REQUEST duplicate": "TestAProviderPublishesItsService", "SERVER_ERROR transient": "a failure of our own is said to be an exception", "SEND_UNAUTHORIZED login": "said as unknown or security",
 		"REC_UNAUTHORIZED forbidden": receivers, "REC_FORBIDDEN security": receivers, "REC_UNPROCESSABLE_ENTITY not-supported": receivers, "REC_SERVER_ERROR no-store": receivers, "REC_SERVER_ERROR too costly": "its issue type is none of FHIR; said as 422 too-costly",
 		"REC_SERVER_ERROR transient": receivers, "REC_UNAUTHORIZED security": receivers, "PROXY_BAD_REQUEST 400": "its issue type is none of FHIR; said as structure", "REC_SERVICE_UNAVAILABLE 503": "its issue type is none of FHIR; said as transient",
 		"REC_METHOD_NOT_ALLOWED not-supported": receivers, "RESOURCE_NOT_FOUND processing": "document references are not served",
