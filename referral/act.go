@@ -65,7 +65,7 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 		return Made{}, err
 	}
 	if person.Dead() {
-		return Made{}, fault.New(fault.Unprocessable, "This person has died, as the register says.")
+		return Made{}, fault.Wrap(ErrPatient, fault.Unprocessable, "This person has died, as the register says.")
 	}
 	list, err := s.choices(ctx, d.Services, person, s.k.Clock.Now())
 	if err != nil {

@@ -45,8 +45,9 @@ type ask struct {
 // stage is the world of the published examples.
 type stage struct {
 	*world
-	next int // of the numbers that are given to referrals
-	hold int // of the slots that hospitals give
+	next int        // of the numbers that are given to referrals
+	hold int        // of the slots that hospitals give
+	open ident.UBRN // of a referral that nobody has booked; zero until one is needed
 }
 
 func newStage(t *testing.T) *stage {

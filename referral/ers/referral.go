@@ -59,6 +59,8 @@ func worded(err error) error {
 	switch _, gone := referral.Taken(err); {
 	case err == nil, errors.As(err, &p):
 		return err
+	case errors.Is(err, referral.ErrPatient):
+		return refuse(patientError, "%s", fault.MessageOf(err))
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
 	case this:
