@@ -93,7 +93,15 @@ func (c *benchCommand) profiled(what string, do func() error) error {
 	if c.Profile == "" {
 		return do()
 	}
-	f, err := os.Create(c.Profile + what)
+	return profiled(c.Profile+what, do)
+}
+
+// profiled does something under a CPU profile that is written to a file, if one is named.
+func profiled(name string, do func() error) error {
+	if name == "" {
+		return do()
+	}
+	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}

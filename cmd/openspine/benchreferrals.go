@@ -58,7 +58,7 @@ func (c *benchCommand) referrals(s *session) error {
 	r.note = fmt.Sprintf("%s, %d people", r.n.Kernel().DB.Engine(), c.People)
 	err = r.prepare(s, b.charts)
 	if err == nil {
-		err = c.profiled("", func() error { return r.all(s, b.fsync) })
+		err = r.all(s, b.fsync)
 	}
 	return errors.Join(err, b.stop())
 }
@@ -223,8 +223,15 @@ func (r *referralBench) further(ctx context.Context, progress io.Writer) error {
 }
 
 func (r *referralBench) all(s *session, disk float64) error {
-	for _, measure := range []func(context.Context) (result, error){r.searches, r.journeys} {
-		res, err := measure(s.ctx)
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context) (result, error)
+	}{{"search", r.searches}, {"journeys", r.journeys}} {
+		var res result
+		err := r.c.profiled(m.name, func() (err error) {
+			res, err = m.measure(s.ctx)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ type simCountyCommand struct {
 	Beside    int    `default:"32" help:"How many people act at once."`
 	Seed      uint64 `default:"0" help:"What happens."`
 	Data      string `help:"Keep the database in this folder, which must be empty; otherwise a temporary one." type:"path"`
+	Profile   string `help:"Write a CPU profile to this file." type:"path"`
 }
 
 // Run lives through the county's days, and fails where the two sides differ at the end.
@@ -32,9 +33,13 @@ func (c *simCountyCommand) Run(s *session) (err error) {
 		return err
 	}
 	began, spent := time.Now(), processor()
-	r, err := county.Run(s.ctx, county.Options{Practices: c.Practices, People: c.People, Referrals: c.Referrals, Days: c.Days, Beside: c.Beside, Seed: c.Seed, Folder: folder, Said: func(day int, r county.Result) {
-		fmt.Fprintf(s.stderr, "day %d after %s: %d referrals, %d seen, %d wait\n", day, time.Since(began).Round(time.Second), r.Referrals, r.Attended, r.Waiting)
-	}})
+	var r county.Result
+	err = profiled(c.Profile, func() (err error) {
+		r, err = county.Run(s.ctx, county.Options{Practices: c.Practices, People: c.People, Referrals: c.Referrals, Days: c.Days, Beside: c.Beside, Seed: c.Seed, Folder: folder, Said: func(day int, r county.Result) {
+			fmt.Fprintf(s.stderr, "day %d after %s, %s of processor: %d referrals, %d seen, %d wait\n", day, time.Since(began).Round(time.Second), (processor() - spent).Round(time.Second), r.Referrals, r.Attended, r.Waiting)
+		}})
+		return err
+	})
 	if err != nil {
 		return err
 	}
