@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir/search"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
@@ -74,29 +75,36 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 	words := wordsOf(q.Text)
 	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
 		list = nil
-		fine, err := outwardsIn(tx)
-		if err != nil {
-			return err
+		var fine map[string]point
+		if q.Near != "" {
+			var err error
+			if fine, err = outwardsIn(tx); err != nil {
+				return err
+			}
 		}
 		away := awayFrom(fine, q.Near)
-		found, err := texts(tx, `SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''),
-			CAST(s.wait AS TEXT), CAST(s.youngest AS TEXT), CAST(s.oldest AS TEXT), CASE WHEN s.active = 1 THEN 'active' ELSE '' END, s.specialty
-			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, 13, append(c.args, mostServices)...)
+		rows, err := tx.Query(`SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''), s.wait, s.youngest, s.oldest, s.active, s.specialty
+			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, append(c.args, mostServices)...)
 		if err != nil {
 			return err
 		}
-		for _, r := range found {
-			f := FoundService{ID: r[0], Name: r[1], Specialty: r[2], Kind: r[3], Sex: r[4], Provider: r[5], ProviderName: r[6], Wait: numberOr(r[8]), Youngest: numberOr(r[9]), Oldest: numberOr(r[10]),
-				Active: r[11] != "", SpecialtyCode: r[12], Outward: r[7], Km: -1}
+		defer rows.Close()
+		for rows.Next() {
+			f := FoundService{Km: -1}
+			var active int64
+			if err := rows.Scan(&f.ID, &f.Name, &f.Specialty, &f.Kind, &f.Sex, &f.Provider, &f.ProviderName, &f.Outward, &f.Wait, &f.Youngest, &f.Oldest, &active, &f.SpecialtyCode); err != nil {
+				return err
+			}
+			f.Active = active == 1
 			if len(words) > 0 && !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
 				continue
 			}
 			if q.Near != "" {
-				f.Km = away(r[7])
+				f.Km = away(f.Outward)
 			}
 			list = append(list, f)
 		}
-		return nil
+		return fault.Wrap(rows.Err(), fault.KindOf(rows.Err()), "reading the directory")
 	})
 	far := func(v float64) float64 {
 		if v < 0 {

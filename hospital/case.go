@@ -327,19 +327,45 @@ func (o *Outpatients) bookedIn(tx *store.Tx, hospital ident.ODSCode, session str
 	if err != nil {
 		return nil, err
 	}
-	return o.bookedOf(tx, hospital, slots, session)
+	return o.bookedOf(tx, hospital, slots, inSession{session: session})
 }
 
-func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slot, session string) (list []Booked, err error) {
-	cases, err := o.casesIn(tx, hospital, `c.session = ? AND c.gone = 0`, session)
+// bookedAt is who is in one slot of a session.
+func (o *Outpatients) bookedAt(tx *store.Tx, hospital ident.ODSCode, session, slot string) ([]Booked, error) {
+	slots, err := o.slotsWhere(tx, hospital, `session = ? AND id = ?`, session, slot)
 	if err != nil {
 		return nil, err
 	}
-	visits, err := o.visitsIn(tx, hospital, session)
+	return o.bookedOf(tx, hospital, slots, inSession{session, slot})
+}
+
+// inSession is a session, or one slot of it.
+type inSession struct{ session, slot string }
+
+func (x inSession) where(session, slot string) string {
+	if x.slot == "" {
+		return session + ` = ?`
+	}
+	return session + ` = ? AND ` + slot + ` = ?`
+}
+
+func (x inSession) args() []any {
+	if x.slot == "" {
+		return []any{x.session}
+	}
+	return []any{x.session, x.slot}
+}
+
+func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slot, at inSession) (list []Booked, err error) {
+	cases, err := o.casesIn(tx, hospital, at.where("c.session", "c.slot")+` AND c.gone = 0`, at.args()...)
 	if err != nil {
 		return nil, err
 	}
-	held, err := o.heldIn(tx, hospital, session)
+	visits, err := o.visitsIn(tx, hospital, at)
+	if err != nil {
+		return nil, err
+	}
+	held, err := o.heldIn(tx, hospital, at.session)
 	if err != nil {
 		return nil, err
 	}

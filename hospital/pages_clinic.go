@@ -104,7 +104,7 @@ func (d *desk) weekday(tx *store.Tx, on time.Time, sessions []Session, clinics [
 		if err != nil {
 			return t, err
 		}
-		booked, err := d.bookedOf(tx, d.hospital, slots, s.ID)
+		booked, err := d.bookedOf(tx, d.hospital, slots, inSession{session: s.ID})
 		if err != nil {
 			return t, err
 		}
@@ -126,7 +126,7 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 	if err != nil {
 		return t, err
 	}
-	booked, err := d.bookedOf(tx, d.hospital, slots, s.ID)
+	booked, err := d.bookedOf(tx, d.hospital, slots, inSession{session: s.ID})
 	if err != nil {
 		return t, err
 	}

@@ -57,9 +57,9 @@ type Visit struct {
 
 type visitKey struct{ slot, who string }
 
-func (o *Outpatients) visitsIn(tx *store.Tx, hospital ident.ODSCode, session string) (map[visitKey]Visit, error) {
+func (o *Outpatients) visitsIn(tx *store.Tx, hospital ident.ODSCode, at inSession) (map[visitKey]Visit, error) {
 	all := map[visitKey]Visit{}
-	list, err := o.visitsWhere(tx, hospital, `session = ?`, session)
+	list, err := o.visitsWhere(tx, hospital, at.where("session", "slot"), at.args()...)
 	for _, v := range list {
 		all[visitKey{v.Slot, v.Who}] = v
 	}
@@ -131,7 +131,7 @@ func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital id
 				return err
 			}
 		}
-		booked, err := o.bookedIn(tx, hospital, come.Session)
+		booked, err := o.bookedAt(tx, hospital, come.Session, come.Slot)
 		if err != nil {
 			return err
 		}

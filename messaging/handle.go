@@ -137,7 +137,7 @@ func (p *Post) inTransaction(ctx context.Context, q queue) func(*store.Tx, *lett
 		if h == nil || h.Handle == nil {
 			return Refuse("Nobody here handles messages of the workflow %s.", l.Workflow)
 		}
-		if h.Lanes != nil {
+		if h.Lanes != nil && p.db.Lanes() > 1 { // with one lane the turn holds it
 			if err := needs(tx, h.Lanes(l.Message)); err != nil {
 				return err
 			}

@@ -154,7 +154,7 @@ func (s *Referrals) create(ctx context.Context, p access.Principal, grants []acc
 				return err
 			}
 		}
-		if err := s.save(tx, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()}); err != nil {
+		if err := s.save(tx, Referral{}, r, Act{Kind: ActCreate, By: actorOf(p, Referrer), At: tx.At()}); err != nil {
 			return err
 		}
 		switch {
@@ -308,10 +308,11 @@ func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, seco
 	if !ok || w.Kind == ActCreate {
 		return Referral{}, fault.New(fault.Invalid, "There is no act called %q.", w.Kind)
 	}
-	chart, err := s.ownerOf(ctx, u)
+	was, err := s.find(ctx, u)
 	if err != nil {
 		return Referral{}, err
 	}
+	chart := was.Chart
 	grants, err := s.k.Gate.DecideAll(ctx, c.Principal, []access.Act{{Action: access.Update, Place: s.place(chart, u, t.Clinical)}})
 	if err != nil {
 		return Referral{}, err
@@ -326,10 +327,6 @@ func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, seco
 		}
 	}
 	for range 5 {
-		was, err := s.peek(ctx, chart, u)
-		if err != nil {
-			return Referral{}, err
-		}
 		var after Referral
 		err = s.k.Gate.Act(ctx, grants, slices.Concat(s.lanesFor(was, w.Slot), s.fileLanes(w.Files), w.Once.lanes()), func(tx *store.Tx) error {
 			if err := w.Once.before(tx); err != nil {
@@ -343,6 +340,9 @@ func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, seco
 		})
 		if !moved(err) {
 			return after, s.withNext(ctx, err, w.Holder)
+		}
+		if was, err = s.peek(ctx, chart, u); err != nil {
+			return Referral{}, err
 		}
 	}
 	return Referral{}, fault.New(fault.Unavailable, "The referral keeps changing; try again.")
@@ -360,6 +360,18 @@ func (s *Referrals) wanted(ctx context.Context, chart string, w Work) (a Act, er
 		return a, fault.New(fault.TooLarge, "A letter has at most %d bytes.", MostLetter)
 	}
 	return a, nil
+}
+
+// find is a referral by its number alone, for finding out whose it is and which lanes an act of it needs.
+func (s *Referrals) find(ctx context.Context, u ident.UBRN) (r Referral, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		chart, err := s.chartOf(tx, u)
+		if err == nil {
+			r, err = s.load(tx, chart, u)
+		}
+		return err
+	})
+	return r, err
 }
 
 // peek is a referral for finding out which lanes an act of it needs.
@@ -442,7 +454,7 @@ func (s *Referrals) commit(tx *store.Tx, was Referral, a Act) (Referral, error) 
 	if err := s.moveSlots(tx, was, r); err != nil {
 		return was, err
 	}
-	if err := s.save(tx, r, a); err != nil {
+	if err := s.save(tx, was, r, a); err != nil {
 		return was, err
 	}
 	if err := s.relate(tx, was, r); err != nil {

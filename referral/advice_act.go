@@ -207,7 +207,7 @@ func (s *Referrals) referralOf(tx *store.Tx, a Advice, convert Act) (r Referral,
 	if err := s.keepLetter(tx, a.Chart, text); err != nil {
 		return r, err
 	}
-	if err := s.save(tx, r, made); err != nil {
+	if err := s.save(tx, Referral{}, r, made); err != nil {
 		return r, err
 	}
 	if r, err = s.commit(tx, r, convert); err != nil {

@@ -64,9 +64,9 @@ func (s *Referrals) versionOf(tx *store.Tx, chart string, u ident.UBRN, version 
 	return r, json.Unmarshal(body, &r)
 }
 
-// save writes the version that an act made, what worklists go by, and that it happened.
-func (s *Referrals) save(tx *store.Tx, r Referral, a Act) error {
-	if err := s.happened(tx, r, a); err != nil {
+// save writes the version that an act made of what was, what worklists go by, and that it happened.
+func (s *Referrals) save(tx *store.Tx, was, r Referral, a Act) error {
+	if err := s.happened(tx, was, r, a); err != nil {
 		return err
 	}
 	tx.Then(func() {
@@ -112,14 +112,7 @@ const (
 )
 
 // happened notes the change for whoever subscribed to such: in the commit of the change, so that neither is without the other.
-func (s *Referrals) happened(tx *store.Tx, r Referral, a Act) error {
-	var was Referral // what stands there still
-	if r.Version > 1 {
-		var err error
-		if was, err = s.load(tx, r.Chart, r.UBRN); err != nil && !fault.Is(err, fault.NotFound) { // one that a hospital tells back may not be there
-			return err
-		}
-	}
+func (s *Referrals) happened(tx *store.Tx, was, r Referral, a Act) error {
 	facts := map[string][]string{FactPractice: {r.Practice.String()}, FactState: {string(r.State)}, FactAction: {string(a.Kind)}, FactUBRN: {r.UBRN.String()}}
 	for _, one := range []Referral{was, r} {
 		if to := one.Provider().String(); theirs(one) && !slices.Contains(facts[FactProvider], to) {

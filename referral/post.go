@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"slices"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
@@ -141,10 +142,14 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		if !changed {
 			continue
 		}
+		if was.Service != "" && was.Service != msg.Service {
+			s.supply.changed(tx, was.Service)
+		}
 		if err := s.keepSlot(tx, SlotRef{m.From, msg.Session, x.ID}, e, x, msg.Service); err != nil {
 			return err
 		}
 	}
+	s.supply.changed(tx, msg.Service)
 	return s.heard(tx, lane, m.From)
 }
 
@@ -206,6 +211,7 @@ func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil {
 		return err
 	}
+	s.supply.changed(tx)
 	if err := s.giveBack(tx, m.From, msg.Session); err != nil {
 		return err
 	}
@@ -251,6 +257,7 @@ func (s *Referrals) giveBack(tx *store.Tx, provider ident.ODSCode, session strin
 	if len(back.Slots) == 0 {
 		return nil
 	}
+	s.supply.changed(tx)
 	body, err := booking.Encode(back)
 	if err != nil {
 		return err
@@ -293,15 +300,24 @@ func (s *Referrals) sessions(ctx context.Context, cond string, args ...any) (lis
 // giveBackDue gives back what begins too soon to be booked, and what was asked back and is free now.
 func (s *Referrals) giveBackDue(ctx context.Context) error {
 	now := s.k.Clock.Now()
-	list, err := s.sessions(ctx, `state = ? AND epoch % 2 = 1 AND held < ? AND (recalled > 0 OR starts < ?)`, slotFree, now.UnixMicro(), now.Add(s.o.Freeze).UnixMicro())
+	list, err := s.sessions(ctx, `state = 0 AND recalled = 0 AND epoch % 2 = 1 AND starts < ? AND held < ?`, now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro())
 	if err != nil {
 		return err
 	}
-	left, err := s.sessions(ctx, `state = ? AND recalled = ? AND starts > ? AND ubrn = '' AND epoch % 2 = 1`, slotGone, withdrawn, now.UnixMicro())
+	back, err := s.sessions(ctx, `recalled > 0 AND state = 0 AND epoch % 2 = 1 AND held < ?`, now.UnixMicro())
 	if err != nil {
 		return err
 	}
-	for _, x := range append(list, left...) {
+	left, err := s.sessions(ctx, `recalled > 0 AND recalled = ? AND state = ? AND starts > ? AND ubrn = '' AND epoch % 2 = 1`, withdrawn, slotGone, now.UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, x := range append(back, left...) {
+		if !slices.Contains(list, x) {
+			list = append(list, x)
+		}
+	}
+	for _, x := range list {
 		err := s.k.DB.Write(ctx, []store.Lane{s.sessionLane(x.session)}, func(tx *store.Tx) error { return s.giveBack(tx, x.provider, x.session) })
 		if err != nil {
 			return err
@@ -317,12 +333,7 @@ func (s *Referrals) actLanes(m messaging.Message) []store.Lane {
 		return nil // it is refused
 	}
 	var lanes []store.Lane
-	ctx := context.Background()
-	chart, err := s.ownerOf(ctx, msg.UBRN)
-	if err != nil {
-		return nil
-	}
-	r, err := s.peek(ctx, chart, msg.UBRN)
+	r, err := s.find(context.Background(), msg.UBRN)
 	if err != nil {
 		return nil
 	}
@@ -411,7 +422,7 @@ func (s *Referrals) account(tx *store.Tx, r Referral, a Act, message string) err
 func (s *Referrals) withdrawDue(ctx context.Context) error {
 	var due []slotRow
 	err := s.read(ctx, func(tx *store.Tx) (err error) {
-		due, err = s.slots(tx, `WHERE state = ? AND recalled = ? LIMIT 500`, slotBooked, withdrawn)
+		due, err = s.slots(tx, `WHERE recalled > 0 AND recalled = ? AND state = ? LIMIT 500`, withdrawn, slotBooked)
 		return err
 	})
 	if err != nil {
@@ -460,6 +471,7 @@ func (s *Referrals) withdraw(ctx context.Context, x slotRow) error {
 
 // gone ends a slot of a withdrawn session, whoever had it.
 func (s *Referrals) gone(tx *store.Tx, x slotRow) error {
+	s.supply.changed(tx)
 	return tx.Queue(`UPDATE referral_slot SET state = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
 		slotGone, int64(s.sessionLane(x.Session)), x.Provider.String(), x.Session, x.SlotRef.Slot, int64(x.Epoch))
 }

@@ -69,6 +69,7 @@ type Referrals struct {
 	o       Options
 	lived   atomic.Pointer[int64] // see life
 	polled  polls
+	supply  supply
 }
 
 // New is the referrals over a kernel and its directory.

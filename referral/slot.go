@@ -108,16 +108,31 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		to = now.AddDate(2, 0, 0)
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
-		rows, err := s.slots(tx, `WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) AND epoch % 2 = 1 ORDER BY starts, provider, slot LIMIT ?`,
+		list = list[:0]
+		rows, err := tx.Query(`SELECT provider, session, slot, epoch, base, starts, ends, clinician FROM referral_slot
+			WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) AND epoch % 2 = 1 ORDER BY starts, provider, slot LIMIT ?`,
 			service, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
 		if err != nil {
 			return err
 		}
-		list = list[:0]
-		for _, x := range rows {
-			list = append(list, x.Slot)
+		defer rows.Close()
+		var provider, was string
+		var starts, ends int64
+		x := Slot{Service: service}
+		for rows.Next() {
+			if err := rows.Scan(&provider, &x.Session, &x.SlotRef.Slot, (*int64)(&x.Epoch), (*int64)(&x.Base), &starts, &ends, &x.Clinician); err != nil {
+				return err
+			}
+			if provider != was { // most often they are all of one
+				if x.Provider, err = ident.ParseODSCode(provider); err != nil {
+					return fault.Wrap(err, fault.Internal, "a slot's provider cannot be read")
+				}
+				was = provider
+			}
+			x.Start, x.End = fromMicros(starts), fromMicros(ends)
+			list = append(list, x)
 		}
-		return nil
+		return rows.Err()
 	})
 	return list, err
 }
@@ -140,6 +155,7 @@ func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until
 			return err
 		}
 		until = tx.At().Add(s.o.Hold)
+		s.supply.changed(tx, x.Service)
 		_, err = tx.Exec(`UPDATE referral_slot SET holder = ?, held = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
 			holder, until.UnixMicro(), int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
 		return err
@@ -255,6 +271,7 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 		if err != nil {
 			return err
 		}
+		s.supply.changed(tx)
 	}
 	a := r.Appointment
 	if a == nil || a.Theirs || was.Appointment != nil && *was.Appointment == *a {
@@ -265,11 +282,13 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND epoch % 2 = 1 AND state = ?`,
-		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, slotFree)
-	if err == nil && n != 1 {
+	var service string
+	err = tx.QueryRow(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND epoch % 2 = 1 AND state = ? RETURNING service`,
+		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, slotFree).Scan(&service)
+	if fault.Is(err, fault.NotFound) {
 		return &taken{cause: fault.New(fault.Conflict, "That time has been taken.")}
 	}
+	s.supply.changed(tx, service)
 	return err
 }
 

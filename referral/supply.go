@@ -3,6 +3,7 @@ package referral
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openspine/openspine/store"
@@ -32,21 +33,107 @@ func (s *Referrals) Frees(ctx context.Context, services []string) (map[string]Fr
 func (s *Referrals) frees(ctx context.Context, services []string, most int64) (map[string]Free, error) {
 	free := make(map[string]Free, len(services))
 	now := s.k.Clock.Now()
+	unknown, asOf := s.supply.remembered(services, most, now, free)
+	if len(unknown) == 0 {
+		s.addAsked(services, free)
+		return free, nil
+	}
+	read := make(map[string]Free, len(unknown))
 	err := s.read(ctx, func(tx *store.Tx) error {
-		clear(free)
-		for rest := services; len(rest) > 0; {
+		clear(read)
+		for rest := unknown; len(rest) > 0; {
 			n := min(len(rest), mostAsked)
-			if err := freesOf(tx, rest[:n], now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro(), most, free); err != nil {
+			if err := freesOf(tx, rest[:n], now.Add(s.o.Freeze).UnixMicro(), now.UnixMicro(), most, read); err != nil {
 				return err
 			}
 			rest = rest[n:]
 		}
 		return nil
 	})
-	if err == nil {
-		s.addAsked(services, free)
+	if err != nil {
+		return free, err
 	}
-	return free, err
+	s.supply.remember(unknown, read, most, now, asOf)
+	for id, f := range read {
+		free[id] = f
+	}
+	s.addAsked(services, free)
+	return free, nil
+}
+
+// remembered is how long what was read of a service's free slots is gone by: a change made by this process shows at once, one of another process on the same database, and
+// what the clock alone changes, after this.
+const remembered = time.Second
+
+// mostRemembered is of how many services it is remembered; with more it is forgotten and read again.
+const mostRemembered = 50_000
+
+// supply remembers what services have to offer until their slots change, so that each search need not count them again.
+type supply struct {
+	mu      sync.Mutex
+	changes edition            // how often slots changed of which the service is not known
+	of      map[string]edition // and those of each service
+	known   map[string]supplied
+}
+
+// edition counts changes.
+type edition int64
+
+// supplied is what a service had to offer at a time.
+type supplied struct {
+	free Free
+	most int64 // how many of its slots were counted at most
+	at   time.Time
+	as   [2]edition // of all, and of the service
+}
+
+// remembered puts into free what is known of services, and returns the others with the editions that they have now.
+func (s *supply) remembered(services []string, most int64, now time.Time, free map[string]Free) (unknown []string, asOf [][2]edition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range services {
+		as := [2]edition{s.changes, s.of[id]}
+		o, ok := s.known[id]
+		if age := now.Sub(o.at); !ok || o.as != as || o.most < most || age < 0 || age >= remembered {
+			unknown, asOf = append(unknown, id), append(asOf, as)
+			continue
+		}
+		if o.free.Slots > 0 {
+			free[id] = o.free
+		}
+	}
+	return unknown, asOf
+}
+
+// remember notes what was read of services after they had these editions: what changed while it was read counts as not read.
+func (s *supply) remember(services []string, read map[string]Free, most int64, now time.Time, asOf [][2]edition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) > mostRemembered {
+		s.known = map[string]supplied{}
+	}
+	for i, id := range services {
+		s.known[id] = supplied{read[id], most, now, asOf[i]}
+	}
+}
+
+// changed says in the transaction that changes slots whose they are; of none for those of services that are not known.
+func (s *supply) changed(tx *store.Tx, services ...string) {
+	tx.Then(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(services) == 0 || len(s.of) > mostRemembered {
+			s.changes++
+			s.of = nil
+			return
+		}
+		if s.of == nil {
+			s.of = map[string]edition{}
+		}
+		for _, id := range services {
+			s.of[id]++
+		}
+	})
 }
 
 // freesOf reads, of each service, its first free slot and then no more than are counted.

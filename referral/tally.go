@@ -253,6 +253,7 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 	if err != nil {
 		return x, err
 	}
+	s.supply.changed(tx)
 	return x, tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
 		VALUES (?, ?, ?, ?, ?, ?, '', 0, 0, '', ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base,
 		state = excluded.state, ubrn = excluded.ubrn, chart = excluded.chart, holder = '', held = 0`,

@@ -20,11 +20,8 @@ func (s *Referrals) toldLanes(c booking.Case) []store.Lane {
 	if c.Appointment != nil {
 		lanes = append(lanes, s.sessionLane(c.Appointment.Session))
 	}
-	ctx := context.Background()
-	if chart, err := s.ownerOf(ctx, c.UBRN); err == nil {
-		if r, err := s.peek(ctx, chart, c.UBRN); err == nil {
-			lanes = append(lanes, s.lanesFor(r, SlotRef{})...)
-		}
+	if r, err := s.find(context.Background(), c.UBRN); err == nil {
+		lanes = append(lanes, s.lanesFor(r, SlotRef{})...)
 	}
 	return lanes
 }
@@ -81,7 +78,7 @@ func (s *Referrals) again(tx *store.Tx, was, r Referral, from ident.ODSCode, c b
 	}
 	r.Changed, r.Told = tx.At(), c.Version
 	a := Act{Kind: ActTold, At: tx.At(), By: Actor{ID: "hospital/" + from.String(), Name: s.k.Organisation(tx.Context(), from), Party: System, Organisation: from}}
-	if err := s.save(tx, r, a); err != nil {
+	if err := s.save(tx, was, r, a); err != nil {
 		return err
 	}
 	if err := s.relate(tx, was, r); err != nil {
@@ -232,6 +229,7 @@ func (s *Referrals) rebook(tx *store.Tx, was, r Referral) error {
 	if err := s.moveSlots(tx, was, left); err != nil || a == nil || a.Theirs {
 		return err
 	}
+	s.supply.changed(tx)
 	lane := int64(s.sessionLane(a.Session))
 	if err := tx.Queue(`INSERT INTO referral_booking (lane, provider, session, slot, epoch, ubrn) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (lane, provider, session, slot, epoch) DO UPDATE SET ubrn = excluded.ubrn`,
 		lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String()); err != nil {
