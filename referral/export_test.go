@@ -55,7 +55,7 @@ func (s *Referrals) Restored(ctx context.Context) (*Referrals, error) {
 		_, err := tx.Exec(`UPDATE referral_standing SET incarnation = 'earlier'`)
 		return err
 	})
-	return &Referrals{k: s.k, places: s.places, o: s.o}, err
+	return &Referrals{k: s.k, places: s.places, o: s.o, supply: s.supply}, err
 }
 
 // Forget takes a referral out, and what is booked for it, as if the backup had been taken before it was made.
@@ -164,4 +164,10 @@ func (s *Referrals) Unreckon(ctx context.Context) error {
 		return err
 	}
 	return s.reckonDue(ctx)
+}
+
+// FreesUpTo is Frees that counts up to so many.
+func (s *Referrals) FreesUpTo(ctx context.Context, service string, most int64) (int64, error) {
+	free, err := s.frees(ctx, []string{service}, most)
+	return free[service].Slots, err
 }

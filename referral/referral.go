@@ -69,7 +69,7 @@ type Referrals struct {
 	o       Options
 	lived   atomic.Pointer[int64] // see life
 	polled  polls
-	supply  supply
+	supply  *supply // of the whole process: whoever changes slots makes it forget
 }
 
 // New is the referrals over a kernel and its directory.
@@ -86,7 +86,7 @@ func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals 
 	if o.Silence <= 0 {
 		o.Silence = time.Hour
 	}
-	return &Referrals{k: k, places: places, o: o}
+	return &Referrals{k: k, places: places, o: o, supply: store.Shared[supply](k.DB, "referral/supply")}
 }
 
 // Service is the referrals as the node runs them.

@@ -199,6 +199,62 @@ func TestASessionIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestWhatIsFreeIsNeverOld: what was counted before is not said of a service whose slots were taken, held, given or asked back since, by whichever part of the node.
+func TestWhatIsFreeIsNeverOld(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, other, service := context.Background(), frees{referrals(w)}, frees{referrals(w)}, "RZZ01-dermatology"
+	before := s.free(ctx, t, service)
+	is := func(what string, more int64) {
+		t.Helper()
+		for _, x := range []frees{s, other} {
+			if got := x.free(ctx, t, service); got != before+more {
+				t.Errorf("%s: %d free slots, want %d", what, got, before+more)
+			}
+		}
+	}
+	givenSlots(t, w, "count", service, 4, 20)
+	is("given", 4)
+	m, err := s.Create(ctx, caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Urgent, Request: referral.ForAppointment, Services: []string{service}, Letter: "A changing mole."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := func(id string) referral.SlotRef {
+		return referral.SlotRef{Provider: west, Session: "count", Slot: id}
+	}
+	if _, err := s.Act(ctx, caller(w), m.UBRN, referral.Work{Kind: referral.ActBook, Slot: slot("count-0"), Service: service}); err != nil {
+		t.Fatal(err)
+	}
+	is("booked", 3)
+	if _, err := other.Hold(ctx, slot("count-1"), "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	is("held", 2)
+	if _, err := other.Act(ctx, caller(w), m.UBRN, referral.Work{Kind: referral.ActMove, Slot: slot("count-2"), Service: service}); err != nil {
+		t.Fatal(err)
+	}
+	is("moved", 2)
+	if _, err := s.Act(ctx, caller(w), m.UBRN, referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"}); err != nil {
+		t.Fatal(err)
+	}
+	is("cancelled", 3)
+	came(t, w, booking.WorkflowRecall, "count", booking.Recall{Session: "count", Slots: []string{"count-3"}})
+	is("asked back", 2)
+	came(t, w, booking.WorkflowRecall, "count", booking.Recall{Session: "count", Withdrawn: true})
+	is("withdrawn", 0)
+}
+
+type frees struct{ *referral.Referrals }
+
+// free is how many slots of a service are free.
+func (s frees) free(ctx context.Context, t *testing.T, service string) int64 {
+	t.Helper()
+	n, err := s.FreesUpTo(ctx, service, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestNobodyLearnsWhichWasWrong: five wrong passwords lock a number, one that is nobody's as well as one that is somebody's, in the same words.
 func TestNobodyLearnsWhichWasWrong(t *testing.T) {
 	w := shared.Given(t)

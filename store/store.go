@@ -42,6 +42,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openspine/openspine/fault"
@@ -82,9 +83,12 @@ type Options struct {
 
 // DB is an open database. It is safe for use by many goroutines.
 type DB struct {
-	eng         engine
-	opt         Options
-	lanes       int32
+	eng   engine
+	opt   Options
+	lanes int32
+
+	sharing     sync.Mutex
+	together    map[string]any
 	incarnation string
 }
 
@@ -180,6 +184,22 @@ func (db *DB) Restored(ctx context.Context) (bool, error) {
 		return err
 	})
 	return restored, err
+}
+
+// Shared is what the parts of this process that use a database keep in memory together under a name; the first who asks makes it, zero. It is for memory of what
+// the database says, which each of them must then forget when any of them changes it.
+func Shared[T any](db *DB, name string) *T {
+	db.sharing.Lock()
+	defer db.sharing.Unlock()
+	if x, ok := db.together[name].(*T); ok {
+		return x
+	}
+	if db.together == nil {
+		db.together = map[string]any{}
+	}
+	x := new(T)
+	db.together[name] = x
+	return x
 }
 
 // Lanes is how many lanes the database has.
