@@ -11,6 +11,7 @@ import (
 type simCommand struct {
 	Messages simMessagesCommand `cmd:"" help:"Post under faults: links, disks, clocks and backups that fail as each seed says; then everything promised must be so."`
 	Bookings simBookingsCommand `cmd:"" help:"Slots and bookings under faults: a spine and two hospitals, whose links, power, clocks and backups fail as each seed says; then nobody shares a slot, and both sides agree."`
+	Day      simDayCommand      `cmd:"" help:"England's working day: 62,000 referrals and 24,000 bookings with their shape over the day, as fast as it goes; at the end nothing differs between the spine and the hospitals."`
 	County   simCountyCommand   `cmd:"" help:"A year of a county: practices refer, people book, move, cancel and do not come, hospitals accept, see them and withdraw sessions; at the end nothing differs between the two sides."`
 }
 

@@ -98,23 +98,9 @@ type county struct {
 // Run lives through the county's days. An error is a failure, or a difference that is left at the end.
 func Run(ctx context.Context, o Options) (res Result, err error) {
 	o = o.withDefaults()
-	c := &county{o: o, ctx: ctx, clock: clock.NewFake(start), rng: rand.New(rand.NewPCG(o.Seed, 17)), sessions: map[string][]string{}, later: map[int][]*person{}} //nolint:gosec // a simulation's chance
-	if c.db, err = store.Open(ctx, filepath.Join(o.Folder, "county.db"), store.Options{Clock: c.clock}); err != nil {
-		return res, err
-	}
-	defer func() {
-		if c.k.Records != nil {
-			c.k.Records.Close()
-		}
-		err = errors.Join(err, c.db.Close())
-	}()
-	if err := c.assemble(); err != nil {
-		return res, err
-	}
-	if err := c.people(); err != nil {
-		return res, err
-	}
-	if err := c.hold(); err != nil {
+	c, err := open(ctx, o)
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err != nil {
 		return res, err
 	}
 	began := time.Now()
@@ -133,6 +119,31 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 	res = c.tally.result()
 	res.Took = time.Since(began)
 	return res, err
+}
+
+// open makes the node with everybody on it. It is to be closed, also after an error.
+func open(ctx context.Context, o Options) (c *county, err error) {
+	c = &county{o: o, ctx: ctx, clock: clock.NewFake(start), rng: rand.New(rand.NewPCG(o.Seed, 17)), sessions: map[string][]string{}, later: map[int][]*person{}} //nolint:gosec // a simulation's chance
+	if c.db, err = store.Open(ctx, filepath.Join(o.Folder, "county.db"), store.Options{Clock: c.clock}); err != nil {
+		return c, err
+	}
+	if err := c.assemble(); err != nil {
+		return c, err
+	}
+	if err := c.people(); err != nil {
+		return c, err
+	}
+	return c, c.hold()
+}
+
+func (c *county) close() error {
+	if c.k.Records != nil {
+		c.k.Records.Close()
+	}
+	if c.db == nil {
+		return nil
+	}
+	return c.db.Close()
 }
 
 // assemble puts the kernel and both services on the database.
