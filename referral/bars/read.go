@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -192,7 +193,7 @@ func (c *call) self(kind string) string {
 
 // ofPatient are a patient's referrals at the service, as the parameters of a search name the patient.
 func (c *call) ofPatient() ([]referral.Referral, error) {
-	n, err := patientOf(c.r.URL.Query())
+	n, err := c.patientOf(c.r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
@@ -235,14 +236,11 @@ func dateOf(text string) string {
 	return text
 }
 
-// patientOf is the NHS number that a search names. Those who know none trace the person first: name, birth date and postcode narrow a number and find nobody by themselves.
-func patientOf(q url.Values) (n ident.NHSNumber, err error) {
+// patientOf is the NHS number of whom a search names: by that number, or by name, date of birth and postcode together, which the register must know of one person alone.
+func (c *call) patientOf(q url.Values) (n ident.NHSNumber, err error) {
 	token := q.Get("patient:identifier")
 	if token == "" {
-		if q.Get("patient:name") != "" || q.Get("patient:birthdate") != "" || q.Get("patient:address-postalcode") != "" {
-			return n, refuse(http.StatusBadRequest, receiver, "not-supported", "Patients are found by their NHS number here: trace the person first, then send patient:identifier.")
-		}
-		return n, refuse(http.StatusBadRequest, sender, "required", "The parameter patient:identifier is missing: %s|… and the NHS number.", ident.SystemNHSNumber)
+		return c.described(q)
 	}
 	if system, value, ok := strings.Cut(token, "|"); ok {
 		if system != "" && !strings.EqualFold(system, ident.SystemNHSNumber) {
@@ -254,4 +252,32 @@ func patientOf(q url.Values) (n ident.NHSNumber, err error) {
 		return n, refuse(http.StatusBadRequest, receiver, "value", "What stands in patient:identifier is no NHS number.")
 	}
 	return n, nil
+}
+
+// described is the NHS number of the one person who goes by a name and was born on a day and lives at a postcode. Errors: 400 where one of the three is missing; 404 for nobody, and for
+// more than one, of whom nothing is told.
+func (c *call) described(q url.Values) (n ident.NHSNumber, err error) {
+	const name, born, postcode = "patient:name", "patient:birthdate", "patient:address-postalcode"
+	if !q.Has(name) && !q.Has(born) && !q.Has(postcode) {
+		return n, refuse(http.StatusBadRequest, sender, "required", "The parameter patient:identifier is missing: %s|… and the NHS number.", ident.SystemNHSNumber)
+	}
+	words := strings.Fields(q.Get(name))
+	day := dateOf(strings.TrimPrefix(q.Get(born), "eq"))
+	if _, wrong := time.Parse(time.DateOnly, day); len(words) < 2 || len(words) > 10 || wrong != nil || strings.TrimSpace(q.Get(postcode)) == "" {
+		return n, refuse(http.StatusBadRequest, sender, "required", "A patient is named by the NHS number (patient:identifier), or by %s (given name and family name), %s and %s together.", name, born, postcode)
+	}
+	params := url.Values{"birthdate": {"eq" + day}, "address-postalcode": {strings.TrimSpace(q.Get(postcode))}}
+	for _, w := range words {
+		params.Add("name", strings.NewReplacer(",", `\,`, "|", `\|`, "$", `\$`).Replace(w)) // each of the words
+	}
+	found, err := c.found("Patient", params)
+	switch {
+	case err != nil:
+		return n, err
+	case len(found) == 0:
+		return n, nobody()
+	case len(found) > 1:
+		return n, refuse(http.StatusNotFound, receiver, "multiple-matches", "More than one person goes by this: send the NHS number.")
+	}
+	return ident.ParseNHSNumber(found[0].ID)
 }

@@ -85,7 +85,7 @@ func refusals(t testing.TB, w *world) map[string]refusal {
 		"too wide a time":             {p, "GET", long, "", 422, "REC_UNPROCESSABLE_ENTITY too-costly"},
 		"no context":                  {p, "GET", "/MessageDefinition", "", 400, "REC_BAD_REQUEST required"},
 		"no patient":                  {p, "GET", "/Appointment", "", 400, "SEND_BAD_REQUEST required"},
-		"a patient by name":           {p, "GET", "/ServiceRequest?patient:name=Smith", "", 400, "REC_BAD_REQUEST not-supported"},
+		"a patient by name":           {p, "GET", "/ServiceRequest?patient:name=Smith", "", 400, "SEND_BAD_REQUEST required"},
 		"a number that is none":       {p, "GET", mine + "9990000019", "", 400, "REC_BAD_REQUEST value"},
 		"a number of nobody":          {p, "GET", mine + "9990000026", "", 404, "REC_NOT_FOUND not-found"},
 		"another birth date":          {p, "GET", mine + patient + "&patient:birthdate=eq20/01/1995", "", 404, "REC_NOT_FOUND not-found"},
