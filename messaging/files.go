@@ -387,6 +387,13 @@ func (p *Post) fetched(ctx context.Context, q queue, l *letter, cause error) err
 		case k == fault.NotFound || k == fault.Unprocessable || k == fault.TooLarge:
 			// What was passed on is for its recipient's node to park: we go on asking, and say there that the file is not to be had.
 			if tries++; tries >= fetchTries && q.to.Kind != kindNode {
+				if h := p.handlers[now.Workflow]; h != nil && h.Compares && k == fault.NotFound {
+					t.end(now, Abandoned, "a restore of its sender has lost a file of it; both ends compare what they know", "")
+					if err := t.close(); err != nil {
+						return err
+					}
+					return p.release(tx, now, fetching)
+				}
 				if err := t.hold(l, parked, tries, time.Time{}, fault.MessageOf(cause)); err != nil {
 					return err
 				}

@@ -126,7 +126,7 @@ type Handler struct {
 	// Tries is how often a message is tried until it is parked; 8 by default.
 	Tries int
 	// Compares says that the two ends compare what they know by themselves, so that what neither node holds any more after restores of both
-	// is given up at once, and nobody must decide about it.
+	// is given up at once, and nobody must decide about it; so is a message of which a restore has lost a file.
 	Compares bool
 	// Lanes are those that Handle needs beside the message's own, which is LaneOf the recipient and the conversation when it came
 	// from another node, and the sender's otherwise; nil means none.

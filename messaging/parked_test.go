@@ -429,3 +429,47 @@ func TestRunHandlesByItself(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAMessageWhoseFileIsLost: its sender has lost the file before the recipient had it. A person must know, but for what the two ends compare by themselves: that is given up, and what comes
+// after it goes on.
+func TestAMessageWhoseFileIsLost(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := wired()
+		a := newTown(t, storetest.Open(t, messaging.Schema(), deeds()), w, "X26", spine)
+		b := newTown(t, db, w, "RQX", hospital)
+		route(a, hospital, "RQX")
+		route(b, spine, "X26")
+		f, err := a.post.Store(t.Context(), strings.NewReader("a letter"), "letter.txt", "text/plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, workflow := range []string{"test", "compared"} {
+			err := a.db.Write(t.Context(), []store.Lane{a.post.LaneOf(spine, workflow)}, func(tx *store.Tx) error {
+				_, err := a.post.Send(tx.Context(), tx, messaging.Message{From: spine, To: hospital, Workflow: workflow, Conversation: workflow, Body: []byte(workflow), Files: []messaging.File{f}})
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.send(spine, hospital, workflow, "after "+workflow)
+		}
+		if err := a.db.Write(t.Context(), allLanes(a.db), func(tx *store.Tx) error {
+			_, err := tx.Exec(`DELETE FROM post_file`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			tire(t, a, b)
+		}
+		if got := b.deeds(); got != "after compared" {
+			t.Errorf("handled %q", got)
+		}
+		if it := b.parked(); it.Conversation != "test" {
+			t.Errorf("parked: %+v", it)
+		}
+		if got := a.column(`SELECT conversation FROM post_message WHERE state = ` + strconv.Itoa(int(messaging.Abandoned))); got != "compared" {
+			t.Errorf("given up: %q", got)
+		}
+	}, messaging.Schema(), deeds())
+}

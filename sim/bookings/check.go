@@ -209,11 +209,7 @@ func (w *world) check() {
 		known[n.Name] = n.look()
 	}
 	w.checkTold(s)
-	stuck := w.stuck()
 	for _, u := range sorted(s.referrals) {
-		if stuck[u] {
-			continue
-		}
 		w.checkSides(s.referrals[u], known)
 		w.checkWaits(s.referrals[u], known)
 		w.checkFiles(s.referrals[u], known)
@@ -221,9 +217,7 @@ func (w *world) check() {
 	w.apart.check(s)
 	for _, n := range w.nodes[1:] {
 		w.checkSlots(n, s, known[n.Name])
-		if len(stuck) == 0 {
-			w.checkEven(n, s, known[n.Name])
-		}
+		w.checkEven(n, s, known[n.Name])
 	}
 	w.checkListed(s)
 	if len(w.Broken) > 0 {
@@ -231,29 +225,10 @@ func (w *world) check() {
 	}
 	for _, n := range w.nodes {
 		list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 100})
-		list = slices.DeleteFunc(list, func(it messaging.Item) bool { return stuck[it.Conversation] })
 		if err != nil || len(list) > 0 {
 			w.Break("at rest %d messages are held at %s, the first for %s (%v)", len(list), n.Name, list[0].Held.Reason, err)
 		}
 	}
-}
-
-// stuck are the referrals of which something waits at a hospital for a file that a restore of its sender has lost: it stands on the post's worklist until a person abandons it.
-func (w *world) stuck() map[string]bool {
-	all := map[string]bool{}
-	for _, n := range w.nodes[1:] {
-		list, _, err := n.Post.Held(w.Ctx, messaging.Worklist{Limit: 100})
-		if err != nil {
-			w.Break("%s: %v", n.Name, err)
-		}
-		for _, it := range list {
-			if len(it.Files) > 0 && (it.Held.Parked || it.Held.Why == "fetching") && w.Restored() {
-				all[it.Conversation] = true
-				w.res.Stuck++
-			}
-		}
-	}
-	return all
 }
 
 // sayActs says what the hospitals decided and what came of it, for whoever looks at a seed that fails.
