@@ -28,7 +28,7 @@ type homeView struct {
 	Post       messaging.ParkedSum // what waits for a person of the post that this viewer may decide about
 	PostOldest string
 	DiskLow    bool
-	Work       []catalogue.Link // what this viewer can do here
+	Work       []web.Link // what this viewer can do here
 }
 
 func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) error {
@@ -39,9 +39,14 @@ func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	}
 	for _, s := range f.k.Services() {
 		for _, l := range s.Links {
-			if l.Path != "/" && !l.Last && l.For(p) {
-				v.Work = append(v.Work, l)
+			if l.Path == "/" || l.Last || !l.For(p) {
+				continue
 			}
+			text, err := linkText(ctx, l, p)
+			if err != nil {
+				return err
+			}
+			v.Work = append(v.Work, web.Link{Text: text, URL: l.Path})
 		}
 	}
 	unsealed, err := f.k.Audit.Unsealed(ctx)
@@ -68,6 +73,21 @@ func (f *face) home(w http.ResponseWriter, r *http.Request, p access.Principal) 
 	v.Facts = f.homeFacts(ctx, v, int(unsealed))
 	v.Tenants, v.Types, v.Services = f.tenantTable(ctx, counts), f.typeTable(ctx, counts), f.serviceTable(ctx)
 	return web.Render(w, r, http.StatusOK, homePage(v))
+}
+
+// linkText is a link with how many things wait behind it.
+func linkText(ctx context.Context, l catalogue.Link, p access.Principal) (string, error) {
+	if l.Count == nil || p.Organisation.IsZero() {
+		return web.Text(ctx, l.Key), nil
+	}
+	n, err := l.Count(ctx, p)
+	switch {
+	case err != nil || n == 0:
+		return web.Text(ctx, l.Key), err
+	case n >= catalogue.MostWaiting:
+		return web.Text(ctx, "patients.home.many-wait", web.Text(ctx, l.Key), catalogue.MostWaiting), nil
+	}
+	return web.Text(ctx, "patients.home.wait", web.Text(ctx, l.Key), n), nil
 }
 
 // homeFacts are the node's health in few words.

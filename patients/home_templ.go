@@ -228,7 +228,7 @@ func homePage(v homeView) templ.Component {
 				}
 			}
 			for _, l := range v.Work {
-				templ_7745c5c3_Err = web.ActionLink(web.Text(ctx, l.Key), l.Path).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = web.ActionLink(l.Text, l.URL).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

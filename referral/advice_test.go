@@ -117,3 +117,65 @@ func TestAQuestionBecomesAReferral(t *testing.T) {
 		t.Errorf("the conversation afterwards: %v", err)
 	}
 }
+
+// TestAdviceByPage asks, is asked back, replies with a file, is answered and closes, all by page; a form that is sent twice asks once, and a clerk sees that it was asked and not what.
+func TestAdviceByPage(t *testing.T) {
+	w := shared.Given(t)
+	at := "/refer/person/" + digits(w.Number(t, "correct"))
+	gp, doctor := w.SignedIn(t, "gp"), w.SignedIn(t, "hospital")
+	gp.Get(at).Sees(200, "Ask a service for advice instead")
+	gp.Get(at+"/advice").Sees(200, "Cardiology outpatients").SeesNot("Gynaecology clinic", "Hip and knee clinic")
+	gp.Get(at+"/advice/ask?service=RZZ02-orthopaedics").Sees(422, "gives no advice")
+	gp.Get(at+"/advice/ask?service=RZZ01-cardiology").Sees(200, "Your question")
+	form := gp.Form()
+	form.Set("text", " ")
+	gp.Post(at+"/advice/ask", form).Sees(422, "Write the message", "Choose whether the service may make a referral of it")
+	form.Set("text", "Faints on standing: which test first?")
+	form.Set("may", "yes")
+	gp.Post(at+"/advice/ask", form).Sees(200, "The question is sent", "Waiting for the service", "which test first?")
+	first := gp.At()
+	gp.Post(at+"/advice/ask", form).Sees(200, "which test first?")
+	if gp.At() != first {
+		t.Errorf("the form was sent twice, and asked at %s and %s", first, gp.At())
+	}
+	page := strings.TrimSuffix(first, "?done=ask")
+	gp.Get("/refer/advice?show=wait").Sees(200, "Waiting for the service").Link(page)
+	gp.Get(page+"/do/reply").Sees(409, "waiting for the service")
+
+	doctor.Get("/").Sees(200, "Advice asked of us: ")
+	doctor.Get("/refer/advice/review").Link(page)
+	doctor.Get(page).Sees(200, "which test first?", "Ask for more information", "Make a referral of it").SeesNot("Close the conversation")
+	doctor.Get(page+"/do/answer").Send(page+"/do/answer", "text", "A tilt table.").Sees(422, "Choose what you recommend")
+	doctor.Get(page+"/do/more").Send(page+"/do/more", "text", "What is the pressure, lying and standing?").Sees(200, "sent to the practice", "More information wanted")
+	clerk := w.SignedIn(t, "clerk")
+	clerk.Get("/refer/advice").Link(page)
+	clerk.Get(page).Sees(200, "is for clinicians").SeesNot("which test first?")
+
+	gp.Get(page+"/do/reply").Sees(200, "lying and standing?")
+	reply := gp.Form()
+	reply.Set("text", "140 lying, 100 standing.")
+	gp.PostFile(page+"/do/reply", reply, "file", "pressures.pdf", []byte("MZ not a pdf")).Sees(422, "It was not kept")
+	gp.PostFile(page+"/do/reply", reply, "file", "pressures.pdf", []byte("%PDF-1.4 pressures")).Sees(200, "Your reply is sent", "pressures.pdf")
+	gp.Post(page+"/do/reply", reply).Sees(409)
+	doctor.Get(page).Sees(200, "140 lying")
+	doctor.Get(doctor.Link(page + "/files/[^\"]+"))
+	if doctor.Status != 200 || doctor.Body != "%PDF-1.4 pressures" {
+		t.Errorf("the file: %d %q", doctor.Status, doctor.Body)
+	}
+	doctor.Get(page+"/do/answer").Send(page+"/do/answer", "recommendation", "ADVICE_ONLY_NO_REFERRAL_RECOMMENDED", "text", "Stop the diuretic first.").Sees(200, "Your answer is sent")
+	gp.Get("/").Sees(200, "Advice we asked for: ")
+	gp.Get("/refer/advice").Sees(200, "Answered").Link(page)
+	gp.Get(page+"/do/close").Send(page+"/do/close").Sees(200, "The conversation is closed", "Advice only: no referral", "This conversation is over")
+	gp.Get("/refer/advice?show=over&format=csv").Sees(200, "Closed")
+}
+
+// TestAReferralOfAQuestionByPage: the hospital takes the patient, and both see the referral that the question became.
+func TestAReferralOfAQuestionByPage(t *testing.T) {
+	w := shared.Given(t)
+	a := asked(t, w, true)
+	page := "/refer/advice/" + a.UBRN.String()
+	w.SignedIn(t, "hospital").Get(page+"/do/convert").Send(page+"/do/convert", "text", "We see them.", "note", "Within four weeks.", "priority", "URGENT").Sees(200, "It is a referral now", "Became a referral")
+	gp := w.SignedIn(t, "gp")
+	gp.Get(page).Sees(200, "See the referral that it became")
+	gp.Get("/refer/case/"+a.UBRN.String()).Sees(200, "Triaged, hospital to act", "Urgent", "Within four weeks.", "is a monitor of use?", "Question for advice made a referral")
+}

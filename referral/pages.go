@@ -45,7 +45,7 @@ func (f *face) pages() []catalogue.Route {
 	visitor := func(pattern string, h func(w http.ResponseWriter, r *http.Request, v Visit) error) catalogue.Route {
 		return catalogue.FromPeer(pattern, f.visiting, func(w http.ResponseWriter, r *http.Request, v Visit) error { return h(w, as(r, v), v) })
 	}
-	return []catalogue.Route{
+	return append(f.advicePages(), []catalogue.Route{
 		catalogue.OnSet("GET "+worklistPath, access.Search, bookings, f.worklist, staff()...),
 		catalogue.OnBody("GET "+changesPath, f.changed, staff()...).Streamed(),
 		catalogue.OnSet("GET "+reviewPath, access.Search, bookings, f.review, staff()...),
@@ -79,7 +79,7 @@ func (f *face) pages() []catalogue.Route {
 		visitor("GET "+doorPath+"/letter.pdf", f.ownPaper),
 		visitor("GET "+doorPath+"/appointment.ics", f.calendar),
 		visitor("POST "+doorPath+"/leave", f.leave),
-	}
+	}...)
 }
 
 // numberOf is the NHS number of a page's address.
@@ -114,6 +114,7 @@ type chooseView struct {
 	Specialties []web.Option
 	Priorities  []web.Option
 	Action      string
+	Advice      string // where advice is asked for instead
 	Priority    string
 	Missing     bool
 }
@@ -154,7 +155,7 @@ func (f *face) choose(w http.ResponseWriter, r *http.Request, ask catalogue.Aske
 			return err
 		}
 	}
-	v := chooseView{Page: f.page(ctx, "referral.choose.title", person, web.Link{}), Person: person, Priorities: priorityOptions(ctx), Priority: string(q.Priority), Action: personPath + n.String() + "/letter",
+	v := chooseView{Page: f.page(ctx, "referral.choose.title", person, web.Link{}), Person: person, Priorities: priorityOptions(ctx), Priority: string(q.Priority), Action: personPath + n.String() + "/letter", Advice: personPath + n.String() + "/advice",
 		Missing: r.URL.Query().Get("missing") != "", Specialties: []web.Option{{Text: web.Text(ctx, "referral.choose.any")}}}
 	for _, x := range all {
 		o := web.Option{Value: x.SpecialtyCode, Text: x.Specialty}

@@ -108,8 +108,10 @@ func (s *Referrals) Service() catalogue.Service {
 			{Name: "files", Every: time.Hour, Run: s.forgetFiles},
 		},
 		Links: []catalogue.Link{
-			{Key: "referral.nav.worklist", Path: worklistPath, Roles: []access.Role{access.Clinician, access.Clerk}},
-			{Key: "referral.nav.review", Path: reviewPath, Roles: []access.Role{access.Clinician, access.Clerk}},
+			{Key: "referral.nav.worklist", Path: worklistPath, Roles: staff(), Count: s.toAct},
+			{Key: "referral.nav.review", Path: reviewPath, Roles: staff(), Count: s.toReview},
+			{Key: "referral.nav.advice", Path: advicePath, Roles: staff(), Count: s.toRead},
+			{Key: "referral.nav.advise", Path: advisePath, Roles: staff(), Count: s.toAnswer},
 			{Key: "referral.nav.own", Path: ownPath, Roles: []access.Role{access.Patient}},
 		},
 	}

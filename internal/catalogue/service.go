@@ -116,9 +116,14 @@ type Link struct {
 	Roles []access.Role
 	// Organisations are those whose people may; empty means all.
 	Organisations []ident.ODSCode
+	// Count is how many things wait behind it for the organisation of whoever is offered it, up to MostWaiting; nil where nothing is counted.
+	Count func(ctx context.Context, p access.Principal) (int64, error)
 	// Last stands after all others: what is about the reader themself rather than their work.
 	Last bool
 }
+
+// MostWaiting is up to how many things are counted that wait behind a link: more is many.
+const MostWaiting = 1000
 
 // For reports whether a link is offered to somebody.
 func (l Link) For(p access.Principal) bool {

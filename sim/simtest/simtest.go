@@ -255,6 +255,9 @@ func (r *Reader) send(method, path, kind string, body io.Reader) *Reader {
 	return r
 }
 
+// At is the address of the page that was answered, without the node's.
+func (r *Reader) At() string { return r.at }
+
 // Get opens a page.
 func (r *Reader) Get(path string) *Reader { r.t.Helper(); return r.do(http.MethodGet, path, nil) }
 
