@@ -60,6 +60,9 @@ func (c Case) Limit() booking.Limit {
 	return w.Limit()
 }
 
+// actsWaiting finds the acts of one referral that are in a state. The state is no bare column, for it must not tempt the planner: it would walk all acts of the hospital in that state.
+const actsWaiting = `ubrn = ? AND state || '' = ?`
+
 // caseCame keeps a referral as the spine tells of it: the highest version wins, whatever order they come in.
 func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	c, err := decoded[booking.Case](o, m)
@@ -93,7 +96,7 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		p.Clock = c.ClockStart
 	}
 	p.Closed = c.Gone
-	acts, err := o.actsIn(tx, m.To, `ubrn = ? AND state = ?`, c.UBRN.String(), actWaiting)
+	acts, err := o.actsIn(tx, m.To, actsWaiting, c.UBRN.String(), actWaiting)
 	if err != nil {
 		return err
 	}
