@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"github.com/openspine/openspine/internal/clock"
 	"io"
 	"os"
 	"os/signal"
@@ -52,6 +53,7 @@ type commands struct {
 
 // session is what each command is handed.
 type session struct {
+	clock  clock.Clock // that of the nodes; nil for the system's
 	ctx    context.Context
 	stdout io.Writer
 	stderr io.Writer

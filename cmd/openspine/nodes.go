@@ -116,7 +116,10 @@ func (c *demoCommand) openOne(s *session, cfg node.Config, o node.Options) (*nod
 	if c.Verbose {
 		level = slog.LevelInfo
 	}
-	o.Clock, o.Commands, o.Logger = clock.System(), obey, slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))
+	o.Clock, o.Commands, o.Logger = s.clock, obey, slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level}))
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
 	n, err := node.Open(s.ctx, cfg, o)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/internal/clock"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/sim"
@@ -17,6 +18,12 @@ import (
 
 // givenCountry is the demonstration as it starts: a national node and two hospitals', linked.
 func givenCountry(t *testing.T) []*node.Node {
+	t.Helper()
+	return givenCountryBy(t, nil)
+}
+
+// givenCountryBy is the demonstration by a clock of the test's.
+func givenCountryBy(t *testing.T, by clock.Clock) []*node.Node {
 	t.Helper()
 	c := demoCommand{Addr: "127.0.0.1:0", Data: t.TempDir(), People: 200, Seed: 1}
 	was, err := c.seeded(time.Now())
@@ -28,7 +35,7 @@ func givenCountry(t *testing.T) []*node.Node {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	nodes, err := c.open(&session{ctx: ctx, stdout: io.Discard, stderr: io.Discard}, k, was)
+	nodes, err := c.open(&session{ctx: ctx, stdout: io.Discard, stderr: io.Discard, clock: by}, k, was)
 	if err != nil {
 		stop()
 		t.Fatal(err)
