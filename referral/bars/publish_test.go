@@ -164,7 +164,7 @@ func TestTemplatesOfEndpoints(t *testing.T) {
 			"without an address":     {p, "POST", "/Endpoint/$template", strings.Replace(body, "https://x.example/base", "x", 1), 400, "BAD_REQUEST value"},
 			"it is no endpoint":      {p, "GET", "/Endpoint/" + id, "", 404, "NOT_FOUND not-found"},
 			"deleting what is none":  {p, "DELETE", "/Endpoint/" + uuid.NewString() + "/$template", "", 404, "NOT_FOUND not-found"},
-			"changed by its owner":   {p, "PUT", "/Endpoint/" + id + "/$template", strings.Replace(body, `"private"`, `"public"`, 1), 200, ""},
+			"put by its owner":       {p, "PUT", "/Endpoint/" + id + "/$template", body, 200, ""}, // as it was: the cases come in any order
 			"made under its address": {other, "PUT", "/Endpoint/" + uuid.NewString() + "/$template", strings.Replace(body, `"R68"`, `"R69"`, 1), 201, ""},
 		} {
 			if a := c.p.do(c.method, c.path, c.body); a.status != c.status || a.code() != c.code {
