@@ -179,7 +179,7 @@ func TestTemplatesOfEndpoints(t *testing.T) {
 
 // refusedOperations are the published operations that are not done here, and why.
 func refusedOperations() map[string]string {
-	const pointers = "a pointer tells where else something about a patient is; bookings and referrals are found by patient here, and pointers to elsewhere need consent and a locator service of their own"
+	const pointers = "not built: a pointer tells where else something about a patient is; bookings and referrals are found by patient here"
 	return map[string]string{"get /DocumentReference": pointers, "post /DocumentReference": pointers, "get /DocumentReference/{id}": pointers, "put /DocumentReference/{id}": pointers, "delete /DocumentReference/{id}": pointers}
 }
 
