@@ -244,6 +244,10 @@ func (s *Referrals) saveAdvice(tx *store.Tx, a Advice) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "a question for advice cannot be written")
 	}
+	tx.Then(func() {
+		s.changes.Tell(a.Practice.String())
+		s.changes.Tell(a.Service.Provider.String())
+	})
 	return tx.Queue(`INSERT INTO referral_advice (lane, chart, ubrn, version, state, practice, provider, changed, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, chart, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, changed = excluded.changed, body = excluded.body`,
 		int64(s.chartLane(a.Chart)), a.Chart, a.UBRN.String(), a.Version, string(a.State), a.Practice.String(), a.Service.Provider.String(), a.Changed.UnixMicro(), body)

@@ -64,8 +64,10 @@ func (f *face) adviceList(w http.ResponseWriter, r *http.Request, scope access.S
 		kind = kinds[0]
 	}
 	var list []Advice
-	if org := scope.Principal().Organisation; !org.IsZero() {
-		if list, err = f.s.AdviceWaiting(ctx, scope, query(kind, org)); err != nil {
+	own := scope.Principal().Organisation
+	live := f.s.changes.From(changesPath, own.String())
+	if !own.IsZero() {
+		if list, err = f.s.AdviceWaiting(ctx, scope, query(kind, own)); err != nil {
 			return err
 		}
 	}
@@ -77,7 +79,7 @@ func (f *face) adviceList(w http.ResponseWriter, r *http.Request, scope access.S
 	if err != nil {
 		return err
 	}
-	v := listView{Title: web.Text(ctx, "referral.advice.list."+name+"-title"), Lede: web.Text(ctx, "referral.advice.list."+name+"-lede"), Kind: kind}
+	v := listView{Title: web.Text(ctx, "referral.advice.list."+name+"-title"), Lede: web.Text(ctx, "referral.advice.list."+name+"-lede"), Kind: kind, Live: live}
 	for _, k := range kinds {
 		v.Kinds = append(v.Kinds, web.Option{Value: k, Text: web.Text(ctx, "referral.advice.kind."+k)})
 	}
@@ -85,6 +87,9 @@ func (f *face) adviceList(w http.ResponseWriter, r *http.Request, scope access.S
 		return f.adviceCSV(w, r, list, names)
 	}
 	v.Table = f.adviceTable(ctx, state, list, names)
+	if part, ok := web.Partial(r); ok && part == liveID {
+		return web.Render(w, r, http.StatusOK, liveList(v))
+	}
 	return web.RenderPart(w, r, v.Table.ID, web.DataTable(v.Table), listPage(v))
 }
 
