@@ -475,10 +475,14 @@ func (o *Outpatients) sessionsIn(tx *store.Tx, hospital ident.ODSCode, cond stri
 }
 
 func (o *Outpatients) slotsIn(tx *store.Tx, hospital ident.ODSCode, session string) ([]Slot, error) {
-	return o.slotsWhere(tx, hospital, `session = ?`, session)
+	return o.slotsBy(tx, hospital, `session = ? ORDER BY +starts, id`, session) // the sign keeps it from walking all slots of the hospital in the order of their time
 }
 
-func (o *Outpatients) slotsWhere(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Slot, err error) {
+func (o *Outpatients) slotsWhere(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) ([]Slot, error) {
+	return o.slotsBy(tx, hospital, cond+` ORDER BY starts, session, id`, args...)
+}
+
+func (o *Outpatients) slotsBy(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Slot, err error) {
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var x Slot
 		var starts, ends int64
@@ -488,7 +492,7 @@ func (o *Outpatients) slotsWhere(tx *store.Tx, hospital ident.ODSCode, cond stri
 		x.Starts, x.Ends = fromMicros(starts), fromMicros(ends)
 		list = append(list, x)
 		return nil
-	}, `SELECT session, id, epoch, base, starts, ends, kind FROM hospital_slot WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY starts, session, id`,
+	}, `SELECT session, id, epoch, base, starts, ends, kind FROM hospital_slot WHERE lane = ? AND tenant = ? AND `+cond,
 		append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
 	return list, err
 }
