@@ -194,7 +194,7 @@ func (m *Machine) Restore() (err error) {
 	from := m.backups[m.c.Rng.IntN(len(m.backups))]
 	if err := m.stop(); err != nil || m.Disk.Dark() {
 		m.Die()
-		return nil //nolint:nilerr // the power went as it closed
+		return nil // the power went as it closed
 	}
 	dir, err := os.MkdirTemp(memory(), "openspine-simulate-*")
 	if err != nil {
