@@ -161,7 +161,7 @@ func (c *Country) Restored() bool {
 // Close ends every machine.
 func (c *Country) Close() {
 	for _, m := range c.Machines {
-		_ = m.stop() // a database whose power has gone says so as it closes
+		_ = m.stop()       // a database whose power has gone says so as it closes
 		_ = m.Disk.Close() // in memory
 	}
 }
