@@ -308,14 +308,17 @@ func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, seco
 	if !ok || w.Kind == ActCreate {
 		return Referral{}, fault.New(fault.Invalid, "There is no act called %q.", w.Kind)
 	}
-	was, err := s.find(ctx, u)
-	if err != nil {
-		return Referral{}, err
+	was, found := s.find(ctx, u)
+	if found != nil && !errors.Is(found, ErrNotReferral) {
+		return Referral{}, found
 	}
 	chart := was.Chart
 	grants, err := s.k.Gate.DecideAll(ctx, c.Principal, []access.Act{{Action: access.Update, Place: s.place(chart, u, t.Clinical)}})
 	if err != nil {
 		return Referral{}, err
+	}
+	if found != nil {
+		return Referral{}, found // what the number is, is for those who may know of the person
 	}
 	if r, asked, err := s.askFor(ctx, c, chart, u, grants, w); err != nil || asked {
 		return r, err
@@ -362,12 +365,13 @@ func (s *Referrals) wanted(ctx context.Context, chart string, w Work) (a Act, er
 	return a, nil
 }
 
-// find is a referral by its number alone, for finding out whose it is and which lanes an act of it needs.
+// find is a referral by its number alone, for finding out whose it is and which lanes an act of it needs. With ErrNotReferral, only whose the number is.
 func (s *Referrals) find(ctx context.Context, u ident.UBRN) (r Referral, err error) {
 	err = s.read(ctx, func(tx *store.Tx) error {
 		chart, err := s.chartOf(tx, u)
 		if err == nil {
 			r, err = s.load(tx, chart, u)
+			r.Chart = chart
 		}
 		return err
 	})

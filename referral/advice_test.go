@@ -84,6 +84,25 @@ func TestAConversation(t *testing.T) {
 	}
 }
 
+// TestWhatANumberIsIsForThoseWhoMayKnow acts on a question's number as if it were a referral's: its practice is told what it is; a stranger hears the words for a number that is nobody's.
+func TestWhatANumberIsIsForThoseWhoMayKnow(t *testing.T) {
+	t.Parallel()
+	w := shared.Given(t)
+	s, u := referrals(w), asked(t, w, false).UBRN
+	defer func() { _, _ = s.CloseAdvice(t.Context(), caller(w), u, 1) }()
+	act := referral.Work{Kind: referral.ActCancel, Reason: "NO_LONGER_NEEDED", Seen: 1}
+	if _, err := s.Act(t.Context(), caller(w), u, act); !errors.Is(err, referral.ErrNotReferral) {
+		t.Errorf("its practice: %v", err)
+	}
+	stranger := caller(w)
+	stranger.Principal.Organisation, stranger.Principal.ID = ident.MustODSCode("Z99899"), "stranger"
+	_, asked := s.Act(t.Context(), stranger, u, act)
+	_, nobodys := s.Act(t.Context(), stranger, ident.MustUBRN("000000000019"), act)
+	if asked == nil || nobodys == nil || fault.KindOf(asked) != fault.KindOf(nobodys) || fault.MessageOf(asked) != fault.MessageOf(nobodys) {
+		t.Errorf("a stranger can tell a question's number from nobody's: %v, %v", asked, nobodys)
+	}
+}
+
 // TestAQuestionBecomesAReferral: where the practice allowed it, the service makes a referral of a question, under the same number and with what was said; elsewhere it may not.
 func TestAQuestionBecomesAReferral(t *testing.T) {
 	w := shared.Given(t)
