@@ -2,6 +2,7 @@ package bars
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,20 +165,19 @@ func (c *call) putTemplate() error {
 	return c.send(c.written(made), c.drawTemplate(t))
 }
 
-// mayPut refuses to replace another's template, one that is there already under another id, and one too many; made reports that it is new.
+// mayPut refuses to replace another's template, then one that is there already under another id, and one too many; made reports that it is new.
 func (c *call) mayPut(tx *store.Tx, t template) (made bool, err error) {
 	list, err := c.templatesIn(tx, ` AND (id = ? OR owner = ?) LIMIT ?`, t.id, t.owner, mostTemplates+1)
 	if err != nil {
 		return false, err
 	}
-	made = true
+	at := slices.IndexFunc(list, func(x template) bool { return x.id == t.id })
+	if at >= 0 && list[at].owner != t.owner {
+		return false, refuse(http.StatusForbidden, sender, "forbidden", "Only the organisation whose it is writes it: %s.", list[at].owner)
+	}
+	made = at < 0
 	for _, x := range list {
-		switch {
-		case x.id == t.id && x.owner != t.owner:
-			return false, refuse(http.StatusForbidden, sender, "forbidden", "Only the organisation whose it is writes it: %s.", x.owner)
-		case x.id == t.id:
-			made = false
-		case string(x.body.JSON()) == string(t.body.JSON()):
+		if x.id != t.id && string(x.body.JSON()) == string(t.body.JSON()) {
 			return false, doubled("The template is there already: Endpoint/%s.", x.id)
 		}
 	}
