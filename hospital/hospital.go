@@ -49,7 +49,7 @@ const (
 type Outpatients struct {
 	k      catalogue.Kernel
 	seams  booking.Seams
-	beside int
+	beside int // writes that register people at a time
 
 	counted counted
 	changes web.Changes // of what pages show, by hospital
@@ -67,7 +67,7 @@ func New(k catalogue.Kernel) *Outpatients { return NewWith(k, Options{}) }
 type Options struct {
 	// Seams make the clinics forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
-	// Beside is how many people are registered at a time; 16 by default. A simulation that is to replay registers one after the other.
+	// Beside is how many writes register people at a time; 4 by default. A simulation that is to replay has one after the other.
 	Beside int
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,10 +28,11 @@ const (
 	personSettled  = "settled"  // somebody has looked at it
 )
 
-// How many referrals one round makes patients of, and how many of them at a time.
+// How many referrals one round makes patients of, how many of them in one write, and how many writes at a time.
 const (
-	registerAtOnce = 500
-	registerBeside = 16
+	registerAtOnce   = 500
+	registerTogether = 32 // in one write
+	registerBeside   = 4
 )
 
 // Register makes patients of those who are referred: the hospital's own record of them is found by NHS number, or made; and the hospital has a reason to open it from then on.
@@ -50,19 +53,31 @@ func (o *Outpatients) Register(ctx context.Context, hospital ident.ODSCode) erro
 	}
 }
 
-// registerAll registers some at a time, and of those who are referred more than once one referral: the next round finds who they are.
+// registerAll registers some at a time, and of those who are referred more than once one referral: the next round finds who they are. Those of one write that failed are
+// registered each for itself, so that whoever cannot be does not keep others from it.
 func (o *Outpatients) registerAll(ctx context.Context, hospital ident.ODSCode, list []Case) error {
+	seen := map[ident.NHSNumber]bool{}
+	list = slices.DeleteFunc(list, func(c Case) bool {
+		was := seen[c.Person.NHSNumber]
+		seen[c.Person.NHSNumber] = true
+		return was
+	})
 	var beside errgroup.Group
 	beside.SetLimit(o.beside)
-	failed := make([]error, len(list))
-	seen := map[ident.NHSNumber]bool{}
-	for i, c := range list {
-		if seen[c.Person.NHSNumber] {
-			continue
-		}
-		seen[c.Person.NHSNumber] = true
+	var mu sync.Mutex
+	var failed []error
+	for some := range slices.Chunk(list, registerTogether) {
 		beside.Go(func() error {
-			failed[i] = o.register(ctx, hospital, c)
+			if err := o.register(ctx, hospital, some); err == nil {
+				return nil
+			}
+			for _, c := range some {
+				if err := o.register(ctx, hospital, []Case{c}); err != nil {
+					mu.Lock()
+					failed = append(failed, err)
+					mu.Unlock()
+				}
+			}
 			return nil
 		})
 	}
@@ -70,64 +85,105 @@ func (o *Outpatients) registerAll(ctx context.Context, hospital ident.ODSCode, l
 	return errors.Join(failed...)
 }
 
-func (o *Outpatients) register(ctx context.Context, hospital ident.ODSCode, c Case) error {
-	v, found, err := o.findPerson(ctx, hospital, c.Person.NHSNumber)
+// register makes patients of several people in one write, or of nobody.
+func (o *Outpatients) register(ctx context.Context, hospital ident.ODSCode, list []Case) error {
+	known, err := o.findPeople(ctx, hospital, list)
 	if err != nil {
 		return err
 	}
-	if found {
-		state, differs := personSame, differences(v.Resource, c.Person)
-		if differs != "" {
-			state = personDiffers
+	drafts := make([]*record.Draft, len(list)) // of those who are not known
+	var acts []access.Act
+	lanes := []store.Lane{o.lane(hospital)}
+	for i, c := range list {
+		if v, found := known[c.Person.NHSNumber]; found {
+			lanes = append(lanes, o.k.Gate.Lane(hospital, v.Chart))
+			continue
 		}
-		return o.k.DB.Write(ctx, o.personLanes(hospital, v.Chart), func(tx *store.Tx) error { return o.isPerson(tx, hospital, c, v.Chart, state, differs) })
+		if drafts[i], err = o.preparePerson(ctx, hospital, c.Person); err != nil {
+			return err
+		}
+		acts = append(acts, drafts[i].Acts()...)
+		lanes = append(lanes, drafts[i].Lanes()...)
 	}
-	res, err := patientOf(c.Person)
+	write := func(tx *store.Tx, grants ...access.Grant) error {
+		for i, c := range list {
+			v := known[c.Person.NHSNumber]
+			state, differs := personSame, ""
+			if drafts[i] != nil {
+				out, err := o.k.Records.Apply(tx, drafts[i], grants...)
+				if err != nil {
+					return err
+				}
+				state, v.Chart = personUntraced, out.Version.ID
+			} else if differs = differences(v.Resource, c.Person); differs != "" {
+				state = personDiffers
+			}
+			if err := o.isPerson(tx, hospital, c, v.Chart, state, differs); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(acts) == 0 {
+		return o.k.DB.Write(ctx, lanes, func(tx *store.Tx) error { return write(tx) })
+	}
+	grants, err := o.k.Gate.DecideAll(ctx, o.self(hospital), acts)
+	if err != nil {
+		return err
+	}
+	return o.k.Gate.Act(ctx, grants, lanes, func(tx *store.Tx) error { return write(tx, grants...) })
+}
+
+// preparePerson is the record that the hospital makes of somebody.
+func (o *Outpatients) preparePerson(ctx context.Context, hospital ident.ODSCode, p booking.Person) (*record.Draft, error) {
+	res, err := patientOf(p)
 	if err == nil {
 		err = o.k.Sound(ctx, res)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d, err := o.k.Records.Prepare(ctx, record.Change{Verb: record.Create, Ref: record.Ref{Tenant: hospital, Type: "Patient"}, Resource: res, Reason: "referred to the hospital"})
-	if err != nil {
-		return err
-	}
-	grants, err := o.k.Gate.DecideAll(ctx, o.self(hospital), d.Acts())
-	if err != nil {
-		return err
-	}
-	return o.k.Gate.Act(ctx, grants, append(d.Lanes(), o.lane(hospital)), func(tx *store.Tx) error {
-		out, err := o.k.Records.Apply(tx, d, grants...)
-		if err != nil {
-			return err
-		}
-		return o.isPerson(tx, hospital, c, out.Version.ID, personUntraced, "")
-	})
+	return o.k.Records.Prepare(ctx, record.Change{Verb: record.Create, Ref: record.Ref{Tenant: hospital, Type: "Patient"}, Resource: res, Reason: "referred to the hospital"})
 }
 
-func (o *Outpatients) personLanes(hospital ident.ODSCode, chart string) []store.Lane {
-	return []store.Lane{o.lane(hospital), o.k.Gate.Lane(hospital, chart)}
-}
-
-// findPerson is the hospital's own record of whoever has an NHS number; it is on the account.
-func (o *Outpatients) findPerson(ctx context.Context, hospital ident.ODSCode, number ident.NHSNumber) (v record.Version, found bool, err error) {
+// findPeople are the hospital's own records of those who are referred, by NHS number; it is on the account. Of several records of one person it is the first.
+func (o *Outpatients) findPeople(ctx context.Context, hospital ident.ODSCode, list []Case) (known map[ident.NHSNumber]record.Version, err error) {
 	scope, err := o.k.Gate.DecideSet(ctx, o.self(hospital), access.Search, hospital, []string{"Patient"})
 	if err != nil {
-		return v, false, err
+		return nil, err
 	}
-	q, _, err := o.k.Records.ParseQuery("Patient", url.Values{"identifier": {ident.SystemNHSNumber + "|" + number.String()}, "_count": {"1"}}, false)
+	tokens := make([]string, len(list))
+	for i, c := range list {
+		tokens[i] = ident.SystemNHSNumber + "|" + c.Person.NHSNumber.String()
+	}
+	q, _, err := o.k.Records.ParseQuery("Patient", url.Values{"identifier": {strings.Join(tokens, ",")}}, false)
 	if err != nil {
-		return v, false, err
+		return nil, err
 	}
-	page, err := o.k.Records.Search(ctx, scope, q)
-	if err != nil || len(page.Matches) == 0 {
-		return v, false, err
+	known = map[ident.NHSNumber]record.Version{}
+	for {
+		page, err := o.k.Records.Search(ctx, scope, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range page.Matches {
+			for i := range v.Resource.Get("identifier").Items() {
+				number, err := ident.ParseNHSNumber(i.Field("value").String())
+				if _, had := known[number]; err == nil && !had && i.Field("system").String() == ident.SystemNHSNumber {
+					known[number] = v
+				}
+			}
+		}
+		if q.Cursor = page.Next; page.Next == "" {
+			break
+		}
 	}
-	return page.Matches[0], true, o.k.Gate.Account(ctx, nil, []access.Scope{scope})
+	if len(known) == 0 {
+		return known, nil
+	}
+	return known, o.k.Gate.Account(ctx, nil, []access.Scope{scope})
 }
 
-// isPerson says whose chart a referral belongs to, and gives the hospital a reason to open it.
 func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, chart, state, differs string) error {
 	o.changed(tx, hospital) // who was being made a patient here has a name in lists
 	lane, h := int64(o.lane(hospital)), hospital.String()

@@ -39,7 +39,7 @@ type benchCommand struct {
 	Data     string        `help:"Keep the node's data in this folder and use it again; otherwise a temporary one." type:"path"`
 	Database string        `help:"A PostgreSQL URL for the node under test; SQLite otherwise."`
 	Search   string        `enum:"all,identifier,family,subject,sorted" default:"all" help:"Which searches are measured: of a number, of a family name and years of birth, of somebody's results, of a name in the order of birth; or all by turns."`
-	Rate     int           `help:"Of messages: how many to send a second; as many as go otherwise."`
+	Rate     int           `help:"Of messages: how many to send a second, of referrals: how many journeys to begin; as many as go otherwise."`
 	Between  bool          `help:"Of messages: between two nodes over TLS on loopback, each with a database of its own."`
 	Backlog  int           `help:"Of messages: how many wait for a node that is not reached meanwhile."`
 	File     int           `help:"Of messages: send one file of so many MB between two nodes instead."`

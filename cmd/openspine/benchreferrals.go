@@ -43,6 +43,8 @@ const (
 	benchClinics = 40
 	benchSlots   = 60  // of a session
 	elsewhere    = 200 // free slots of each further service
+	clerksAtOnce = 64
+	clerksAfter  = 2 * time.Second // after a booking, its referral has come by the post and the person is a patient at the hospital, if the node keeps up
 )
 
 // benchSpecialty is cardiology, of SNOMED CT.
@@ -243,16 +245,20 @@ func (r *referralBench) all(s *session, disk float64) error {
 	return nil
 }
 
-// clients runs do in each client until the time is over; took of what began before the warm-up is over does not count.
-func (r *referralBench) clients(ctx context.Context, do func(client int) (time.Duration, error)) (result, error) {
+// clients runs do in each client until the time is over, as fast as they go or, all together, at a rate a second; took of what began before the warm-up is over does not count.
+func (r *referralBench) clients(ctx context.Context, rate int, do func(client int) (time.Duration, error)) (result, error) {
 	runs := make([]clientRun, r.c.Clients)
 	start := time.Now()
 	counted, end := start.Add(r.c.Warmup), start.Add(r.c.Warmup+r.c.Duration)
 	var wg sync.WaitGroup
-	spent := processor()
+	spent, pause := processor(), time.Duration(0)
+	if rate > 0 {
+		pause = time.Duration(float64(time.Second) * float64(len(runs)) / float64(rate))
+	}
 	for i := range runs {
 		wg.Go(func() {
-			for ctx.Err() == nil && time.Now().Before(end) {
+			for next := start.Add(pause * time.Duration(i) / time.Duration(len(runs))); ctx.Err() == nil && time.Now().Before(end); next = next.Add(pause) {
+				time.Sleep(time.Until(next))
 				began := time.Now()
 				took, err := do(i)
 				if err != nil {
@@ -272,7 +278,7 @@ func (r *referralBench) clients(ctx context.Context, do func(client int) (time.D
 
 // searches finds services of a specialty for people, with what is free there.
 func (r *referralBench) searches(ctx context.Context) (result, error) {
-	res, err := r.clients(ctx, func(int) (time.Duration, error) {
+	res, err := r.clients(ctx, 0, func(int) (time.Duration, error) {
 		began := time.Now()
 		found, err := r.refer.Services(ctx, r.people[rand.IntN(len(r.people))], referral.ServiceQuery{Specialty: benchSpecialty, Priority: referral.Routine})
 		if err == nil && len(found) == 0 {
@@ -296,17 +302,22 @@ func (r *referralBench) caller(ctx context.Context) referral.Caller {
 	}}
 }
 
-// journeys refers, searches and books, as fast as the clients go, while the hospital's clerks accept what comes. What is timed is the booking; a journey counts once the hospital
+// journeys refers, searches and books, as fast as the clients go or at a rate, while the hospital's clerks accept what comes. What is timed is the booking; a journey counts once the hospital
 // has accepted it, and the time is until the last one is.
 func (r *referralBench) journeys(ctx context.Context) (result, error) {
-	c, start := r.caller(ctx), time.Now()
-	booked := make(chan ident.UBRN, 1<<20)
+	c, start, spent := r.caller(ctx), time.Now(), processor()
+	type waiting struct {
+		ubrn ident.UBRN
+		from time.Time
+	}
+	booked := make(chan waiting, 1<<20)
 	var accepted atomic.Int64
 	clerks, working := errgroup.WithContext(ctx)
-	for range 8 {
+	for range clerksAtOnce {
 		clerks.Go(func() error {
-			for u := range booked {
-				if err := r.accept(working, u); err != nil {
+			for w := range booked {
+				time.Sleep(time.Until(w.from))
+				if err := r.accept(working, w.ubrn); err != nil {
 					return err
 				}
 				accepted.Add(1)
@@ -314,16 +325,17 @@ func (r *referralBench) journeys(ctx context.Context) (result, error) {
 			return nil
 		})
 	}
-	res, err := r.clients(ctx, func(client int) (time.Duration, error) {
+	res, err := r.clients(ctx, r.c.Rate, func(client int) (time.Duration, error) {
 		u, took, err := r.book(ctx, c, r.offered[client%len(r.offered)])
 		if err == nil {
-			booked <- u
+			booked <- waiting{u, time.Now().Add(clerksAfter)}
 		}
 		return took, err
 	})
 	close(booked)
 	err = errors.Join(err, clerks.Wait())
 	res.PerSecond = float64(accepted.Load()) / time.Since(start).Seconds()
+	res.Processor = perOperation(processor()-spent, int(accepted.Load()))
 	res.Name, res.Note = "journeys", fmt.Sprintf("refer, search, book (timed), hospital accepts: %d, until the last was accepted", accepted.Load())
 	return res, err
 }
@@ -357,7 +369,7 @@ func (r *referralBench) book(ctx context.Context, c referral.Caller, service str
 
 // accept has the hospital accept a referral, once it has come and the person is a patient there.
 func (r *referralBench) accept(ctx context.Context, u ident.UBRN) error {
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := r.n.Clinics().Decide(ctx, r.clerk, sim.HospitalWest, u.String(), hospital.Decision{Kind: booking.ActAccept})
 		if !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Conflict) {
 			return err
