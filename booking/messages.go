@@ -175,6 +175,7 @@ type Case struct {
 	Appointment *Appointment  `json:"appointment,omitempty"`
 	Invited     bool          `json:"invited,omitempty"`  // after triage: the patient chooses a date
 	Accepted    bool          `json:"accepted,omitempty"` // the hospital has read it, and takes the person
+	Closed      bool          `json:"closed,omitempty"`   // the person was discharged
 	Reason      string        `json:"reason,omitempty"`
 	Comment     string        `json:"comment,omitempty"`
 	Changed     time.Time     `json:"changed"`

@@ -103,7 +103,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 			p.Rebook, p.Reason = time.Time{}, ""
 		}
 	case booking.ActDischarged:
-		p.Closed = c.Gone
+		p.Closed = c.Gone || c.Closed
 	}
 	if err := o.putPathway(tx, r.From, r.Conversation, p); err != nil {
 		return err
@@ -153,6 +153,9 @@ func (o *Outpatients) Decide(ctx context.Context, by access.Principal, hospital 
 		if c.Gone {
 			return fault.New(fault.Conflict, "The referral is not this hospital's any more.")
 		}
+		if c.Pathway.Closed {
+			return discharged()
+		}
 		return o.decide(tx, by, hospital, c, d)
 	})
 }
@@ -181,6 +184,11 @@ func explained(kind, reason, comment string, at time.Time) error {
 	}
 	_, err := codes.Reason(system, reason, comment, at, types...)
 	return err
+}
+
+// discharged refuses what is to be done for somebody whose referral is over.
+func discharged() error {
+	return fault.New(fault.Conflict, "They were discharged. Whoever sees them again is referred anew.")
 }
 
 func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.ODSCode, c Case, d Decision) error {

@@ -95,11 +95,11 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if p.Stopped.IsZero() {
 		p.Clock = c.ClockStart
 	}
-	p.Closed = c.Gone
 	acts, err := o.actsIn(tx, m.To, actsWaiting, c.UBRN.String(), actWaiting)
 	if err != nil {
 		return err
 	}
+	p.Closed = c.Gone || c.Closed || slices.ContainsFunc(acts, func(a Act) bool { return a.Kind == booking.ActDischarged })
 	p.review(known && was.Gone, c, acts)
 	if err := o.follow(tx, m.To, c, &p, acts); err != nil {
 		return err

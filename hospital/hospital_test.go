@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/sim/simtest"
 )
 
@@ -45,6 +47,19 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 		})
 		return done
 	})
+	w.spine.change(u, func(c *booking.Case) { c.Closed = true })
+	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Nothing is to be decided") })
+	doctor.SeesNot("Find a time in our own slots")
+	for _, gone := range []string{"/book", "/letter", "/decide/cancel", "/decide/reject"} {
+		doctor.Get(page + gone).Sees(409, "cannot be decided of this referral")
+	}
+	doctor.Get(page + "/decide/nothing").Sees(404)
+	if err := w.o.Decide(t.Context(), w.doctor(), rqx, u, hospital.Decision{Kind: booking.ActReject, Reason: "SERVICE_INAPPROPRIATE", Comment: "Another clinic."}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a discharged referral is rejected: %v", err)
+	}
+	if err := w.o.FollowUp(t.Context(), w.clerk(), rqx, u, at.Session, at.Slot); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a follow-up of somebody discharged: %v", err)
+	}
 }
 
 // inputOf is the value of a button.

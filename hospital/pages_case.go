@@ -30,6 +30,7 @@ type caseView struct {
 	LetterHidden  bool
 	Files         web.Table
 	Decisions     []web.Link
+	Nothing       string // why there is nothing to decide
 	Record        web.Link
 	Acts, History web.Table
 }
@@ -95,11 +96,13 @@ func (d *desk) showCase() error {
 	if !c.Pathway.Rebook.IsZero() {
 		v.Warning, v.WarningText = d.text("rebook.title"), d.rebookWhy(c)
 	}
-	for _, act := range d.offered(c) {
-		v.Decisions = append(v.Decisions, web.Link{Text: d.text("decide." + act), URL: d.path("cases", c.UBRN.String(), "decide", act)})
+	acts, err := d.offered(c)
+	if err != nil {
+		return err
 	}
-	if !c.Gone {
-		v.Decisions = append(v.Decisions, web.Link{Text: d.text("book.title"), URL: d.path("cases", c.UBRN.String(), "book")}, web.Link{Text: d.text("letter.title"), URL: d.path("cases", c.UBRN.String(), "letter")})
+	v.Decisions = d.links(c, acts)
+	if len(acts) == 0 {
+		v.Nothing = d.text("case.nothing")
 	}
 	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
 		acts, err := d.actsIn(tx, d.hospital, `ubrn = ?`, c.UBRN.String())
@@ -114,6 +117,23 @@ func (d *desk) showCase() error {
 		return err
 	}
 	return web.Render(d.w, d.r, http.StatusOK, casePage(v))
+}
+
+// links lead to what is offered of a referral. A time for the referral and one for a follow-up are chosen on one page.
+func (d *desk) links(c Case, acts []string) (list []web.Link) {
+	at := func(parts ...string) string { return d.path(append([]string{"cases", c.UBRN.String()}, parts...)...) }
+	for i, act := range acts {
+		switch {
+		case act == offerLetter:
+			list = append(list, web.Link{Text: d.text("letter.title"), URL: at("letter")})
+		case act == offerFollowUp && i > 0 && acts[i-1] == offerBook:
+		case act == offerBook || act == offerFollowUp:
+			list = append(list, web.Link{Text: d.text("book.title"), URL: at("book")})
+		default:
+			list = append(list, web.Link{Text: d.text("decide." + act), URL: at("decide", act)})
+		}
+	}
+	return list
 }
 
 // fileTable lists files that came with a referral or a question; base is where each is to be had.
@@ -191,28 +211,27 @@ func (d *desk) clockText(p Pathway) string {
 	return d.text("clock.runs", weeks, format.Date(p.Clock))
 }
 
-// offered are the decisions that can be made of a referral as it stands.
-func (d *desk) offered(c Case) (acts []string) {
-	clinician := d.ask.Principal.Role == access.Clinician
-	if c.Gone || c.Pathway.Closed {
-		return nil
+// offered is what this reader can do with a referral as it stands.
+func (d *desk) offered(c Case) (acts []string, err error) {
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		came, err := d.cameIn(tx, d.hospital, c)
+		acts = offered(c, came, d.ask.Principal.Role == access.Clinician)
+		return err
+	})
+	return acts, err
+}
+
+// can refuses what is not offered of a referral as it stands: for all of kinds, of which one is enough.
+func (d *desk) can(c Case, kinds ...string) ([]string, error) {
+	acts, err := d.offered(c)
+	if err != nil {
+		return nil, err
 	}
-	if c.Pathway.Review == reviewWaiting {
-		if strings.Contains(c.State, "TRIAGE") {
-			if clinician {
-				acts = append(acts, booking.ActTriageAccept, booking.ActTriageReturn)
-			}
-		} else {
-			acts = append(acts, booking.ActAccept)
-		}
+	acts = slices.DeleteFunc(acts, func(a string) bool { return !slices.Contains(kinds, a) })
+	if len(acts) == 0 {
+		return nil, fault.New(fault.Conflict, "%s", d.text("not-now"))
 	}
-	if clinician && c.Pathway.Review != reviewRejected && !strings.Contains(c.State, "TRIAGE") {
-		acts = append(acts, booking.ActReject)
-	}
-	if c.Appointment != nil {
-		acts = append(acts, booking.ActCancel)
-	}
-	return acts
+	return acts, nil
 }
 
 func (d *desk) actTable(acts []Act) web.Table {
@@ -242,12 +261,11 @@ func (d *desk) eventTable(events []Event) web.Table {
 // decideForm is the form of a decision.
 func (d *desk) decideForm(c Case, g access.Grant) (formView, error) {
 	act, back := d.r.PathValue("act"), d.path("cases", c.UBRN.String())
-	can := false
-	for _, a := range d.offered(c) {
-		can = can || a == act
+	if !slices.Contains(booking.Acts(), act) || act == booking.ActOffer { // a time is given by its own page
+		return formView{}, access.NotHere()
 	}
-	if !can {
-		return formView{}, fault.New(fault.Conflict, "%s", d.text("not-now"))
+	if _, err := d.can(c, act); err != nil {
+		return formView{}, err
 	}
 	v := formView{Title: d.text("decide." + act), Explain: []string{d.text("will-decide."+act, c.ServiceName)},
 		Form: web.Form{Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("decide." + act), Danger: act == booking.ActReject || act == booking.ActCancel, Cancel: web.Link{URL: back}}}
@@ -371,6 +389,10 @@ func (o *Outpatients) freeOwn(ctx context.Context, d *desk, service string, most
 // bookForm chooses one of the hospital's own slots: for the referral's appointment, or for a follow-up of somebody who was seen.
 func (d *desk) bookForm(c Case, g access.Grant) (formView, error) {
 	back := d.path("cases", c.UBRN.String())
+	kinds, err := d.can(c, offerBook, offerFollowUp)
+	if err != nil {
+		return formView{}, err
+	}
 	v := formView{Title: d.text("book.title"), Explain: []string{d.text("book.lede")}, Form: web.Form{Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("book.submit"), Cancel: web.Link{URL: back}}}
 	v.Page = d.casePage(c, g, v.Title)
 	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: back}
@@ -386,11 +408,12 @@ func (d *desk) bookForm(c Case, g access.Grant) (formView, error) {
 	if len(slots) == 0 {
 		v.Explain = append(v.Explain, d.text("book.none"))
 	}
-	kind := web.Choice{Name: "kind", Label: d.text("book.kind"), Value: d.r.PostForm.Get("kind"), Options: []web.Option{{Value: "appointment", Text: d.text("book.appointment")}, {Value: "follow-up", Text: d.text("kind.follow-up")}}}
-	if kind.Value == "" {
-		if kind.Value = "appointment"; c.Pathway.Status != "10" {
-			kind.Value = "follow-up"
-		}
+	kind := web.Choice{Name: "kind", Label: d.text("book.kind"), Value: d.r.PostForm.Get("kind")}
+	for _, k := range kinds {
+		kind.Options = append(kind.Options, map[string]web.Option{offerBook: {Value: "appointment", Text: d.text("book.appointment")}, offerFollowUp: {Value: "follow-up", Text: d.text("kind.follow-up")}}[k])
+	}
+	if !slices.ContainsFunc(kind.Options, func(o web.Option) bool { return o.Value == kind.Value }) {
+		kind.Value = kind.Options[0].Value
 	}
 	v.Radios = []web.Choice{kind}
 	if len(slots) > 0 {
@@ -433,9 +456,12 @@ func (d *desk) doBook() error {
 	if err != nil {
 		return err
 	}
+	kind, fits := d.r.PostForm.Get("kind"), v.Radios[0].Options
 	switch {
 	case !ok:
 		err = fault.New(fault.Invalid, "%s", d.text("wrong.slot"))
+	case !slices.ContainsFunc(fits, func(o web.Option) bool { return o.Value == kind }):
+		return fault.New(fault.Conflict, "%s", d.text("not-now"))
 	case followUp:
 		err = d.FollowUp(d.ctx, d.ask.Principal, d.hospital, who, session, slot)
 	default:
@@ -465,6 +491,9 @@ func (d *desk) holds(session, slot, who string, followUp bool) (there bool, err 
 func (d *desk) letter() error {
 	c, _, g, err := d.opened(false)
 	if err != nil {
+		return err
+	}
+	if _, err := d.can(c, offerLetter); err != nil {
 		return err
 	}
 	v := letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: format.Name(c.Person.Family, c.Person.Given, c.Person.Prefix), Date: format.Date(d.now), Reference: c.UBRN.Display(), Service: c.ServiceName,

@@ -250,7 +250,12 @@ func (o *Outpatients) tellVisit(tx *store.Tx, hospital ident.ODSCode, b Booked, 
 // FollowUp books somebody who was seen into a slot of the hospital's own. The spine has no part in it, but to tell whoever subscribed.
 func (o *Outpatients) FollowUp(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn, session, slot string) error {
 	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
-		if waitsForTime(c.Case) {
+		switch {
+		case c.Gone:
+			return fault.New(fault.Conflict, "The referral is not this hospital's any more.")
+		case c.Pathway.Closed:
+			return discharged()
+		case waitsForTime(c.Case):
 			return fault.New(fault.Conflict, "They wait for their first appointment: give them that, from the list of those who wait.")
 		}
 		at, err := o.hold(tx, hospital, session, slot, followUpMark+ubrn)

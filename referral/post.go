@@ -62,7 +62,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	}
 	c.UBRN, c.Version, c.State, c.Priority, c.Service, c.ServiceName = r.UBRN, r.Version, string(r.State), string(r.Priority), chosen.Service, chosen.Name
 	c.Practice, c.Referrer, c.ClockStart, c.Reason, c.Comment = r.Practice, r.Referrer.Name, r.PathwayStart, r.Reason.Code, r.Comment
-	c.Accepted, c.Changed, c.Took, c.Sent = r.Accepted, r.Changed, r.Took, tx.At().UnixMicro()
+	c.Accepted, c.Closed, c.Changed, c.Took, c.Sent = r.Accepted, r.Closed, r.Changed, r.Took, tx.At().UnixMicro()
 	person, err := s.personIn(tx, r.Chart)
 	if err != nil {
 		return c, err

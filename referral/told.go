@@ -148,7 +148,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	if chosen.Service != was.Chosen.Service {
 		r.Accepted, r.Attended = false, false
 	}
-	r.Acted, r.Took = c.Acted, c.Took
+	r.Acted, r.Took, r.Closed = c.Acted, c.Took, c.Closed
 	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)
