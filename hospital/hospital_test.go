@@ -51,7 +51,7 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Nothing is to be decided") })
 	doctor.SeesNot("Find a time in our own slots")
 	for _, gone := range []string{"/book", "/letter", "/decide/cancel", "/decide/reject"} {
-		doctor.Get(page + gone).Sees(409, "cannot be decided of this referral")
+		doctor.Get(page+gone).Sees(409, "cannot be decided of this referral")
 	}
 	doctor.Get(page + "/decide/nothing").Sees(404)
 	if err := w.o.Decide(t.Context(), w.doctor(), rqx, u, hospital.Decision{Kind: booking.ActReject, Reason: "SERVICE_INAPPROPRIATE", Comment: "Another clinic."}); !fault.Is(err, fault.Conflict) {
