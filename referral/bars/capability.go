@@ -73,6 +73,7 @@ func (c *call) metadata() error {
 		resource("ServiceRequest", changes, nil, patient, param{"patient:birthdate", "date"}, param{"ServiceRequest.identifier", "token"}),
 		resource("HealthcareService", written, nil, param{"HealthcareService.identifier", "token"}, param{"HealthcareService.providedBy", "token"}),
 		resource("Endpoint", written, nil, param{"Endpoint.identifier", "token"}, param{"_has:HealthcareService.Id", "token"}, param{"_has:HealthcareService.Identifier", "token"}),
+		resource(typePointer, written, nil, param{bySubject, "token"}, patient, param{byCustodian, "token"}, param{byType, "token"}, param{byCategory, "token"}, param{byPointerID, "token"}, param{byPage, "token"}),
 		resource("Slot", []string{"search-type"}, includes(), param{"start", "date"}, param{"status", "token"}, param{"Schedule.actor:HealthcareService", "token"})),
 		"operation", fhir.Arr(fhir.Obj("name", "$process-message", "definition", "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message")))
 	var messages []any

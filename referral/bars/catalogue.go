@@ -23,46 +23,36 @@ import (
 // mostListed is how many resources of the catalogue one answer holds.
 const mostListed = "200"
 
-// catalogueRoutes read and write the catalogue, and refuse as published what is not done here.
+// catalogueRoutes read and write the catalogue, and the pointers, which are for no service either.
 func (a *API) catalogueRoutes() []catalogue.Route {
-	list := []catalogue.Route{
+	return []catalogue.Route{
 		a.catalogue("GET /HealthcareService", (*call).listServices), a.catalogue("GET /HealthcareService/{id}", (*call).oneService),
 		a.catalogue("POST /HealthcareService", (*call).putService), a.catalogue("PUT /HealthcareService/{id}", (*call).putService), a.catalogue("DELETE /HealthcareService/{id}", (*call).deleteService),
 		a.catalogue("GET /Endpoint", (*call).listEndpoints), a.catalogue("GET /Endpoint/{id}", (*call).oneEndpoint),
 		a.catalogue("POST /Endpoint", (*call).putEndpoint), a.catalogue("PUT /Endpoint/{id}", (*call).putEndpoint), a.catalogue("DELETE /Endpoint/{id}", (*call).deleteEndpoint),
 		a.catalogue("GET /Endpoint/$template", (*call).listTemplates), a.catalogue("POST /Endpoint/$template", (*call).putTemplate),
 		a.catalogue("PUT /Endpoint/{id}/$template", (*call).putTemplate), a.catalogue("DELETE /Endpoint/{id}/$template", (*call).deleteTemplate),
+		a.untargeted("GET /DocumentReference", readPointerHead, (*call).listPointers), a.untargeted("GET /DocumentReference/{id}", readPointerHead, (*call).onePointer), a.untargeted("POST /DocumentReference", readPointerHead, (*call).postPointer),
+		a.untargeted("PUT /DocumentReference/{id}", readPointerHead, (*call).putPointer), a.untargeted("DELETE /DocumentReference/{id}", readPointerHead, (*call).deletePointer),
 	}
-	const pointers = "Pointers to documents are not kept here: bookings and referrals are found by patient (GET /Appointment, GET /ServiceRequest)."
-	for _, operation := range []string{"GET /DocumentReference", "POST /DocumentReference", "GET /DocumentReference/{id}", "PUT /DocumentReference/{id}", "DELETE /DocumentReference/{id}"} {
-		list = append(list, notDone(operation, pointers))
-	}
-	return list
 }
 
 // catalogue is one operation on the catalogue.
 func (a *API) catalogue(operation string, do func(c *call) error) catalogue.Route {
+	return a.untargeted(operation, readCatalogueHead, do)
+}
+
+// untargeted is one operation that is for no service.
+func (a *API) untargeted(operation string, read func(*http.Request, access.Principal) (head, error), do func(c *call) error) catalogue.Route {
 	method, path, _ := strings.Cut(operation, " ")
 	return catalogue.OnBody(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 		mirror(w, r)
 		c := &call{a: a, w: w, r: r, ask: ask}
 		var err error
-		if c.head, err = readCatalogueHead(r, ask.Principal); err != nil {
+		if c.head, err = read(r, ask.Principal); err != nil {
 			return err
 		}
 		return received(do(c))
-	}, access.SystemClient)
-}
-
-// notDone refuses a published operation, and says why.
-func notDone(operation, why string) catalogue.Route {
-	method, path, _ := strings.Cut(operation, " ")
-	return catalogue.OnBody(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, _ catalogue.Asker) error {
-		mirror(w, r)
-		if err := readIDs(r); err != nil {
-			return err
-		}
-		return refuse(http.StatusNotImplemented, receiver, "not-supported", "%s", why)
 	}, access.SystemClient)
 }
 

@@ -39,22 +39,12 @@ func TestTheCatalogueIsRead(t *testing.T) {
 	}
 }
 
-// TestWhatTheCatalogueRefuses: the operations that are not done here, also without their headers; and searches that are none.
+// TestWhatTheCatalogueRefuses: searches that are none, and requests without their headers.
 func TestWhatTheCatalogueRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.program(practice)
 	id := "/91607239-b002-470a-8709-6b25bd50fdd1"
-	for operation := range refusedOperations() {
-		method, path, _ := strings.Cut(strings.ReplaceAll(operation, "/{id}", id), " ")
-		method = strings.ToUpper(method)
-		if a := p.do(method, path, "{}"); a.status != http.StatusNotImplemented || a.code() != "REC_NOT_IMPLEMENTED not-supported" {
-			t.Errorf("%s: %d %s", operation, a.status, a.body)
-		}
-		if a := p.but("X-Request-Id", "").do(method, path, "{}"); a.status != http.StatusBadRequest || a.code() != "SEND_BAD_REQUEST invalid" {
-			t.Errorf("%s without an id: %d %s", operation, a.status, a.body)
-		}
-	}
 	for path, code := range map[string]string{"/HealthcareService": "BAD_REQUEST required", "/Endpoint": "BAD_REQUEST required", "/HealthcareService?name=x": "BAD_REQUEST invalid", "/Endpoint?_has:HealthcareService.Id=a&_has:HealthcareService.Id=b": "BAD_REQUEST invalid",
 		"/HealthcareService" + id: "NOT_FOUND not-found", "/Endpoint" + id: "NOT_FOUND not-found", "/Endpoint?_has:HealthcareService.Id=none": "NOT_FOUND not-found"} {
 		if a := p.get(path); a.code() != code {

@@ -83,6 +83,18 @@ func readCatalogueHead(r *http.Request, p access.Principal) (h head, err error) 
 	return h, h.readOrganisation(r, p)
 }
 
+// readPointerHead is readCatalogueHead for pointers: as published, only their search names the organisation; elsewhere it is the program's.
+func readPointerHead(r *http.Request, p access.Principal) (h head, err error) {
+	if r.Header.Get("NHSD-End-User-Organisation") != "" || r.Method == http.MethodGet && r.PathValue("id") == "" {
+		return readCatalogueHead(r, p)
+	}
+	if err := version(r); err != nil {
+		return h, err
+	}
+	h.organisation = p.Organisation
+	return h, readIDs(r)
+}
+
 // version refuses an Accept header that asks for another edition of BaRS than 1.x. A media type without a version asks for any.
 func version(r *http.Request) error {
 	for _, field := range r.Header.Values("Accept") {

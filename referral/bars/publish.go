@@ -128,7 +128,6 @@ func (c *call) serviceMembers(res *fhir.Resource) ([]member, error) {
 // soundEndpoint refuses an Endpoint, or a template of one, of which nothing could be sent.
 func soundEndpoint(res *fhir.Resource) error {
 	word := res.Get("header").String()
-	address, err := url.Parse(res.Get("address").String())
 	switch {
 	case !slices.Contains([]string{"active", "suspended", "error", "off", "entered-in-error", "test"}, res.Get("status").String()):
 		return ill("value", "Endpoint.status is active, suspended, error, off, entered-in-error or test.")
@@ -138,15 +137,21 @@ func soundEndpoint(res *fhir.Resource) error {
 		return ill("required", "Endpoint.payloadType says by a code what is sent to it.")
 	case word != "" && word != "public" && word != "private":
 		return ill("value", "Endpoint.header is public or private.")
-	case err != nil || address.Host == "" || address.User != nil || address.Scheme != "https" && address.Scheme != "http":
+	case !isAddress(res.Get("address").String()):
 		return ill("value", "Endpoint.address is a whole address on the web, without a password.")
 	}
 	for p := range res.Get("payloadType").Items() {
-		if strings.EqualFold(p.Get("coding.0.code").String(), "bars") && (address.RawQuery != "" || address.Fragment != "") {
+		if strings.EqualFold(p.Get("coding.0.code").String(), "bars") && strings.ContainsAny(res.Get("address").String(), "?#") {
 			return ill("value", "The address of an endpoint of BaRS is a base, without a question or a fragment.")
 		}
 	}
 	return nil
+}
+
+// isAddress reports whether a text is a whole address on the web, without a password.
+func isAddress(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 // endpointMembers are an Endpoint as the directory keeps it.
