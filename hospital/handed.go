@@ -25,6 +25,16 @@ func (o *Outpatients) hand(tx *store.Tx, hospital ident.ODSCode, m booking.Slots
 	return nil
 }
 
+// handing reports whether the message that handed a slot to the spine last is still under way.
+func (o *Outpatients) handing(tx *store.Tx, hospital ident.ODSCode, x Slot) (bool, error) {
+	var message string
+	err := tx.QueryRow(`SELECT handed FROM hospital_slot WHERE lane = ? AND tenant = ? AND session = ? AND id = ?`, int64(o.lane(hospital)), hospital.String(), x.Session, x.ID).Scan(&message)
+	if err != nil {
+		return false, err
+	}
+	return o.k.Post().UnderWay(tx, message)
+}
+
 // slotsAnswered learns that the spine would not take slots. They are nobody's to book until it is settled whose they are: on the page of what differs, with the spine's reason.
 func (o *Outpatients) slotsAnswered(_ context.Context, tx *store.Tx, r messaging.Receipt) error {
 	if r.State != messaging.Refused {
@@ -86,6 +96,13 @@ func (o *Outpatients) retell(tx *store.Tx, hospital ident.ODSCode, found []Diffe
 			m := marks[x.ID]
 			switch {
 			case x.Epoch > m.Epoch && booking.Spine.Owns(x.Epoch):
+				waits, err := o.handing(tx, hospital, x)
+				if err != nil {
+					return err
+				}
+				if waits {
+					continue // saying it again would only wait behind what said it
+				}
 				anew[x.Session] = append(anew[x.Session], x)
 			case x.Epoch < m.Epoch && booking.Spine.Owns(x.Epoch) && booking.Hospital.Owns(m.Epoch):
 				settled(&x, m.Epoch, m)

@@ -1,6 +1,7 @@
 package hospital_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,6 +123,56 @@ func TestWhatBothSidesHaveLostIsToldAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestComparisonsDoNotPileUp: while the line is cut the clock asks one question, however many hours that is; healed, it is answered, and the next one is asked.
+func TestComparisonsDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	w.compares()
+	var hourly func(context.Context) error
+	for _, j := range w.o.Service().Jobs {
+		if j.Name == "tally" {
+			hourly = j.Run
+		}
+	}
+	k := w.nodes[1].Node.Kernel()
+	asked := func() (n int64) {
+		t.Helper()
+		err := k.DB.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM post_message WHERE workflow = ? AND sender = 'RQX'`, booking.WorkflowTally).Scan(&n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	simtest.Eventually(t, func() bool { // until what was asked at the start is handled as well
+		before := asked()
+		if err := hourly(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return asked() > before
+	})
+	w.compares()
+	w.link("cut")
+	before := asked()
+	for range 24 {
+		if err := hourly(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := asked() - before; n < 1 || n > 2 { // of two pages at most
+		t.Errorf("a day without a line leaves %d comparisons", n)
+	}
+	w.link("heal")
+	after := asked()
+	simtest.Eventually(t, func() bool {
+		if err := hourly(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return asked() > after
+	})
 }
 
 // TestABookingInASessionThatIsNotKnown stands in the diary all the same: the hospital was restored to a day before it made the session. Where it is a slot of the hospital's own, nobody else is put

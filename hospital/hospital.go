@@ -92,7 +92,7 @@ func (o *Outpatients) Service() catalogue.Service {
 			{Workflow: booking.WorkflowAct, Compares: true, Owner: "the booking office of the spine", Learn: o.actAnswered, LearnLanes: o.lanesFrom},
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {
-		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.Tally)}}
+		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.tallyDue)}}
 		s.Links = []catalogue.Link{{Key: "hospital.nav", Path: "/clinics", Roles: staff(), Organisations: hospitals}}
 	}
 	return s

@@ -29,27 +29,28 @@ type Standing struct {
 	Asked, Answered time.Time
 	owed            string
 	incarnation     string
+	message         string // the last page of the last question
 }
 
 func (o *Outpatients) standingIn(tx *store.Tx, hospital ident.ODSCode) (s Standing, err error) {
 	var asked, answered int64
-	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
-		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed)
+	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed, message FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
+		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed, &s.message)
 	if fault.Is(err, fault.NotFound) {
 		restored, err := o.k.DB.Restored(tx.Context()) // to before it first noted its life
 		return Standing{Sure: !restored}, err
 	}
 	s.Asked, s.Answered = fromMicros(asked), fromMicros(answered)
 	if s.incarnation != o.k.DB.Incarnation() { // an answer to what an earlier life has asked says nothing of this one, nor does this one owe what that did
-		s.Sure, s.Round, s.owed = false, "", ""
+		s.Sure, s.Round, s.owed, s.message = false, "", "", ""
 	}
 	return s, err
 }
 
 func (o *Outpatients) putStanding(tx *store.Tx, hospital ident.ODSCode, s Standing) error {
-	_, err := tx.Exec(`INSERT INTO hospital_standing (lane, tenant, incarnation, sure, round, asked, answered, owed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, answered = excluded.answered, owed = excluded.owed`,
-		int64(o.lane(hospital)), hospital.String(), o.k.DB.Incarnation(), s.Sure, s.Round, micros(s.Asked), micros(s.Answered), s.owed)
+	_, err := tx.Exec(`INSERT INTO hospital_standing (lane, tenant, incarnation, sure, round, asked, answered, owed, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, answered = excluded.answered, owed = excluded.owed, message = excluded.message`,
+		int64(o.lane(hospital)), hospital.String(), o.k.DB.Incarnation(), s.Sure, s.Round, micros(s.Asked), micros(s.Answered), s.owed, s.message)
 	return err
 }
 
@@ -80,6 +81,25 @@ func (o *Outpatients) begin(ctx context.Context, hospital ident.ODSCode) error {
 	return o.Tally(ctx, hospital)
 }
 
+// tallyDue compares by the clock. While the last question is still under way, or what the spine says waits here behind something that a person has to decide, no other is asked: it would only wait behind it.
+func (o *Outpatients) tallyDue(ctx context.Context, hospital ident.ODSCode) error {
+	waits := false
+	err := o.k.DB.Read(ctx, func(tx *store.Tx) error {
+		s, err := o.standingIn(tx, hospital)
+		if err != nil {
+			return err
+		}
+		if waits, err = o.k.Post().UnderWay(tx, s.message); err == nil && !waits {
+			waits, err = o.k.Post().Stopped(tx, o.k.National, conversationTally)
+		}
+		return err
+	})
+	if err != nil || waits {
+		return err
+	}
+	return o.Tally(ctx, hospital)
+}
+
 // Tally tells the spine what the hospital knows of the slots and referrals between the two, and asks for what the spine knows; hourly, and when somebody asks for it.
 func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
 	if joined, err := o.joined(ctx); err != nil || !joined {
@@ -91,18 +111,18 @@ func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
 			return err
 		}
 		s.Round, s.Asked = booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
-		if err := o.putStanding(tx, hospital, s); err != nil {
+		if s.message, err = o.tellAll(tx, hospital, s.Round, !s.Sure); err != nil {
 			return err
 		}
-		return o.tellAll(tx, hospital, s.Round, !s.Sure)
+		return o.putStanding(tx, hospital, s)
 	})
 }
 
-// tellAll sends all that the hospital knows, in pages, and what it was told that a restored spine has lost.
-func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool, told ...booking.Case) error {
+// tellAll sends all that the hospital knows, in pages, and what it was told that a restored spine has lost; it returns the last message.
+func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool, told ...booking.Case) (message string, err error) {
 	slots, cases, heard, err := o.known(tx, hospital)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for page := 0; ; page++ {
 		t := booking.Tally{Round: round, Page: page, Unsure: unsure, Heard: heard}
@@ -115,10 +135,10 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 		t.Last = len(slots)+len(cases)+len(told) == 0
 		files, err := filesOf(t.Told)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if _, err := send(o, tx, hospital, booking.WorkflowTally, conversationTally, t, files...); err != nil || t.Last {
-			return err
+		if message, err = send(o, tx, hospital, booking.WorkflowTally, conversationTally, t, files...); err != nil || t.Last {
+			return message, err
 		}
 	}
 }
@@ -289,7 +309,7 @@ func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking
 	if err != nil {
 		return err
 	}
-	if err := o.tellAll(tx, hospital, asked.Round, false, lost...); err != nil {
+	if _, err := o.tellAll(tx, hospital, asked.Round, false, lost...); err != nil {
 		return err
 	}
 	return o.handAnew(tx, hospital, anew)
@@ -558,9 +578,9 @@ func (o *Outpatients) Repair(ctx context.Context, by access.Principal, hospital 
 			return fault.New(fault.Conflict, "The spine has never answered a comparison. Compare first: while it does not answer, the hospital could book nothing.")
 		}
 		s.Sure, s.Round, s.Asked = false, booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
-		if err := o.putStanding(tx, hospital, s); err != nil {
+		if s.message, err = o.tellAll(tx, hospital, s.Round, true); err != nil {
 			return err
 		}
-		return o.tellAll(tx, hospital, s.Round, true)
+		return o.putStanding(tx, hospital, s)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/network"
 	"github.com/openspine/openspine/store"
 )
@@ -128,6 +129,23 @@ func (p *Post) ByID(ctx context.Context, id string) (list []Item, err error) {
 		return err
 	})
 	return list, err
+}
+
+// UnderWay reports whether a message that was sent from here has yet to be dealt with: it waits, is on its way, or is parked, here or elsewhere. Of one that this node does not know nothing is under way.
+func (p *Post) UnderWay(tx *store.Tx, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM post_message WHERE id = ? AND state IN (?, ?, ?)`, id, int64(Accepted), int64(Delivered), int64(Parked)).Scan(&n)
+	return n > 0, err
+}
+
+// Stopped reports whether what somebody sent here in a conversation waits for a person: a message is parked, and those after it wait behind it.
+func (p *Post) Stopped(tx *store.Tx, from ident.ODSCode, conversation string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM post_held WHERE lane = ? AND sender = ? AND conversation = ? AND why = ?`, int64(p.LaneOf(from, conversation)), from.String(), conversation, int64(parked)).Scan(&n)
+	return n > 0, err
 }
 
 // At is the message at a place. Errors: fault.NotFound.

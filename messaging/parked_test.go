@@ -81,6 +81,25 @@ func TestPoisonIsParkedAndHoldsUpItsConversationOnly(t *testing.T) {
 		if body, err := n.post.Body(t.Context(), it.Ref); err != nil || string(body) != "bad" {
 			t.Errorf("it holds %q: %v", body, err)
 		}
+		stopped := func(id string, way bool, conversation string, stops bool) {
+			t.Helper()
+			err := n.db.Read(t.Context(), func(tx *store.Tx) error {
+				under, err := n.post.UnderWay(tx, id)
+				if err != nil {
+					return err
+				}
+				held, err := n.post.Stopped(tx, spine, conversation)
+				if under != way || held != stops {
+					t.Errorf("%s is under way: %v; %s is stopped: %v", id, under, conversation, held)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		stopped(bad, true, "c", true)
+		stopped("nobody's", false, "d", false)
 		if got := n.learnt(bad); got != "parked" {
 			t.Errorf("the sender learnt %q", got)
 		}
@@ -95,6 +114,7 @@ func TestPoisonIsParkedAndHoldsUpItsConversationOnly(t *testing.T) {
 		if got := n.column(`SELECT body FROM deed WHERE conversation = 'c' ORDER BY n`); got != "bad after" {
 			t.Errorf("handled %q", got)
 		}
+		stopped(bad, false, "c", false)
 		if got := n.learnt(bad); got != "parked handled" {
 			t.Errorf("the sender learnt %q", got)
 		}

@@ -137,6 +137,27 @@ func (s *Referrals) Sent(t testing.TB, u ident.UBRN) int {
 	return n
 }
 
+// Settled reports whether every message about a referral is dealt with.
+func (s *Referrals) Settled(t testing.TB, u ident.UBRN) bool {
+	t.Helper()
+	var n int64
+	err := s.read(t.Context(), func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM post_message WHERE conversation = ? AND state < ?`, u.String(), int64(messaging.Handled)).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n == 0
+}
+
+// Become makes this of every message about a referral, as far as the post knows.
+func (s *Referrals) Become(ctx context.Context, u ident.UBRN, state messaging.State) error {
+	return s.k.DB.Write(ctx, []store.Lane{s.ubrnLane(u)}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE post_message SET state = ? WHERE conversation = ?`, int64(state), u.String())
+		return err
+	})
+}
+
 // Marks are what a hospital is told that the spine knows of its slots.
 func (s *Referrals) Marks(ctx context.Context, provider ident.ODSCode) (list []booking.SlotMark, err error) {
 	err = s.read(ctx, func(tx *store.Tx) error {

@@ -23,34 +23,35 @@ func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
 		to = append(to, r.Provider())
 	}
 	for _, org := range to {
-		if err := s.tellOne(tx, r, org, was.Chosen); err != nil {
+		if _, err := s.tellOne(tx, r, org, was.Chosen); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) error {
+// tellOne tells a hospital of a referral, by which message; by none where nobody keeps its post.
+func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) (message string, err error) {
 	c, err := s.caseOf(tx, r, org, chosen)
 	if err != nil {
-		return err
+		return "", err
 	}
 	body, err := booking.Encode(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	files, err := filesOf(c.Attachments)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if s.o.Seams.NoFiles {
 		files = nil
 	}
-	_, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body, Files: files})
+	message, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: org, Workflow: booking.WorkflowCase, Conversation: r.UBRN.String(), Body: body, Files: files})
 	if fault.Is(err, fault.NotFound) {
-		return nil
+		return "", nil
 	}
-	return err
+	return message, err
 }
 
 // caseOf is a referral as a hospital is told of it. Chosen is the service that it had before, for a hospital that has it no more.

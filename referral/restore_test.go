@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/sim/simtest"
 )
@@ -217,6 +218,23 @@ func TestWhatAHospitalKnowsOtherwiseIsToldAgain(t *testing.T) {
 	cameTo(t, s, booking.WorkflowTally, "tally", known)
 	if n := s.Sent(t, booked.UBRN) - before; n != 1 {
 		t.Errorf("the case was sent %d times", n)
+	}
+	simtest.Eventually(t, func() bool { return s.Settled(t, booked.UBRN) })
+	for range 5 { // hours in which it is parked there
+		if err := s.Become(ctx, booked.UBRN, messaging.Parked); err != nil {
+			t.Fatal(err)
+		}
+		cameTo(t, s, booking.WorkflowTally, "tally", known)
+	}
+	if n := s.Sent(t, booked.UBRN) - before; n != 1 {
+		t.Errorf("the case was sent %d times behind one that is still under way", n)
+	}
+	if err := s.Become(ctx, booked.UBRN, messaging.Handled); err != nil {
+		t.Fatal(err)
+	}
+	cameTo(t, s, booking.WorkflowTally, "tally", known)
+	if n := s.Sent(t, booked.UBRN) - before; n != 2 {
+		t.Errorf("the case was sent %d times once the first was dealt with, and was lost", n)
 	}
 	if marks, err := s.Marks(ctx, west); err != nil || !slices.ContainsFunc(marks, func(m booking.SlotMark) bool { return m.ID == "again-9" && m.Epoch > 1000 }) {
 		t.Errorf("a slot that was settled by its name alone is not compared: %v (%v)", marks, err)

@@ -89,9 +89,27 @@ func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Ta
 		if chosen.Provider != provider && len(r.Shortlist) > 0 {
 			chosen = r.Shortlist[0] // it is gone from there, and of a service that no longer matters
 		}
-		if err := s.tellOne(tx, r, provider, chosen); err != nil {
+		if err := s.tellAgain(tx, r, provider, chosen); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tellAgain tells a hospital of a referral once more, unless what did so before is still under way: behind something that a person has to decide, another one each hour would wait without end.
+func (s *Referrals) tellAgain(tx *store.Tx, r Referral, provider ident.ODSCode, chosen Choice) error {
+	lane, ubrn := int64(s.tallyLane()), r.UBRN.String()
+	var last string
+	err := tx.QueryRow(`SELECT message FROM referral_retold WHERE lane = ? AND provider = ? AND ubrn = ?`, lane, provider.String(), ubrn).Scan(&last)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if waits, err := s.k.Post().UnderWay(tx, last); err != nil || waits {
+		return err
+	}
+	message, err := s.tellOne(tx, r, provider, chosen)
+	if err != nil {
+		return err
+	}
+	return tx.Queue(`INSERT INTO referral_retold (lane, provider, ubrn, message) VALUES (?, ?, ?, ?) ON CONFLICT (lane, provider, ubrn) DO UPDATE SET message = excluded.message`, lane, provider.String(), ubrn, message)
 }

@@ -19,6 +19,8 @@ type stand struct {
 	sure  bool   // it knows whose the hospital's slots are; not so after a restore, until the hospital has answered
 	round string // the question that was asked last
 	asked time.Time
+
+	message string // the last page of the question
 }
 
 func (s *Referrals) tallyLane() store.Lane {
@@ -68,7 +70,7 @@ func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, 
 	}
 	var incarnation string
 	var asked int64
-	err = tx.QueryRow(`SELECT incarnation, sure, round, asked FROM referral_standing WHERE lane = ? AND provider = ?`, int64(s.tallyLane()), provider.String()).Scan(&incarnation, &st.sure, &st.round, &asked)
+	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, message FROM referral_standing WHERE lane = ? AND provider = ?`, int64(s.tallyLane()), provider.String()).Scan(&incarnation, &st.sure, &st.round, &asked, &st.message)
 	st.asked = time.UnixMicro(asked)
 	if fault.Is(err, fault.NotFound) || err == nil && incarnation != s.k.DB.Incarnation() {
 		return stand{}, nil
@@ -77,9 +79,9 @@ func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, 
 }
 
 func (s *Referrals) putStanding(tx *store.Tx, provider ident.ODSCode, st stand) error {
-	return tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, least) VALUES (?, ?, ?, ?, ?, ?, 0)
-		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked`,
-		int64(s.tallyLane()), provider.String(), s.k.DB.Incarnation(), st.sure, st.round, st.asked.UnixMicro())
+	return tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, message, least) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
+		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, message = excluded.message`,
+		int64(s.tallyLane()), provider.String(), s.k.DB.Incarnation(), st.sure, st.round, st.asked.UnixMicro(), st.message)
 }
 
 // sure refuses to book, or to take an act, while the spine does not know whose a hospital's slots are.
@@ -120,6 +122,9 @@ func (s *Referrals) askDue(ctx context.Context) error {
 			st, err := s.standingIn(tx, provider)
 			if err != nil || !st.due(tx.At()) {
 				return err
+			}
+			if waits, err := s.k.Post().UnderWay(tx, st.message); err != nil || waits {
+				return err // another question would only wait behind it
 			}
 			return s.ask(tx, provider)
 		})
@@ -167,14 +172,15 @@ func (s *Referrals) ask(tx *store.Tx, provider ident.ODSCode) error {
 		at = last.asked.Add(time.Microsecond)
 	}
 	round := booking.Round(s.k.National, s.k.DB.Incarnation(), at)
-	if err := s.putStanding(tx, provider, stand{round: round, asked: at}); err != nil {
-		return err
-	}
 	slots, err := s.compared(tx, provider)
 	if err != nil {
 		return err
 	}
-	return s.tellAll(tx, provider, round, true, marksOf(slots))
+	message, err := s.tellAll(tx, provider, round, true, marksOf(slots))
+	if err != nil {
+		return err
+	}
+	return s.putStanding(tx, provider, stand{round: round, asked: at, message: message})
 }
 
 // compared are the slots of a hospital that are not long over. Of one that was settled before the spine was told what it is, it is not known when it begins.
@@ -190,11 +196,11 @@ func marksOf(slots []slotRow) []booking.SlotMark {
 	return marks
 }
 
-// tellAll sends marks of slots, and those of all referrals that are the hospital's business, in pages.
-func (s *Referrals) tellAll(tx *store.Tx, provider ident.ODSCode, round string, unsure bool, slots []booking.SlotMark) error {
+// tellAll sends marks of slots, and those of all referrals that are the hospital's business, in pages; it returns the last message.
+func (s *Referrals) tellAll(tx *store.Tx, provider ident.ODSCode, round string, unsure bool, slots []booking.SlotMark) (message string, err error) {
 	cases, err := s.marks(tx, provider)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for page := 0; ; page++ {
 		t := booking.Tally{Round: round, Page: page, Unsure: unsure}
@@ -204,10 +210,10 @@ func (s *Referrals) tellAll(tx *store.Tx, provider ident.ODSCode, round string, 
 		t.Last = len(slots) == 0 && len(cases) == 0
 		body, err := booking.Encode(t)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if _, err := s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: provider, Workflow: booking.WorkflowTally, Conversation: conversationTally, Body: body}); err != nil || t.Last {
-			return err
+		if message, err = s.k.Post().Send(tx.Context(), tx, messaging.Message{From: s.k.National, To: provider, Workflow: booking.WorkflowTally, Conversation: conversationTally, Body: body}); err != nil || t.Last {
+			return message, err
 		}
 	}
 }

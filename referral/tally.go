@@ -122,7 +122,8 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	if err != nil {
 		return err
 	}
-	return s.tellAll(tx, m.From, whole.Round, false, marksOf(slots))
+	_, err = s.tellAll(tx, m.From, whole.Round, false, marksOf(slots))
+	return err
 }
 
 // pagesOf puts the slots and the referrals of a tally's pages together.
@@ -169,7 +170,7 @@ func (s *Referrals) settle(tx *store.Tx, provider ident.ODSCode, asked booking.T
 			return err
 		}
 	}
-	if err := s.tellAll(tx, provider, asked.Round, false, marksOf(slots)); err != nil {
+	if _, err := s.tellAll(tx, provider, asked.Round, false, marksOf(slots)); err != nil {
 		return err
 	}
 	if st.sure {

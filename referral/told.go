@@ -52,7 +52,8 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 		if theirs(was) && was.Provider() == from {
 			return nil
 		}
-		return s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+		_, err = s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+		return err
 	case c.Version < known, c.Version == known && (elsewhere || was.Version <= least || was.Provider() == from):
 		return nil
 	case elsewhere: // it stands as it is here, and the hospital has let it go: it is told, and so is whoever has it, should another hospital know better
@@ -90,7 +91,8 @@ func (s *Referrals) again(tx *store.Tx, was, r Referral, from ident.ODSCode, c b
 	if err := s.tell(tx, was, r); err != nil || r.Provider() == from && theirs(r) || was.Provider() == from && theirs(was) {
 		return err
 	}
-	return s.tellOne(tx, r, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+	_, err = s.tellOne(tx, r, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+	return err
 }
 
 // lost is a referral as the spine knows it; of one that it does not know the number is made known, with a password that nobody has been told,
