@@ -26,6 +26,7 @@ type ServiceQuery struct {
 	Age       int      // in years: services that do not take it are left out; -1 for not said
 	Closed    bool     // those that have closed too
 	Advice    bool     // those that give advice only
+	Take      Flows    // those that take one of these kinds of request; 0 for all
 	IDs       []string // these only; nil for all
 }
 
@@ -38,6 +39,7 @@ type FoundService struct {
 	Wait, Youngest, Oldest         int
 	Km                             float64 // from ServiceQuery.Near; -1 where it is not known
 	Active                         bool
+	Flows                          Flows
 }
 
 // mostServices bounds what a search for services looks at; a country of 26,000 organisations has some 15,000 clinics that can be referred to.
@@ -83,7 +85,7 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 			}
 		}
 		away := awayFrom(fine, q.Near)
-		rows, err := tx.Query(`SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''), s.wait, s.youngest, s.oldest, s.active, s.specialty
+		rows, err := tx.Query(`SELECT s.id, s.name, s.field, s.kind, s.sex, s.organisation, coalesce(o.name, s.organisation), coalesce(o.outward, ''), s.wait, s.youngest, s.oldest, s.active, s.specialty, s.flows
 			FROM directory_service s LEFT JOIN directory_organisation o ON o.code = s.organisation WHERE `+c.sql()+` ORDER BY s.folded, s.id LIMIT ?`, append(c.args, mostServices)...)
 		if err != nil {
 			return err
@@ -92,10 +94,13 @@ func (d *Directory) Services(ctx context.Context, q ServiceQuery) (list []FoundS
 		for rows.Next() {
 			f := FoundService{Km: -1}
 			var active int64
-			if err := rows.Scan(&f.ID, &f.Name, &f.Specialty, &f.Kind, &f.Sex, &f.Provider, &f.ProviderName, &f.Outward, &f.Wait, &f.Youngest, &f.Oldest, &active, &f.SpecialtyCode); err != nil {
+			if err := rows.Scan(&f.ID, &f.Name, &f.Specialty, &f.Kind, &f.Sex, &f.Provider, &f.ProviderName, &f.Outward, &f.Wait, &f.Youngest, &f.Oldest, &active, &f.SpecialtyCode, &f.Flows); err != nil {
 				return err
 			}
 			f.Active = active == 1
+			if q.Take != 0 && !f.Flows.Take(q.Take) {
+				continue
+			}
 			if len(words) > 0 && !beginsEach(wordsOf(f.Name+" "+f.Specialty), words) {
 				continue
 			}

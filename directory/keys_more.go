@@ -44,7 +44,7 @@ func (d *Directory) simple(edition int, typ, insert string, width int, table str
 func (d *Directory) moreKeepers() []record.Keeper {
 	return append([]record.Keeper{
 		d.simple(2, "PractitionerRole", `INSERT INTO directory_job (lane, id, practitioner, organisation, role, active, prescriber, membership, opened, closed)`, 10, "directory_job", jobRow),
-		d.simple(3, "HealthcareService", `INSERT INTO directory_service (lane, id, organisation, specialty, folded, active, name, field, kind, sex, wait, youngest, oldest, advice)`, 14, "directory_service", serviceRow),
+		d.simple(4, "HealthcareService", `INSERT INTO directory_service (lane, id, organisation, specialty, folded, active, name, field, kind, sex, wait, youngest, oldest, advice, flows)`, 15, "directory_service", serviceRow),
 		d.simple(1, "Location", `INSERT INTO directory_place (lane, id, organisation, name, active)`, 5, "directory_place", placeRow),
 		d.simple(1, "Device", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", deviceRows),
 		d.simple(1, "Endpoint", `INSERT INTO directory_system (lane, id, kind, interaction, organisation, party, maker, active)`, 8, "directory_system", endpointRows),

@@ -37,6 +37,7 @@ type HealthcareService struct {
 	Comment       string
 	Active        bool
 	Advice        bool // it answers questions of those who might refer (eRS-RequestFlowType)
+	Flows         Flows
 	Span          Span
 }
 
@@ -66,8 +67,9 @@ func ParseHealthcareService(res *fhir.Resource) HealthcareService {
 		s.readEligibility(e)
 	}
 	for c := range res.Get("characteristic").Items() {
-		s.Advice = s.Advice || c.Get("coding.0.code").String() == adviceFlow
+		s.Flows |= flowOf(c.Get("coding.0.code").String())
 	}
+	s.Advice = s.Flows.Take(Advises)
 	for e := range res.Get("extension").Items() {
 		switch e.Get("url").String() {
 		case extensionWait:
@@ -150,19 +152,13 @@ func (s HealthcareService) values() []member {
 		{"eligibility", fhir.List(s.eligibility())}, {"communication", fhir.List(languages)}}
 }
 
-// adviceFlow is the kind of request by which advice is asked for, of the code system flows.
-const (
-	adviceFlow = "ADVICE_AND_GUIDANCE_REQUEST"
-	flows      = "https://fhir.nhs.uk/CodeSystem/eRS-RequestFlowType"
-)
-
-// Resource is the service as a HealthcareService. One that gives advice says that it takes appointments, too.
+// Resource is the service as a HealthcareService. One that gives advice says that it takes appointments and reads referrals, too.
 func (s HealthcareService) Resource() (*fhir.Resource, error) {
 	list := s.values()
 	if s.Advice {
 		var taken []fhir.Value
-		for _, code := range []string{"APPOINTMENT_REQUEST", adviceFlow} {
-			taken = append(taken, fhir.Obj("coding", fhir.Arr(fhir.Obj("system", flows, "code", code))))
+		for _, flow := range []Flows{Appoints, Triages, Advises} {
+			taken = append(taken, fhir.Obj("coding", fhir.Arr(fhir.Obj("system", systemFlows, "code", flow.code()))))
 		}
 		list = append(list, member{"characteristic", fhir.List(taken)})
 	}
@@ -192,7 +188,7 @@ func (s HealthcareService) eligibility() (list []fhir.Value) {
 // serviceRow is what a service is found by.
 func serviceRow(res *fhir.Resource) [][]any {
 	s := ParseHealthcareService(res)
-	return [][]any{{partyCode(res.Get("providedBy")), s.Specialty, search.Fold(s.Name), s.Active, s.Name, s.SpecialtyName, s.Kind, s.Sex, s.Wait, s.Youngest, s.Oldest, s.Advice}}
+	return [][]any{{partyCode(res.Get("providedBy")), s.Specialty, search.Fold(s.Name), s.Active, s.Name, s.SpecialtyName, s.Kind, s.Sex, s.Wait, s.Youngest, s.Oldest, s.Advice, int64(s.Flows)}}
 }
 
 // member is one element of a resource.

@@ -67,8 +67,11 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 	if person.Dead() {
 		return Made{}, fault.Wrap(ErrPatient, fault.Unprocessable, "This person has died, as the register says.")
 	}
-	list, err := s.choices(ctx, d.Services, person, s.k.Clock.Now())
+	list, take, err := s.choicesTaking(ctx, d.Services, person, s.k.Clock.Now())
 	if err != nil {
+		return Made{}, err
+	}
+	if err := checkRequest(d.Request, list, take); err != nil {
 		return Made{}, err
 	}
 	of := access.TypeReferral

@@ -36,7 +36,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	cookies := map[string]string{"gp": gp.Cookie(), "hospital": w.SignedIn(t, "hospital").Cookie(), "patient": w.SignedIn(t, "patient").Cookie()}
 	var visits []webtest.Visit
 	for user, paths := range map[string][]string{
-		"gp": {"/refer", "/refer?show=booked", "/refer?show=waiting", "/refer?show=all", at, at + "?missing=yes&q=heart&within=40", at + "?q=nothing+of+the+kind", at + "/letter?service=RZZ01-cardiology&service=RZZ01-dermatology",
+		"gp": {"/refer", "/refer?show=booked", "/refer?show=waiting", "/refer?show=all", at, at + "?missing=yes&q=heart&within=40", at + "?within=20&service=RZZ02-orthopaedics", at + "?q=nothing+of+the+kind", at + "/letter?service=RZZ01-cardiology&service=RZZ01-dermatology",
 			"/refer/case/" + chosen, "/refer/case/" + chosen + "/book?service=RZZ01-cardiology", "/refer/case/" + chosen + "/files", "/refer/case/" + chosen + "/do/cancel", "/refer/case/" + late.UBRN.String(), "/refer/case/" + late.UBRN.String() + "/book"},
 		"hospital": {"/refer/review", "/refer/review?show=triage", "/refer/review?show=issues", "/refer/review?show=due", "/refer/review?show=booked", "/refer/case/" + late.UBRN.String(),
 			"/refer/case/" + late.UBRN.String() + "/do/accept", "/refer/case/" + late.UBRN.String() + "/do/reject"},

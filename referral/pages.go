@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -105,123 +106,6 @@ func (f *face) page(ctx context.Context, key string, p Person, back web.Link) we
 	return web.Page{Title: web.Text(ctx, key), Back: back, Person: b, Access: web.Access{Why: account.Why(ctx, "clinician-relationship", "")}}
 }
 
-// chooseView is where a referrer finds services for a person.
-type chooseView struct {
-	Page        web.Page
-	Person      Person
-	Table       web.Table
-	Map         *serviceMap // nil where nobody knows where the patient lives
-	Specialties []web.Option
-	Priorities  []web.Option
-	Action      string
-	Advice      string // where advice is asked for instead
-	Priority    string
-	Missing     bool
-}
-
-func priorityOptions(ctx context.Context) (list []web.Option) {
-	for _, p := range Priorities() {
-		list = append(list, web.Option{Value: string(p), Text: web.Text(ctx, "referral.priority."+string(p))})
-	}
-	return list
-}
-
-// choose finds services for a person and puts them on a shortlist.
-func (f *face) choose(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
-	ctx := r.Context()
-	n, err := numberOf(r)
-	if err != nil {
-		return err
-	}
-	person, err := f.s.person(ctx, CallerOf(ask), n)
-	if err != nil {
-		return err
-	}
-	state, err := web.ReadTableState(r, "likely")
-	if err != nil {
-		return err
-	}
-	q := ServiceQuery{Text: state.Filter("q"), Specialty: state.Filter("specialty"), Priority: Priority(state.Filter("priority"))}
-	if km, err := strconv.ParseFloat(state.Filter("within"), 64); err == nil {
-		q.Within = km
-	}
-	found, err := f.s.Services(ctx, person, q)
-	if err != nil {
-		return err
-	}
-	all := found
-	if q.Specialty != "" {
-		if all, err = f.s.possible(ctx, person); err != nil {
-			return err
-		}
-	}
-	v := chooseView{Page: f.page(ctx, "referral.choose.title", person, web.Link{}), Person: person, Priorities: priorityOptions(ctx), Priority: string(q.Priority), Action: personPath + n.String() + "/letter", Advice: personPath + n.String() + "/advice",
-		Missing: r.URL.Query().Get("missing") != "", Specialties: []web.Option{{Text: web.Text(ctx, "referral.choose.any")}}}
-	for _, x := range all {
-		o := web.Option{Value: x.SpecialtyCode, Text: x.Specialty}
-		if !slices.Contains(v.Specialties, o) && x.Specialty != "" {
-			v.Specialties = append(v.Specialties, o)
-		}
-	}
-	if v.Map, err = f.mapOf(ctx, person.Outward(), found[:min(len(found), mostShown)]); err != nil {
-		return err
-	}
-	v.Table = f.servicesTable(ctx, state, found, v.Map, r.URL.Query()["service"])
-	return web.RenderPart(w, r, foundID, foundPart(v), choosePage(v))
-}
-
-// mostShown is how many services a page lists.
-const mostShown = 50
-
-func (f *face) servicesTable(ctx context.Context, state web.TableState, found []FoundService, m *serviceMap, chosen []string) web.Table {
-	t := web.Table{ID: "services", State: state, Caption: web.Text(ctx, "referral.choose.caption"), Count: web.Count(ctx, "referral.choose.count", len(found)), RowHeader: true,
-		Empty: web.Empty{Text: web.Text(ctx, "referral.choose.none"), Help: web.Text(ctx, "referral.choose.none-help")}}
-	for _, key := range []string{"service", "next", "free", "wait", "distance"} {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Numeric: key == "free", Whole: key == "next"})
-	}
-	if m != nil {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column.map"), Numeric: true})
-	}
-	for i, x := range found[:min(len(found), mostShown)] {
-		row := web.TableRow{Cells: []web.TableCell{web.ShowCell(serviceTick(i, x, slices.Contains(chosen, x.ID))), web.NoteCell(firstFree(x.Free)),
-			web.Cell(freeText(x.Free)), web.Cell(waitText(ctx, x.Wait)), web.Cell(m.away(ctx, x))}}
-		if m != nil {
-			row.Cells = append(row.Cells, web.NoteCell(m.numberOf(x)))
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	return t
-}
-
-// freeText is how many free slots there are.
-func freeText(x Free) string {
-	if x.Slots >= MostCounted {
-		return strconv.Itoa(MostCounted) + "+"
-	}
-	return strconv.FormatInt(x.Slots, 10)
-}
-
-func firstFree(x Free) string {
-	if x.Slots == 0 {
-		return ""
-	}
-	return format.DateTime(x.First)
-}
-
-func waitText(ctx context.Context, days int) string {
-	if days < 0 {
-		return web.Text(ctx, "referral.not-known")
-	}
-	return web.Count(ctx, "referral.days", days)
-}
-
-func kmText(ctx context.Context, km float64) string {
-	if km < 0 {
-		return web.Text(ctx, "referral.not-known")
-	}
-	return web.Text(ctx, "referral.km", strconv.FormatFloat(km, 'f', 0, 64))
-}
-
 // letterView is where a referrer writes the letter and sends the referral.
 type letterView struct {
 	Page     web.Page
@@ -231,8 +115,10 @@ type letterView struct {
 		Key, Letter, Priority, Request string
 		Errors                         web.FieldErrors
 	}
-	Back       string
+	Back       string // to the services, ticked as they were
+	Action     string
 	Priorities []web.Option
+	Requests   []web.Option
 }
 
 func (f *face) letterView(r *http.Request, ask catalogue.Asker, ids []string) (*letterView, ident.NHSNumber, error) {
@@ -245,10 +131,13 @@ func (f *face) letterView(r *http.Request, ask catalogue.Asker, ids []string) (*
 	if err != nil {
 		return nil, n, err
 	}
-	back := personPath + n.String()
-	v := &letterView{Page: f.page(ctx, "referral.letter.title", person, web.Link{URL: back}), Person: person, Back: back, Priorities: priorityOptions(ctx)}
+	at := personPath + n.String()
+	back := at + "?" + url.Values{"service": ids}.Encode()
+	v := &letterView{Page: f.page(ctx, "referral.letter.title", person, web.Link{URL: back}), Person: person, Back: back, Action: at + "/letter", Priorities: priorityOptions(ctx)}
 	if len(ids) > 0 {
-		v.Services, err = f.s.choices(ctx, ids, person, f.k.Clock.Now())
+		var take []directory.Flows
+		v.Services, take, err = f.s.choicesTaking(ctx, ids, person, f.k.Clock.Now())
+		v.Requests = requestOptions(ctx, requestsFor(take))
 	}
 	return v, n, err
 }
@@ -260,12 +149,23 @@ func (f *face) askLetter(w http.ResponseWriter, r *http.Request, ask catalogue.A
 	if err != nil {
 		return err
 	}
-	if len(ids) == 0 {
+	again := func(why string) error {
 		q := r.URL.Query()
-		q.Set("missing", "yes")
+		q.Set("missing", why)
 		return web.SeeOther(w, r, personPath+n.String()+"?"+q.Encode())
 	}
-	v.Form.Key, v.Form.Priority, v.Form.Request = newKey(), r.URL.Query().Get("priority"), string(ForAppointment)
+	if len(ids) == 0 {
+		return again("yes")
+	}
+	if len(v.Requests) == 0 {
+		return again("mixed")
+	}
+	v.Page.Back.URL = personPath + n.String() + "?" + r.URL.RawQuery
+	v.Back = v.Page.Back.URL
+	v.Form.Key, v.Form.Priority, v.Form.Request = newKey(), r.URL.Query().Get("priority"), r.URL.Query().Get("request")
+	if !slices.ContainsFunc(v.Requests, func(o web.Option) bool { return o.Value == v.Form.Request }) {
+		v.Form.Request = v.Requests[0].Value
+	}
 	if v.Form.Priority == "" {
 		v.Form.Priority = string(Routine)
 	}
@@ -310,6 +210,9 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	}
 	if !slices.Contains(Priorities(), Priority(v.Form.Priority)) {
 		v.Form.Errors.Add("priority", web.Text(ctx, "referral.letter.priority-missing"))
+	}
+	if !slices.ContainsFunc(v.Requests, func(o web.Option) bool { return o.Value == v.Form.Request }) {
+		v.Form.Errors.Add("request", web.Text(ctx, "referral.letter.request-unfit"))
 	}
 	if Request(v.Form.Request) == ForTriage && len(v.Services) > 1 {
 		v.Form.Errors.Add("request", web.Text(ctx, "referral.letter.triage-one"))

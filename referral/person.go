@@ -186,6 +186,8 @@ type ServiceQuery struct {
 	Text      string
 	Specialty string // of SNOMED CT, as the directory has it
 	Priority  Priority
+	// Take are the kinds of request, one of which is taken; 0 for all.
+	Take directory.Flows
 	// Within is how far away at most, in kilometres; 0 for no limit.
 	Within float64
 	IDs    []string // these only; nil for all
@@ -209,7 +211,7 @@ func (f FoundService) Choice() (Choice, error) {
 // while the directory's tables are being written anew.
 func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery) ([]FoundService, error) {
 	now := s.k.Clock.Now()
-	list, err := s.places.Services(ctx, directory.ServiceQuery{Text: q.Text, Specialty: q.Specialty, Near: person.Outward(), Sex: person.Sex(), Age: person.Age(now), IDs: q.IDs})
+	list, err := s.places.Services(ctx, directory.ServiceQuery{Text: q.Text, Specialty: q.Specialty, Near: person.Outward(), Sex: person.Sex(), Age: person.Age(now), Take: q.Take, IDs: q.IDs})
 	if err != nil {
 		return nil, err
 	}
@@ -257,8 +259,8 @@ func (s *Referrals) count(ctx context.Context, found []FoundService) error {
 }
 
 // possible are all services that take a person, without what they have to offer.
-func (s *Referrals) possible(ctx context.Context, person Person) (found []FoundService, err error) {
-	list, err := s.places.Services(ctx, directory.ServiceQuery{Sex: person.Sex(), Age: person.Age(s.k.Clock.Now())})
+func (s *Referrals) possible(ctx context.Context, person Person, take directory.Flows) (found []FoundService, err error) {
+	list, err := s.places.Services(ctx, directory.ServiceQuery{Sex: person.Sex(), Age: person.Age(s.k.Clock.Now()), Take: take})
 	for _, x := range list {
 		found = append(found, FoundService{FoundService: x})
 	}
@@ -268,31 +270,38 @@ func (s *Referrals) possible(ctx context.Context, person Person) (found []FoundS
 // choices are the services of ids for a person, in their order. Errors: fault.NotFound for one that is not there; fault.Unprocessable for one that does not
 // take the person; fault.Invalid for none, or too many.
 func (s *Referrals) choices(ctx context.Context, ids []string, person Person, now time.Time) ([]Choice, error) {
+	list, _, err := s.choicesTaking(ctx, ids, person, now)
+	return list, err
+}
+
+// choicesTaking is choices with what each of them takes.
+func (s *Referrals) choicesTaking(ctx context.Context, ids []string, person Person, now time.Time) ([]Choice, []directory.Flows, error) {
 	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1, IDs: append([]string{}, ids...)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	byID := map[string]directory.FoundService{}
 	for _, x := range all {
 		byID[x.ID] = x
 	}
 	var list []Choice
+	var take []directory.Flows
 	for _, id := range ids {
 		x, ok := byID[id]
 		if !ok {
-			return nil, fault.New(fault.NotFound, "There is no service %q that can be referred to.", id)
+			return nil, nil, fault.New(fault.NotFound, "There is no service %q that can be referred to.", id)
 		}
 		if (directory.HealthcareService{Sex: x.Sex, Youngest: x.Youngest, Oldest: x.Oldest}).Takes(person.Sex(), person.Age(now)) {
 			c, err := (FoundService{FoundService: x}).Choice()
 			if err != nil {
-				return nil, fault.Wrap(err, fault.Internal, "a service's provider has no code")
+				return nil, nil, fault.Wrap(err, fault.Internal, "a service's provider has no code")
 			}
-			list = append(list, c)
+			list, take = append(list, c), append(take, x.Flows)
 			continue
 		}
-		return nil, fault.New(fault.Unprocessable, "%s does not take this person: their age or sex is outside what it says.", x.Name)
+		return nil, nil, fault.New(fault.Unprocessable, "%s does not take this person: their age or sex is outside what it says.", x.Name)
 	}
-	return list, checkShortlist(list)
+	return list, take, checkShortlist(list)
 }
 
 // choicesFor is choices for the person of a chart.

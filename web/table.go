@@ -32,6 +32,8 @@ type Table struct {
 	State   TableState
 	// NextCursor and PreviousCursor lead to more rows; empty means that there are none.
 	NextCursor, PreviousCursor string
+	// InForm makes the ways to more rows buttons of the form that the list stands in, so that what is ticked in it goes along.
+	InForm bool
 	// CSVURL exports the whole list as it is filtered and sorted.
 	CSVURL string
 	// Empty is shown instead of rows: what would be here and how to make it appear.

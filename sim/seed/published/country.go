@@ -81,7 +81,7 @@ func Services() []Service {
 		{ID: "11000", Name: "Forthright Cardiology Business Service"},
 		{ID: "11001", Name: "Good Cardiology Business Service 2"},
 		{ID: "11003", Name: "Good Cardiology Business Service 4"},
-		{ID: "11004", Name: "Cardiology Triage Business Service"},
+		{ID: "11004", Name: "Cardiology Triage Business Service", Flows: []string{"APPOINTMENT_REQUEST", "TRIAGE_REQUEST"}},
 		{ID: "11012", Name: "Excellent Cardiology Business Service 12", Flows: []string{"APPOINTMENT_REQUEST", "TRIAGE_REQUEST"}},
 		{ID: "11013", Name: "Excellent Cardiology Business Service 13"},
 		{ID: "11014", Name: "Advice Only", Flows: advice},
