@@ -1,6 +1,7 @@
 package ers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -146,6 +147,12 @@ func (c *call) make(q createRequest, request referral.Request) error {
 		}
 		d.Referrer = referral.Staff{ID: q.Clinician, Name: name}
 	}
+	if d.Specialty == "" {
+		var err error
+		if d.Specialty, err = c.a.specialtyOf(c.r.Context(), d.Services); err != nil {
+			return err
+		}
+	}
 	made, err := c.a.referrals.Create(c.r.Context(), c.who(), d)
 	if fault.Is(err, fault.NotFound) {
 		return refuse(referenceNotFound, "%s", fault.MessageOf(err))
@@ -154,6 +161,18 @@ func (c *call) make(q createRequest, request referral.Request) error {
 		return worded(err)
 	}
 	return c.sendReferral(http.StatusCreated, made.Referral)
+}
+
+// specialtyOf is the specialty of the first of some services, for a referral whose search named a clinical term or a clinician instead; empty where the directory says none.
+func (a *API) specialtyOf(ctx context.Context, services []string) (string, error) {
+	if len(services) == 0 {
+		return "", nil
+	}
+	list, err := a.dir.ServiceResources(ctx, services[0])
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return codes.BySnomed(list[0].Resource.Get("specialty.0.coding.0.code").String()), nil
 }
 
 // letterDue is when a letter that was promised is to be there: at the end of the day on which the referrer wants to be reminded; zero for none.

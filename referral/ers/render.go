@@ -2,6 +2,7 @@ package ers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (x writer) extensions(r referral.Referral) fhir.Value {
 	if !r.InformedAgain.IsZero() {
 		list = append(list, extension("ClinicalInfoLastUpdated", "valueDateTime", instant(r.InformedAgain)))
 	}
-	if r.PathwaySaid {
+	if r.PathwaySaid || slices.Contains([]referral.State{referral.Booked, referral.Deferred, referral.AwaitingTriage}, r.State) {
 		list = append(list, extension("eReferralPathwayStart", "valueInstant", instant(r.PathwayStart)))
 	}
 	list = append(list,
@@ -260,7 +261,8 @@ func (x writer) appointment(r referral.Referral, id string) fhir.Value {
 		}
 	}
 	if v.Reason.Code != "" {
-		reasons = fhir.Arr(fhir.Obj("coding", fhir.Arr(x.reason(v.Reason, within))))
+		worded := within && r.State != referral.Cancelled // as published, that of an appointment which was cancelled before its referral has no words
+		reasons = fhir.Arr(fhir.Obj("coding", fhir.Arr(x.reason(v.Reason, worded))))
 	}
 	return fhir.Obj("id", id, "meta", fhir.Obj("versionId", fmt.Sprint(v.Version), "profile", fhir.Arr(profileVisit, profileCare)), "language", "en", "resourceType", "Appointment",
 		"status", string(v.Status), "reason", reasons, "description", "e-Referral Appointment", "start", start, "end", end, "slot", slots, "created", instant(v.Created), "comment", v.Comment,

@@ -37,6 +37,8 @@ const (
 	Both      = "000000000101" // a clinician of both
 	Alone     = "111111111111" // the one clinician of Site
 	SiteClerk = "111111111112"
+	Colleague = "021600556513" // another clinician of the practice, who refers
+	Adviser   = "103264994981" // and one who answers questions for advice
 )
 
 // Patients, by their NHS numbers.
@@ -207,6 +209,7 @@ func Staff() []access.User {
 		user(Referrer, "Dr Ada Rowntree", access.Clinician, Practice), user(Secretary, "Mr Piers Quill", access.Clerk, Practice),
 		user(Reviewer, "Dr Bram Okonjo", access.Clinician, Provider), user(Booker, "Ms Lena Frost", access.Clerk, Provider),
 		user(Both, "Dr Cass Wynne", access.Clinician, Provider), user(Alone, "Dr Una Steele", access.Clinician, Site), user(SiteClerk, "Mr Owen Birch", access.Clerk, Site),
+		user(Colleague, "Dr Ivo Lark", access.Clinician, Practice), user(Adviser, "Dr Mina Vale", access.Clinician, Practice),
 	}
 }
 
@@ -215,10 +218,10 @@ func Load(ctx context.Context, n *node.Node) error {
 	k := n.Kernel()
 	docs := []object{organisation(Practice, "The practice of the published examples"), organisation(Provider, "The hospital of the published examples"), organisation(Site, "A site of the published examples"),
 		patient(Patient, "Fairweather", "Nora", "female", "1968-03-11"), patient(Second, "Copperfield", "Jonas", "male", "1954-09-02"), patient(Third, "Marchbank", "Elsie", "female", "1981-12-24")}
-	for _, s := range Services() {
-		docs = append(docs, s.resource())
-	}
 	if err := write(ctx, n, docs); err != nil {
+		return err
+	}
+	if err := Offer(ctx, n, Services()...); err != nil {
 		return err
 	}
 	if err := k.Gate.PutUsers(ctx, Staff()); err != nil {
@@ -235,6 +238,15 @@ func Load(ctx context.Context, n *node.Node) error {
 		}
 	}
 	return nil
+}
+
+// Offer writes services in the directory, in place of what it says of them.
+func Offer(ctx context.Context, n *node.Node, list ...Service) error {
+	docs := make([]object, len(list))
+	for i, s := range list {
+		docs[i] = s.resource()
+	}
+	return write(ctx, n, docs)
 }
 
 // Register makes somebody a practice's patient.
