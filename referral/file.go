@@ -31,7 +31,10 @@ var (
 )
 
 // FileRef names an uploaded file, with what whoever attaches it says of it.
-type FileRef struct{ ID, Description string }
+type FileRef struct {
+	ID, Description string
+	ForPatient      bool // the patient may read it on their own page
+}
 
 // Upload is a file that comes in.
 type Upload struct {
@@ -148,7 +151,7 @@ func (s *Referrals) attached(tx *store.Tx, p access.Principal, to fileTo, files 
 			return nil, fault.New(fault.Unprocessable, "The file %s was uploaded for something else.", f.Name)
 		}
 		a := f.Attachment
-		a.Description, a.Kind, a.At = strings.TrimSpace(ref.Description), to.kind, tx.At()
+		a.Description, a.Kind, a.At, a.ForPatient = strings.TrimSpace(ref.Description), to.kind, tx.At(), ref.ForPatient
 		if len(a.Description) > mostComment {
 			return nil, fault.New(fault.Invalid, "A description has at most %d bytes.", mostComment)
 		}

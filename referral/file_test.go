@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/booking/attach"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/sim/simtest"
 )
 
 // TestFilesGoWithAReferral attaches by page: what is sound is there for practice and hospital, what is not is refused in words beside its field.
@@ -121,4 +124,57 @@ func TestAnUploadIsAttachedToWhatItWasMeantFor(t *testing.T) {
 	if err != nil || len(history) != 3 || len(history[1].Attachments) != 2 {
 		t.Errorf("the history lost what was taken off: %v", err)
 	}
+}
+
+// TestAPatientReadsTheFilesThatAreForThem: what the practice marked is on the patient's page and theirs to read, which is on their account; what it did not mark is not there for them.
+func TestAPatientReadsTheFilesThatAreForThem(t *testing.T) {
+	w := shared.Given(t)
+	gp, patient := w.SignedIn(t, "gp"), w.Visitor(t)
+	at := "/refer/person/" + digits(w.Number(t, "correct"))
+	gp.Get(at + "/letter?service=RZZ01-cardiology")
+	form := gp.Form()
+	form.Set("letter", "Please see.")
+	form.Set("for-patient", "yes")
+	gp.PostFile(at+"/letter", form, "file", "how to get there.pdf", []byte("%PDF-1.4 by bus")).Sees(200, "Referral made")
+	ubrn, password := digits(fact(t, gp.Body, "Booking reference")), fact(t, gp.Body, "Password")
+	page := "/refer/case/" + ubrn
+	gp.Get(page + "/files")
+	form = gp.Form()
+	form.Del("for-patient")
+	gp.PostFile(page+"/files", form, "file", "what the wife says.txt", []byte("in confidence")).Sees(200, "The file is added", "The patient may read it")
+	m, err := referrals(w).Get(t.Context(), caller(w), ident.MustUBRN(ubrn))
+	if err != nil || len(m.Attachments) != 2 {
+		t.Fatal(len(m.Attachments), err)
+	}
+	open, shut := "/appointments/files/"+m.Attachments[0].ID, "/appointments/files/"+m.Attachments[1].ID
+
+	patient.Get(open).Sees(200, "Sign in").SeesNot("by bus")
+	patient.Get("/appointments").Send("/appointments", "ubrn", ubrn, "password", password).Sees(200, "Files for you", "how to get there.pdf").SeesNot("what the wife says")
+	before := fileReads(t, w, m.Chart)
+	if patient.Get(open); patient.Status != 200 || patient.Body != "%PDF-1.4 by bus" {
+		t.Errorf("the patient's file: %d %q", patient.Status, patient.Body)
+	}
+	if after := fileReads(t, w, m.Chart); after <= before {
+		t.Errorf("the patient's account has %d entries of reading the referral, and had %d before the file was read", after, before)
+	}
+	patient.Get(shut).Sees(404)
+	other, secret := refer(t, gp, w.Number(t, "accents"), "RZZ01-cardiology")
+	stranger := w.Visitor(t)
+	stranger.Get("/appointments").Send("/appointments", "ubrn", other, "password", secret).Sees(200, "You have not booked yet")
+	stranger.Get(open).Sees(404)
+}
+
+// fileReads is how often a letter of somebody's was read, with its files, as their account says.
+func fileReads(t *testing.T, w *simtest.World, chart string) (n int) {
+	t.Helper()
+	list, err := w.Node.Kernel().Audit.Search(t.Context(), audit.Query{Tenant: w.Node.Kernel().National, Chart: chart, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list.Entries {
+		if e.Action == string(access.Read) && e.Role == string(access.Patient) && e.Outcome == audit.OutcomeOK && strings.HasPrefix(e.Detail, access.TypeReferral+"/") {
+			n++
+		}
+	}
+	return n
 }

@@ -77,6 +77,7 @@ func (f *face) pages() []catalogue.Route {
 		visitor("POST "+doorPath+"/cancel", f.cancel),
 		visitor("POST "+doorPath+"/wait", f.wait),
 		visitor("GET "+doorPath+"/letter", f.ownLetter),
+		visitor("GET "+doorPath+"/files/{file}", f.ownFile).Streamed(),
 		visitor("GET "+doorPath+"/letter.pdf", f.ownPaper),
 		visitor("GET "+doorPath+"/appointment.ics", f.calendar),
 		visitor("POST "+doorPath+"/leave", f.leave),
@@ -113,6 +114,7 @@ type letterView struct {
 	Services []Choice
 	Form     struct {
 		Key, Letter, Priority, Request string
+		ForPatient                     bool // the file, if there is one
 		Errors                         web.FieldErrors
 	}
 	Back       string // to the services, ticked as they were
@@ -202,6 +204,7 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		return err
 	}
 	v.Form.Key, v.Form.Letter, v.Form.Priority, v.Form.Request = r.PostForm.Get("key"), strings.TrimSpace(r.PostForm.Get("letter")), r.PostForm.Get("priority"), r.PostForm.Get("request")
+	v.Form.ForPatient = r.PostForm.Get(forPatientField) != ""
 	if v.Form.Letter == "" {
 		v.Form.Errors.Add("letter", web.Text(ctx, "referral.letter.missing"))
 	}
@@ -223,7 +226,7 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		if err = wrongFile(err, &v.Form.Errors); err != nil {
 			return err
 		}
-		files = []FileRef{{ID: a.ID}}
+		files = []FileRef{{ID: a.ID, ForPatient: v.Form.ForPatient}}
 	}
 	if len(v.Form.Errors) > 0 {
 		v.Page.Failed = true

@@ -19,6 +19,17 @@ const mostForm = attach.MostBytes + 2<<20
 // fileField is the field of a form that brings a file.
 const fileField = "file"
 
+// forPatientField is the box by which whoever attaches a file lets the patient read it.
+const forPatientField = "for-patient"
+
+func forPatient(ctx context.Context, yes bool) web.Choice {
+	c := web.Choice{Name: forPatientField, Label: web.Text(ctx, "referral.files.who"), Options: []web.Option{{Value: "yes", Text: web.Text(ctx, "referral.files.for-patient"), Hint: web.Text(ctx, "referral.files.for-patient-hint")}}}
+	if yes {
+		c.Values = []string{"yes"}
+	}
+	return c
+}
+
 // filesTable lists what is attached; base is where each is to be had.
 func filesTable(ctx context.Context, base string, list []Attachment, organisation func(a Attachment) string) web.Table {
 	t := web.Table{ID: "files", Caption: web.Text(ctx, "referral.files.caption"), RowHeader: true}
@@ -30,7 +41,11 @@ func filesTable(ctx context.Context, base string, list []Attachment, organisatio
 		if a.Availability() != Available {
 			name = web.ShowCell(web.Lines(a.Name, web.Text(ctx, "referral.files."+string(a.Status))))
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{name, web.Cell(format.Bytes(a.Size)), web.NoteCell(a.Description), web.ShowCell(web.Lines(a.By.Name, organisation(a))), web.Cell(format.DateTime(a.At))}})
+		about := web.NoteCell(a.Description)
+		if a.ForPatient {
+			about = web.ShowCell(web.Lines(a.Description, web.Text(ctx, "referral.files.shown")))
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{name, web.Cell(format.Bytes(a.Size)), about, web.ShowCell(web.Lines(a.By.Name, organisation(a))), web.Cell(format.DateTime(a.At))}})
 	}
 	return t
 }
@@ -38,6 +53,7 @@ func filesTable(ctx context.Context, base string, list []Attachment, organisatio
 // fileForm is what a form asks of a file.
 type fileForm struct {
 	Description string
+	ForPatient  bool
 	Errors      web.FieldErrors
 }
 
@@ -95,7 +111,7 @@ func (f *face) addFile(w http.ResponseWriter, r *http.Request, ask catalogue.Ask
 	if err != nil {
 		return err
 	}
-	v.Description = strings.TrimSpace(r.PostForm.Get("description"))
+	v.Description, v.ForPatient = strings.TrimSpace(r.PostForm.Get("description")), r.PostForm.Get(forPatientField) != ""
 	if sent.Body == nil {
 		v.Errors.Add(fileField, web.Text(ctx, "referral.files.missing"))
 	} else if err = f.attach(ctx, ask, v, sent); err != nil {
@@ -115,7 +131,7 @@ func (f *face) attach(ctx context.Context, ask catalogue.Asker, v *fileView, sen
 	if err != nil {
 		return err
 	}
-	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: ActLetter, Files: []FileRef{{a.ID, v.Description}}})
+	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: ActLetter, Files: []FileRef{{a.ID, v.Description, v.ForPatient}}})
 	return err
 }
 

@@ -144,6 +144,7 @@ type mineView struct {
 	None    bool // no service has a free time
 	Letter  string
 	Error   string
+	Files   web.Table
 }
 
 // offer is one service that the patient may choose.
@@ -169,6 +170,7 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 	if err != nil {
 		return m, err
 	}
+	m.Files = f.ownFiles(ctx, m.R)
 	m.None, m.Waiting = true, m.R.State == Deferred || m.R.State == AwaitingTriage || m.R.State == TriagedToAct
 	for _, x := range found {
 		if choice, ok := m.R.ChoiceOf(x.ID); ok {

@@ -104,6 +104,8 @@ type Attachment struct {
 	Organisation ident.ODSCode  `json:"organisation,omitzero"`
 	OnBehalf     string         `json:"onBehalf,omitempty"` // of which clinician, by their user id
 	At           time.Time      `json:"at,omitzero"`        // when it was attached
+	// ForPatient says that whoever attached it meant the patient to read it on their own page. What comes by program is not marked: it was written for colleagues.
+	ForPatient bool `json:"forPatient,omitempty"`
 }
 
 // AttachmentKind says whose a file is (eRS-AttachmentType-1).
