@@ -11,12 +11,12 @@ import (
 	"github.com/openspine/openspine/fault"
 )
 
-// writer is SQLite's one writer. Functions run on their callers' goroutines; a baton goes from one to the next, and whoever
-// holds it owns the connection. Those that wait while one batch is being made durable are the next batch, so a
-// lone caller never waits for others, and many callers share one fsync.
+// writer is SQLite's one writer. Whoever finds it free runs their function on their own goroutine; those who come meanwhile wait in a queue, and a goroutine of the writer's
+// runs their functions one after the other, so that none has to be woken for its turn. A baton says who owns the connection. Those that wait while one batch is being made
+// durable are the next batch, so a lone caller never waits for others, and many callers share one fsync.
 //
-//	enqueue → [run → savepoint → fn → release] → pass the baton … → last of the batch commits, wakes the others
-//	                                                             ↘ shared transaction lost: each again, alone
+//	enqueue → [run → savepoint → fn → release] → the next of the queue … → the batch is committed, its callers are woken
+//	                                                                    ↘ shared transaction lost: each again, alone
 type writer struct {
 	opt     Options
 	dial    func() (*conn, error)
@@ -51,7 +51,33 @@ type job struct {
 	turn  chan turn
 	state jobState // under writer.mu
 	solo  bool     // its shared transaction was lost: it now gets one of its own
+	ended ending
 	err   error
+}
+
+// ending is how a function ended, and with what if it panicked.
+type ending struct {
+	how   howEnded
+	panic any
+}
+
+type howEnded uint8
+
+const (
+	returned howEnded = iota
+	panicked
+	exited // it ended its goroutine (runtime.Goexit, as testing.T.FailNow does)
+)
+
+// outcome gives the caller what came of the function: also that it panicked or ended its goroutine, which was not the caller's.
+func (j *job) outcome() error {
+	switch j.ended.how {
+	case panicked:
+		panic(j.ended.panic)
+	case exited:
+		runtime.Goexit()
+	}
+	return j.err
 }
 
 type turn uint8
@@ -97,9 +123,9 @@ func (w *writer) write(ctx context.Context, lanes []Lane, aside bool, fn func(*T
 			return gaveUp(ctx)
 		}
 		if t == done {
-			return j.err
+			return j.outcome()
 		}
-		w.run(j)
+		w.lead(j)
 	}
 }
 
@@ -144,20 +170,59 @@ func (w *writer) await(j *job) (turn, bool) {
 	return <-j.turn, true
 }
 
-// run runs j with the baton in hand, and passes the baton on. It also does so when fn panics or ends its goroutine:
+// lead runs j with the baton in hand, on its caller's goroutine, and then gives the baton on. It also does so when fn panics or ends its goroutine:
 // then nothing of fn is kept, and the others in the batch do not notice.
-func (w *writer) run(j *job) {
-	returned := false
+func (w *writer) lead(j *job) {
+	came := false
 	defer func() {
-		if !returned {
+		if !came {
 			w.abandon()
 			w.pass()
 		}
 	}()
 	j.err = w.attempt(j)
-	returned = true
+	came = true
 	w.batch = append(w.batch, j)
 	w.pass()
+}
+
+// serve runs what waits, with the baton in hand, until nothing does.
+func (w *writer) serve() {
+	for {
+		j := w.next()
+		if j == nil {
+			if w.settle() {
+				return
+			}
+			continue
+		}
+		w.runFor(j)
+		if w.lost(); !w.room() {
+			w.end()
+		}
+	}
+}
+
+// runFor runs the function of a caller who waits. If it panics or ends its goroutine, which is this one, its caller is given that, and another goroutine goes on.
+func (w *writer) runFor(j *job) {
+	j.ended.how = exited
+	defer func() {
+		if j.ended.how == returned {
+			return
+		}
+		w.abandon()
+		went := j.ended.how
+		if v := recover(); v != nil {
+			j.ended, went = ending{panicked, v}, panicked
+		}
+		j.turn <- done
+		if went == exited {
+			go w.serve()
+		}
+	}()
+	j.err = w.attempt(j)
+	j.ended.how = returned
+	w.batch = append(w.batch, j)
 }
 
 func (w *writer) attempt(j *job) error {
@@ -315,68 +380,92 @@ func (w *writer) abandon() {
 	}
 }
 
-// pass hands the baton on: to the next who waits, after the batch is committed if it is full or nobody else waits.
+// pass gives the baton on after the function of whoever found the writer free: to those who wait, or to nobody once the batch is committed.
 func (w *writer) pass() {
-	for {
-		if w.conn.lost || (w.open && w.conn.c.GetAutocommit()) {
-			w.retrySolo(errLost)
-		}
-		if w.room() && w.next() {
+	w.lost()
+	if w.room() && w.waited() {
+		go w.serve()
+		return
+	}
+	for !w.settle() {
+		if w.waited() {
+			go w.serve()
 			return
 		}
-		w.finish()
-		w.tend()
-		if w.next() {
-			return
-		}
-		w.mu.Lock()
-		if len(w.queue) == w.gone {
-			w.queue, w.gone = nil, 0
-			w.held = false
-			w.free.Broadcast()
-			w.mu.Unlock()
-			return
-		}
-		w.mu.Unlock()
+	}
+}
+
+// settle ends the batch, and lays the baton down if nobody waits.
+func (w *writer) settle() bool {
+	w.end()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) > w.gone {
+		return false
+	}
+	w.queue, w.gone, w.held = nil, 0, false
+	w.free.Broadcast()
+	return true
+}
+
+// end commits the batch, if there is one, and tends the log.
+func (w *writer) end() {
+	w.lost()
+	w.finish()
+	w.tend()
+}
+
+// lost sees to it that the functions of a transaction that is gone are run again.
+func (w *writer) lost() {
+	if w.conn.lost || (w.open && w.conn.c.GetAutocommit()) {
+		w.retrySolo(errLost)
 	}
 }
 
 // room reports whether the batch may take another function.
 func (w *writer) room() bool {
 	n := len(w.batch)
-	if n == 0 {
-		return true
-	}
-	if w.batch[n-1].solo || n >= w.opt.MaxBatch || w.opt.Clock.Now().Sub(w.began) > longestBatch {
-		return false
-	}
-	if w.crowd > 1 && n < w.crowd {
-		runtime.Gosched() // there was a crowd a moment ago: let it come to the queue
-	}
-	return true
+	return n == 0 || !w.batch[n-1].solo && n < w.opt.MaxBatch && w.opt.Clock.Now().Sub(w.began) <= longestBatch
 }
 
-// next gives the baton to the first who waits, if that one may join the batch.
-func (w *writer) next() bool {
+// waited reports whether somebody waits. There was a crowd a moment ago: then it is let come to the queue.
+func (w *writer) waited() bool {
+	waits := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.queue) > w.gone
+	}
+	if waits() {
+		return true
+	}
+	if n := len(w.batch); n == 0 || n >= w.crowd {
+		return false
+	}
+	runtime.Gosched()
+	return waits()
+}
+
+// next takes the first who waits out of the queue, if that one may join the batch; nil if there is none.
+func (w *writer) next() *job {
+	if len(w.batch) > 0 && !w.waited() {
+		return nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.queue) > 0 {
 		j := w.queue[0]
-		if j.state == cancelled {
-			w.gone--
-		} else if j.solo && len(w.batch) > 0 {
-			return false
-		} else {
-			j.state = running
-			j.turn <- run
+		if j.state != cancelled && j.solo && len(w.batch) > 0 {
+			return nil
 		}
 		w.queue[0] = nil
 		w.queue = w.queue[1:]
-		if j.state == running {
-			return true
+		if j.state != cancelled {
+			j.state = running
+			return j
 		}
+		w.gone--
 	}
-	return false
+	return nil
 }
 
 // finish commits the batch and tells its callers.
