@@ -87,7 +87,11 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		readAs.VFS = e.mapped.vfsName()
 	}
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
-	e.writer = newWriter(c, func() (*conn, error) { return dial(path, writeAs, readCache(path, o)) }, e.readers, o)
+	var m *mover
+	if !o.MoveInTurn {
+		m = &mover{dial: func() (*conn, error) { return dial(path, o, 0) }, logger: o.Logger}
+	}
+	e.writer = newWriter(c, m, func() (*conn, error) { return dial(path, writeAs, readCache(path, o)) }, e.readers, o)
 	return e, ctx.Err()
 }
 

@@ -31,7 +31,7 @@ const tooLong, readersWait = 8, 100 * time.Millisecond
 // tend moves the log into the database file when it has grown. Called with the baton, between batches.
 func (w *writer) tend() {
 	s := &w.wal
-	if s.pages < s.due || s.due == 0 || w.conn.broke {
+	if s.pages < s.due || s.due == 0 || w.conn.broke || !w.mover.ready(w.readers, s.pages >= tooLong*s.every) {
 		return
 	}
 	mode := sqlite3.CHECKPOINT_PASSIVE

@@ -21,6 +21,7 @@ type writer struct {
 	opt     Options
 	dial    func() (*conn, error)
 	readers *readers
+	mover   *mover // nil: the writer moves the log by itself
 
 	mu     sync.Mutex
 	queue  []*job
@@ -101,8 +102,8 @@ const longestBatch = 20 * time.Millisecond
 // slowFunction is when a function that held everybody up is named in the log.
 const slowFunction = time.Second
 
-func newWriter(c *conn, dial func() (*conn, error), r *readers, o Options) *writer {
-	w := &writer{opt: o, dial: dial, readers: r, lanes: map[Lane]*laneState{}}
+func newWriter(c *conn, m *mover, dial func() (*conn, error), r *readers, o Options) *writer {
+	w := &writer{opt: o, mover: m, dial: dial, readers: r, lanes: map[Lane]*laneState{}}
 	w.free.L = &w.mu
 	w.wal.every = o.CheckpointPages
 	w.use(c)
@@ -551,6 +552,7 @@ func (w *writer) close() error {
 		w.free.Wait()
 	}
 	w.mu.Unlock()
+	w.mover.close()
 	w.conn.discard()
 	return nil
 }

@@ -69,6 +69,8 @@ type Options struct {
 	// CheckpointPages is how many pages of 4 KB SQLite's write-ahead log grows before it is moved into the database file;
 	// 4,000 by default: enough that a page changed often is moved once, little enough that nobody waits long.
 	CheckpointPages int
+	// MoveInTurn has SQLite's writer move the log by itself, between two batches. By default most of it is moved beside the writer, when that happens to get to it: for simulations, which must replay.
+	MoveInTurn bool
 	// Lanes is the number of lanes of a database that is new; 1 on SQLite and 1,024 on PostgreSQL by default.
 	// It stays what it was for the life of a database.
 	Lanes int

@@ -75,7 +75,7 @@ func (m *Machine) Open() error {
 	if m.fullTill == 0 {
 		m.Disk.SetQuota(0)
 	}
-	db, err := store.Open(m.c.Ctx, m.Path(), store.Options{VFS: m.Disk.VFS(), Clock: m.Clock, Rand: m.Secret, CheckpointPages: m.Pages})
+	db, err := store.Open(m.c.Ctx, m.Path(), store.Options{VFS: m.Disk.VFS(), Clock: m.Clock, Rand: m.Secret, CheckpointPages: m.Pages, MoveInTurn: true})
 	if err == nil {
 		m.DB = db
 		err = m.Start()
