@@ -104,8 +104,10 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err := o.follow(tx, m.To, c, &p, acts); err != nil {
 		return err
 	}
-	if err := o.putPathway(tx, m.To, c.UBRN.String(), p); err != nil {
-		return err
+	if !known || p != was.Pathway {
+		if err := o.putPathway(tx, m.To, c.UBRN.String(), p); err != nil {
+			return err
+		}
 	}
 	return o.event(tx, m.To, c.UBRN.String(), "told", c.State, "")
 }
@@ -360,7 +362,7 @@ func (x inSession) args() []any {
 }
 
 func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slot, at inSession) (list []Booked, err error) {
-	cases, err := o.casesIn(tx, hospital, at.where("c.session", "c.slot")+` AND c.gone = 0`, at.args()...)
+	cases, err := o.casesIn(tx, hospital, at.where("c.session", "c.slot")+` AND c.gone + 0 = 0`, at.args()...) // found by the session: most of the hospital's are not gone
 	if err != nil {
 		return nil, err
 	}

@@ -514,7 +514,7 @@ func theirs(r Referral) bool {
 // othersAt reports whether the person has another referral that is a provider's business.
 func (s *Referrals) othersAt(tx *store.Tx, r Referral, at ident.ODSCode) (bool, error) {
 	var n int64
-	err := tx.QueryRow(`SELECT count(*) FROM referral_case WHERE lane = ? AND chart = ? AND provider = ? AND ubrn <> ? AND state NOT IN (?, ?, ?, ?, ?)`,
+	err := tx.QueryRow(`SELECT count(*) FROM referral_case WHERE lane = ? AND chart = ? AND provider || '' = ? AND ubrn <> ? AND state NOT IN (?, ?, ?, ?, ?)`, // found by the person: a provider's are very many
 		int64(s.chartLane(r.Chart)), r.Chart, at.String(), r.UBRN.String(), string(NotBooked), string(CancelledByPatient), string(Rejected), string(TriageResponse), string(Cancelled)).Scan(&n)
 	return n > 0, err
 }

@@ -138,7 +138,7 @@ func at(h ident.ODSCode, role access.Role) access.Principal {
 // book chooses a free time and books it, or moves to it; where there is none the hospital is asked to find one.
 func (c *county) book(by referral.Caller, x *person, kind referral.Kind) error {
 	for range 20 {
-		free, err := c.refer.FreeSlots(c.ctx, x.service, time.Time{}, time.Time{}, "", 60)
+		free, err := c.refer.FreeSlots(c.ctx, x.service, time.Time{}, time.Time{}, "", 24) // what a page of times shows
 		if err != nil {
 			return err
 		}
