@@ -57,7 +57,7 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 	if gathered != nil {
 		writeAs.VFS = gathered.name
 	}
-	c, err := dial(path, writeAs, readCache(path, o))
+	c, err := dial(path, writeAs, writeCache)
 	if err != nil {
 		gathered.close()
 		return nil, unopenable(err, path)
@@ -89,9 +89,9 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
 	var m *mover
 	if !o.MoveInTurn {
-		m = &mover{dial: func() (*conn, error) { return dial(path, o, 0) }, logger: o.Logger}
+		m = &mover{dial: func() (*conn, error) { return dial(path, o, leastCache) }, logger: o.Logger}
 	}
-	e.writer = newWriter(c, m, func() (*conn, error) { return dial(path, writeAs, readCache(path, o)) }, e.readers, o)
+	e.writer = newWriter(c, m, func() (*conn, error) { return dial(path, writeAs, writeCache) }, e.readers, o)
 	return e, ctx.Err()
 }
 
@@ -118,7 +118,7 @@ func dial(path string, o Options, cache int) (*conn, error) {
 	}
 	return c.pragmas(
 		"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-		"cache_size=-"+strconv.Itoa(max(leastWriteCache, cache)), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
+		"cache_size=-"+strconv.Itoa(cache), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
 }
 
 // dialReader opens a connection that cannot write.
@@ -131,8 +131,9 @@ func dialReader(path string, o Options, cache int) (*conn, error) {
 }
 
 // The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of
-// its indexes, is about a hundredth of it. The connection that writes adds to an index of the account whose every page is as likely as any other.
-const leastCache, mostCache, leastWriteCache = 8 << 10, 64 << 10, 16 << 10
+// its indexes, is about a hundredth of it. The connection that writes adds to indexes whose every page is as likely as any other, and what it does not hold
+// it has to read by a call: it may hold as much as any, also when the database is small as it is opened, for it grows.
+const leastCache, mostCache, writeCache = 8 << 10, 64 << 10, 64 << 10
 
 // readCache is how much a connection that reads may hold, by the size of the database as it is opened.
 func readCache(path string, o Options) int {
