@@ -22,6 +22,13 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 	clerk.Get(page).Sees(200, "CARROW", "The letter is for clinicians").SeesNot("Chest pain")
 	doctor.Get(page+"/decide/accept").Sees(200, "CARROW").Send(page+"/decide/accept", "comment", "").Sees(200, "Accepted", "It is decided")
 	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Confirmed") })
+	for _, how := range []string{"/letter.pdf", "/letter.pdf?print=large"} {
+		if clerk.Get(page + how); clerk.Status != 200 || !strings.HasPrefix(clerk.Body, "%PDF-") {
+			t.Errorf("the letter %s: %d %.200s", how, clerk.Status, clerk.Body)
+		}
+	}
+	doctor.Get(page+"/letter").Sees(200, "You have an appointment at", "in large print")
+	doctor.Get(page)
 	record := doctor.Link("/o/RQX/patients/[^/\"]+")
 	doctor.Get(record).Sees(200, "CARROW")
 
@@ -50,7 +57,7 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 	w.spine.change(u, func(c *booking.Case) { c.Closed = true })
 	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Nothing is to be decided") })
 	doctor.SeesNot("Find a time in our own slots")
-	for _, gone := range []string{"/book", "/letter", "/decide/cancel", "/decide/reject"} {
+	for _, gone := range []string{"/book", "/letter", "/letter.pdf", "/decide/cancel", "/decide/reject"} {
 		doctor.Get(page+gone).Sees(409, "cannot be decided of this referral")
 	}
 	doctor.Get(page + "/decide/nothing").Sees(404)

@@ -41,6 +41,7 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics/cases/{ubrn}/come", (*desk).askCome),
 		o.staffed("POST /clinics/cases/{ubrn}/come", (*desk).doCome),
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),
+		o.staffed("GET /clinics/cases/{ubrn}/letter.pdf", (*desk).paper),
 		o.staffed("GET /clinics/figures", (*desk).figures),
 		o.staffed("GET /clinics/templates", (*desk).templates),
 		o.staffed("GET /clinics/templates/{id}", (*desk).askTemplate),

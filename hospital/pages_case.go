@@ -486,33 +486,3 @@ func (d *desk) holds(session, slot, who string, followUp bool) (there bool, err 
 	})
 	return there, err
 }
-
-// letter is the letter about somebody's appointment, to be printed.
-func (d *desk) letter() error {
-	c, _, g, err := d.opened(false)
-	if err != nil {
-		return err
-	}
-	if _, err := d.can(c, offerLetter); err != nil {
-		return err
-	}
-	v := letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: format.Name(c.Person.Family, c.Person.Given, c.Person.Prefix), Date: format.Date(d.now), Reference: c.UBRN.Display(), Service: c.ServiceName,
-		Lines: strings.Split(strings.ReplaceAll(c.Person.Address, ", ", "\n"), "\n")}
-	switch {
-	case !c.Pathway.Rebook.IsZero():
-		v.Text = []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", d.rebookWhy(c)), d.text("letter.will")}
-	case c.Appointment != nil:
-		v.Text = []string{d.text("letter.booked", c.ServiceName, format.Date(c.Appointment.Start), format.Time(c.Appointment.Start)), d.text("letter.bring")}
-	default:
-		v.Text = []string{d.text("letter.waiting", c.ServiceName)}
-	}
-	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: d.path("cases", c.UBRN.String())}
-	return web.Render(d.w, d.r, http.StatusOK, letterPage(v))
-}
-
-// letterView is a letter.
-type letterView struct {
-	Page                               web.Page
-	From, To, Date, Reference, Service string
-	Lines, Text                        []string
-}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strings"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
@@ -28,15 +29,16 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 	}
 	now := s.k.Clock.Now()
 	l = letter.Letter{Title: web.Text(ctx, "referral.mine.title"), From: r.PracticeName, At: now, Date: format.Date(now), To: person.addressee(), Foot: web.Text(ctx, "referral.paper.foot")}
-	about := letter.Part{Text: []string{tells(ctx, r)}, Rows: []letter.Row{{Key: web.Text(ctx, "referral.made.ubrn"), Value: r.UBRN.Display()}}}
+	stands := letter.Part{Text: []string{tells(ctx, r)}}
+	about := letter.Part{Rows: []letter.Row{{Key: web.Text(ctx, "referral.made.ubrn"), Value: r.UBRN.Display()}}}
 	if password != "" {
 		about.Rows = append(about.Rows, letter.Row{Key: web.Text(ctx, "referral.made.password"), Value: password})
 	}
 	about.Rows = append(about.Rows, letter.Row{Key: web.Text(ctx, "referral.made.door"), Value: s.k.BaseURL() + doorPath})
 	if words := askedWords(ctx, r); words != "" {
-		about.Text = append([]string{words}, about.Text...)
+		stands.Text = append([]string{words}, stands.Text...)
 	}
-	l.Parts = []letter.Part{about}
+	l.Parts = []letter.Part{stands, about}
 	switch {
 	case r.Appointment != nil:
 		where := letter.Part{Heading: web.Text(ctx, "referral.paper.appointment"), Rows: []letter.Row{{Key: web.Text(ctx, "referral.case.date"), Value: when(r.Appointment)},
@@ -60,9 +62,9 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 
 // addressee is who a letter is to. Where somebody lives who is hidden is not told.
 func (p Person) addressee() []string {
-	lines := []string{joined(p.name().Field("prefix"), " ") + " " + joined(p.name().Field("given"), " ") + " " + p.name().Field("family").String()}
+	lines := []string{strings.Join(strings.Fields(joined(p.name().Field("prefix"), " ")+" "+joined(p.name().Field("given"), " ")+" "+p.name().Field("family").String()), " ")}
 	if text := p.addressText(); text != "" && !p.Restricted {
-		lines = append(lines, text)
+		lines = append(lines, strings.Split(text, ", ")...)
 	}
 	return lines
 }
@@ -84,6 +86,7 @@ func (f *face) ownPaper(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if err != nil {
 		return err
 	}
+	l.Large = letter.AskedLarge(r)
 	return sendLetter(w, r, l, ref.UBRN)
 }
 
@@ -119,5 +122,6 @@ func (f *face) paper(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 	if err != nil {
 		return err
 	}
+	l.Large = letter.AskedLarge(r)
 	return sendLetter(w, r, l, u)
 }

@@ -50,7 +50,11 @@ func TestALetterToDownload(t *testing.T) {
 		t.Errorf("the practice: %d %.200s", gp.Status, gp.Body)
 	}
 	patient := w.Visitor(t)
-	patient.Get("/appointments").Send("/appointments", "ubrn", ubrn, "password", password).Sees(200, "Download the letter as PDF")
+	patient.Get("/appointments").Send("/appointments", "ubrn", ubrn, "password", password).Sees(200, "Download the letter as PDF", "in large print")
+	usual := patient.Get("/appointments/letter.pdf").Body
+	if patient.Get("/appointments/letter.pdf?print=large"); patient.Status != 200 || !strings.HasPrefix(patient.Body, "%PDF-") || patient.Body == usual {
+		t.Errorf("in large print: %d %.200s", patient.Status, patient.Body)
+	}
 	if patient.Get("/appointments/letter.pdf"); patient.Status != 200 || !strings.HasPrefix(patient.Body, "%PDF-") {
 		t.Errorf("the patient: %d %.200s", patient.Status, patient.Body)
 	}

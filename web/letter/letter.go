@@ -7,6 +7,7 @@ package letter
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type Letter struct {
 	Date  string    // the same in words
 	Parts []Part
 	Foot  string // on each page
+	Large bool   // in large print: 16 points, as the RNIB asks for
 }
 
 // Part is a heading with rows of names and values, or paragraphs. Each of them may be left out.
@@ -39,16 +41,35 @@ type Part struct {
 // Row is a name and what it stands for.
 type Row struct{ Key, Value string }
 
-// Measures of a page, in millimetres and points.
+// LargeQuery is what the address of a letter has at its end when it is asked for in large print.
+const LargeQuery = "print=large"
+
+// AskedLarge reports whether a letter is asked for in large print.
+func AskedLarge(r *http.Request) bool { return r.URL.Query().Get("print") == "large" }
+
+// Measures of a page in millimetres, and of type in points.
 const (
-	margin  = 25.0
-	keys    = 55.0 // of the column of names
-	line    = 5.5
-	size    = 11.0
-	heading = 14.0
-	title   = 18.0
-	family  = "letter"
+	margin = 25.0
+	keys   = 55.0 // of the column of names
+	family = "letter"
+	// The address shows through the window of a DL envelope (35 by 90 mm, 20 mm from the left; BS 4264) when the sheet is folded in three.
+	windowTop, windowWidth, windowFoot = 50.0, 80.0, 85.0
+	// What is said begins under the first fold.
+	saidTop = 100.0
 )
+
+// look is how large the type is. A row's name stands beside its value, or above it where the type leaves no room for that.
+type look struct {
+	line, size, heading, title float64
+	stacked                    bool
+}
+
+func (l Letter) look() look {
+	if l.Large {
+		return look{line: 8, size: 16, heading: 19, title: 23, stacked: true}
+	}
+	return look{line: 5.5, size: 11, heading: 14, title: 18}
+}
 
 // PDF is the letter as a file. What the fonts have no letter for, signs beyond the basic plane such as emoji, is written as �. Arabic letters stand in their order and are not joined.
 // Error: fault.Internal when it cannot be drawn.
@@ -66,34 +87,31 @@ func (l Letter) PDF() ([]byte, error) {
 	f.AddUTF8FontFromBytes(family, "", dejavusanscondensed.TTF) // Latin, Greek, Cyrillic, Hebrew and Arabic letters
 	f.AddUTF8FontFromBytes(family, "B", dejavusanscondensedbold.TTF)
 	f.SetFooterFunc(func() {
-		f.SetY(-15)
-		f.SetFont(family, "", 9)
-		f.MultiCell(0, 4, shown(l.Foot), "", "C", false)
+		f.SetY(-20)
+		f.SetFont(family, "", max(9, l.look().size-4))
+		f.MultiCell(0, l.look().line-1, shown(l.Foot), "", "C", false)
 	})
 	f.AddPage()
-	write := func(style string, points float64, text string) {
-		f.SetFont(family, style, points)
-		f.MultiCell(0, line*points/size, shown(text), "", "L", false)
-	}
-	write("", size, l.From)
-	write("", size, l.Date)
-	f.Ln(line)
-	for _, s := range l.To {
-		write("", size, s)
-	}
-	f.Ln(line)
-	write("B", title, l.Title)
+	w := writer{f, l.look()}
+	w.text("B", w.heading, l.From)
+	l.address(w)
+	w.text("", w.size, l.Date)
+	f.Ln(w.line)
+	w.text("B", w.title, l.Title)
 	for _, p := range l.Parts {
-		f.Ln(line)
+		f.Ln(w.line)
 		if p.Heading != "" {
-			write("B", heading, p.Heading)
+			w.head(p)
 		}
 		for _, r := range p.Rows {
-			row(f, r)
+			w.row(r)
+		}
+		if len(p.Rows) > 0 && len(p.Text) > 0 {
+			f.Ln(w.line / 2)
 		}
 		for _, s := range p.Text {
-			write("", size, s)
-			f.Ln(line / 2)
+			w.text("", w.size, s)
+			f.Ln(w.line / 2)
 		}
 	}
 	var b bytes.Buffer
@@ -103,23 +121,81 @@ func (l Letter) PDF() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// row draws a name and its value beside it, which may need more lines; both stay on one page.
-func row(f *fpdf.Fpdf, r Row) {
-	width, height := f.GetPageSize()
-	f.SetFont(family, "", size)
-	value := shown(r.Value)
-	lines := float64(len(f.SplitText(value, width-2*margin-keys)))
-	if f.GetY()+lines*line > height-margin {
-		f.AddPage()
+// address writes whom the letter is to where the envelope's window is: with smaller type where it would not fit, for a name is never cut. What follows begins below it.
+func (l Letter) address(w writer) {
+	if len(l.To) == 0 {
+		return
 	}
+	points := 11.0
+	height := func() (lines float64) {
+		w.f.SetFont(family, "", points)
+		for _, s := range l.To {
+			lines += float64(len(w.f.SplitText(shown(s), windowWidth)))
+		}
+		return lines * points * 0.45
+	}
+	for points > 8 && windowTop+height() > windowFoot {
+		points--
+	}
+	w.f.SetY(max(windowTop, w.f.GetY()))
+	for _, s := range l.To {
+		w.f.SetFont(family, "", points)
+		w.f.MultiCell(windowWidth, points*0.45, shown(s), "", "L", false)
+	}
+	w.f.SetY(max(saidTop, w.f.GetY()+w.line))
+}
+
+// writer writes one letter.
+type writer struct {
+	f *fpdf.Fpdf
+	look
+}
+
+func (w writer) text(style string, points float64, text string) {
+	w.f.SetFont(family, style, points)
+	w.f.MultiCell(0, w.line*points/w.size, shown(text), "", "L", false)
+}
+
+// room begins a new page where there is not so much room on this one.
+func (w writer) room(height float64) {
+	if _, all := w.f.GetPageSize(); w.f.GetY()+height > all-margin {
+		w.f.AddPage()
+	}
+}
+
+// head writes a heading, on the page on which what it is of begins.
+func (w writer) head(p Part) {
+	w.room(w.line*w.heading/w.size + 3*w.line)
+	w.text("B", w.heading, p.Heading)
+}
+
+// row writes a name and its value beside it or below, which may need more lines; both stay on one page.
+func (w writer) row(r Row) {
+	f := w.f
+	width, _ := f.GetPageSize()
+	column := keys
+	if w.stacked {
+		column = 0
+	}
+	f.SetFont(family, "", w.size)
+	value := shown(r.Value)
+	lines := float64(len(f.SplitText(value, width-2*margin-column)))
+	if w.stacked {
+		w.room((lines + 1) * w.line)
+		w.text("B", w.size, r.Key)
+		w.text("", w.size, r.Value)
+		f.Ln(w.line / 4)
+		return
+	}
+	w.room(lines * w.line)
 	y := f.GetY()
-	f.SetFont(family, "B", size)
-	f.MultiCell(keys, line, shown(r.Key), "", "L", false)
+	f.SetFont(family, "B", w.size)
+	f.MultiCell(keys, w.line, shown(r.Key), "", "L", false)
 	after := f.GetY()
 	f.SetXY(margin+keys, y)
-	f.SetFont(family, "", size)
-	f.MultiCell(0, line, value, "", "L", false)
-	f.SetY(max(after, f.GetY()))
+	f.SetFont(family, "", w.size)
+	f.MultiCell(0, w.line, value, "", "L", false)
+	f.SetY(max(after, f.GetY()) + 1)
 }
 
 // shown is text in the order in which it stands on paper, from left to right, with signs that can be drawn.

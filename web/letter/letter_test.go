@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -118,4 +119,63 @@ func FuzzPDF(f *testing.F) {
 			t.Fatal("the reference is missing")
 		}
 	})
+}
+
+// places are where the pieces of a page were drawn, in points from the foot and the left, with how large the type is.
+func places(t *testing.T, l letter.Letter) (y, points map[string]float64) {
+	t.Helper()
+	file, err := l.PDF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, points = map[string]float64{}, map[string]float64{}
+	piece := regexp.MustCompile(`(?s)/F\S+ ([\d.]+) Tf|([\d.]+) ([\d.]+) Td ?\(((?:\\.|[^\\)])*)\)`)
+	for _, m := range streams.FindAllSubmatch(file, -1) {
+		z, err := zlib.NewReader(bytes.NewReader(m[1]))
+		if err != nil {
+			continue
+		}
+		page, err := io.ReadAll(z)
+		if err != nil || !bytes.Contains(page, []byte("Tj")) {
+			continue
+		}
+		size := 0.0
+		for _, s := range piece.FindAllSubmatch(page, -1) {
+			if len(s[1]) > 0 {
+				size, _ = strconv.ParseFloat(string(s[1]), 64)
+				continue
+			}
+			text := strings.ReplaceAll(string(bytes.ReplaceAll(s[4], []byte{0}, nil)), `\`, "")
+			y[text], _ = strconv.ParseFloat(string(s[3]), 64)
+			points[text] = size
+		}
+	}
+	return y, points
+}
+
+// TestTheAddressIsInTheWindow: an address of the usual length and a very long one stand between 50 and 85 mm from the top, where a DL envelope has its window; what is said begins below it.
+func TestTheAddressIsInTheWindow(t *testing.T) {
+	t.Parallel()
+	const mm, sheet = 72 / 25.4, 297 * 72 / 25.4
+	for _, to := range [][]string{{"Mr Goerge Hartley", "1 Turing Road", "FN1 6FR"}, {"Maximilian Bartholomew Aloysius Featherstonehaugh-Cholmondeley", "Flat", "The Old Rectory", "14 Long Lane", "Village", "Fenmarket", "Aldershire", "FN1 6FR"}} {
+		for _, large := range []bool{false, true} {
+			l := sample("")
+			l.To, l.Large = to, large
+			y, points := places(t, l)
+			if len(y) == 0 {
+				t.Fatal("nothing was read")
+			}
+			for _, s := range to[1:] {
+				if from := (sheet - y[s]) / mm; y[s] == 0 || from < 50 || from > 85 {
+					t.Errorf("%q of %d lines stands %.0f mm from the top", s, len(to), from)
+				}
+			}
+			if from := (sheet - y["23-Nov-2026"]) / mm; from < 85 {
+				t.Errorf("the date is in the window, %.0f mm from the top", from)
+			}
+			if want := map[bool]float64{false: 11, true: 16}[large]; points["0000 0007 0000"] != want {
+				t.Errorf("the reference has %.0f points, want %.0f", points["0000 0007 0000"], want)
+			}
+		}
+	}
 }

@@ -1,0 +1,95 @@
+package hospital
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/openspine/openspine/store"
+	"github.com/openspine/openspine/web"
+	"github.com/openspine/openspine/web/format"
+	"github.com/openspine/openspine/web/letter"
+)
+
+// letterView is a letter.
+type letterView struct {
+	Page                      web.Page
+	From, To, Date, Reference string
+	Lines, Text               []string
+	PDF                       string // where it is to be had as a file
+}
+
+// letterOf is the letter about somebody's appointment, for those to whom it is offered.
+func (d *desk) letterOf() (v letterView, c Case, err error) {
+	c, _, g, err := d.opened(false)
+	if err != nil {
+		return v, c, err
+	}
+	if _, err := d.can(c, offerLetter); err != nil {
+		return v, c, err
+	}
+	var came cameHere
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) (err error) {
+		came, err = d.cameIn(tx, d.hospital, c)
+		return err
+	})
+	v = letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: strings.Join(strings.Fields(c.Person.Prefix+" "+c.Person.Given+" "+c.Person.Family), " "), Date: format.Date(d.now),
+		Reference: c.UBRN.Display(), Lines: slices.DeleteFunc(strings.Split(c.Person.Address, ", "), func(s string) bool { return s == "" }), Text: d.letterText(c, came), PDF: d.path("cases", c.UBRN.String(), "letter.pdf")}
+	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: d.path("cases", c.UBRN.String())}
+	return v, c, err
+}
+
+// letterText says how it stands with somebody's appointment. Why they were referred is not said: letters are opened by others.
+func (d *desk) letterText(c Case, came cameHere) []string {
+	again := !c.Pathway.Rebook.IsZero()
+	switch {
+	case came.missed, c.State == "DID_NOT_ATTEND", again && c.Pathway.Reason == visitMissed:
+		if again {
+			return []string{d.text("letter.missed", c.ServiceName), d.text("letter.will")}
+		}
+		return []string{d.text("letter.missed", c.ServiceName), d.text("letter.missed-tell")}
+	case again && c.Pathway.Reason == reasonTriaged:
+		return []string{d.text("letter.accepted", c.ServiceName), d.text("letter.will")}
+	case again && c.Appointment == nil && c.Pathway.Reason == "" && c.State != "APPT_CANCELLED_BY_PROVIDER":
+		return []string{d.text("letter.waiting", c.ServiceName)}
+	case again:
+		return []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", d.rebookWhy(c)), d.text("letter.will")}
+	case c.Appointment != nil:
+		return []string{d.text("letter.booked", c.ServiceName, format.Date(c.Appointment.Start), format.Time(c.Appointment.Start)), d.text("letter.instead"), d.text("letter.bring")}
+	case c.State == stateTriage:
+		return []string{d.text("letter.triage", c.ServiceName)}
+	}
+	return []string{d.text("letter.waiting", c.ServiceName)}
+}
+
+// letter is the letter on a page.
+func (d *desk) letter() error {
+	v, _, err := d.letterOf()
+	if err != nil {
+		return err
+	}
+	return web.Render(d.w, d.r, http.StatusOK, letterPage(v))
+}
+
+// paper is the letter as a file to print, in large type where that is asked for. Its name tells the reference and nobody's name.
+func (d *desk) paper() error {
+	v, c, err := d.letterOf()
+	if err != nil {
+		return err
+	}
+	l := letter.Letter{Title: d.text("letter.heading"), From: v.From, To: append([]string{v.To}, v.Lines...), At: d.now, Date: v.Date, Foot: d.text("letter.foot"), Large: letter.AskedLarge(d.r),
+		Parts: []letter.Part{{Text: v.Text}, {Rows: []letter.Row{{Key: d.text("letter.reference-key"), Value: v.Reference}}, Text: []string{d.text("letter.signed", v.From)}}}}
+	if c.Appointment != nil && c.Pathway.Rebook.IsZero() {
+		l.Parts[1].Rows = append([]letter.Row{{Key: d.text("letter.when"), Value: format.DateTime(c.Appointment.Start)}, {Key: d.text("letter.where"), Value: c.ServiceName + "\n" + v.From}}, l.Parts[1].Rows...)
+	}
+	file, err := l.PDF()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(file)
+	web.ServeFile(d.w, d.r, "letter-"+c.UBRN.String()+".pdf", "application/pdf", hex.EncodeToString(sum[:]), bytes.NewReader(file))
+	return nil
+}
