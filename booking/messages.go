@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -252,6 +253,7 @@ type Tally struct {
 	Heard  int64      `json:"heard"`            // by a hospital: the highest Case.Sent that it handled; what was sent since is under way and no difference
 	Slots  []SlotMark `json:"slots,omitempty"`
 	Cases  []CaseMark `json:"cases,omitempty"`
+	Advice []CaseMark `json:"advice,omitempty"` // by a hospital: the questions for advice that it knows as open; only UBRN and Version are said
 	// Told is what a hospital was told by the spine and the spine, which was restored from a backup, knows no more: at most MostTold to a page.
 	Told []Case `json:"told,omitempty"`
 }
@@ -271,7 +273,7 @@ type CaseMark struct {
 
 // Message is one of this package's messages.
 type Message interface {
-	Slots | Recall | Returned | Case | Act | Visit | Tally
+	Slots | Recall | Returned | Case | Act | Visit | Tally | Advice | Advise
 	check() error
 }
 
@@ -401,7 +403,7 @@ func (v Visit) check() error {
 }
 
 func (t Tally) check() error {
-	if len(t.Slots) > MostSlots || len(t.Cases) > MostSlots || len(t.Told) > MostTold || t.Page < 0 || t.Heard < 0 {
+	if len(t.Slots) > MostSlots || len(t.Cases) > MostSlots || len(t.Advice) > MostSlots || len(t.Told) > MostTold || t.Page < 0 || t.Heard < 0 {
 		return fault.New(fault.Invalid, "A page of a tally has at most %d slots, %d cases and %d cases that the spine has lost.", MostSlots, MostSlots, MostTold)
 	}
 	all := []string{t.Round}
@@ -419,7 +421,7 @@ func (t Tally) check() error {
 			return err
 		}
 	}
-	for _, x := range t.Cases {
+	for _, x := range append(slices.Clone(t.Cases), t.Advice...) {
 		if x.UBRN.IsZero() || x.Version < 1 || x.Epoch < 0 {
 			return fault.New(fault.Invalid, "A case of a tally has a UBRN and a version from 1.")
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/web/webtest"
 )
@@ -154,9 +155,15 @@ func TestEveryPage(t *testing.T) {
 	var at booking.Appointment
 	w.spine.look(func() { at = *w.spine.cases[u].Appointment })
 	day := at.Start.Format("2006-01-02")
+	question := booking.Advice{UBRN: ident.MustUBRN("000000009001"), Version: 1, State: "PROVIDER_RESPONSE_REQUIRED", Priority: "ROUTINE", Service: "RQX-heart", ServiceName: "Heart clinic", Practice: ident.MustODSCode("Z99801"), PracticeName: "Fen Lane Surgery",
+		Referrer: "Dr Amara Whitfield", Person: booking.Person{NHSNumber: ident.MustNHSNumber("9990000042"), Given: "Ann", Family: "Carrow", Born: "1951-04-02", Gender: "female"}, MayConvert: true, Sent: 1, Changed: time.Now(),
+		Remarks: []booking.Remark{{ID: "r-1", At: time.Now(), By: "Dr Amara Whitfield", Organisation: "Fen Lane Surgery", Text: "Palpitations at night."}}}
+	came(w, booking.WorkflowAdvice, question.UBRN.String(), question)
+	advice := "advice/" + question.UBRN.String()
+	simtest.Eventually(t, func() bool { return w.nodes[1].SignedIn(t, "doctor").Get("/o/RQX/clinics/"+advice).Status == 200 })
 	c := "/o/RQX/clinics/"
 	var visits []webtest.Visit
-	for _, path := range []string{"", "diary?day=" + day, "diary?view=day&day=" + day, "review", "triage", "rebook", "waiting", "desk?day=" + day, "sessions/" + at.Session, "sessions/" + at.Session + "/do/withdraw", "cases/" + u, "cases/" + u + "/decide/reject",
+	for _, path := range []string{"", "advice", advice, advice + "/do/answer", advice + "/do/convert", "diary?day=" + day, "diary?view=day&day=" + day, "review", "triage", "rebook", "waiting", "desk?day=" + day, "sessions/" + at.Session, "sessions/" + at.Session + "/do/withdraw", "cases/" + u, "cases/" + u + "/decide/reject",
 		"cases/" + u + "/book", "cases/" + u + "/come?session=" + at.Session + "&slot=" + at.Slot, "cases/" + u + "/letter", "templates", "templates/new", "reconciliation", "figures", "figures?months=24&clinic=heart", "setup/specialties/new", "setup/consultants/q", "setup/clinics/heart", "templates/heart-1"} {
 		visits = append(visits, webtest.Visit{User: "doctor", Path: strings.TrimSuffix(c+path, "/"), Cookie: w.nodes[1].SignedIn(t, "doctor").Cookie(), Walk: path == "templates/new"})
 	}

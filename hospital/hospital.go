@@ -84,6 +84,8 @@ func (o *Outpatients) Service() catalogue.Service {
 	s := catalogue.Service{Name: "hospital", Summary: "Outpatients: clinics and their sessions, referrals and bookings, who came and what came of it.", Schema: Schema(), Pages: o.pages(),
 		Handles: []messaging.Handler{
 			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
+			{Workflow: booking.WorkflowAdvice, Compares: true, Owner: "the booking office of the hospital", Lanes: o.adviceLanes, Handle: o.adviceCame},
+			{Workflow: booking.WorkflowAdvise, Compares: true, Owner: "the booking office of the spine", Learn: o.adviseAnswered, LearnLanes: o.lanesFrom},
 			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
 			{Workflow: booking.WorkflowTally, Compares: true, Owner: "the booking office of the hospital", Lanes: o.tallyLanes, Handle: o.tallyCame},
 			{Workflow: booking.WorkflowSlots, Compares: true, Owner: "the booking office of the spine", Learn: o.slotsAnswered, LearnLanes: o.lanesFrom},

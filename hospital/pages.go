@@ -42,6 +42,11 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("POST /clinics/cases/{ubrn}/come", (*desk).doCome),
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),
 		o.staffed("GET /clinics/cases/{ubrn}/letter.pdf", (*desk).paper),
+		o.staffed("GET /clinics/advice", (*desk).adviceList),
+		o.staffed("GET /clinics/advice/{ubrn}", (*desk).showAdvice),
+		o.staffed("GET /clinics/advice/{ubrn}/files/{file}", (*desk).adviceFile).Streamed(),
+		o.staffed("GET /clinics/advice/{ubrn}/do/{act}", (*desk).askAdvise),
+		o.staffed("POST /clinics/advice/{ubrn}/do/{act}", (*desk).doAdvise).Uploaded(mostForm),
 		o.staffed("GET /clinics/figures", (*desk).figures),
 		o.staffed("GET /clinics/templates", (*desk).templates),
 		o.staffed("GET /clinics/templates/{id}", (*desk).askTemplate),
@@ -278,7 +283,7 @@ func (d *desk) home() error {
 	today := format.Midnight(d.now)
 	v := listView{Page: web.Page{Title: d.text("title")}, Title: d.text("title"), Lede: d.text("lede", d.nameOf(d.hospital)), Done: d.done()}
 	v.Live = d.alive(&v.Page)
-	var counts [7]int64
+	var counts [8]int64
 	var sessions []Session
 	var clinics []Clinic
 	var standing Standing
@@ -289,6 +294,7 @@ func (d *desk) home() error {
 			`SELECT count(*) FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn WHERE c.lane = ? AND c.tenant = ? AND c.gone = 0 AND p.closed = 0 AND p.review = 'waiting' AND c.state = 'AWAITING_TRIAGE'`,
 			`SELECT count(*) FROM hospital_pathway WHERE lane = ? AND tenant = ? AND closed = 0 AND rebook > 0`,
 			`SELECT count(*) FROM hospital_pathway WHERE lane = ? AND tenant = ? AND closed = 0 AND stopped = 0`,
+			`SELECT count(*) FROM hospital_advice WHERE lane = ? AND tenant = ? AND ended = 0 AND state = '` + stateAdviceAsked + `'`,
 			`SELECT count(*) FROM hospital_act WHERE lane = ? AND tenant = ? AND state = 'refused'`,
 			`SELECT count(*) FROM hospital_difference WHERE lane = ? AND tenant = ? AND (rounds > 1 OR why NOT IN ('given', 'coming'))`,
 			`SELECT count(*) ` + refusalsStand,
@@ -313,8 +319,8 @@ func (d *desk) home() error {
 		v.Warning, v.WarningText = d.text("unsure"), d.text("unsure-help")
 	}
 	work := web.Table{ID: "work", RowHeader: true, Caption: d.text("work"), Columns: d.columns("list", "count")}
-	for i, name := range []string{"review", "triage", "rebook", "waiting", "reconciliation", "reconciliation", "reconciliation"} {
-		key := []string{"review", "triage", "rebook", "waiting", "refused", "differences", "refused-slots"}[i]
+	for i, name := range []string{"review", "triage", "rebook", "waiting", "advice", "reconciliation", "reconciliation", "reconciliation"} {
+		key := []string{"review", "triage", "rebook", "waiting", "advice", "refused", "differences", "refused-slots"}[i]
 		work.Rows = append(work.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(d.text(key+".title"), d.path(name)), web.Cell(web.Count(d.ctx, "hospital.count", int(counts[i])))}})
 	}
 	v.Links = []web.Link{{Text: d.text("desk.title"), URL: d.path("desk")}, {Text: d.text("diary.week"), URL: d.path("diary")}, {Text: d.text("figures.title"), URL: d.path("figures")}, {Text: d.text("templates.title"), URL: d.path("templates")}}

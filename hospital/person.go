@@ -42,6 +42,11 @@ func (o *Outpatients) Register(ctx context.Context, hospital ident.ODSCode) erro
 		var list []Case
 		err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
 			list, err = o.casesIn(tx, hospital, `c.chart = '' AND c.gone = 0 ORDER BY c.ubrn LIMIT ?`, int64(registerAtOnce))
+			if err != nil {
+				return err
+			}
+			asked, err := o.unregistered(tx, hospital)
+			list = append(list, asked...)
 			return err
 		})
 		if err != nil || len(list) == 0 {
@@ -188,14 +193,26 @@ func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, cha
 	o.changed(tx, hospital) // who was being made a patient here has a name in lists
 	lane, h := int64(o.lane(hospital)), hospital.String()
 	n, err := tx.Exec(`UPDATE hospital_case SET chart = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, chart, lane, h, c.UBRN.String(), c.Person.NHSNumber.String())
-	if err != nil || n == 0 {
+	if err != nil {
 		return err
+	}
+	asked, err := tx.Exec(`UPDATE hospital_advice SET chart = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ? AND ended = 0`, chart, lane, h, c.UBRN.String(), c.Person.NHSNumber.String())
+	if err != nil || n+asked == 0 {
+		return err
+	}
+	if asked > 0 {
+		if err := o.k.Gate.Relate(tx, adviceBond(hospital, chart)); err != nil {
+			return err
+		}
 	}
 	if _, err := tx.Exec(`INSERT INTO hospital_person (lane, tenant, number, chart, state, differs, at, actor) VALUES (?, ?, ?, ?, ?, ?, ?, '')
 		ON CONFLICT (lane, tenant, number) DO UPDATE SET chart = excluded.chart, at = excluded.at, differs = excluded.differs,
 		state = CASE WHEN hospital_person.state = 'settled' AND hospital_person.differs = excluded.differs THEN 'settled' WHEN excluded.differs = '' THEN hospital_person.state ELSE excluded.state END`,
 		lane, h, c.Person.NHSNumber.String(), chart, state, differs, tx.At().UnixMicro()); err != nil {
 		return err
+	}
+	if n == 0 {
+		return nil
 	}
 	return o.k.Gate.Relate(tx, access.Relationship{Tenant: hospital, Chart: chart, Organisation: hospital, Kind: "referral", Basis: "referral " + c.UBRN.String(), By: "service/outpatients"})
 }

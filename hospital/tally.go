@@ -124,15 +124,21 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 	if err != nil {
 		return "", err
 	}
+	asked, err := o.openAdvice(tx, hospital)
+	if err != nil {
+		return "", err
+	}
 	for page := 0; ; page++ {
 		t := booking.Tally{Round: round, Page: page, Unsure: unsure, Heard: heard}
 		n := min(len(slots), booking.MostSlots)
 		t.Slots, slots = slots[:n], slots[n:]
 		n = min(len(cases), booking.MostSlots)
 		t.Cases, cases = cases[:n], cases[n:]
+		n = min(len(asked), booking.MostSlots)
+		t.Advice, asked = asked[:n], asked[n:]
 		n = min(len(told), booking.MostTold)
 		t.Told, told = told[:n], told[n:]
-		t.Last = len(slots)+len(cases)+len(told) == 0
+		t.Last = len(slots)+len(cases)+len(asked)+len(told) == 0
 		files, err := filesOf(t.Told)
 		if err != nil {
 			return "", err
@@ -171,7 +177,8 @@ func (o *Outpatients) known(tx *store.Tx, hospital ident.ODSCode) (slots []booki
 		cases = append(cases, markOf(c.Case))
 	}
 	if err == nil {
-		err = tx.QueryRow(`SELECT coalesce(max(sent), 0) FROM hospital_case WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).Scan(&heard)
+		lane, h := int64(o.lane(hospital)), hospital.String()
+		err = tx.QueryRow(`SELECT coalesce(max(sent), 0) FROM (SELECT max(sent) AS sent FROM hospital_case WHERE lane = ? AND tenant = ? UNION ALL SELECT max(sent) AS sent FROM hospital_advice WHERE lane = ? AND tenant = ?) told`, lane, h, lane, h).Scan(&heard)
 	}
 	return slots, cases, heard, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/store"
@@ -42,7 +43,7 @@ var (
 
 // Recommendations are what an answer may advise (eRS-GuidanceIntendedRecommendation-1).
 func Recommendations() []string {
-	return []string{"ADVICE_ONLY_NO_REFERRAL_RECOMMENDED", "ADVICE_FOLLOWED_BY_REFERRAL_IF_REQUIRED", "REFERRAL_RECOMMENDED", "OTHER"}
+	return booking.Recommendations()
 }
 
 // Remark is one message of a conversation.
@@ -187,7 +188,7 @@ func (s *Referrals) drawAdvice(ctx context.Context, p access.Principal, grants [
 		a = Advice{UBRN: u, Patient: q.Patient, Chart: chart, Priority: q.Priority, Specialty: q.Specialty, ClinicType: q.ClinicType, Service: to, Criteria: q.Criteria, MayConvert: q.MayConvert,
 			Referrer: cmp.Or(q.Referrer, Staff{p.ID, p.Name}), Practice: p.Organisation, PracticeName: practice, Created: tx.At()}
 		m := Remark{By: Staff{p.ID, p.Name}, For: a.Referrer, Organisation: p.Organisation, Text: q.Text, Files: files}
-		if a, err = a.with(m, AdviceAsked, q.Priority, tx.At()); err != nil {
+		if a, err = s.say(tx, a, m, AdviceAsked, q.Priority); err != nil {
 			return err
 		}
 		if err := s.k.Gate.Relate(tx, adviceBond(s.k.National, a)); err != nil {
@@ -221,8 +222,8 @@ func (s *Referrals) askedBefore(tx *store.Tx, p access.Principal, q AdviceQuesti
 	return a, false, rows.Err()
 }
 
-// with is the question at its next version, with one message more. Errors: fault.Invalid for a message without words, or too long; ErrSameName; fault.TooLarge for too many files.
-func (a Advice) with(m Remark, state AdviceState, priority Priority, at time.Time) (Advice, error) {
+// with is the question at another version, with one message more. Errors: fault.Invalid for a message without words, or too long; ErrSameName; fault.TooLarge for too many files.
+func (a Advice) with(m Remark, version int64, state AdviceState, priority Priority, at time.Time) (Advice, error) {
 	m.Text = strings.TrimSpace(m.Text)
 	if m.Text == "" || utf8.RuneCountInString(m.Text) > MostAdvice {
 		return a, fault.New(fault.Invalid, "A message has 1 to %d characters.", MostAdvice)
@@ -233,10 +234,19 @@ func (a Advice) with(m Remark, state AdviceState, priority Priority, at time.Tim
 	if err := (Act{Attachments: m.Files}).addFiles(&Referral{Attachments: a.Files()}); err != nil {
 		return a, err
 	}
-	a.Version, a.State, a.Priority, a.Changed = a.Version+1, state, priority, at
+	a.Version, a.State, a.Priority, a.Changed = version, state, priority, at
 	m.ID, m.At, m.Version = uuid.NewString(), at, a.Version
 	a.Remarks = append(slices.Clone(a.Remarks), m)
 	return a, nil
+}
+
+// say is the question with one message more, at its next version. Errors: those of Advice.with.
+func (s *Referrals) say(tx *store.Tx, was Advice, m Remark, state AdviceState, priority Priority) (Advice, error) {
+	version, err := s.next(tx, was.Version+1)
+	if err != nil {
+		return was, err
+	}
+	return was.with(m, version, state, priority, tx.At())
 }
 
 func (s *Referrals) saveAdvice(tx *store.Tx, a Advice) error {
@@ -248,6 +258,9 @@ func (s *Referrals) saveAdvice(tx *store.Tx, a Advice) error {
 		s.changes.Tell(a.Practice.String())
 		s.changes.Tell(a.Service.Provider.String())
 	})
+	if _, err := s.tellAdvice(tx, a); err != nil {
+		return err
+	}
 	return tx.Queue(`INSERT INTO referral_advice (lane, chart, ubrn, version, state, practice, provider, changed, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, chart, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, changed = excluded.changed, body = excluded.body`,
 		int64(s.chartLane(a.Chart)), a.Chart, a.UBRN.String(), a.Version, string(a.State), a.Practice.String(), a.Service.Provider.String(), a.Changed.UnixMicro(), body)
@@ -326,7 +339,7 @@ func (s *Referrals) AnswerAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 			state = AdviceMore
 		}
 		m := Remark{By: Staff{p.ID, p.Name}, For: cmp.Or(w.For, Staff{p.ID, p.Name}), Organisation: p.Organisation, Provider: true, Text: w.Text, Files: files, Recommendation: w.Recommendation}
-		if a, err = was.with(m, state, w.Priority, tx.At()); err != nil {
+		if a, err = s.say(tx, was, m, state, w.Priority); err != nil {
 			return err
 		}
 		return s.saveAdvice(tx, a)

@@ -119,7 +119,7 @@ func (s *Referrals) ReplyAdvice(ctx context.Context, c Caller, u ident.UBRN, w A
 			return was, fault.New(fault.Conflict, "The service has not answered yet.")
 		}
 		m := Remark{By: Staff{p.ID, p.Name}, For: cmp.Or(w.For, Staff{p.ID, p.Name}), Organisation: p.Organisation, Text: w.Text, Files: files}
-		return was.with(m, AdviceAsked, was.Priority, tx.At())
+		return s.say(tx, was, m, AdviceAsked, was.Priority)
 	}})
 }
 
@@ -128,7 +128,11 @@ func (s *Referrals) ReplyAdvice(ctx context.Context, c Caller, u ident.UBRN, w A
 func (s *Referrals) CloseAdvice(ctx context.Context, c Caller, u ident.UBRN, seen int64) (Advice, error) {
 	return s.changeAdvice(ctx, c, u, adviceChange{seen: seen, by: Referrer, do: func(tx *store.Tx, was Advice, _ []Attachment) (Advice, error) {
 		a := was
-		a.Version, a.Changed, a.State = was.Version+1, tx.At(), AdviceClosed
+		version, err := s.next(tx, was.Version+1)
+		if err != nil {
+			return was, err
+		}
+		a.Version, a.Changed, a.State = version, tx.At(), AdviceClosed
 		if !was.Answered() {
 			a.State = AdviceCancelled
 		}
@@ -176,7 +180,7 @@ func (s *Referrals) ConvertAdvice(ctx context.Context, c Caller, u ident.UBRN, w
 			return was, fault.New(fault.Forbidden, "The practice has not allowed that its question is made a referral of. Answer that you recommend one.")
 		}
 		m := Remark{By: Staff{p.ID, p.Name}, For: cmp.Or(w.For, Staff{p.ID, p.Name}), Organisation: p.Organisation, Provider: true, Text: w.Text, Files: files}
-		a, err := was.with(m, AdviceConverted, w.Priority, tx.At())
+		a, err := s.say(tx, was, m, AdviceConverted, w.Priority)
 		if err != nil {
 			return was, err
 		}

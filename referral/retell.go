@@ -65,10 +65,17 @@ func (s *Referrals) staleLanes(ctx context.Context, provider ident.ODSCode, last
 		if err != nil {
 			return err
 		}
-		whole.Cases = append(whole.Cases, last.Cases...)
+		whole.Cases, whole.Advice = append(whole.Cases, last.Cases...), append(whole.Advice, last.Advice...)
 		list, err := s.stale(tx, provider, whole)
 		for _, r := range list {
 			lanes = append(lanes, s.k.Post().LaneOf(s.k.National, r.UBRN.String()), s.chartLane(r.Chart))
+		}
+		if err != nil {
+			return err
+		}
+		asked, err := s.staleAdvice(tx, provider, whole)
+		for _, a := range asked {
+			lanes = append(lanes, s.ubrnLane(a.UBRN), s.chartLane(a.Chart))
 		}
 		return err
 	})
@@ -89,16 +96,22 @@ func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Ta
 		if chosen.Provider != provider && len(r.Shortlist) > 0 {
 			chosen = r.Shortlist[0] // it is gone from there, and of a service that no longer matters
 		}
-		if err := s.tellAgain(tx, r, provider, chosen); err != nil {
+		if err := s.tellAgain(tx, r.UBRN, provider, func() (string, error) { return s.tellOne(tx, r, provider, chosen) }); err != nil {
 			return err
 		}
 	}
-	return nil
+	asked, err := s.staleAdvice(tx, provider, told)
+	for _, a := range asked {
+		if err == nil && tx.Holds(s.ubrnLane(a.UBRN)) && tx.Holds(s.chartLane(a.Chart)) {
+			err = s.tellAgain(tx, a.UBRN, provider, func() (string, error) { return s.tellAdvice(tx, a) })
+		}
+	}
+	return err
 }
 
-// tellAgain tells a hospital of a referral once more, unless what did so before is still under way: behind something that a person has to decide, another one each hour would wait without end.
-func (s *Referrals) tellAgain(tx *store.Tx, r Referral, provider ident.ODSCode, chosen Choice) error {
-	lane, ubrn := int64(s.tallyLane()), r.UBRN.String()
+// tellAgain tells a hospital of a referral or a question once more, unless what did so before is still under way: behind something that a person has to decide, another one each hour would wait without end.
+func (s *Referrals) tellAgain(tx *store.Tx, u ident.UBRN, provider ident.ODSCode, tell func() (string, error)) error {
+	lane, ubrn := int64(s.tallyLane()), u.String()
 	var last string
 	err := tx.QueryRow(`SELECT message FROM referral_retold WHERE lane = ? AND provider = ? AND ubrn = ?`, lane, provider.String(), ubrn).Scan(&last)
 	if err != nil && !fault.Is(err, fault.NotFound) {
@@ -107,7 +120,7 @@ func (s *Referrals) tellAgain(tx *store.Tx, r Referral, provider ident.ODSCode, 
 	if waits, err := s.k.Post().UnderWay(tx, last); err != nil || waits {
 		return err
 	}
-	message, err := s.tellOne(tx, r, provider, chosen)
+	message, err := tell()
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func (s *Referrals) pagesOf(tx *store.Tx, provider ident.ODSCode, last booking.T
 		if err != nil {
 			return whole, err
 		}
-		whole.Slots, whole.Cases = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...)
+		whole.Slots, whole.Cases, whole.Advice = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...), append(whole.Advice, t.Advice...)
 	}
 	return whole, rows.Err()
 }

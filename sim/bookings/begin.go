@@ -106,7 +106,7 @@ func Clinics(h ident.ODSCode) hospital.Setup {
 // Populate puts the patients of the practice, and the services of hospitals, into an empty national node.
 func Populate(ctx context.Context, k catalogue.Kernel, hospitals ...ident.ODSCode) error {
 	for _, h := range hospitals {
-		res, err := directory.HealthcareService{ID: ServiceOf(h), Name: "Heart clinic", Provider: h, Specialty: "394579002", SpecialtyName: "Cardiology", Wait: 20, Youngest: -1, Oldest: -1, Active: true}.Resource()
+		res, err := directory.HealthcareService{ID: ServiceOf(h), Name: "Heart clinic", Provider: h, Specialty: "394579002", SpecialtyName: "Cardiology", Wait: 20, Youngest: -1, Oldest: -1, Active: true, Advice: true}.Resource()
 		if err == nil {
 			err = put(ctx, k, "HealthcareService", ServiceOf(h), res)
 		}

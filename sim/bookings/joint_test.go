@@ -35,6 +35,8 @@ type country struct {
 	k      catalogue.Kernel // the spine's
 	refer  *referral.Referrals
 	clinic *hospital.Outpatients
+
+	hospital *node.Node
 }
 
 // given is a country on one engine or the other.
@@ -66,7 +68,7 @@ func given(t testing.TB, postgres bool) *country {
 	h := open(t, other, node.Options{Dial: func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", spine.LinkAddress())
 	}})
-	c.clinic = h.Clinics()
+	c.hospital, c.clinic = h, h.Clinics()
 	by := access.Service("test", x26)
 	err := c.k.Network.Found(t.Context(), by, network.MustNodeID("X26"), nil, []string{"spine.invalid:8444"})
 	if err != nil {
