@@ -121,6 +121,24 @@ func (p *polls) put(service string, x poll) {
 	p.all[service] = x
 }
 
+// changed says that a question was answered: the time that was asked for is free no more, whatever the answer, and the others are asked for again when somebody wants to see them. Until then
+// the service is not one without free times.
+func (p *polls) changed(q Question, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.all[q.Service]
+	if due := now.Add(-pollFresh); x.at.After(due) {
+		x.at = due
+	}
+	if q.Appointment != nil {
+		x.list = slices.DeleteFunc(slices.Clone(x.list), func(s Slot) bool { return s.Slot == q.Appointment.Slot })
+	}
+	if p.all == nil {
+		p.all = map[string]poll{}
+	}
+	p.all[q.Service] = x
+}
+
 // keeps reports whether a service keeps its slots to itself.
 func (s *Referrals) keeps(ctx context.Context, service string) (bool, error) {
 	if s.o.Elsewhere == nil {
@@ -373,7 +391,7 @@ func (s *Referrals) putQuestion(ctx context.Context, chart string, u ident.UBRN)
 		return r, nil
 	}
 	r, err = s.takeAnswer(context.WithoutCancel(ctx), chart, u, q, reply)
-	s.polled.put(q.Service, poll{}) // what is free there has changed
+	s.polled.changed(q, s.k.Clock.Now())
 	if err == nil && !reply.Yes {
 		return r, &taken{cause: fault.New(fault.Conflict, "The hospital said no: %s", refusalWords(reply.Why))}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/seed"
+	"github.com/openspine/openspine/sim/seed/keeper"
 	"github.com/openspine/openspine/sim/seed/published"
 )
 
@@ -29,6 +31,8 @@ type demoCommand struct {
 	Package     []string `help:"A FHIR package (.tgz) or a folder of FHIR definitions, such as UK Core's, for $validate." type:"path"`
 	OneNode     bool     `help:"Keep the hospitals on the national node, instead of on nodes of their own. It counts when the country is seeded."`
 	Verbose     bool     `help:"Log every request, not only what went wrong."`
+
+	asked string // where the clinic is that keeps its slots; empty for none
 }
 
 // country is what a demonstration's data folder was seeded with.
@@ -53,8 +57,22 @@ func (c *demoCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	keeps, err := c.keep(s)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(s.ctx)
+	defer stop()
+	go keeps.serve(ctx)
+	c.asked = keeps.host()
 	nodes, err := c.open(s, k, was)
 	if err != nil {
+		return err
+	}
+	if err := keeper.Offer(s.ctx, nodes[0], keeps.url()); err != nil {
+		for _, n := range nodes {
+			err = errors.Join(err, n.Close())
+		}
 		return err
 	}
 	return node.ServeAll(s.ctx, nodes, func() {

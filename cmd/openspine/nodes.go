@@ -134,6 +134,9 @@ func (c *demoCommand) openOne(s *session, cfg node.Config, o node.Options) (*nod
 func (c *demoCommand) national(k *sim.Country, apart []ident.ODSCode) node.Config {
 	cfg := node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package,
 		National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k, apart...)}
+	if c.asked != "" {
+		cfg.Outward = []string{c.asked}
+	}
 	if len(apart) == 0 {
 		cfg.Replicas = seed.Replicas()
 		return cfg
