@@ -419,6 +419,11 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 	if again, ok := repeated(was, a, w); ok {
 		return again, nil
 	}
+	if seeksCare(a.Kind) {
+		if err := s.alive(tx, chart); err != nil {
+			return was, err
+		}
+	}
 	if a.Kind == ActBook || a.Kind == ActMove {
 		if a.Appointment, a.Service, err = s.take(tx, was, w); err != nil {
 			return was, err
@@ -447,6 +452,20 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		}
 	}
 	return s.commit(tx, was, a)
+}
+
+// seeksCare reports whether an act is for somebody who is to be seen. What ends or explains a referral is done for those as well who have died.
+func seeksCare(k Kind) bool {
+	return slices.Contains([]Kind{ActShortlist, ActBook, ActMove, ActDefer, ActSendTriage, ActTriageAccept, ActRebookLater}, k)
+}
+
+// alive refuses what is done for somebody of whom the register says that they have died, since they were referred perhaps. Error: ErrPatient.
+func (s *Referrals) alive(tx *store.Tx, chart string) error {
+	person, err := s.personIn(tx, chart)
+	if err == nil && person.Dead() {
+		err = fault.Wrap(ErrPatient, fault.Unprocessable, "This person has died, as the register says.")
+	}
+	return err
 }
 
 // commit applies an act, and does what follows from it: the slots, the relationship of the provider, and what the hospital is told.

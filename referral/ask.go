@@ -320,6 +320,11 @@ func sameQuestion(was *Asked, q Asked) bool {
 
 // keepQuestion keeps a question, once it is sure that what it asks could be done.
 func (s *Referrals) keepQuestion(tx *store.Tx, was Referral, q Asked, seen int64) (Referral, error) {
+	if seeksCare(q.Kind) {
+		if err := s.alive(tx, was.Chart); err != nil {
+			return was, err
+		}
+	}
 	try := q.act(tx.At(), "")
 	try.Seen = seen
 	if _, err := Apply(was, try); err != nil {

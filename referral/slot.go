@@ -230,6 +230,9 @@ func (s *Referrals) bookable(x slotRow, holder string, now time.Time) error {
 	return nil
 }
 
+// ErrSlot says that a slot is free and yet not one that was asked for: of another service, or another clinician's; errors.Is finds it.
+var ErrSlot = errors.New("referral: the slot is not one of those that were asked for")
+
 // take finds a referral's slot free, in the transaction that books it.
 func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, string, error) {
 	if !tx.Holds(s.sessionLane(w.Slot.Session)) {
@@ -249,10 +252,10 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 		return nil, "", err
 	}
 	if w.Service != "" && w.Service != x.Service {
-		return nil, "", fault.New(fault.Invalid, "The slot is of another service.")
+		return nil, "", fault.Wrap(ErrSlot, fault.Invalid, "The slot is of another service.")
 	}
 	if w.Clinician != "" && w.Clinician != x.Clinician {
-		return nil, "", fault.New(fault.Unprocessable, "The slot is another clinician's.")
+		return nil, "", fault.Wrap(ErrSlot, fault.Unprocessable, "The slot is another clinician's.")
 	}
 	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Base), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
 }

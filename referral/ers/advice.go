@@ -371,6 +371,9 @@ func (c *call) adviceList() error {
 		return refuse(invalidCode, "'%s' is '%s', which is no worklist of questions", p["listType"].path, shown(kind))
 	}
 	service, err := p.identifier("service", stu3Service)
+	if err == nil {
+		err = c.isService(service)
+	}
 	if err != nil {
 		return err
 	}

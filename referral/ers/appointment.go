@@ -246,6 +246,9 @@ func (c *call) book() error {
 	if was.Patient.String() != q.patient {
 		return refuse(inappropriateValue, "'participant' names a patient who is not the referral's")
 	}
+	if err := c.isOffered(q.service); err != nil {
+		return err
+	}
 	w := referral.Work{Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment, Reason: q.reason}
 	switch {
 	case q.status == "booked":
@@ -272,6 +275,20 @@ func (c *call) book() error {
 	}
 	c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/Appointment/%s/_history/%d", c.a.k.BaseURL()+Base, appointmentID(r.UBRN), r.Arranged.Version))
 	return c.sendAppointment(http.StatusCreated, r)
+}
+
+// isOffered refuses a service that is not there, or has closed since it was shortlisted.
+func (c *call) isOffered(service string) error {
+	list, err := c.a.dir.ServiceResources(c.r.Context(), service)
+	switch {
+	case err != nil:
+		return err
+	case len(list) == 0:
+		return refuse(referenceNotFound, "There is no service '%s'.", shown(service))
+	case list[0].Resource.Get("active").Exists() && !list[0].Resource.Get("active").Bool():
+		return refuse(serviceUnavailable, "The service '%s' has closed.", shown(service))
+	}
+	return nil
 }
 
 // sendAppointment answers with a referral's appointment, at its version.

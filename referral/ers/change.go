@@ -109,6 +109,11 @@ func (c *call) updateVisit() error {
 	if err != nil {
 		return err
 	}
+	for name := range res.Root().Fields() {
+		if !slices.Contains(appointmentFields(), strings.TrimPrefix(name, "_")) {
+			return refuse(unexpectedField, "'%s' is no field of an Appointment", shown(name))
+		}
+	}
 	seen, err := c.seen()
 	if err != nil {
 		return err
@@ -135,6 +140,12 @@ func (c *call) updateVisit() error {
 		return worded(err)
 	}
 	return c.sendAppointment(http.StatusOK, after)
+}
+
+// appointmentFields are the members of an Appointment of FHIR STU3.
+func appointmentFields() []string {
+	return []string{"resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension", "identifier", "status", "serviceCategory", "serviceType", "specialty", "appointmentType", "reason", "indication", "priority",
+		"description", "supportingInformation", "start", "end", "minutesDuration", "slot", "created", "comment", "incomingReferral", "participant", "requestedPeriod"}
 }
 
 // whyCancelled is the reason of a cancelled appointment, and its comment.

@@ -45,7 +45,7 @@ func TestWhoActsAsWhatTheyAreNotIsRefused(t *testing.T) {
 		"an unknown function":     {gp, acting("KING", practice), 403, "FORBIDDEN", "not an e-RS business function"},
 		"somebody else's part":    {gp, acting(ers.ProviderClinician, practice), 403, "FORBIDDEN", "may not act as SERVICE_PROVIDER_CLINICIAN"},
 		"somewhere else":          {gp, acting(ers.ReferringClinician, hospital), 403, "FORBIDDEN", "does not act for organisation 'R68'"},
-		"two functions":           {gp, append(acting(ers.ReferringClinician, practice), "NHSD-eRS-Business-Function", "REFERRING_ADMIN"), 403, "FORBIDDEN", "more than once"},
+		"two functions":           {gp, append(acting(ers.ReferringClinician, practice), "NHSD-eRS-Business-Function", "REFERRING_ADMIN"), 400, "", "more than once"},
 		"a part without this":     {booker, acting(ers.ProviderAdmin, hospital), 403, "FORBIDDEN", "may not use this endpoint"},
 		"on behalf of nobody":     {booker, acting(ers.ProviderClinicianAdmin, hospital), 403, "FORBIDDEN", "names the clinician"},
 		"on behalf of a stranger": {booker, acting(ers.ProviderClinicianAdmin, hospital, onBehalf, "gp"), 403, "FORBIDDEN", "no clinician at R68"},

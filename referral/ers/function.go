@@ -213,7 +213,7 @@ func oneHeader[T ~string](r *http.Request, name string) (T, error) {
 		}
 		return "", refuse(forbidden, "The header %s is missing.", name)
 	case len(values) > 1:
-		return "", refuse(forbidden, "The header %s is there more than once.", name)
+		return "", &badRequest{fault.New(fault.Invalid, "The header %s is there more than once.", name)}
 	default:
 		return T(values[0]), nil
 	}

@@ -119,6 +119,15 @@ func refuse(c code, format string, args ...any) error {
 	return fault.Wrap(p, sayings(c).kind, "%s", p.diagnostics)
 }
 
+// badRequest is what is no request of this API at all: it is answered with 400, by STU3 without a code.
+type badRequest struct{ cause error }
+
+// Error is the cause's.
+func (e *badRequest) Error() string { return e.cause.Error() }
+
+// Unwrap is the cause.
+func (e *badRequest) Unwrap() error { return e.cause }
+
 // face words failures as the API does: with a body where one of its codes says what is wrong, without one otherwise, as published.
 type face struct{}
 
@@ -128,7 +137,8 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	kind := fault.KindOf(err)
 	status := kind.HTTPStatus()
 	var p *problem
-	if !errors.As(err, &p) {
+	var no *badRequest
+	if !errors.As(err, &p) && !errors.As(err, &no) {
 		switch kind {
 		case fault.Forbidden:
 			p = &problem{forbidden, fault.MessageOf(err)}

@@ -198,6 +198,9 @@ func (a *API) readCriteria(ctx context.Context, n fhir.Node, path string) (c cri
 			return c, refuse(invalidCode, "'%s' is no code of %s", shown(code), of)
 		}
 	}
+	if kind, err := codes.Find(codes.ClinicType, c.ClinicType); c.Specialty != "" && err == nil && kind.Specialty != "" && kind.Specialty != c.Specialty {
+		return c, refuse(inappropriateValue, "'%s' is a type of clinic of %s, not of %s", c.ClinicType, kind.Specialty, c.Specialty)
+	}
 	c.Postcode, c.Fitting = p["postcode"].value.String(), p["ageAndGenderAppropriate"].value.Bool()
 	if err := a.readFilters(ctx, &c, p); err != nil {
 		return c, err

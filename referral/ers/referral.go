@@ -64,6 +64,8 @@ func worded(err error) error {
 		return refuse(patientError, "%s", fault.MessageOf(err))
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
+	case errors.Is(err, referral.ErrSlot):
+		return refuse(inappropriateSlot, "%s", fault.MessageOf(err))
 	case this:
 		return refuse(thisSlotIsAvailable, "%s", fault.MessageOf(err))
 	case free:

@@ -1,6 +1,7 @@
 package ers
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -92,7 +93,29 @@ func (c *call) readWorklist() (q worklistQuery, err error) {
 		return q, refuse(invalidCode, "'%s' is '%s', which is no worklist of referrals", p["listType"].path, shown(list))
 	}
 	q.kind = worklistKinds()[i]
-	return q, c.mayList(q, len(p) > 1)
+	if err := c.mayList(q, len(p) > 1); err != nil {
+		return q, err
+	}
+	if err := c.isService(q.service); err != nil || q.clinician == "" {
+		return q, err
+	}
+	var gone *problem
+	if _, _, err = c.a.profiles(c.r.Context(), q.clinician); errors.As(err, &gone) && gone.code == notActive {
+		err = nil // who has left may have referrals still
+	}
+	return q, err
+}
+
+// isService refuses a service that is in no directory; closed ones have referrals still.
+func (c *call) isService(id string) error {
+	if id == "" {
+		return nil
+	}
+	list, err := c.a.dir.ServiceResources(c.r.Context(), id)
+	if err == nil && len(list) == 0 {
+		err = refuse(referenceNotFound, "There is no service '%s'.", shown(id))
+	}
+	return err
 }
 
 // mayList refuses the worklists of the other side, and filters where there are none.
