@@ -59,3 +59,12 @@ func BenchmarkDiary(b *testing.B) {
 		})
 	}
 }
+
+// TestTheWeekNamesEachDay: a day of the week's diary without a clinic says which it is, and the week leads to one day with who is booked.
+func TestTheWeekNamesEachDay(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	clerk.Get("/o/RQX/clinics/diary?day=2031-01-08&clinic=none").Sees(200, "Diary, week of 06-Jan-2031", "Monday 06-Jan-2031: no clinic is held.", "Friday 10-Jan-2031: no clinic is held.").SeesNot("Saturday")
+	clerk.Get(clerk.Link("/o/RQX/clinics/diary[^\"]*view=day")).Sees(200, "Diary, 08-Jan-2031")
+}

@@ -47,7 +47,7 @@ func (d *desk) diary() error {
 		return d.path("diary") + "?day=" + day.AddDate(0, 0, days).Format(time.DateOnly) + "&view=" + view
 	}
 	if week {
-		v.Links = []web.Link{{Text: d.text("diary.before"), URL: at(-7, "week")}, {Text: d.text("diary.after"), URL: at(7, "week")}}
+		v.Links = []web.Link{{Text: d.text("diary.before"), URL: at(-7, "week")}, {Text: d.text("diary.after"), URL: at(7, "week")}, {Text: d.text("diary.by-day"), URL: d.path("diary") + "?day=" + d.day().Format(time.DateOnly) + "&view=day"}}
 	} else {
 		v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: at(-1, "day")}, {Text: d.text("diary.day-after"), URL: at(1, "day")}, {Text: d.text("diary.week"), URL: at(0, "week")}}
 	}
@@ -99,6 +99,12 @@ func (d *desk) diary() error {
 func (d *desk) weekday(tx *store.Tx, on time.Time, sessions []Session, clinics []Clinic) (web.Table, error) {
 	t := d.sessionTable("day-"+on.Format("0102"), on.Weekday().String()+" "+format.Date(on), sessions, clinics)
 	t.Columns = append(t.Columns, d.columns("booked")...)
+	for i, share := range []int{5, 3, 4, 3, 3} {
+		t.Columns[i].Share = share // so that the days line up
+	}
+	if len(sessions) == 0 {
+		t.Empty = web.Empty{Text: d.text("diary.none-on", t.Caption)}
+	}
 	for i, s := range sessions {
 		slots, err := d.slotsIn(tx, d.hospital, s.ID)
 		if err != nil {
@@ -237,6 +243,7 @@ type formView struct {
 	Explain []string
 	Form    web.Form
 	Fields  []web.Field
+	First   int // how many of the fields come before what is chosen
 	Radios  []web.Choice
 	Selects []web.Choice
 	Dates   []web.DateField

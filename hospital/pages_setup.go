@@ -203,8 +203,9 @@ func (d *desk) consultantForm(p *part, s Setup, id string, typed url.Values) boo
 		return false
 	}
 	x = Consultant{d.formID(p, id, typed), answer(typed, "name", x.Name), answer(typed, "specialty", x.Specialty), answer(typed, "login", x.Login)}
-	d.choice(p, "specialty", x.Specialty, "setup.no-specialty", specialtyOptions(s.Specialties))
 	d.nameField(p, x.Name)
+	p.First = 1
+	d.choice(p, "specialty", x.Specialty, "setup.no-specialty", specialtyOptions(s.Specialties))
 	d.field(p, "login", x.Login, 20)
 	p.made.Consultants = []Consultant{x}
 	return true
@@ -220,6 +221,12 @@ func (d *desk) clinicForm(p *part, s Setup, id string, typed url.Values) bool {
 	closed := answer(typed, "closed", map[bool]string{true: "yes", false: "no"}[x.Closed])
 	x = Clinic{ID: d.formID(p, id, typed), Name: answer(typed, "name", x.Name), Service: answer(typed, "service", x.Service), Specialty: answer(typed, "specialty", x.Specialty),
 		Consultant: answer(typed, "consultant", x.Consultant), Place: answer(typed, "place", x.Place), Closed: closed == "yes"}
+	d.nameField(p, x.Name)
+	d.field(p, "service", x.Service, 30)
+	if !serviceID.MatchString(x.Service) {
+		p.wrong.Add("service", d.text("wrong.service"))
+	}
+	p.First = 2
 	d.choice(p, "specialty", x.Specialty, "setup.no-specialty", specialtyOptions(s.Specialties))
 	var people []web.Option
 	for _, c := range s.Consultants {
@@ -232,11 +239,6 @@ func (d *desk) clinicForm(p *part, s Setup, id string, typed url.Values) bool {
 	c := d.yesNo("closed", closed)
 	c.Hint = d.text("hint.closed")
 	p.Radios = []web.Choice{c}
-	d.nameField(p, x.Name)
-	d.field(p, "service", x.Service, 30)
-	if !serviceID.MatchString(x.Service) {
-		p.wrong.Add("service", d.text("wrong.service"))
-	}
 	d.field(p, "place", x.Place, 30)
 	if len(x.Place) > mostText {
 		p.wrong.Add("place", d.text("wrong.place", mostText))

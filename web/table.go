@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/a-h/templ"
 	"golang.org/x/text/unicode/norm"
@@ -68,6 +69,16 @@ type TableCell struct {
 
 // Cell is text; an empty text is shown as not recorded.
 func Cell(text string) TableCell { return TableCell{text: text} }
+
+// short reports whether each word of a cell's text is so short that it need not be broken, however narrow its column.
+func (c TableCell) short() bool {
+	for w := range strings.FieldsSeq(c.text) {
+		if utf8.RuneCountInString(w) > 10 {
+			return false
+		}
+	}
+	return c.text != ""
+}
 
 // LinkCell is text that leads somewhere.
 func LinkCell(text, url string) TableCell { return TableCell{text: text, url: url} }

@@ -420,7 +420,7 @@ func cell(c Column, v TableCell, similar bool) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		var templ_7745c5c3_Var23 = []any{"os-cell", templ.KV("os-whole", c.Whole)}
+		var templ_7745c5c3_Var23 = []any{"os-cell", templ.KV("os-whole", c.Whole), templ.KV("os-short", v.short())}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var23...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

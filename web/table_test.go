@@ -76,3 +76,18 @@ func TestReadDateKnowsTheCalendar(t *testing.T) {
 		}
 	}
 }
+
+// TestShortWordsStayWhole: a cell of short words is marked, so that a narrow column does not break them; one with a long word is not, so that it may.
+func TestShortWordsStayWhole(t *testing.T) {
+	t.Parallel()
+	for text, short := range map[string]bool{"Booked": true, "Not known": true, "12,345": true, "Gynaecology": false, "a LOCALLY_COMMISSIONABLE one": false, "ŵŷŵŷŵŷŵŷŵŷ": true} {
+		var b strings.Builder
+		table := web.Table{ID: "t", Columns: []web.Column{{Text: "State"}}, Rows: []web.TableRow{{Cells: []web.TableCell{web.Cell(text)}}}}
+		if err := web.DataTable(table).Render(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "os-short") != short {
+			t.Errorf("%q is marked as short words: %v", text, !short)
+		}
+	}
+}
