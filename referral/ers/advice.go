@@ -470,7 +470,7 @@ func (x writer) communicationRequest(a referral.Advice) fhir.Value {
 	return fhir.Obj("id", a.UBRN.String(), "meta", fhir.Obj("versionId", fmt.Sprint(a.Version), "profile", fhir.Arr(structureSTU3+"eRS-CommunicationRequest-1")), "resourceType", "CommunicationRequest",
 		"extension", fhir.Arr(extensions...), "contained", fhir.Arr(contained...), "status", "active", "category", fhir.Arr(conceptOf(stu3AdviceState, string(a.State))),
 		"subject", fhir.Obj("identifier", fhir.Obj("system", stu3NHSNumber, "value", a.Patient.String())), "recipient", toService(a), "sender", by, "requester", fhir.Obj("agent", by),
-		"identifier", fhir.Arr(fhir.Obj("system", stu3RequestID, "value", "a"+strings.TrimPrefix(requestID(a.UBRN), "r"))))
+		"identifier", fhir.Arr(fhir.Obj("system", stu3RequestID, "value", adviceID(a.UBRN))))
 }
 
 // communication is eRS-Communication-1: a message, which holds who wrote it and its files, or names them.

@@ -150,6 +150,19 @@ func adviceScenes() []scene {
 			return ask{who: s.referrer(), method: http.MethodGet, about: about(a), swap: people,
 				path: "/STU3/Communication?based-on=CommunicationRequest/{ubrn}/_history/{version}&_include=Communication:requester-practitionerrole:PractitionerRole&_include=Communication:sender-practitionerrole:PractionerRole&_include=Communication:content-reference:DocumentReference"}
 		}},
+		{op: "A025", response: "stu3/retrieveAdviceAndGuidanceConversation/OneMessageEachWay.json", play: func(s *stage) ask {
+			s.service("11014", func(x *published.Service) { x.At = published.Practice }) // here one clinician of one organisation asks and answers
+			a := s.asks(published.Patient, nearLeeds, true, "Please advise me on this patient who ...(information about patient)")
+			w := referral.Answer{Seen: a.Version, More: true, Text: "Please perform xxx test and send me the results", Priority: referral.Routine}
+			s.time.Advance(time.Second)
+			a, err := s.node.Referrals().AnswerAdvice(s.t.Context(), s.byReferrer(), a.UBRN, w)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			who := s.as(s.user(published.Adviser), acting(ers.ProviderClinician, published.Practice)...)
+			return ask{who: who, method: http.MethodGet, about: about(a), swap: []string{"R68", "R69", `"11000"`, `"11014"`},
+				path: "/STU3/Communication?based-on=CommunicationRequest/{ubrn}/_history/{version}&_include=Communication:requester-practitionerrole:PractitionerRole&_include=Communication:sender-practitionerrole:PractionerRole&_include=Communication:content-reference:DocumentReference"}
+		}},
 		answer("RequireFurtherInformation.json", nil),
 		answer("ReturnToReferrerWithAdvice.json", nil),
 		answer("AttachmentIncluded.json", nil),

@@ -229,6 +229,23 @@ func requestScenes() []scene {
 	return []scene{of("ResponseExampleReferral.json", "000000070000", true), of("ResponseExampleEmpty.json", "000000070003", false)}
 }
 
+// questionScenes are questions for advice, and what was made of one, as R4 knows them. They come after the worklists of questions, which they would stand on.
+func questionScenes() []scene {
+	question := func(file, ubrn string, converted bool) scene {
+		return scene{op: "A041", response: "r4/searchServiceRequest/responses/" + file, ubrn: ubrn, play: func(s *stage) ask {
+			a := s.asks(published.Patient, nearLeeds, true, "What next? "+file)
+			if converted {
+				w := referral.Conversion{Seen: a.Version, Text: "We take her.", Note: "As soon as possible", Priority: referral.Routine}
+				if _, _, err := s.node.Referrals().ConvertAdvice(s.t.Context(), s.byReviewer(), a.UBRN, w); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			return ask{who: s.referrer(), method: http.MethodGet, path: "/R4/ServiceRequest?identifier=https://fhir.nhs.uk/Id/UBRN%7C{ubrn}", about: referral.Referral{UBRN: a.UBRN, Version: a.Version}}
+		}}
+	}
+	return []scene{question("ResponseExampleAdvice.json", "000000070001", false), question("ResponseExampleReferralAndAdvice.json", "000000070002", true)}
+}
+
 // searchScenes are the searches for services. Where an example tells no distance, it is not known where the person lives; where it tells a wait, there is a slot.
 func searchScenes() []scene {
 	of := func(request, response string, who func(s *stage) *caller, state func(s *stage)) scene {

@@ -346,7 +346,7 @@ func TestPublishedExamples(t *testing.T) {
 	s := newStage(t)
 	scenes := slices.Concat(worklistScenes(), slotScenes(), createScenes(), readScenes(), bookScenes(), reviewScenes(), cancelScenes(), referenceScenes(),
 		shortlistScenes(), rebookScenes(), updateScenes(), actionScenes(), requestScenes(), serviceScenes(), searchScenes(),
-		triageScenes(), lettersScenes(), adviceScenes(), adminScenes())
+		triageScenes(), lettersScenes(), adviceScenes(), questionScenes(), adminScenes())
 	used, by := map[string]int{}, map[string]*tally{}
 	for _, c := range scenes {
 		if by[c.op] == nil {

@@ -34,6 +34,9 @@ func requestID(u ident.UBRN) string {
 	return "r." + uuid.NewSHA1(requestSpace, []byte(u.String())).String()
 }
 
+// adviceID is that of a question for advice.
+func adviceID(u ident.UBRN) string { return "a" + strings.TrimPrefix(requestID(u), "r") }
+
 // writer draws the documents of the API from what is true of a referral.
 type writer struct {
 	base string // of the API, without a final slash

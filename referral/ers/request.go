@@ -1,6 +1,7 @@
 package ers
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 
 const idUBRN = "https://fhir.nhs.uk/Id/UBRN"
 
-// serviceRequests is A041: the id by which R4 operations know a request of a UBRN. What the caller may not see is as if it were not there.
+// serviceRequests is A041: the ids by which R4 operations know what has a UBRN, a referral or a question for advice, or both where the one was made of the other. What the caller may not see is as if it were not there.
 func (c *call) serviceRequests() error {
 	q := c.r.URL.Query()
 	asked := q.Get("identifier")
@@ -30,15 +31,27 @@ func (c *call) serviceRequests() error {
 	}
 	var entries []any
 	x := c.writer()
+	add := func(id string, version int64, status, category, code string, patient ident.NHSNumber) {
+		of := fhir.Value{}
+		if code != "" {
+			of = conceptOf("https://fhir.nhs.uk/CodeSystem/servicerequest-code", code)
+		}
+		entries = append(entries, fhir.Obj("fullUrl", x.base+"/R4/ServiceRequest/"+id, "resource", fhir.Obj("id", id, "meta", fhir.Obj("versionId", strconv.FormatInt(version, 10)), "resourceType", "ServiceRequest",
+			"identifier", fhir.Arr(fhir.Obj("system", idUBRN, "value", u.String())), "status", status, "intent", "order", "category", fhir.Arr(conceptOf("https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", category)), "code", of,
+			"subject", fhir.Obj("identifier", fhir.Obj("system", "https://fhir.nhs.uk/Id/nhs-number", "value", patient.String()))), "search", fhir.Obj("mode", "match")))
+	}
 	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
 	switch {
 	case err == nil:
-		id := requestID(u)
-		entries = append(entries, fhir.Obj("fullUrl", x.base+"/R4/ServiceRequest/"+id, "resource", fhir.Obj("id", id, "meta", fhir.Obj("versionId", strconv.FormatInt(r.Version, 10)), "resourceType", "ServiceRequest",
-			"identifier", fhir.Arr(fhir.Obj("system", idUBRN, "value", u.String())), "status", requestStatus(r), "intent", "order",
-			"category", fhir.Arr(conceptOf("https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", "referral")),
-			"subject", fhir.Obj("identifier", fhir.Obj("system", "https://fhir.nhs.uk/Id/nhs-number", "value", r.Patient.String()))), "search", fhir.Obj("mode", "match")))
+		add(requestID(u), r.Version, requestStatus(r), "referral", "", r.Patient)
 	case !fault.Is(err, fault.NotFound):
+		return err
+	}
+	a, err := c.a.referrals.Advice(c.r.Context(), c.who(), u, false)
+	switch {
+	case err == nil:
+		add(adviceID(u), a.Version, questionStatus(a), "request", "advice-and-guidance", a.Patient)
+	case !errors.Is(err, referral.ErrNotAdvice) && !fault.Is(err, fault.NotFound):
 		return err
 	}
 	now := c.a.k.Clock.Now()
@@ -52,4 +65,15 @@ func requestStatus(r referral.Referral) string {
 		return s
 	}
 	return "revoked"
+}
+
+// questionStatus is R4's status of a question for advice.
+func questionStatus(a referral.Advice) string {
+	switch a.State {
+	case referral.AdviceCancelled:
+		return "revoked"
+	case referral.AdviceClosed, referral.AdviceConverted:
+		return "completed"
+	}
+	return "active"
 }
