@@ -231,6 +231,12 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 			a.Kind = booking.ActOffer
 		}
 		p.Rebook, p.Reason = time.Time{}, ""
+		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), d.Slot, settledTaken); err != nil {
+			return err
+		}
+		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), "", settledMoved); err != nil {
+			return err
+		}
 	default:
 		return fault.New(fault.Invalid, "There is no such decision.")
 	}
@@ -273,6 +279,9 @@ func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, 
 	}
 	if held[slot] != "" && held[slot] != who {
 		return nil, fault.New(fault.Conflict, "Somebody else is in this slot.")
+	}
+	if err := o.notOverridden(tx, hospital, who, session, slot); err != nil {
+		return nil, err
 	}
 	if held[slot] == "" {
 		if _, err := tx.Exec(`INSERT INTO hospital_hold (lane, tenant, session, slot, epoch, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -317,6 +326,11 @@ func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, r
 
 // onCase does something about a referral, as what its person's chart allows: with its account, in one transaction.
 func (o *Outpatients) onCase(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, clinical bool, do func(tx *store.Tx, c Case) error) error {
+	return o.onCaseIn(ctx, by, hospital, ubrn, clinical, []string{ubrn}, do)
+}
+
+// onCaseIn is onCase where messages are sent in several conversations.
+func (o *Outpatients) onCaseIn(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, clinical bool, conversations []string, do func(tx *store.Tx, c Case) error) error {
 	var c Case
 	err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		c, err = o.caseIn(tx, hospital, ubrn)
@@ -332,7 +346,7 @@ func (o *Outpatients) onCase(ctx context.Context, by access.Principal, hospital 
 	if err != nil {
 		return err
 	}
-	return o.k.Gate.Act(ctx, grants, o.lanes(hospital, []string{ubrn}), func(tx *store.Tx) error {
+	return o.k.Gate.Act(ctx, grants, o.lanes(hospital, conversations), func(tx *store.Tx) error {
 		now, err := o.caseIn(tx, hospital, ubrn)
 		if err != nil {
 			return err

@@ -171,6 +171,15 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 			p.Rebook, p.Reason = time.Time{}, ""
 		}
 	}
+	if c.Gone {
+		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), "", settledGone); err != nil {
+			return err
+		}
+	} else if c.Appointment != nil {
+		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), c.Appointment.Slot, settledBooked); err != nil {
+			return err
+		}
+	}
 	return o.release(tx, hospital, c)
 }
 

@@ -38,6 +38,8 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("POST /clinics/cases/{ubrn}/decide/{act}", (*desk).doDecide),
 		o.staffed("GET /clinics/cases/{ubrn}/book", (*desk).askBook),
 		o.staffed("POST /clinics/cases/{ubrn}/book", (*desk).doBook),
+		o.staffed("GET /clinics/cases/{ubrn}/override", (*desk).askOverride),
+		o.staffed("POST /clinics/cases/{ubrn}/override", (*desk).doOverride),
 		o.staffed("GET /clinics/cases/{ubrn}/come", (*desk).askCome),
 		o.staffed("POST /clinics/cases/{ubrn}/come", (*desk).doCome),
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),

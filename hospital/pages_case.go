@@ -101,6 +101,15 @@ func (d *desk) showCase() error {
 		return err
 	}
 	v.Decisions = d.links(c, acts)
+	if slices.Contains(acts, offerBook) {
+		cut, err := d.cutOff(d.ctx)
+		if err != nil {
+			return err
+		}
+		if cut {
+			v.Decisions = append(v.Decisions, web.Link{Text: d.text("override.title"), URL: d.path("cases", c.UBRN.String(), "override")})
+		}
+	}
 	if len(acts) == 0 {
 		v.Nothing = d.text("case.nothing")
 	}

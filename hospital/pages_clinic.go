@@ -136,9 +136,18 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 	if err != nil {
 		return t, err
 	}
+	byHand, err := d.overridesIn(tx, d.hospital, `session = ? AND settled = 0`, s.ID)
+	if err != nil {
+		return t, err
+	}
 	var names []string
 	for _, x := range slots {
-		taken := false
+		rows, who, err := d.overrideRows(byHand, x, see, func(who string) (Case, error) { return d.caseIn(tx, d.hospital, who) })
+		if err != nil {
+			return t, err
+		}
+		t.Rows, names = append(t.Rows, rows...), append(names, who...)
+		taken := len(rows) > 0
 		for _, b := range booked {
 			if b.Slot.ID != x.ID {
 				continue
@@ -225,6 +234,11 @@ func (d *desk) session() error {
 				v.Links = append(v.Links, web.Link{Text: d.text("act." + act), URL: d.path("sessions", id, "do", act)})
 			}
 		}
+		complete, err := d.completeText(tx, d.hospital)
+		if err != nil {
+			return err
+		}
+		v.Lede = strings.TrimSpace(v.Lede + " " + complete)
 		t, err := d.peopleOf(tx, see, s, c, s.State != sessionWithdrawn)
 		v.Tables = []web.Table{t}
 		if err != nil {

@@ -368,6 +368,9 @@ func (d *desk) reconciliation() error {
 		if err := d.refusedIn(tx, see, &v); err != nil {
 			return err
 		}
+		if err := d.clashesIn(tx, see, &v); err != nil {
+			return err
+		}
 		return d.unlikeIn(tx, see, &v)
 	})
 }
@@ -485,6 +488,8 @@ func (d *desk) reconcile() error {
 		err = d.Repair(d.ctx, d.ask.Principal, d.hospital)
 	case len(parts) == 3 && parts[0] == "dealt" && parts[1] == who:
 		err = d.Dealt(d.ctx, d.ask.Principal, d.hospital, who, parseInt(parts[2]))
+	case len(parts) == 3 && parts[0] == "take-off" && parts[1] == who:
+		err = d.TakeOff(d.ctx, d.ask.Principal, d.hospital, who, parts[2])
 	case len(parts) == 2 && parts[0] == "settle" && parts[1] == who:
 		err = d.SettlePerson(d.ctx, d.ask.Principal, d.hospital, who)
 	default:

@@ -30,27 +30,30 @@ type Standing struct {
 	owed            string
 	incarnation     string
 	message         string // the last page of the last question
+
+	Complete  time.Time // up to when all that the spine knew is known here, apart from the differences; zero for never
+	Completed string    // the message that says so
 }
 
 func (o *Outpatients) standingIn(tx *store.Tx, hospital ident.ODSCode) (s Standing, err error) {
-	var asked, answered int64
-	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed, message FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
-		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed, &s.message)
+	var asked, answered, complete int64
+	err = tx.QueryRow(`SELECT incarnation, sure, round, asked, answered, owed, message, complete, completed FROM hospital_standing WHERE lane = ? AND tenant = ?`, int64(o.lane(hospital)), hospital.String()).
+		Scan(&s.incarnation, &s.Sure, &s.Round, &asked, &answered, &s.owed, &s.message, &complete, &s.Completed)
 	if fault.Is(err, fault.NotFound) {
 		restored, err := o.k.DB.Restored(tx.Context()) // to before it first noted its life
 		return Standing{Sure: !restored}, err
 	}
-	s.Asked, s.Answered = fromMicros(asked), fromMicros(answered)
+	s.Asked, s.Answered, s.Complete = fromMicros(asked), fromMicros(answered), fromMicros(complete)
 	if s.incarnation != o.k.DB.Incarnation() { // an answer to what an earlier life has asked says nothing of this one, nor does this one owe what that did
-		s.Sure, s.Round, s.owed, s.message = false, "", "", ""
+		s.Sure, s.Round, s.owed, s.message, s.Complete, s.Completed = false, "", "", "", time.Time{}, ""
 	}
 	return s, err
 }
 
 func (o *Outpatients) putStanding(tx *store.Tx, hospital ident.ODSCode, s Standing) error {
-	_, err := tx.Exec(`INSERT INTO hospital_standing (lane, tenant, incarnation, sure, round, asked, answered, owed, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, answered = excluded.answered, owed = excluded.owed, message = excluded.message`,
-		int64(o.lane(hospital)), hospital.String(), o.k.DB.Incarnation(), s.Sure, s.Round, micros(s.Asked), micros(s.Answered), s.owed, s.message)
+	_, err := tx.Exec(`INSERT INTO hospital_standing (lane, tenant, incarnation, sure, round, asked, answered, owed, message, complete, completed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant) DO UPDATE SET incarnation = excluded.incarnation, sure = excluded.sure, round = excluded.round, asked = excluded.asked, answered = excluded.answered, owed = excluded.owed, message = excluded.message, complete = excluded.complete, completed = excluded.completed`,
+		int64(o.lane(hospital)), hospital.String(), o.k.DB.Incarnation(), s.Sure, s.Round, micros(s.Asked), micros(s.Answered), s.owed, s.message, micros(s.Complete), s.Completed)
 	return err
 }
 
@@ -255,7 +258,7 @@ func (o *Outpatients) tallyCame(_ context.Context, tx *store.Tx, m messaging.Mes
 	if !s.Sure {
 		return o.answered(tx, m.To, s, whole)
 	}
-	s.Answered = tx.At()
+	s.Answered, s.Complete, s.Completed = tx.At(), s.Asked, m.ID
 	if err := o.putStanding(tx, m.To, s); err != nil {
 		return err
 	}
