@@ -99,7 +99,11 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil {
 		return err
 	}
-	p.Closed = c.Gone || c.Closed || slices.ContainsFunc(acts, func(a Act) bool { return a.Kind == booking.ActDischarged })
+	over, err := o.actsIn(tx, m.To, `ubrn = ? AND kind = ? AND (state = ? OR state = ? AND answered >= ?)`, c.UBRN.String(), booking.ActDischarged, actWaiting, actConfirmed, c.Sent)
+	if err != nil {
+		return err
+	}
+	p.Closed = c.Gone || c.Closed || len(over) > 0 // what says that the spine has taken it may still be on its way
 	p.review(known && was.Gone, c, acts)
 	if err := o.follow(tx, m.To, c, &p, acts); err != nil {
 		return err

@@ -54,7 +54,9 @@ func TestAReferralFromItsBookingToItsOutcome(t *testing.T) {
 		})
 		return done
 	})
-	w.spine.change(u, func(c *booking.Case) { c.Closed = true })
+	simtest.Eventually(t, func() bool { return strings.Count(doctor.Get(page).Text(), "Confirmed") == 3 })
+	w.spine.change(u, func(c *booking.Case) { c.Comment = "told once more" })
+	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "told once more") })
 	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Nothing is to be decided") })
 	doctor.SeesNot("Find a time in our own slots")
 	for _, gone := range []string{"/book", "/letter", "/letter.pdf", "/decide/cancel", "/decide/reject"} {
