@@ -30,7 +30,7 @@ func clashes(t *testing.T, w *world) {
 	clerk := w.nodes[1].SignedIn(t, "clerk")
 	page := func(u string) string { return "/o/RQX/clinics/cases/" + u }
 	clerk.Get(page(clash)).Sees(200, "Find a time in our own slots").SeesNot("without the spine")
-	clerk.Get(page(clash) + "/override").Sees(409, "The spine can be reached")
+	clerk.Get(page(clash)+"/override").Sees(409, "The spine can be reached")
 	if err := w.o.Override(t.Context(), w.clerk(), rqx, clash, "s", "x", "She cannot wait"); !fault.Is(err, fault.Conflict) {
 		t.Errorf("by hand although there is a line: %v", err)
 	}
