@@ -203,9 +203,9 @@ func (d *desk) columns(keys ...string) (list []web.Column) {
 	return list
 }
 
-// similarNames marks rows whose names could be taken for one another's.
-func similarNames(t *web.Table, names []string) {
-	for i, s := range web.SimilarNames(names) {
+// similarNames marks rows whose names could be taken for one another's; who are their people's numbers.
+func similarNames(t *web.Table, names, who []string) {
+	for i, s := range web.SimilarPeople(names, who) {
 		t.Rows[i].SimilarName = s
 	}
 }

@@ -52,7 +52,7 @@ func (d *desk) adviceList() error {
 				return err
 			}
 			t := web.Table{ID: key, RowHeader: true, Caption: d.text("advice." + key), Columns: d.columns("patient", "number", "priority", "service", "from", "state", "since"), Empty: web.Empty{Text: d.text("advice.none"), Help: d.text("advice.none-help")}}
-			var names []string
+			var names, who []string
 			for _, a := range list {
 				seen := see(a.Chart)
 				c, name, number := Case{Case: booking.Case{Person: a.Person}, Chart: a.Chart}, "", ""
@@ -61,10 +61,10 @@ func (d *desk) adviceList() error {
 					name, number = a.Person.Family+" "+a.Person.Given, format.NHSNumber(a.Person.NHSNumber.String())
 					cell = web.LinkCell(d.nameOfCase(c, true), d.path("advice", a.UBRN.String()))
 				}
-				names = append(names, name)
+				names, who = append(names, name), append(who, number)
 				t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{cell, web.NoteCell(number), d.priority(a.Priority), web.Cell(a.ServiceName), web.ShowCell(web.Lines(a.Referrer, a.PracticeName)), web.Cell(d.adviceState(a)), web.Cell(web.Ago(d.ctx, d.now, a.Changed))}})
 			}
-			similarNames(&t, names)
+			similarNames(&t, names, who)
 			v.Tables = append(v.Tables, t)
 		}
 		return d.show(v)

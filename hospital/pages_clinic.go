@@ -140,13 +140,14 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 	if err != nil {
 		return t, err
 	}
-	var names []string
+	var names, who []string
 	for _, x := range slots {
-		rows, who, err := d.overrideRows(byHand, x, see, func(who string) (Case, error) { return d.caseIn(tx, d.hospital, who) })
+		rows, called, err := d.overrideRows(byHand, x, see, func(who string) (Case, error) { return d.caseIn(tx, d.hospital, who) })
 		if err != nil {
 			return t, err
 		}
-		t.Rows, names = append(t.Rows, rows...), append(names, who...)
+		t.Rows, names = append(t.Rows, rows...), append(names, called...)
+		who = append(who, make([]string, len(called))...)
 		taken := len(rows) > 0
 		for _, b := range booked {
 			if b.Slot.ID != x.ID {
@@ -165,15 +166,15 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 			if seen {
 				name = b.Case.Person.Family + " " + b.Case.Person.Given
 			}
-			names = append(names, name)
+			names, who = append(names, name), append(who, number)
 			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), d.personCell(b.Case, seen), web.NoteCell(number), web.Cell(what), web.ShowCell(d.comingTag(b))}})
 		}
 		if !taken && free {
-			names = append(names, "")
+			names, who = append(names, ""), append(who, "")
 			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), web.Cell(d.text("free")), web.NoteCell(""), web.NoteCell(d.text("slot." + x.Kind)), web.Cell(d.ownerText(x))}})
 		}
 	}
-	similarNames(&t, names)
+	similarNames(&t, names, who)
 	return t, nil
 }
 

@@ -47,7 +47,7 @@ func (d *desk) caseList(l caseList) error {
 		}
 		t := web.Table{ID: l.key, State: state, RowHeader: true, Caption: v.Title, Columns: d.columns(append(slices.Clone(l.columns), "limit")...), CSVURL: state.With("format", "csv"), Empty: web.Empty{Text: d.text(l.key + ".empty"), Help: d.text(l.key + ".empty-help")}}
 		slices.SortStableFunc(list, func(a, b Case) int { return cmp.Compare(d.hurry(a), d.hurry(b)) })
-		var names []string
+		var names, who []string
 		var rows [][]string
 		count := 0
 		for _, c := range list {
@@ -61,7 +61,7 @@ func (d *desk) caseList(l caseList) error {
 			if seen {
 				name, number = c.Person.Family+" "+c.Person.Given, format.NHSNumber(c.Person.NHSNumber.String())
 			}
-			names = append(names, name)
+			names, who = append(names, name), append(who, number)
 			t.Rows = append(t.Rows, web.TableRow{Cells: append([]web.TableCell{d.personCell(c, seen), web.NoteCell(number)}, append(l.cells(c), d.limitCell(c))...)})
 			rows = append(rows, []string{d.nameOfCase(c, seen), number, c.UBRN.Display(), c.ServiceName, d.spoken("priority", c.Priority), format.Date(c.Pathway.Clock), d.leftText(c)})
 		}
@@ -74,7 +74,7 @@ func (d *desk) caseList(l caseList) error {
 				}
 			})
 		}
-		similarNames(&t, names)
+		similarNames(&t, names, who)
 		t.Count = web.Count(d.ctx, "hospital.referrals", count)
 		v.Tables = []web.Table{t}
 		if part, ok := web.Partial(d.r); ok && part == t.ID {

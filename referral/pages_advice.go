@@ -102,7 +102,11 @@ func (f *face) adviceTable(ctx context.Context, state web.TableState, list []Adv
 	for _, key := range adviceColumns() {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key)})
 	}
-	similar := web.SimilarNames(names)
+	var who []string
+	for _, a := range list {
+		who = append(who, a.Patient.String())
+	}
+	similar := web.SimilarPeople(names, who)
 	for i, a := range list {
 		t.Rows = append(t.Rows, web.TableRow{SimilarName: similar[i], Cells: []web.TableCell{web.LinkCell(names[i], advicePath+"/"+a.UBRN.String()), web.ShowCell(web.Lines(a.Service.Name, a.Service.ProviderName)),
 			web.ShowCell(priorityTag(a.Priority)), web.ShowCell(adviceTag(a.State)), web.Cell(web.Ago(ctx, now, a.Changed))}})

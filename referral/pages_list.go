@@ -123,7 +123,11 @@ func (f *face) listTable(ctx context.Context, state web.TableState, list []Refer
 	for _, key := range listColumns() {
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Whole: key == "waits"})
 	}
-	similar := web.SimilarNames(names)
+	var who []string
+	for _, r := range list {
+		who = append(who, r.Patient.String())
+	}
+	similar := web.SimilarPeople(names, who)
 	for i, r := range list {
 		t.Rows = append(t.Rows, web.TableRow{SimilarName: similar[i], Cells: []web.TableCell{web.LinkCell(names[i], casePath+r.UBRN.String()), web.ShowCell(web.Lines(serviceOf(r), r.Chosen.ProviderName)),
 			web.ShowCell(priorityTag(r.Priority)), web.ShowCell(stateTag(r)), web.Cell(web.Ago(ctx, now, r.Since)), limitCell(ctx, r.Limit(), now)}})

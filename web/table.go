@@ -263,7 +263,10 @@ func fileName(name string) string {
 
 // SimilarNames says of each name in a list whether it could be taken for another in it: the same but for case, accents
 // and punctuation, or for one letter left out, added, changed or swapped with its neighbour. Names are in any one form.
-func SimilarNames(names []string) []bool {
+func SimilarNames(names []string) []bool { return SimilarPeople(names, nil) }
+
+// SimilarPeople is SimilarNames for a list in which somebody may stand several times: who they are, by a number of theirs, keeps them from being taken for themselves. An empty one is nobody's.
+func SimilarPeople(names, who []string) []bool {
 	similar := make([]bool, len(names))
 	folded := make([][]rune, len(names))
 	for i, n := range names {
@@ -271,7 +274,8 @@ func SimilarNames(names []string) []bool {
 	}
 	for i := range folded {
 		for j := range i {
-			if (!similar[i] || !similar[j]) && oneSlip(folded[i], folded[j]) {
+			same := i < len(who) && who[i] != "" && who[i] == who[j]
+			if !same && (!similar[i] || !similar[j]) && oneSlip(folded[i], folded[j]) {
 				similar[i], similar[j] = true, true
 			}
 		}

@@ -48,6 +48,14 @@ func TestSimilarNamesAreFlagged(t *testing.T) {
 	}
 }
 
+func TestNobodyIsTakenForThemselves(t *testing.T) {
+	names, who := []string{"SMITH, John", "SMITH, John", "SMYTH, John", "JONES, Mary", "JONES, Mary", "PATEL, Asha", "PATEL, Asha"}, []string{"1", "1", "2", "3", "3", "", ""}
+	want := []bool{true, true, true, false, false, true, true}
+	if got := web.SimilarPeople(names, who); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 func TestCSVCannotRunInASpreadsheet(t *testing.T) {
 	w := httptest.NewRecorder()
 	rows := func(yield func([]string, error) bool) {

@@ -116,11 +116,11 @@ func (f *face) correctionTable(ctx context.Context, rows []correctionRow, total 
 		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "trace.correction."+k), Share: []int{5, 3, 2, 3, 3}[i]})
 	}
 	t.Columns[2].Sort = "age"
-	var names []string
+	var names, who []string
 	for _, row := range rows {
-		names = append(names, row.name)
+		names, who = append(names, row.name), append(who, row.Person)
 	}
-	similar := web.SimilarNames(names)
+	similar := web.SimilarPeople(names, who)
 	for i, row := range rows {
 		t.Rows = append(t.Rows, web.TableRow{SimilarName: similar[i] && !row.hidden, Cells: []web.TableCell{web.ShowCell(correctionWho(row)), web.Cell(web.Text(ctx, "trace.correction.part-"+row.Part)),
 			web.ShowCell(web.Lines(web.Ago(ctx, f.k.Clock.Now(), row.At), format.DateTime(row.At))), web.Cell(f.k.Organisation(ctx, row.Organisation)), web.ShowCell(correctionOwner(row.correction))}})
