@@ -228,16 +228,15 @@ func (c *call) noted(body []byte) message {
 	return message{id: alonePrefix + "pointer/" + strings.ToLower(c.r.Header.Get("X-Request-Id")), digest: sum[:]}
 }
 
-// pointOnce does a write of pointers, in one commit with its entry on the account and the note that it was done; before says that it was done already, and nothing is done now.
-func (c *call) pointOnce(m message, grants []access.Grant, id, chart string, do func(tx *store.Tx) error) (before bool, err error) {
+// pointOnce does a write of pointers, in one commit with its entry on the account and the note that it was done. What was done already is not done again.
+func (c *call) pointOnce(m message, grants []access.Grant, id, chart string, do func(tx *store.Tx) error) error {
 	lanes := []store.Lane{c.lane(m), c.pointerLane(chart), c.a.k.DB.LaneOf(c.a.k.National.String(), "bars/pointer/"+id)}
-	err = c.a.k.Gate.Act(c.r.Context(), grants, lanes, func(tx *store.Tx) error {
-		before = false
+	return c.a.k.Gate.Act(c.r.Context(), grants, lanes, func(tx *store.Tx) error {
 		d, ok, err := c.deed(tx, m)
 		if err != nil {
 			return err
 		}
-		if before = ok; ok {
+		if ok {
 			return c.sameAgain(m, d)
 		}
 		if err := do(tx); err != nil {
@@ -246,7 +245,6 @@ func (c *call) pointOnce(m message, grants []access.Grant, id, chart string, do 
 		return tx.Queue(`INSERT INTO bars_message (lane, sender, message, digest, made, at, version) VALUES (?, ?, ?, ?, ?, ?, 0)`,
 			int64(c.lane(m)), c.organisation.String(), m.id, m.digest, typePointer+"/"+id, tx.At().UnixMicro())
 	})
-	return before, err
 }
 
 // sameAgain refuses another request with the id of one that was done.
@@ -292,7 +290,7 @@ func (c *call) postPointer() error {
 		return err
 	}
 	p.chart = chart
-	_, err = c.pointOnce(m, grants, p.id, chart, func(tx *store.Tx) error {
+	err = c.pointOnce(m, grants, p.id, chart, func(tx *store.Tx) error {
 		list, err := c.mine(tx, chart)
 		if err != nil {
 			return err
@@ -443,7 +441,7 @@ func (c *call) changePointer(m message, action access.Action, do func(tx *store.
 		if err != nil {
 			return err
 		}
-		_, err = c.pointOnce(m, grants, p.id, p.chart, func(tx *store.Tx) error {
+		err = c.pointOnce(m, grants, p.id, p.chart, func(tx *store.Tx) error {
 			list, err := pointersIn(tx, `WHERE lane = ? AND chart = ? AND id = ?`, int64(c.pointerLane(p.chart)), p.chart, p.id)
 			if err == nil && len(list) == 0 {
 				err = noPointer()
