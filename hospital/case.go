@@ -171,8 +171,14 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
-		if err == nil && s.State != sessionWithdrawn {
+		switch {
+		case err != nil:
+		case s.State != sessionWithdrawn:
 			p.Rebook, p.Reason = time.Time{}, ""
+		case !asked:
+			if err := o.outOfWithdrawn(tx, hospital, c, s, p); err != nil {
+				return err
+			}
 		}
 	}
 	if c.Gone {
@@ -185,6 +191,32 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 		}
 	}
 	return o.release(tx, hospital, c)
+}
+
+// outOfWithdrawn puts somebody on the worklist, and has the spine cancel their appointment, where the hospital learns only now that they are in a slot of its own of a session that it has withdrawn: a
+// restore had lost it. (Who is in a slot of the spine's is known to the spine by the session.)
+func (o *Outpatients) outOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c booking.Case, s Session, p *Pathway) error {
+	said, err := o.actsIn(tx, hospital, `ubrn = ? AND kind = ? AND (state = ? OR state = ? AND answered >= ?)`, c.UBRN.String(), booking.ActCancel, actWaiting, actConfirmed, c.Sent)
+	if err != nil || len(said) > 0 {
+		return err
+	}
+	booked, err := o.bookedAt(tx, hospital, c.Appointment.Session, c.Appointment.Slot)
+	for _, b := range booked {
+		if err != nil {
+			break
+		}
+		if b.Who != c.UBRN.String() || b.FollowUp || b.over() || !b.own() {
+			continue
+		}
+		p.Rebook, p.Reason = tx.At(), s.Reason
+		x, by := b.Slot, o.self(hospital).Name
+		err = o.tell(tx, hospital, b.Case, booking.Act{Kind: booking.ActCancel, Reason: reasonWithdrawn, Comment: s.Reason, By: by,
+			Appointment: &booking.Appointment{Slot: x.ID, Epoch: x.Epoch, Session: x.Session, Start: x.Starts, End: x.Ends}})
+		if err == nil {
+			err = o.event(tx, hospital, b.Who, "withdrawn", s.Reason, by)
+		}
+	}
+	return err
 }
 
 // release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for since the last act that is part of what the spine

@@ -267,3 +267,38 @@ func TestWhatIsStillToComeIsHeld(t *testing.T) {
 		t.Errorf("the slot stays held although the spine has told of the last move, and that it was undone: %v", err)
 	}
 }
+
+// TestWhoIsFoundInAWithdrawnSessionIsRebooked: a hospital has withdrawn a session, and is then told that somebody is in a slot of its own of it, which a restore had lost. The spine is told that the
+// appointment will not take place, once, and they are on the worklist.
+func TestWhoIsFoundInAWithdrawnSessionIsRebooked(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	ctx := t.Context()
+	starts := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 4).Add(18 * time.Hour)
+	if err := w.o.MakeSession(ctx, rqx, hospital.Session{ID: "own", Clinic: "heart", Starts: starts, Ends: starts.Add(time.Hour), Minutes: 30, State: "open"}, 2, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	u := w.spine.refer("9990000018", 1, false)
+	w.registered(u)
+	if n, err := w.o.Withdraw(ctx, w.clerk(), rqx, "own", "The consultant is ill"); err != nil || n != 0 {
+		t.Fatalf("withdrawing leaves %d people to be rebooked: %v", n, err)
+	}
+	w.link("cut")
+	var c booking.Case
+	w.spine.look(func() { c = w.spine.cases[u] })
+	c.Appointment = &booking.Appointment{Slot: "own-1800", Session: "own", Start: starts, End: starts.Add(30 * time.Minute)}
+	for range 3 { // it is told of them again before the spine has taken it
+		c.State, c.Version, c.Sent = "BOOKED", c.Version+1, c.Sent+1
+		came(w, booking.WorkflowCase, u, c)
+	}
+	w.nodes[1].SignedIn(t, "clerk").Get("/clinics/rebook").Sees(200, "1 referral", "The consultant is ill")
+	w.spine.look(func() { w.spine.cases[u] = c })
+	w.link("heal")
+	simtest.Eventually(t, func() (told bool) {
+		w.spine.look(func() {
+			list := w.spine.acts[u]
+			told = len(list) == 1 && list[0].Kind == booking.ActCancel && list[0].Reason == "CLINIC_CANCELLED" && list[0].Appointment.Slot == "own-1800"
+		})
+		return told
+	})
+}
