@@ -1,9 +1,11 @@
 package referral
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -345,9 +347,22 @@ func (f *face) cancelView(ctx context.Context, v Visit) (c cancelView, err error
 		return c, err
 	}
 	for _, x := range codes.List(codes.CancelledVisit, f.k.Clock.Now(), "PATIENT") {
-		c.Reasons = append(c.Reasons, web.Option{Value: x.Code, Text: x.Display})
+		o := web.Option{Value: x.Code, Text: x.Display} // which is worded for staff
+		if web.HasText("referral.cancel.reason." + x.Code) {
+			o.Text = web.Text(ctx, "referral.cancel.reason."+x.Code)
+		}
+		c.Reasons = append(c.Reasons, o)
 	}
+	slices.SortStableFunc(c.Reasons, func(a, b web.Option) int { return cmp.Compare(otherLast(a.Value), otherLast(b.Value)) })
 	return c, nil
+}
+
+// otherLast puts the reason that is none of the others after them.
+func otherLast(code string) int {
+	if strings.HasSuffix(code, "_OTHER") {
+		return 1
+	}
+	return 0
 }
 
 func (f *face) askCancel(w http.ResponseWriter, r *http.Request, v Visit) error {

@@ -128,7 +128,8 @@ func TestFromThePracticeToTheClinic(t *testing.T) {
 			t.Errorf("the referral does not say %q", words)
 		}
 	}
-	patient.Get("/appointments/cancel").Send("/appointments/cancel", "reason", "PATIENT_ILL")
+	patient.Get("/appointments/cancel").Sees(200, "I am ill I have something else that I cannot move Something else").SeesNot("Patient is sick")
+	patient.Send("/appointments/cancel", "reason", "PATIENT_ILL")
 	if !strings.Contains(patient.Body, "You cancelled your appointment") {
 		t.Fatalf("not cancelled: %d\n%s", patient.Status, patient.Body)
 	}
