@@ -107,4 +107,5 @@ type Seams struct {
 	LetGo      bool // a hospital lets go of a slot by what the spine said before it took the booking
 	AskAnew    bool // a hospital's system is asked again by another id than the first time
 	NoFiles    bool // a hospital is told of a referral without its files
+	NotHeld    bool // a time is offered to whoever waits and not held for them
 }

@@ -225,7 +225,9 @@ func partyOf(p access.Principal, r Referral) (Party, error) {
 // Get is a referral as it is now. Errors: those of the rules; fault.NotFound.
 func (s *Referrals) Get(ctx context.Context, c Caller, u ident.UBRN) (r Referral, err error) {
 	err = s.open(ctx, c, u, access.Read, false, func(tx *store.Tx, chart string) error {
-		r, err = s.load(tx, chart, u)
+		if r, err = s.load(tx, chart, u); err == nil {
+			err = s.stillOffered(tx, &r)
+		}
 		return err
 	})
 	s.unheard(&r)
@@ -396,6 +398,9 @@ func (s *Referrals) lanesFor(r Referral, to SlotRef) []store.Lane {
 	if r.Appointment != nil {
 		lanes = append(lanes, s.sessionLane(r.Appointment.Session))
 	}
+	if r.Offer != nil {
+		lanes = append(lanes, s.sessionLane(r.Offer.Session))
+	}
 	if to.Session != "" {
 		lanes = append(lanes, s.sessionLane(to.Session))
 	}
@@ -477,7 +482,18 @@ func (s *Referrals) commit(tx *store.Tx, was Referral, a Act) (Referral, error) 
 	if r.Version, err = s.next(tx, r.Version); err != nil {
 		return was, err
 	}
+	if a.By.Party == System && a.Kind.offers() {
+		if r.Told, err = s.unchanged(tx, was); err != nil {
+			return was, err
+		}
+	}
+	if err := s.holdOffer(tx, was, r); err != nil {
+		return was, err
+	}
 	if err := s.moveSlots(tx, was, r); err != nil {
+		return was, err
+	}
+	if err := s.keepWait(tx, was, r); err != nil {
 		return was, err
 	}
 	if err := s.save(tx, was, r, a); err != nil {
@@ -493,6 +509,7 @@ func (s *Referrals) commit(tx *store.Tx, was Referral, a Act) (Referral, error) 
 func repeated(was Referral, a Act, w Work) (Referral, bool) {
 	same := (a.Kind == ActBook || a.Kind == ActMove) && was.State == Booked && was.Appointment.SlotRef == w.Slot && a.Seen == was.Version-1
 	same = same || a.Kind == ActCancelBy && was.State == CancelledByPatient && a.Seen == was.Version-1
+	same = same || a.Kind == ActDecline && was.State == Deferred && was.Offer == nil && len(was.Passed) > 0 && a.Seen == was.Version-1
 	return was, same
 }
 

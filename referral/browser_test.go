@@ -31,13 +31,18 @@ func TestEveryPageIsHealthy(t *testing.T) {
 	moved := w.Visitor(t)
 	moved.Get("/appointments").Send("/appointments", "ubrn", late.UBRN.String(), "password", late.Password).Sees(200, "Change")
 	booked := moved.CookieAt("/appointments", visitor)
+	offer := offeredTo(t, w, "skin-looked")
+	waits := w.Visitor(t)
+	waits.Get("/appointments").Send("/appointments", "ubrn", offer.UBRN.String(), "password", offer.Password).Sees(200, "Take this time")
+	offered := waits.CookieAt("/appointments", visitor)
 	gp.Get("/refer?show=booked").Sees(200, "Booked too late")
 	gp.Get("/refer").Sees(200, "2 days past the limit")
 	cookies := map[string]string{"gp": gp.Cookie(), "hospital": w.SignedIn(t, "hospital").Cookie(), "patient": w.SignedIn(t, "patient").Cookie()}
 	var visits []webtest.Visit
 	for user, paths := range map[string][]string{
 		"gp": {"/refer", "/refer?show=booked", "/refer?show=waiting", "/refer?show=all", at, at + "?missing=yes&q=heart&within=40", at + "?within=20&service=RZZ02-orthopaedics", at + "?q=nothing+of+the+kind", at + "/letter?service=RZZ01-cardiology&service=RZZ01-dermatology",
-			"/refer/case/" + chosen, "/refer/case/" + chosen + "/book?service=RZZ01-cardiology", "/refer/case/" + chosen + "/files", "/refer/case/" + chosen + "/do/cancel", "/refer/case/" + late.UBRN.String(), "/refer/case/" + late.UBRN.String() + "/book"},
+			"/refer/case/" + chosen, "/refer/case/" + chosen + "/book?service=RZZ01-cardiology", "/refer/case/" + chosen + "/files", "/refer/case/" + chosen + "/do/cancel", "/refer/case/" + late.UBRN.String(), "/refer/case/" + late.UBRN.String() + "/book",
+			"/refer/case/" + offer.UBRN.String(), "/refer/case/" + offer.UBRN.String() + "/do/decline-offer"},
 		"hospital": {"/refer/review", "/refer/review?show=triage", "/refer/review?show=issues", "/refer/review?show=due", "/refer/review?show=booked", "/refer/case/" + late.UBRN.String(),
 			"/refer/case/" + late.UBRN.String() + "/do/accept", "/refer/case/" + late.UBRN.String() + "/do/reject"},
 		"patient": {"/me/appointments"},
@@ -54,6 +59,7 @@ func TestEveryPageIsHealthy(t *testing.T) {
 			}
 		}
 	}
+	visits = append(visits, webtest.Visit{User: "visitor who is offered a time", Path: "/appointments/choose?declined=yes", CookieName: visitor, Cookie: offered, Walk: true})
 	b.EveryPage(t, w.URL, visits)
 }
 

@@ -192,3 +192,9 @@ func (s *Referrals) FreesUpTo(ctx context.Context, service string, most int64) (
 	free, err := s.frees(ctx, []string{service}, most)
 	return free[service].Slots, err
 }
+
+// OfferDue makes and ends offers.
+func (s *Referrals) OfferDue(ctx context.Context) error { return s.offerDue(ctx) }
+
+// OfferUntil is when an offer ends.
+func OfferUntil(now time.Time, closes time.Time) time.Time { return offerUntil(now, offerDays, closes) }

@@ -47,6 +47,9 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 			where.Text = []string{web.Text(ctx, "referral.paper.change")}
 		}
 		l.Parts = append(l.Parts, where)
+	case r.Offer != nil:
+		l.Parts = append(l.Parts, letter.Part{Heading: web.Text(ctx, "referral.offer.title"), Rows: []letter.Row{{Key: web.Text(ctx, "referral.offer.when"), Value: format.DateTime(r.Offer.Start)},
+			{Key: web.Text(ctx, "referral.mine.where"), Value: r.Chosen.Name + "\n" + r.Chosen.ProviderName}}, Text: []string{web.Text(ctx, "referral.offer.paper", format.DateTime(r.Offer.Until))}})
 	case r.May(ActBook, Patient):
 		choose := letter.Part{Heading: web.Text(ctx, "referral.mine.choose")}
 		for _, c := range r.Shortlist {

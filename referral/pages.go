@@ -76,6 +76,7 @@ func (f *face) pages() []catalogue.Route {
 		visitor("GET "+doorPath+"/cancel", f.askCancel),
 		visitor("POST "+doorPath+"/cancel", f.cancel),
 		visitor("POST "+doorPath+"/wait", f.wait),
+		visitor("POST "+doorPath+"/offer", f.answerOffer),
 		visitor("GET "+doorPath+"/letter", f.ownLetter),
 		visitor("GET "+doorPath+"/files/{file}", f.ownFile).Streamed(),
 		visitor("GET "+doorPath+"/letter.pdf", f.ownPaper),
@@ -327,7 +328,7 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 
 // pageActs are what staff do by a page of their own, in the order in which they are offered.
 func pageActs() []Kind {
-	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActNotAttended, ActDischarged, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
+	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActNotAttended, ActDischarged, ActDecline, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
 }
 
 func historyTable(ctx context.Context, list []Version) web.Table {

@@ -72,7 +72,7 @@ func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	}
 	v.Silent = f.s.Silent(v.Service.Provider)
 	v.Page.Back, v.Page.Failed = web.Link{URL: v.Cancel}, wrong != ""
-	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, ""); err != nil {
+	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, c.R.UBRN.String()); err != nil {
 		return err
 	}
 	return web.Render(w, r, status, timesPage(v))

@@ -142,8 +142,9 @@ func (f *face) enterOwn(w http.ResponseWriter, r *http.Request, ask catalogue.As
 type mineView struct {
 	R       Referral
 	Offers  []offer
-	Waiting bool // for the hospital to find a date
-	None    bool // no service has a free time
+	Waiting bool      // for the hospital to find a date
+	None    bool      // no service has a free time
+	Silent  time.Time // since when nothing was heard of the hospital that offers a time; see Referrals.Silent
 	Letter  string
 	Error   string
 	Files   web.Table
@@ -173,6 +174,9 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 		return m, err
 	}
 	m.Files = f.ownFiles(ctx, m.R)
+	if m.R.Offer != nil {
+		m.Silent = f.s.Silent(m.R.Offer.Provider)
+	}
 	m.None, m.Waiting = true, m.R.State == Deferred || m.R.State == AwaitingTriage || m.R.State == TriagedToAct
 	for _, x := range found {
 		if choice, ok := m.R.ChoiceOf(x.ID); ok {
@@ -188,6 +192,9 @@ func tells(ctx context.Context, r Referral) string {
 	if !r.Unheard.IsZero() {
 		return web.Text(ctx, "referral.tells.unheard", format.DateTime(r.Unheard))
 	}
+	if r.Offer != nil {
+		return web.Text(ctx, "referral.tells.offered")
+	}
 	if r.State == TriagedToAct && r.Invited {
 		return web.Text(ctx, "referral.tells.invited")
 	}
@@ -200,7 +207,55 @@ func (f *face) mine(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if err != nil {
 		return err
 	}
+	if r.URL.Query().Get("declined") != "" && m.R.State == Deferred && m.R.Offer == nil {
+		m.Error = web.Text(r.Context(), "referral.offer.declined")
+	}
 	return web.Render(w, r, http.StatusOK, minePage(m))
+}
+
+// answerOffer takes the time that is held for somebody who waits, or says no to it. Sent twice, it does so once.
+func (f *face) answerOffer(w http.ResponseWriter, r *http.Request, v Visit) error {
+	ctx := r.Context()
+	if err := web.CheckForm(r, v.UBRN.String()); err != nil {
+		return err
+	}
+	c := f.caller(ctx, v)
+	ref, err := f.s.Get(ctx, c, v.UBRN)
+	if err != nil {
+		return err
+	}
+	slot, ok := slotOf(r.PostForm.Get("slot"))
+	work, next := Work{Kind: ActBook, Seen: seen(r), Slot: slot, Service: ref.Chosen.Service}, doorPath+"/booked"
+	done := ref.State == Booked && ref.Appointment.SlotRef == slot
+	if r.PostForm.Get("answer") == "no" {
+		work, next = Work{Kind: ActDecline, Seen: seen(r)}, doorPath+"/choose?declined=yes"
+		done = ref.Offer == nil && slices.Contains(ref.Passed, slot)
+	}
+	if ok && done {
+		return web.SeeOther(w, r, next) // the form was sent twice
+	}
+	if !ok || ref.Offer == nil || ref.Offer.SlotRef != slot {
+		return f.offerGone(w, r, v, web.Text(ctx, "referral.offer.gone"))
+	}
+	_, err = f.s.Act(ctx, c, v.UBRN, work)
+	_, gone := Taken(err)
+	if gone || fault.Is(err, fault.Conflict) || fault.Is(err, fault.PreconditionFailed) {
+		return f.offerGone(w, r, v, fault.MessageOf(err))
+	}
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(w, r, next)
+}
+
+// offerGone shows how the referral stands, and why the answer came too late.
+func (f *face) offerGone(w http.ResponseWriter, r *http.Request, v Visit, why string) error {
+	m, err := f.mineView(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	m.Error = why
+	return web.Render(w, r, http.StatusConflict, minePage(m))
 }
 
 // times are the free times of one service.

@@ -52,6 +52,8 @@ type Options struct {
 	Heard func(ident.ODSCode) (time.Time, bool)
 	// Silence is after how long without a word from it a hospital's times are asked for instead of booked; an hour by default.
 	Silence time.Duration
+	// OfferDays is for how many working days a time is held for whoever waited and is offered it; 3 by default.
+	OfferDays int
 	// Seams make the referrals forget one of their duties, for proofs that a simulation notices. Never set in a node.
 	Seams booking.Seams
 	// Elsewhere is how services are asked that keep their slots to themselves; nil where there are none.
@@ -86,6 +88,9 @@ func New(k catalogue.Kernel, places *directory.Directory, o Options) *Referrals 
 	if o.Silence <= 0 {
 		o.Silence = time.Hour
 	}
+	if o.OfferDays <= 0 {
+		o.OfferDays = offerDays
+	}
 	return &Referrals{k: k, places: places, o: o, supply: store.Shared[supply](k.DB, "referral/supply")}
 }
 
@@ -101,6 +106,7 @@ func (s *Referrals) Service() catalogue.Service {
 			{Name: "standing", Every: 15 * time.Second, Run: s.askDue},
 			{Name: "give-back", Every: time.Minute, Run: s.giveBackDue},
 			{Name: "withdrawn", Every: 5 * time.Second, Run: s.withdrawDue},
+			{Name: "offers", Every: 5 * time.Second, Run: s.offerDue},
 			{Name: "ask-again", Every: 5 * time.Second, Run: s.askDueAgain},
 			{Name: "poll-slots", Every: time.Minute, Run: s.pollDue},
 			{Name: "limits", Every: time.Minute, Run: s.reckonDue},
@@ -145,9 +151,11 @@ func (s *Referrals) sessionLane(session string) store.Lane {
 	return s.k.DB.LaneOf(s.k.National.String(), session)
 }
 
+// office is who does what the spine does by itself, and looks after what it could not handle.
+const office = "the national booking office"
+
 // handlers are the messages between the spine and hospitals.
 func (s *Referrals) handlers() []messaging.Handler {
-	const office = "the national booking office"
 	return []messaging.Handler{
 		{Workflow: booking.WorkflowSlots, Compares: true, Owner: office, Handle: s.slotsCame, Lanes: s.slotLanes},
 		{Workflow: booking.WorkflowRecall, Compares: true, Owner: office, Handle: s.recallCame, Lanes: s.slotLanes},

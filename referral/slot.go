@@ -155,6 +155,9 @@ func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until
 			return err
 		}
 		until = tx.At().Add(s.o.Hold)
+		if x.holder == holder && x.held.After(until) {
+			until = x.held // it was offered to them for longer
+		}
 		s.supply.changed(tx, x.Service)
 		_, err = tx.Exec(`UPDATE referral_slot SET holder = ?, held = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
 			holder, until.UnixMicro(), int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
@@ -246,7 +249,11 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 		err = s.sure(tx, x.Provider)
 	}
 	if err == nil {
-		err = s.bookable(x, w.Holder, tx.At())
+		holder := w.Holder
+		if x.holder == was.UBRN.String() {
+			holder = x.holder // it is offered to them
+		}
+		err = s.bookable(x, holder, tx.At())
 	}
 	if err != nil {
 		return nil, "", err

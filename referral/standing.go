@@ -63,6 +63,15 @@ func (s *Referrals) next(tx *store.Tx, version int64) (int64, error) {
 	return max(version, least+1), err
 }
 
+// unchanged is up to which version of a referral somebody who tells it back knows no better: an act of the spine's own is no change that anybody has made in this life (see toldBack).
+func (s *Referrals) unchanged(tx *store.Tx, r Referral) (int64, error) {
+	least, err := s.life(tx)
+	if err == nil && r.Version <= least {
+		return r.Version, nil
+	}
+	return r.Told, err
+}
+
 func (s *Referrals) standingIn(tx *store.Tx, provider ident.ODSCode) (st stand, err error) {
 	least, err := s.life(tx)
 	if err != nil || least == 0 {

@@ -114,6 +114,12 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	case whole.Round == st.round:
 		return nil // answered before
 	case st.sure:
+		if late, err := s.toldLate(tx, whole); err != nil || late {
+			if err == nil {
+				err = s.ask(tx, m.From)
+			}
+			return err
+		}
 		if err := s.retell(tx, m.From, whole); err != nil {
 			return err
 		}
@@ -124,6 +130,29 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	}
 	_, err = s.tellAll(tx, m.From, whole.Round, false, marksOf(slots))
 	return err
+}
+
+// toldLate reports whether a hospital knows more of a referral than the spine does: what told it in days that a restore of the spine has lost was still on its way, or waited for a file, when the
+// hospital answered. It is asked once more, and tells it back.
+func (s *Referrals) toldLate(tx *store.Tx, told booking.Tally) (bool, error) {
+	least, err := s.life(tx)
+	if err != nil || least == 0 {
+		return false, err
+	}
+	for _, m := range told.Cases {
+		chart, err := s.chartOf(tx, m.UBRN)
+		if fault.Is(err, fault.NotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		r, err := s.load(tx, chart, m.UBRN)
+		if err != nil || m.Version > r.Version {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // pagesOf puts the slots and the referrals of a tally's pages together.

@@ -66,6 +66,9 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	if err := s.refile(tx, was, r); err != nil {
 		return err
 	}
+	if err := s.holdOffer(tx, was, r); err != nil {
+		return err
+	}
 	if err := s.rebook(tx, was, r); err != nil {
 		return err
 	}
@@ -80,6 +83,9 @@ func (s *Referrals) again(tx *store.Tx, was, r Referral, from ident.ODSCode, c b
 	r.Changed, r.Told = tx.At(), c.Version
 	a := Act{Kind: ActTold, At: tx.At(), By: Actor{ID: "hospital/" + from.String(), Name: s.k.Organisation(tx.Context(), from), Party: System, Organisation: from}}
 	if err := s.save(tx, was, r, a); err != nil {
+		return err
+	}
+	if err := s.keepWait(tx, was, r); err != nil {
 		return err
 	}
 	if err := s.relate(tx, was, r); err != nil {
@@ -151,6 +157,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 		r.Accepted, r.Attended = false, false
 	}
 	r.Acted, r.Took, r.Closed = c.Acted, c.Took, c.Closed
+	r.Offer, r.Passed = nil, nil // what was offered is lost with the days that the restore has lost
 	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)

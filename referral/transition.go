@@ -37,13 +37,22 @@ const (
 	ActDischarged   Kind = "discharged"
 	ActCancel       Kind = "cancel" // the referral
 	ActReinstate    Kind = "reinstate"
-	ActRebookLater  Kind = "rebook-later" // the provider cancels the appointment and finds another one
+	ActOffer        Kind = "offer"           // a time that has come free, to whoever waits
+	ActDecline      Kind = "decline-offer"   // they cannot come then
+	ActLapse        Kind = "offer-lapsed"    // nobody answered in time
+	ActUnoffer      Kind = "offer-withdrawn" // the session will not take place
+	ActRebookLater  Kind = "rebook-later"    // the provider cancels the appointment and finds another one
 	ActPriority     Kind = "priority"
 	ActConvert      Kind = "convert"     // a question for advice was made a referral of
 	ActTold         Kind = "told-back"   // by a hospital, after the spine was restored from a backup: no act of anybody's, and in no table
 	ActAsk          Kind = "ask"         // a hospital's own system, whether something may be done
 	ActAskRefused   Kind = "ask-refused" // it said no
 )
+
+// offers reports whether an act makes an offer or ends one.
+func (k Kind) offers() bool {
+	return k == ActOffer || k == ActDecline || k == ActLapse || k == ActUnoffer
+}
 
 // Party is on whose side somebody acts.
 type Party string
@@ -83,6 +92,7 @@ type Act struct {
 	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
 	Search      Search       // of create and shortlist
 	Outcome     string       // of attended: what came of it, as the hospital calls it
+	Offer       *Offer       // of offer
 	New         *Referral    // of create: who, what for and by whom
 
 	question *Asked // of ask
@@ -129,6 +139,10 @@ func Transitions() []Transition {
 		{Act: ActCancelBy, From: []State{Booked}, To: CancelledByPatient, Who: []Party{Referrer, Patient, Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypePatient}},
 		{Act: ActCancelFrom, From: []State{Booked}, To: CancelledByProvider, Who: []Party{Provider}, Reasons: codes.CancelledVisit, Types: []string{codes.TypeProvider}},
 		{Act: ActDefer, From: []State{NotBooked, CancelledByPatient, CancelledByProvider, DidNotAttend}, To: Deferred, Who: []Party{Referrer, Patient}},
+		{Act: ActOffer, From: []State{Deferred}, Who: []Party{System}},
+		{Act: ActDecline, From: []State{Deferred}, Who: []Party{Referrer, Patient, Provider}},
+		{Act: ActLapse, From: []State{Deferred}, Who: []Party{System}},
+		{Act: ActUnoffer, From: []State{Deferred}, Who: []Party{System}},
 		{Act: ActSendTriage, From: waiting(), To: AwaitingTriage, Who: []Party{Referrer}},
 		{Act: ActTriageAccept, From: []State{AwaitingTriage, Deferred}, To: TriagedToAct, Who: []Party{Provider}, Clinical: true, Outcome: "ACCEPT_REFER_BOOK_LATER"},
 		{Act: ActTriageReturn, From: []State{AwaitingTriage, TriagedToAct, Deferred}, To: TriageResponse, Who: []Party{Provider}, Clinical: true, Outcome: "RETURN_TO_REFERRER_WITH_ADVICE"},
@@ -167,11 +181,16 @@ func (r Referral) May(k Kind, by Party) bool {
 	if k == ActBook && by == Patient && r.State == TriagedToAct && !r.Invited {
 		return false // the provider finds the date
 	}
+	if k == ActDecline && r.Offer == nil {
+		return false
+	}
 	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter) && (r.Asked == nil || whileAsked(k))
 }
 
 // whileAsked reports whether an act may be done while the answer of a hospital's own system is awaited.
-func whileAsked(k Kind) bool { return k == ActAskRefused || k == ActLetter || k == ActPriority }
+func whileAsked(k Kind) bool {
+	return k == ActAskRefused || k == ActLetter || k == ActPriority || k == ActLapse || k == ActUnoffer
+}
 
 // Limits of what an act says.
 const (
@@ -225,6 +244,9 @@ func Apply(r Referral, a Act) (Referral, error) {
 	if n.State != Booked {
 		n.Appointment = nil
 	}
+	if n.State != Deferred {
+		n.Offer, n.Passed = nil, nil
+	}
 	n.Arranged = arrangedAfter(r, n, a)
 	return n, nil
 }
@@ -276,6 +298,8 @@ func (a Act) change(n *Referral) error {
 			return fault.New(fault.Invalid, "The service is not on the shortlist.")
 		}
 		n.Chosen, n.Accepted, n.Attended, n.Invited = c, false, false, false
+	case ActOffer, ActDecline, ActLapse, ActUnoffer:
+		return a.offered(n)
 	case ActConvert:
 		c, ok := n.ChoiceOf(a.Service)
 		if !ok || !n.FromAdvice {

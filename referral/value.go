@@ -178,6 +178,8 @@ type Referral struct {
 
 	Appointment *Appointment `json:"appointment,omitempty"`
 	Arranged    *Arrangement `json:"arranged,omitempty"`
+	Offer       *Offer       `json:"offer,omitempty"`    // a time that is held for whoever waits for one, while it is deferred
+	Passed      []SlotRef    `json:"passed,omitempty"`   // what they were offered and did not take, since it was deferred
 	Asked       *Asked       `json:"asked,omitempty"`    // what a hospital's own system was asked and has not answered
 	Refusal     string       `json:"refusal,omitempty"`  // why it said no to the last question; empty after a yes
 	Accepted    bool         `json:"accepted,omitempty"` // by the provider, who has read it
@@ -222,6 +224,11 @@ func (r Referral) clone() Referral {
 		a := *r.Appointment
 		r.Appointment = &a
 	}
+	if r.Offer != nil {
+		o := *r.Offer
+		r.Offer = &o
+	}
+	r.Passed = slices.Clone(r.Passed)
 	r.Requirements, r.Related = slices.Clone(r.Requirements), slices.Clone(r.Related)
 	return r
 }

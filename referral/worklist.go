@@ -86,7 +86,15 @@ func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist)
 			}
 			list = append(list, r)
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		for i := range list {
+			if err := s.stillOffered(tx, &list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	for i := range list {
 		s.unheard(&list[i])

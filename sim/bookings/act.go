@@ -77,6 +77,10 @@ func (n *node) people() {
 	if !ok {
 		return
 	}
+	if r.Offer != nil && w.Rng.IntN(2) == 0 {
+		n.answer(m, r)
+		return
+	}
 	switch k := w.Rng.IntN(22); {
 	case k >= 20:
 		n.attach(m, r)
@@ -87,7 +91,7 @@ func (n *node) people() {
 			w.res.Cancelled++
 		}
 	case k < 16:
-		n.act(m, r, n.either(m), referral.Work{Kind: referral.ActDefer, Service: w.service()})
+		n.act(m, r, n.either(m), referral.Work{Kind: referral.ActDefer, Service: w.service(), Reason: []string{"", "BOOKING_ATTEMPT_PROBLEM", "BOOKING_ATTEMPT_PROBLEM"}[w.Rng.IntN(3)]}) // as they say also where times are free
 	case k < 17:
 		n.act(m, r, n.caller(w.gp()), referral.Work{Kind: referral.ActSendTriage, Service: w.service()})
 	case k < 19:
@@ -188,6 +192,23 @@ func (n *node) book(m made, r referral.Referral) {
 	n.act(m, r, n.either(m), work)
 	if w.Rng.IntN(6) == 0 && !n.Disk.Dark() { // a double click
 		n.act(m, r, n.either(m), work)
+	}
+}
+
+// answer lets somebody take the time that they are offered at this moment, which must be theirs, or say no to it.
+func (n *node) answer(m made, r referral.Referral) {
+	w := n.w
+	if w.Rng.IntN(3) == 0 {
+		if n.act(m, r, n.either(m), referral.Work{Kind: referral.ActDecline, Seen: r.Version}) {
+			w.res.Declined++
+		}
+		return
+	}
+	o, taken := r.Offer, w.res.Taken
+	if n.act(m, r, n.either(m), referral.Work{Kind: referral.ActBook, Slot: o.SlotRef, Service: r.Chosen.Service, Seen: r.Version}) {
+		w.res.Accepted++
+	} else if w.res.Taken > taken {
+		w.Break("%s was offered %s, and could not take it", m.ubrn, o.Slot)
 	}
 }
 

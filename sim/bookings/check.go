@@ -22,6 +22,7 @@ type slotOf struct {
 	epoch, base booking.Epoch
 	state       int64
 	ubrn        string
+	holder      string
 	starts      int64
 }
 
@@ -83,10 +84,10 @@ func (n *node) readSpine(tx *store.Tx, s *seenBy) error {
 		return err
 	})
 	if err == nil {
-		err = each(tx, `SELECT provider, slot, epoch, base, state, ubrn, starts FROM referral_slot`, func(r *store.Rows) error {
+		err = each(tx, `SELECT provider, slot, epoch, base, state, ubrn, holder, starts FROM referral_slot`, func(r *store.Rows) error {
 			var p place
 			var x slotOf
-			err := r.Scan(&p.provider, &p.slot, (*int64)(&x.epoch), (*int64)(&x.base), &x.state, &x.ubrn, &x.starts)
+			err := r.Scan(&p.provider, &p.slot, (*int64)(&x.epoch), (*int64)(&x.base), &x.state, &x.ubrn, &x.holder, &x.starts)
 			s.slots[p] = x
 			return err
 		})
@@ -167,6 +168,7 @@ func (w *world) checkNow() {
 	}
 	s := spine.look()
 	in := map[string]string{}
+	w.checkOffers(s)
 	for _, u := range sorted(s.referrals) {
 		if a := s.referrals[u].Appointment; a != nil && a.Provider != Apart { // whose system knows better while its answer is awaited
 			key := fmt.Sprintf("%s %s at %d", a.Provider, a.Slot, a.Epoch)
@@ -184,9 +186,59 @@ func (w *world) checkNow() {
 			continue
 		}
 		h := n.look()
+		for u, r := range s.referrals {
+			if o := r.Offer; o != nil && o.Provider == n.code && h.holds[place{n.Name, o.Slot}] != "" && h.slots[place{n.Name, o.Slot}].base >= booking.Epoch(o.Epoch) {
+				w.Break("%s has put %s into %s, which %s is offered", n.Name, h.holds[place{n.Name, o.Slot}], o.Slot, u)
+			}
+		}
 		for p, who := range h.holds {
 			if x := s.slots[p]; booking.Spine.Owns(x.epoch) && s.booked[p] != "" && x.epoch >= h.slots[p].base {
 				w.Break("%s has put %s into %s, where the spine has booked %s", n.Name, who, p.slot, s.booked[p])
+			}
+		}
+	}
+}
+
+// checkOffers holds the spine to what it offers: a time that is held for somebody is nobody else's, neither booked nor offered, and only who waits for one is offered it.
+func (w *world) checkOffers(s seenBy) {
+	to := map[string]string{}
+	for _, u := range sorted(s.referrals) {
+		r := s.referrals[u]
+		o := r.Offer
+		if o == nil {
+			continue
+		}
+		at := place{o.Provider.String(), o.Slot}
+		key := fmt.Sprintf("%s %s at %d", o.Provider, o.Slot, o.Epoch)
+		if other, there := to[key]; there {
+			w.Break("%s and %s are both offered %s", other, u, key)
+		}
+		to[key] = u
+		x := s.slots[at]
+		switch {
+		case r.State != referral.Deferred || r.Appointment != nil:
+			w.Break("%s is %s, and offered %s", u, r.State, o.Slot)
+		case x.holder != u || x.state != 0 || x.ubrn != "" || x.base != booking.Epoch(o.Epoch) || !booking.Spine.Owns(x.epoch):
+			w.Break("%s is offered %s, which is held for %q, in state %d for %q, at %d", u, o.Slot, x.holder, x.state, x.ubrn, x.epoch)
+		}
+	}
+}
+
+// checkTurns looks whether anybody waits, at rest, although their hospital has a time that they could be offered.
+func (w *world) checkTurns(s seenBy) {
+	spine := w.nodes[0]
+	for _, u := range sorted(s.referrals) {
+		r := s.referrals[u]
+		if r.State != referral.Deferred || !r.Open() || r.Offer != nil || r.Asked != nil || len(r.Passed) >= referral.MostOffers {
+			continue
+		}
+		free, err := spine.refer.FreeSlots(w.Ctx, r.Chosen.Service, spine.Clock.Now().Add(4*24*time.Hour), time.Time{}, "", 20)
+		if err != nil {
+			w.Break("what is free: %v", err)
+		}
+		for _, x := range free {
+			if r.Chosen.Provider != Apart && !slices.Contains(r.Passed, x.SlotRef) {
+				w.Break("%s waits and is not offered %s, which is free", u, x.SlotRef.Slot)
 			}
 		}
 	}
@@ -220,6 +272,8 @@ func (w *world) check() {
 		w.checkEven(n, s, known[n.Name])
 	}
 	w.checkListed(s)
+	w.checkTurns(s)
+	w.countOffers(s)
 	if len(w.Broken) > 0 {
 		w.sayActs()
 	}
@@ -261,6 +315,24 @@ func (w *world) checkTold(s seenBy) {
 		i := slices.IndexFunc(list, func(v referral.Version) bool { return v.Version == p.version })
 		if err != nil || i < 0 || list[i].Appointment == nil || list[i].Appointment.SlotRef != p.at.SlotRef {
 			w.Break("%s was told that it is booked into %s, and was not (%v)", u, p.at.Slot, err)
+		}
+	}
+}
+
+// countOffers counts what was offered, as the histories say.
+func (w *world) countOffers(s seenBy) {
+	for _, u := range sorted(s.referrals) {
+		list, err := w.nodes[0].refer.History(w.Ctx, w.nodes[0].caller(w.gp()), s.referrals[u].UBRN)
+		if err != nil {
+			w.Break("the history of %s: %v", u, err)
+		}
+		for _, v := range list {
+			switch v.Act {
+			case referral.ActOffer:
+				w.res.Offered++
+			case referral.ActLapse:
+				w.res.Lapsed++
+			}
 		}
 	}
 }

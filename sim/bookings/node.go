@@ -113,7 +113,7 @@ func (n *node) assemble(k catalogue.Kernel) error {
 			return err
 		}
 		places := directory.New(k, true)
-		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams, Elsewhere: n.w, NewID: n.newID})
+		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams, Elsewhere: n.w, NewID: n.newID, OfferDays: 1})
 		n.services = []catalogue.Service{places.Service(), n.refer.Service()}
 	} else {
 		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1})
@@ -187,7 +187,7 @@ func (n *node) work() {
 	}
 	often := "register"
 	if n.Name == "X26" {
-		often = []string{"withdrawn", "ask-again"}[n.w.Rng.IntN(2)]
+		often = []string{"withdrawn", "ask-again", "offers"}[n.w.Rng.IntN(3)]
 	}
 	if n.w.Rng.IntN(2) == 0 {
 		n.done("runs "+often, n.jobNamed(often))
@@ -222,7 +222,7 @@ func (n *node) jobNamed(name string) error {
 
 // jobs runs all that is done by the clock but the comparisons.
 func (n *node) jobs() error {
-	for _, name := range []string{"standing", "give-back", "withdrawn", "ask-again", "plan", "register"} {
+	for _, name := range []string{"standing", "give-back", "withdrawn", "ask-again", "offers", "plan", "register"} {
 		if err := n.jobNamed(name); err != nil {
 			return err
 		}

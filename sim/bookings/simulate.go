@@ -45,6 +45,8 @@ type Result struct {
 	Taken, Cancelled, Decided  int // told that the time is taken; appointments cancelled; decisions of hospitals
 	Withdrawn, Given, Recalled int // sessions that will not take place; slots handed over; sessions asked back
 	Asked, Attached, Files     int // questions to a hospital's own system; files attached, and found whole at hospitals
+	Offered, Accepted          int // times offered to those who wait, and taken by them
+	Declined, Lapsed           int // said no to, or let pass
 	Seen, Refused, Moves       int // people who came or did not; acts of hospitals that the spine refused; moves and bookings by hospitals
 	country.Faults
 	Trace uint64
@@ -57,13 +59,14 @@ func (r *Result) Add(o Result) {
 	r.Withdrawn, r.Given, r.Recalled = r.Withdrawn+o.Withdrawn, r.Given+o.Given, r.Recalled+o.Recalled
 	r.Seen, r.Refused, r.Moves = r.Seen+o.Seen, r.Refused+o.Refused, r.Moves+o.Moves
 	r.Asked, r.Attached, r.Files = r.Asked+o.Asked, r.Attached+o.Attached, r.Files+o.Files
+	r.Offered, r.Accepted, r.Declined, r.Lapsed = r.Offered+o.Offered, r.Accepted+o.Accepted, r.Declined+o.Declined, r.Lapsed+o.Lapsed
 	r.Faults.Add(o.Faults)
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %s",
-		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Asked, r.Attached, r.Files, r.Faults)
+	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d times offered to those who wait, %d taken, %d said no to, %d let pass; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %s",
+		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Offered, r.Accepted, r.Declined, r.Lapsed, r.Asked, r.Attached, r.Files, r.Faults)
 }
 
 // start is when every simulation begins: a Monday.
