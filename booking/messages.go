@@ -174,6 +174,8 @@ type Case struct {
 	Attachments []Attachment  `json:"attachments,omitempty"`
 	ClockStart  time.Time     `json:"clockStart"` // when the wait for treatment began (referral to treatment rules)
 	Appointment *Appointment  `json:"appointment,omitempty"`
+	Offer       *Offer        `json:"offer,omitempty"`    // a time of the spine's that is held for them while they wait for one
+	Passed      int           `json:"passed,omitempty"`   // how many such they said no to, or let pass, since they wait
 	Invited     bool          `json:"invited,omitempty"`  // after triage: the patient chooses a date
 	Accepted    bool          `json:"accepted,omitempty"` // the hospital has read it, and takes the person
 	Closed      bool          `json:"closed,omitempty"`   // the person was discharged
@@ -183,6 +185,24 @@ type Case struct {
 	Acted       int64         `json:"acted,omitempty"` // by a hospital that tells it back: the number of its last act that is part of it, or was refused before
 	Took        string        `json:"took,omitempty"`  // the message of the last act of a hospital that is part of it: what a hospital decided since is still to come
 	Sent        int64         `json:"sent"`            // counts what the spine sent this hospital, for the tally
+}
+
+// Offer is a time that the spine holds for somebody who waits, until they answer.
+type Offer struct {
+	Slot    string    `json:"slot"`
+	Session string    `json:"session"`
+	Start   time.Time `json:"start"`
+	Until   time.Time `json:"until"`
+}
+
+func (o *Offer) check() error {
+	if o == nil {
+		return nil
+	}
+	if o.Start.IsZero() || o.Until.IsZero() || !o.Until.Before(o.Start) {
+		return fault.New(fault.Invalid, "A time that is offered begins after its offer ends.")
+	}
+	return ids(o.Slot, o.Session)
 }
 
 // Kinds of Act.
@@ -355,6 +375,12 @@ func (c Case) check() error {
 		return err
 	}
 	if err := attachments(c.Attachments); err != nil {
+		return err
+	}
+	if c.Passed < 0 {
+		return fault.New(fault.Invalid, "Nobody let fewer than no times pass.")
+	}
+	if err := c.Offer.check(); err != nil {
 		return err
 	}
 	return c.Appointment.check()

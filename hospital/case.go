@@ -113,7 +113,13 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 			return err
 		}
 	}
-	if err := o.event(tx, m.To, c.UBRN.String(), "told", c.State, ""); err != nil {
+	what, detail := "told", c.State
+	if known && was.State == c.State && (was.Offer == nil) != (c.Offer == nil) { // no new issue: the figures count who is told to wait
+		if what, detail = "offer-over", ""; c.Offer != nil {
+			what, detail = "offered", c.Offer.Start.Format(time.RFC3339)
+		}
+	}
+	if err := o.event(tx, m.To, c.UBRN.String(), what, detail, ""); err != nil {
 		return err
 	}
 	return o.toldOfWithdrawn(tx, m.To, c, acts)
@@ -122,7 +128,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 // toldOfWithdrawn rebooks whoever the spine says is in a slot of the hospital's own whose session will not take place: the hospital had put them there in days that a restore has lost, and withdrew the
 // session without knowing of them.
 func (o *Outpatients) toldOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c booking.Case, waiting []Act) error {
-	asked := slices.ContainsFunc(waiting, func(a Act) bool { return a.Kind == booking.ActMove || a.Kind == booking.ActOffer || a.Kind == booking.ActCancel })
+	asked := slices.ContainsFunc(waiting, func(a Act) bool {
+		return a.Kind == booking.ActMove || a.Kind == booking.ActOffer || a.Kind == booking.ActCancel
+	})
 	if a := c.Appointment; a == nil || c.Gone || asked || !booking.Hospital.Owns(a.Epoch) || !tx.Holds(o.k.Post().LaneOf(hospital, c.UBRN.String())) {
 		return nil
 	}

@@ -193,6 +193,17 @@ func (d *desk) rebookWhy(c Case) string {
 	return c.Pathway.Reason
 }
 
+// offerWords are what the spine offers somebody who waits, and until when; or how often it was in vain.
+func (d *desk) offerWords(c Case) string {
+	switch o := c.Offer; {
+	case o != nil && o.Until.After(d.now):
+		return d.text("rebook.offer", format.DateTime(o.Start), format.DateTime(o.Until))
+	case c.Passed > 0 && waitsForTime(c.Case):
+		return web.Count(d.ctx, "hospital.rebook.passed", c.Passed)
+	}
+	return ""
+}
+
 func (d *desk) caseFacts(c Case) []web.Row {
 	row := func(key, value string) web.Row { return web.Row{Key: d.text("case." + key), Text: value} }
 	facts := []web.Row{row("service", c.ServiceName), row("state", d.spoken("state", c.State)), row("priority", d.spoken("priority", c.Priority)), row("review", d.text("reviewed."+c.Pathway.Review)),
@@ -205,6 +216,9 @@ func (d *desk) caseFacts(c Case) []web.Row {
 		}
 	}
 	facts = append(facts, at)
+	if words := d.offerWords(c); words != "" {
+		facts = append(facts, row("offer", words))
+	}
 	if c.Comment != "" {
 		facts = append(facts, row("comment", c.Comment))
 	}

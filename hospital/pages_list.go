@@ -127,7 +127,7 @@ func (d *desk) triageList() error {
 func (d *desk) rebookList() error {
 	return d.caseList(caseList{key: "rebook", cond: `p.rebook > 0 AND p.closed = 0 ORDER BY p.rebook, c.ubrn`, columns: []string{"patient", "number", "priority", "service", "why", "since", "next"},
 		cells: func(c Case) []web.TableCell {
-			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.Cell(d.rebookWhy(c)), web.Cell(web.Ago(d.ctx, d.now, c.Pathway.Rebook)), web.LinkCell(d.text("book.title"), d.path("cases", c.UBRN.String(), "book"))}
+			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.ShowCell(web.Lines(d.rebookWhy(c), d.offerWords(c))), web.Cell(web.Ago(d.ctx, d.now, c.Pathway.Rebook)), web.LinkCell(d.text("book.title"), d.path("cases", c.UBRN.String(), "book"))}
 		}})
 }
 

@@ -76,6 +76,10 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	if a := r.Appointment; a != nil {
 		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician}
 	}
+	if o := r.Offer; o != nil {
+		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Start: o.Start, Until: o.Until}
+	}
+	c.Passed = len(r.Passed)
 	for _, f := range r.Attachments {
 		if f.Availability() == Available {
 			c.Attachments = append(c.Attachments, f.booked(s.k.Organisation(tx.Context(), f.Organisation)))

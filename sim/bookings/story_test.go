@@ -25,8 +25,8 @@ import (
 //	date DATE                        it is nine o'clock on that day, everywhere
 //	session HOSPITAL ID DATE N KEPT  a clinic from nine, of N half hours, of which the hospital keeps some; the slots are ID-0900, ID-0930 …
 //	refer NAME appointment|triage HOSPITAL…
-//	gp VERB NAME [WHAT]              the practice's doctor: book SLOT, move SLOT, cancel, defer HOSPITAL, triage HOSPITAL, end
-//	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL
+//	gp VERB NAME [WHAT]              the practice's doctor: book SLOT, move SLOT, cancel, defer HOSPITAL, triage HOSPITAL, take, decline, end
+//	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL; take or decline the time that is offered
 //	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, arrived, missed, attended OUTCOME, again SLOT; withdraw and recall take a session
 //	cut HOSPITAL, heal HOSPITAL      the line to the spine
 //	backup NODE, restore NODE        to the last copy
@@ -188,6 +188,17 @@ func (s *story) does(c referral.Caller, args []string) (string, error) {
 			w.Kind = referral.ActMove
 		}
 		w.Service = ServiceOf(w.Slot.Provider)
+	case "take":
+		r, err := s.nodes[0].refer.Get(s.Ctx, c, m.ubrn)
+		if err != nil {
+			return "", err
+		}
+		if r.Offer == nil {
+			return "", fault.New(fault.Conflict, "No time is offered to them.")
+		}
+		w = referral.Work{Kind: referral.ActBook, Slot: r.Offer.SlotRef, Service: r.Chosen.Service}
+	case "decline":
+		w = referral.Work{Kind: referral.ActDecline}
 	case "cancel":
 		w = referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"}
 	case "defer":
@@ -273,6 +284,9 @@ func (s *story) see(args []string) (string, error) {
 		if r.Appointment != nil {
 			words += " " + r.Appointment.Slot
 		}
+		if r.Offer != nil {
+			words += " offered " + r.Offer.Slot
+		}
 		for word, so := range map[string]bool{" accepted": r.Accepted, " attended": r.Attended, " closed": r.Closed} {
 			if so {
 				words += word
@@ -287,6 +301,9 @@ func (s *story) see(args []string) (string, error) {
 	}
 	if c.Appointment != nil {
 		words += " " + c.Appointment.Slot
+	}
+	if c.Offer != nil {
+		words += " offered " + c.Offer.Slot
 	}
 	return words + ", review " + c.review, nil
 }
