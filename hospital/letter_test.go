@@ -21,7 +21,7 @@ func TestALetterSaysHowItStands(t *testing.T) {
 		never string
 	}{
 		"booked":            {booking.Case{State: "BOOKED", Appointment: at}, Pathway{}, cameHere{}, "You have an appointment at Heart clinic on 30-Nov-2026 at 09:00.", "sorry"},
-		"session withdrawn": {booking.Case{State: "BOOKED", Appointment: at}, Pathway{Rebook: rebook, Reason: "The doctor is ill"}, cameHere{}, "cannot take place. The reason: The doctor is ill. We will give you another time", "You have an appointment"},
+		"session withdrawn": {booking.Case{State: "BOOKED", Appointment: at}, Pathway{Rebook: rebook, Reason: "The doctor is ill."}, cameHere{}, "cannot take place. The reason: The doctor is ill. We will give you another time", "You have an appointment"},
 		"cancelled by us":   {booking.Case{State: "APPT_CANCELLED_BY_PROVIDER"}, Pathway{Rebook: rebook}, cameHere{}, "cannot take place", "You have an appointment"},
 		"missed, again":     {booking.Case{State: "DID_NOT_ATTEND"}, Pathway{Rebook: rebook, Reason: visitMissed}, cameHere{}, "did not come. We will give you another time", "sorry"},
 		"missed, at an end": {booking.Case{State: "DID_NOT_ATTEND"}, Pathway{}, cameHere{}, "did not come. If you still need to be seen", "We will give you another time"},

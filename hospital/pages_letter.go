@@ -56,7 +56,7 @@ func (d *desk) letterText(c Case, came cameHere) []string {
 	case again && c.Appointment == nil && c.Pathway.Reason == "" && c.State != "APPT_CANCELLED_BY_PROVIDER":
 		return []string{d.text("letter.waiting", c.ServiceName)}
 	case again:
-		return []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", d.rebookWhy(c)), d.text("letter.will")}
+		return []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", strings.TrimRight(d.rebookWhy(c), ". ")), d.text("letter.will")}
 	case c.Appointment != nil:
 		return []string{d.text("letter.booked", c.ServiceName, format.Date(c.Appointment.Start), format.Time(c.Appointment.Start)), d.text("letter.instead"), d.text("letter.bring")}
 	case c.State == stateTriage:
