@@ -40,6 +40,7 @@ type Template struct {
 	Reserve    int  // how many, at the end, are never given to the spine
 	Extra      int  // how many more the clinic may put in by hand
 	Given      bool // the others are given to the spine
+	Holidays   bool // held on bank holidays as well
 	From, To   time.Time
 }
 
@@ -178,10 +179,10 @@ func (o *Outpatients) setUp(tx *store.Tx, hospital ident.ODSCode, s Setup) error
 		}
 	}
 	for _, t := range s.Templates {
-		if err := tx.Queue(`INSERT INTO hospital_template (lane, tenant, id, clinic, weekday, starts, minutes, slots, reserve, extra, given, from_day, to_day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		if err := tx.Queue(`INSERT INTO hospital_template (lane, tenant, id, clinic, weekday, starts, minutes, slots, reserve, extra, given, holidays, from_day, to_day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (lane, tenant, id) DO UPDATE SET weekday = excluded.weekday, starts = excluded.starts, minutes = excluded.minutes, slots = excluded.slots, reserve = excluded.reserve,
-			extra = excluded.extra, given = excluded.given, from_day = excluded.from_day, to_day = excluded.to_day`,
-			lane, h, t.ID, t.Clinic, int64(t.Weekday), int64(t.Starts), int64(t.Minutes), int64(t.Slots), int64(t.Reserve), int64(t.Extra), t.Given, micros(t.From), micros(t.To)); err != nil {
+			extra = excluded.extra, given = excluded.given, holidays = excluded.holidays, from_day = excluded.from_day, to_day = excluded.to_day`,
+			lane, h, t.ID, t.Clinic, int64(t.Weekday), int64(t.Starts), int64(t.Minutes), int64(t.Slots), int64(t.Reserve), int64(t.Extra), t.Given, t.Holidays, micros(t.From), micros(t.To)); err != nil {
 			return err
 		}
 	}
@@ -251,13 +252,13 @@ func (o *Outpatients) templatesIn(tx *store.Tx, hospital ident.ODSCode) (list []
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var t Template
 		var day, starts, minutes, slots, reserve, extra, from, to int64
-		if err := r.Scan(&t.ID, &t.Clinic, &day, &starts, &minutes, &slots, &reserve, &extra, &t.Given, &from, &to); err != nil {
+		if err := r.Scan(&t.ID, &t.Clinic, &day, &starts, &minutes, &slots, &reserve, &extra, &t.Given, &t.Holidays, &from, &to); err != nil {
 			return err
 		}
 		t.Weekday, t.Starts, t.Minutes, t.Slots, t.Reserve, t.Extra, t.From, t.To = time.Weekday(day), int(starts), int(minutes), int(slots), int(reserve), int(extra), fromMicros(from), fromMicros(to)
 		list = append(list, t)
 		return nil
-	}, `SELECT id, clinic, weekday, starts, minutes, slots, reserve, extra, given, from_day, to_day FROM hospital_template WHERE lane = ? AND tenant = ? ORDER BY clinic, weekday, starts, id`,
+	}, `SELECT id, clinic, weekday, starts, minutes, slots, reserve, extra, given, holidays, from_day, to_day FROM hospital_template WHERE lane = ? AND tenant = ? ORDER BY clinic, weekday, starts, id`,
 		int64(o.lane(hospital)), hospital.String())
 	return list, err
 }

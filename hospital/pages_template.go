@@ -13,6 +13,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/internal/calendar"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
@@ -67,11 +68,11 @@ func (d *desk) typed(was Template) url.Values {
 	if d.r.Method == http.MethodPost {
 		return d.r.PostForm
 	}
-	v := url.Values{"clinic": {was.Clinic}, "weekday": {"1"}, "starts": {"09:00"}, "minutes": {"20"}, "slots": {"9"}, "reserve": {"2"}, "extra": {"2"}, "given": {"yes"}, "form": {newID()}}
+	v := url.Values{"clinic": {was.Clinic}, "weekday": {"1"}, "starts": {"09:00"}, "minutes": {"20"}, "slots": {"9"}, "reserve": {"2"}, "extra": {"2"}, "given": {"yes"}, "holidays": {"no"}, "form": {newID()}}
 	first := format.Midnight(d.now)
 	if was.ID != "" {
 		v = url.Values{"clinic": {was.Clinic}, "weekday": {strconv.Itoa(int(was.Weekday))}, "starts": {fmt.Sprintf("%02d:%02d", was.Starts/60, was.Starts%60)}, "minutes": {strconv.Itoa(was.Minutes)}, "slots": {strconv.Itoa(was.Slots)},
-			"reserve": {strconv.Itoa(was.Reserve)}, "extra": {strconv.Itoa(was.Extra)}, "given": {map[bool]string{true: "yes", false: "no"}[was.Given]}, "form": {was.ID}}
+			"reserve": {strconv.Itoa(was.Reserve)}, "extra": {strconv.Itoa(was.Extra)}, "given": {map[bool]string{true: "yes", false: "no"}[was.Given]}, "holidays": {map[bool]string{true: "yes", false: "no"}[was.Holidays]}, "form": {was.ID}}
 		if !was.From.IsZero() {
 			first = format.Midnight(was.From)
 		}
@@ -90,7 +91,7 @@ func (d *desk) typed(was Template) url.Values {
 // read1 makes a pattern of what was typed, and says of each field what is wrong with it.
 func (d *desk) read1(typed url.Values, p patternForm) (t Template, wrong web.FieldErrors) {
 	get := func(name string) string { return strings.TrimSpace(typed.Get(name)) }
-	t = Template{ID: cmp.Or(p.was.ID, get("form")), Clinic: cmp.Or(p.was.Clinic, get("clinic")), Given: get("given") == "yes"}
+	t = Template{ID: cmp.Or(p.was.ID, get("form")), Clinic: cmp.Or(p.was.Clinic, get("clinic")), Given: get("given") == "yes", Holidays: get("holidays") == "yes"}
 	if !slices.ContainsFunc(p.setup.Clinics, func(c Clinic) bool { return c.ID == t.Clinic }) {
 		wrong.Add("clinic", d.text("wrong.clinic"))
 	}
@@ -155,7 +156,7 @@ func (d *desk) patternFields(p *patternForm, typed url.Values) {
 	for _, f := range []string{"starts", "minutes", "slots", "reserve", "extra"} {
 		p.Fields = append(p.Fields, web.Field{Name: f, Label: d.text("field." + f), Hint: d.text("hint." + f), Value: typed.Get(f), Width: 5, Numeric: f != "starts", Autocomplete: "off"})
 	}
-	p.Radios = []web.Choice{d.yesNo("given", typed.Get("given"))}
+	p.Radios = []web.Choice{d.yesNo("given", typed.Get("given")), d.yesNo("holidays", typed.Get("holidays"))}
 	for _, name := range []string{"from", "to"} {
 		v, _, _ := web.ReadDate(typed, name)
 		f := web.DateField{Name: name, Label: d.text("field." + name), Value: v}
@@ -212,7 +213,7 @@ func (d *desk) putTemplate() error {
 // looked names a pattern by all that is in it: who makes its sessions has looked at these.
 func (t Template) looked() string {
 	h := fnv.New64a()
-	fmt.Fprint(h, t.ID, "|", t.Clinic, "|", t.Weekday, "|", t.Starts, "|", t.Minutes, "|", t.Slots, "|", t.Reserve, "|", t.Extra, "|", t.Given, "|", micros(t.From), "|", micros(t.To))
+	fmt.Fprint(h, t.ID, "|", t.Clinic, "|", t.Weekday, "|", t.Starts, "|", t.Minutes, "|", t.Slots, "|", t.Reserve, "|", t.Extra, "|", t.Given, "|", t.Holidays, "|", micros(t.From), "|", micros(t.To))
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
@@ -224,7 +225,16 @@ func (d *desk) previewOf(t Template, setup Setup) *preview {
 	for _, key := range []string{"day", "from", "until", "note"} {
 		on.Columns = append(on.Columns, web.Column{Text: d.text("setup.column." + key), Whole: key == "day"})
 	}
-	for i, day := range days {
+	every := t
+	every.Holidays = true
+	for _, day := range every.days(d.now) {
+		i := slices.IndexFunc(days, day.Equal)
+		if i < 0 {
+			h, _ := calendar.HolidayOn(day)
+			note := d.text("setup.holiday", h.Name)
+			on.Rows = append(on.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("weekday."+strconv.Itoa(int(t.Weekday))) + " " + format.Date(day)), web.NoteCell(""), web.NoteCell(""), web.NoteCell(note)}})
+			continue
+		}
 		s, note := t.session(day), ""
 		_, before := s.Starts.In(day.Location()).Zone()
 		_, after := s.Ends.In(day.Location()).Zone()

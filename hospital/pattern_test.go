@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,26 @@ func TestAPatternStaysAtItsTimeOnTheWall(t *testing.T) {
 	}
 	if len(starts) != 2 || starts[0] != "2026-10-19T08:00:00Z" || starts[1] != "2026-10-26T09:00:00Z" {
 		t.Errorf("%v", starts)
+	}
+}
+
+// TestNoSessionOnABankHoliday unless the pattern says so: Christmas Day 2026 is a Friday, and the Monday after it is kept for Boxing Day.
+func TestNoSessionOnABankHoliday(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 14, 12, 0, 0, 0, time.UTC)
+	for weekday, want := range map[time.Weekday]string{time.Friday: "12-18 01-08", time.Monday: "12-21 01-04", time.Tuesday: "12-15 12-22 12-29 01-05"} {
+		p := Template{ID: "m", Weekday: weekday, Starts: 9 * 60, Minutes: 20, Slots: 3, To: format.Begins(time.Date(2027, 1, 10, 0, 0, 0, 0, time.UTC))}
+		var held []string
+		for _, day := range p.days(now) {
+			held = append(held, day.Format("01-02"))
+		}
+		if got := strings.Join(held, " "); got != want {
+			t.Errorf("%s: %s, not %s", weekday, got, want)
+		}
+		p.Holidays = true
+		if all := p.days(now); len(all) != map[time.Weekday]int{time.Friday: 4, time.Monday: 3, time.Tuesday: 4}[weekday] {
+			t.Errorf("%s, on holidays too: %v", weekday, all)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/calendar"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/format"
@@ -150,10 +151,13 @@ func (s Session) slots(n, reserve int) (list []Slot) {
 	return list
 }
 
-// days are those on which a pattern holds a session that has yet to begin, in the weeks to come, each by the midnight at which it begins.
+// days are those on which a pattern holds a session that has yet to begin, none on a bank holiday unless the pattern says so, in the weeks to come, each by the midnight at which it begins.
 func (t Template) days(now time.Time) (list []time.Time) {
 	for day := format.Midnight(now); day.Before(now.Add(ahead)); day = day.AddDate(0, 0, 1) {
 		if day.Weekday() != t.Weekday || day.Before(t.From) || !t.To.IsZero() && day.After(t.To) || !wall(day, t.Starts).After(now) {
+			continue
+		}
+		if _, holiday := calendar.HolidayOn(day); holiday && !t.Holidays {
 			continue
 		}
 		list = append(list, day)

@@ -37,7 +37,7 @@ func Tiers() []Tier {
 		{Name: "wire formats", Packages: []string{"fhir", "hl7v2", "dicom"}},
 		{Name: "identifiers", Packages: []string{"ident"}},
 		{Name: "faults", Packages: []string{"fault"}},
-		{Name: "time", Packages: []string{"internal/clock"}},
+		{Name: "time", Packages: []string{"internal/clock", "internal/calendar"}},
 	}
 }
 

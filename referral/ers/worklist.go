@@ -11,6 +11,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fhir"
+	"github.com/openspine/openspine/internal/calendar"
 	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/codes"
@@ -266,13 +267,7 @@ func contactBy(r referral.Referral) time.Time {
 	if code, err := codes.Find(codes.Priority, string(r.Priority)); err == nil {
 		left = code.ContactDays
 	}
-	for left > 0 {
-		day = day.AddDate(0, 0, 1)
-		if day.Weekday() != time.Saturday && day.Weekday() != time.Sunday {
-			left--
-		}
-	}
-	return day
+	return calendar.WorkingDays(day, left)
 }
 
 // referrerItem begins what a referrer's worklist shows of each.
