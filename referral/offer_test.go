@@ -25,6 +25,7 @@ import (
 type quiet struct {
 	t    testing.TB
 	k    catalogue.Kernel
+	node *node.Node
 	time *clock.Fake
 	s    *referral.Referrals
 	gp   referral.Caller
@@ -60,7 +61,7 @@ func newQuiet(t testing.TB, database string) *quiet {
 	if err := l.Flush(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	w.k = n.Kernel()
+	w.node, w.k = n, n.Kernel()
 	w.s = w.again()
 	w.gp = w.as(access.Principal{ID: "gp", Name: "Dr Amara Whitfield", Role: access.Clinician, Organisation: ident.MustODSCode("Z99801"), AuthMethod: "session"})
 	err = w.k.DB.Write(context.Background(), []store.Lane{w.k.Gate.Lane(national, "9990000018")}, func(tx *store.Tx) error {
