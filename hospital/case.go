@@ -119,35 +119,7 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 			what, detail = "offered", c.Offer.Start.Format(time.RFC3339)
 		}
 	}
-	if err := o.event(tx, m.To, c.UBRN.String(), what, detail, ""); err != nil {
-		return err
-	}
-	return o.toldOfWithdrawn(tx, m.To, c, acts)
-}
-
-// toldOfWithdrawn rebooks whoever the spine says is in a slot of the hospital's own whose session will not take place: the hospital had put them there in days that a restore has lost, and withdrew the
-// session without knowing of them.
-func (o *Outpatients) toldOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c booking.Case, waiting []Act) error {
-	asked := slices.ContainsFunc(waiting, func(a Act) bool {
-		return a.Kind == booking.ActMove || a.Kind == booking.ActOffer || a.Kind == booking.ActCancel
-	})
-	if a := c.Appointment; a == nil || c.Gone || asked || !booking.Hospital.Owns(a.Epoch) || !tx.Holds(o.k.Post().LaneOf(hospital, c.UBRN.String())) {
-		return nil
-	}
-	s, err := o.sessionIn(tx, hospital, c.Appointment.Session)
-	if fault.Is(err, fault.NotFound) || err == nil && s.State != sessionWithdrawn {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	booked, err := o.bookedAt(tx, hospital, c.Appointment.Session, c.Appointment.Slot)
-	for _, b := range booked {
-		if err == nil && b.Who == c.UBRN.String() && !b.FollowUp && !b.over() {
-			err = o.toRebook(tx, hospital, b, s.Reason, "")
-		}
-	}
-	return err
+	return o.event(tx, m.To, c.UBRN.String(), what, detail, "")
 }
 
 // review is whether somebody must read the referral as it is now: not when the spine knows that they have, and anew when it has come back from elsewhere, or the spine has it as not
@@ -209,7 +181,7 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 		case err != nil:
 		case s.State != sessionWithdrawn:
 			p.Rebook, p.Reason = time.Time{}, ""
-		case !asked:
+		case !asked && tx.Holds(o.k.Post().LaneOf(hospital, c.UBRN.String())):
 			if err := o.outOfWithdrawn(tx, hospital, c, s, p); err != nil {
 				return err
 			}

@@ -83,7 +83,7 @@ func NewWith(k catalogue.Kernel, options Options) *Outpatients {
 func (o *Outpatients) Service() catalogue.Service {
 	s := catalogue.Service{Name: "hospital", Summary: "Outpatients: clinics and their sessions, referrals and bookings, who came and what came of it.", Schema: Schema(), Pages: o.pages(),
 		Handles: []messaging.Handler{
-			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.caseCame},
+			{Workflow: booking.WorkflowCase, Compares: true, Owner: "the booking office of the hospital", Lanes: o.caseLanes, Handle: o.caseCame},
 			{Workflow: booking.WorkflowAdvice, Compares: true, Owner: "the booking office of the hospital", Lanes: o.adviceLanes, Handle: o.adviceCame},
 			{Workflow: booking.WorkflowAdvise, Compares: true, Owner: "the booking office of the spine", Learn: o.adviseAnswered, LearnLanes: o.lanesFrom},
 			{Workflow: booking.WorkflowReturned, Compares: true, Owner: "the booking office of the hospital", Lanes: o.lanesTo, Handle: o.slotsCameBack},
@@ -150,6 +150,12 @@ func (o *Outpatients) lane(hospital ident.ODSCode) store.Lane {
 }
 
 func (o *Outpatients) lanesTo(m messaging.Message) []store.Lane { return []store.Lane{o.lane(m.To)} }
+
+// caseLanes are the hospital's, and that in which it answers at once where somebody is told to be in a session that it has withdrawn.
+func (o *Outpatients) caseLanes(m messaging.Message) []store.Lane {
+	return o.lanes(m.To, []string{m.Conversation})
+}
+
 func (o *Outpatients) lanesFrom(m messaging.Message) []store.Lane {
 	return []store.Lane{o.lane(m.From)}
 }
