@@ -151,13 +151,17 @@ func (g *Gate) selves(tx *store.Tx, p Principal, tenant ident.ODSCode) ([]string
 	if person == "" {
 		return nil, nil
 	}
-	rows, err := tx.Query(`SELECT other FROM access_kin WHERE lane = ? AND tenant = ? AND chart = ? ORDER BY other`,
-		int64(g.Lane(tenant, person)), tenant.String(), person)
+	return g.Kin(tx, tenant, person)
+}
+
+// Kin are all charts in a tenant of one person, chart first: itself alone, unless charts were found to be one person.
+func (g *Gate) Kin(tx *store.Tx, tenant ident.ODSCode, chart string) ([]string, error) {
+	rows, err := tx.Query(`SELECT other FROM access_kin WHERE lane = ? AND tenant = ? AND chart = ? ORDER BY other`, int64(g.Lane(tenant, chart)), tenant.String(), chart)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	charts := []string{person}
+	charts := []string{chart}
 	for rows.Next() {
 		var other string
 		if err := rows.Scan(&other); err != nil {

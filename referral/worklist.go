@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -29,6 +30,15 @@ type Worklist struct {
 	Limit int
 }
 
+// kin are the charts of one person, whatever number each was found by.
+func (s *Referrals) kin(ctx context.Context, chart string) (charts []string, err error) {
+	err = s.read(ctx, func(tx *store.Tx) error {
+		charts, err = s.k.Gate.Kin(tx, s.k.National, chart)
+		return err
+	})
+	return charts, err
+}
+
 // Waiting are the referrals of a worklist that the scope shows, those whose wait nears its limit or has passed it first, then those that have waited longest: each is on the account as shown.
 func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
 	cond, args := scope.Where(access.Columns{Lane: "c.lane", Chart: "c.chart", Label: "0", Author: "''"}, access.TypeBooking)
@@ -47,7 +57,16 @@ func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist)
 		and("c.provider = ?", q.Provider.String())
 	}
 	if q.Chart != "" {
-		and("c.lane = ? AND c.chart = ?", int64(s.chartLane(q.Chart)), q.Chart)
+		kin, err := s.kin(ctx, q.Chart)
+		if err != nil {
+			return nil, err
+		}
+		var each []string
+		for _, chart := range kin {
+			each = append(each, "c.lane = ? AND c.chart = ?")
+			args = append(args, int64(s.chartLane(chart)), chart)
+		}
+		and("(" + strings.Join(each, " OR ") + ")")
 	}
 	if len(q.States) > 0 {
 		marks := ""

@@ -170,16 +170,24 @@ func (c *call) writtenPointers(chart string) (list []pointer, err error) {
 		return nil, err
 	}
 	cond, args := scope.Where(access.Columns{Lane: "p.lane", Chart: "p.chart", Label: "0", Author: "''"}, typePointer)
-	args = append(args, int64(c.pointerLane(chart)), chart, mostPointed+1)
 	err = c.a.k.DB.Read(c.r.Context(), func(tx *store.Tx) error {
-		list, err = pointersIn(tx, `p WHERE (`+cond+`) AND p.lane = ? AND p.chart = ? ORDER BY p.id LIMIT ?`, args...)
+		kin, err := c.a.k.Gate.Kin(tx, c.a.k.National, chart)
+		if err != nil {
+			return err
+		}
+		each, all := []string{}, slices.Clone(args)
+		for _, one := range kin {
+			each = append(each, "p.lane = ? AND p.chart = ?")
+			all = append(all, int64(c.pointerLane(one)), one)
+		}
+		list, err = pointersIn(tx, `p WHERE (`+cond+`) AND (`+strings.Join(each, " OR ")+`) ORDER BY p.id LIMIT ?`, append(all, mostPointed+1)...)
 		return err
 	})
 	if err == nil && len(list) > mostPointed {
 		err = refuse(http.StatusUnprocessableEntity, receiver, "too-costly", "The patient has more than %d pointers.", mostPointed)
 	}
 	for _, p := range list {
-		scope.Disclose(c.pointerPlace(chart, p.id))
+		scope.Disclose(c.pointerPlace(p.chart, p.id))
 	}
 	return list, err
 }
