@@ -404,7 +404,13 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		}
 	}
 	r.Took = m.ID
-	if _, err := s.commit(tx, r, a); err != nil {
+	if seeksCare(a.Kind) {
+		err = s.alive(tx, chart)
+	}
+	if err == nil {
+		_, err = s.commit(tx, r, a)
+	}
+	if err != nil {
 		if k := fault.KindOf(err); k == fault.Internal || k == fault.Unavailable {
 			return err
 		}
