@@ -6,6 +6,7 @@ import (
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
@@ -48,6 +49,18 @@ func TestWhoseTheSlotsAreIsSettled(t *testing.T) {
 	})
 	simtest.Eventually(t, agrees)
 
+	// What the spine refuses is over as well: it is told so, lest it take it when its post brings it again.
+	w.spine.look(func() { w.spine.refuse[booking.ActAccept] = "Not now." })
+	if err := w.o.Decide(ctx, w.clerk(), rqx, u, hospital.Decision{Kind: booking.ActAccept}); err != nil {
+		t.Fatal(err)
+	}
+	simtest.Eventually(t, func() (refused bool) {
+		err := w.nodes[1].Node.Kernel().DB.Read(ctx, func(tx *store.Tx) error {
+			return tx.QueryRow(`SELECT count(*) > 0 FROM hospital_act WHERE ubrn = ? AND answer = 'Not now.'`, u).Scan(&refused)
+		})
+		return err == nil && refused
+	})
+
 	owned := map[string]booking.Epoch{}
 	err := w.spine.k.DB.Write(ctx, []store.Lane{w.spine.k.Post().LaneOf(x26, "tally")}, func(tx *store.Tx) error {
 		w.spine.mu.Lock()
@@ -78,7 +91,7 @@ func TestWhoseTheSlotsAreIsSettled(t *testing.T) {
 				marks[m.ID] = m
 			}
 			for _, c := range page.Told {
-				if told++; c.UBRN.String() != u || c.Appointment == nil || *c.Appointment != at || c.Letter == "" {
+				if told++; c.UBRN.String() != u || c.Appointment == nil || *c.Appointment != at || c.Letter == "" || c.Acted != 1 {
 					t.Errorf("it is told back as %+v", c)
 				}
 			}

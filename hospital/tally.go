@@ -355,12 +355,12 @@ func (o *Outpatients) lost(tx *store.Tx, hospital ident.ODSCode, asked booking.T
 	return list, err
 }
 
-// acted is the number of the last act of a referral which the spine had dealt with, as all before it, when it told of the referral as it stands here: its post may bring those acts to a spine
-// that was restored once more, and they are over.
+// acted is the number of the last act of a referral which the spine had dealt with, as all before it, when it told of the referral as it stands here, or refused since: its post may bring those acts to a spine
+// that was restored once more, and they are over. (What it refused is undone here: it must not take it now.)
 func (o *Outpatients) acted(tx *store.Tx, hospital ident.ODSCode, c booking.Case) (number int64, err error) {
 	err = tx.QueryRow(`SELECT coalesce(min(number), (SELECT coalesce(max(number), 0) + 1 FROM hospital_act WHERE lane = ? AND tenant = ? AND ubrn = ?)) - 1 FROM hospital_act
-		WHERE lane = ? AND tenant = ? AND ubrn = ? AND (state = ? OR answered > ?)`,
-		int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), actWaiting, c.Sent).Scan(&number)
+		WHERE lane = ? AND tenant = ? AND ubrn = ? AND (state = ? OR state = ? AND answered > ?)`,
+		int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), int64(o.lane(hospital)), hospital.String(), c.UBRN.String(), actWaiting, actConfirmed, c.Sent).Scan(&number)
 	return number, err
 }
 

@@ -47,6 +47,15 @@ func TestASpineThatWasRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	went := refers(t, w, s) // to another hospital, in the days that will be lost; what this one decided then was refused
+	if _, err := s.Act(ctx, c, went.UBRN, referral.Work{Kind: referral.ActDefer, Service: "RZZ01-cardiology", Reason: "BOOKING_ATTEMPT_PROBLEM"}); err != nil {
+		t.Fatal(err)
+	}
+	gone, err := s.Case(ctx, went.Chart, went.UBRN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Version, gone.Gone, gone.State, gone.Acted = gone.Version+1, true, "BOOKED", 1
 	file, err := s.Upload(ctx, c, referral.Upload{Name: "trace.txt", For: lost.UBRN}, strings.NewReader("a trace"))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +88,7 @@ func TestASpineThatWasRestored(t *testing.T) {
 	round := rounds[1]
 	// The hospital got life-2 back in the days that were lost; of the others it knows what the spine knows. It has been given life-9 meanwhile, and its slot life-3 was handed over once more.
 	told.Acted = 1
-	answer := booking.Tally{Round: round, Last: true, Told: []booking.Case{told}, Slots: []booking.SlotMark{{ID: "life-0", Epoch: 1, Session: "life", Base: 1}, {ID: "life-1", Epoch: 1, Session: "life", Base: 1},
+	answer := booking.Tally{Round: round, Last: true, Told: []booking.Case{told, gone}, Slots: []booking.SlotMark{{ID: "life-0", Epoch: 1, Session: "life", Base: 1}, {ID: "life-1", Epoch: 1, Session: "life", Base: 1},
 		{ID: "life-2", Epoch: 5000, Session: "life", Base: 5000}, {ID: "life-3", Epoch: 5001, Session: "life", Base: 3}, {ID: "life-9", Epoch: 5000, Session: "life", Base: 5000}}}
 	earlier := answer
 	earlier.Round = "an earlier question"
@@ -124,6 +133,16 @@ func TestASpineThatWasRestored(t *testing.T) {
 	cameTo(t, s, booking.WorkflowAct, lost.UBRN.String(), over)
 	if r, err := s.Get(ctx, c, lost.UBRN); err != nil || r.State != referral.CancelledByProvider {
 		t.Errorf("one that was not leaves it %s (%v)", r.State, err)
+	}
+	own := &booking.Appointment{Slot: "own-1", Session: "own", Start: r.Appointment.Start, End: r.Appointment.End}
+	for number, want := range []referral.State{1: referral.Deferred, 2: referral.Booked} {
+		if number == 0 {
+			continue
+		}
+		cameTo(t, s, booking.WorkflowAct, went.UBRN.String(), booking.Act{UBRN: went.UBRN, Number: int64(number), Seen: 2, Kind: booking.ActMove, By: "Dr Q", At: r.Changed, Appointment: own})
+		if r, err := s.Get(ctx, c, went.UBRN); err != nil || r.State != want {
+			t.Errorf("after act %d of the hospital the referral is %s, not %s (%v)", number, r.State, want, err)
+		}
 	}
 	late := booking.Slots{Session: "life", Service: "RZZ01-cardiology", Slots: []booking.Slot{{ID: "life-9", Epoch: 1, Start: r.Appointment.Start, End: r.Appointment.End}}}
 	cameTo(t, s, booking.WorkflowSlots, "life", late)

@@ -57,7 +57,9 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	case c.Version < known, c.Version == known && (elsewhere || was.Version <= least || was.Provider() == from):
 		return nil
 	case elsewhere: // it stands as it is here, and the hospital has let it go: it is told, and so is whoever has it, should another hospital know better
-		return s.again(tx, was, was, from, c)
+		r := was.clone()
+		r.Acted = max(was.Acted, c.Acted) // what it decided before is over with it
+		return s.again(tx, was, r, from, c)
 	}
 	r := s.recovered(tx.Context(), was, from, c)
 	if err := s.keepLetter(tx, r.Chart, c.Letter); err != nil {

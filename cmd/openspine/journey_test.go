@@ -77,7 +77,7 @@ func TestFromThePracticeToTheOutcome(t *testing.T) {
 	practice := enter("practice", nation, "gp", choose)
 	practice.Click(`input[value="RZZ01-cardiology"]`)
 	practice.looks("Cardiology outpatients", "On the map")
-	practice.Submit(`main form[method=get]:not([role=search]) button`)
+	practice.Submit(`main button[formaction]`)
 	practice.Type("#letter", "Chest pain on the stairs for six weeks. Please see.")
 	practice.looks("Refer: letter")
 	practice.sends()

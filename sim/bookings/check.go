@@ -209,6 +209,9 @@ func (w *world) checkOffers(s seenBy) {
 			continue
 		}
 		at := place{o.Provider.String(), o.Slot}
+		if r.State == referral.Deferred && r.Appointment == nil && !o.Until.After(w.nodes[0].Clock.Now()) {
+			continue // it is over, and nobody is shown it: what ends it has yet to run
+		}
 		key := fmt.Sprintf("%s %s at %d", o.Provider, o.Slot, o.Epoch)
 		if other, there := to[key]; there {
 			w.Break("%s and %s are both offered %s", other, u, key)
