@@ -208,7 +208,6 @@ func TestAnOfferRacesItsOwnPerson(t *testing.T) {
 			all = append(all, u)
 			w.gives(session, 2, 20)
 			other := referral.SlotRef{Provider: west, Session: session, Slot: session + "-1"}
-			offered := false
 			does := map[int]func(){
 				0: func() {
 					_, err := w.s.Act(ctx, w.patient(u), u, referral.Work{Kind: referral.ActBook, Slot: other, Service: waitingFor})
@@ -229,7 +228,7 @@ func TestAnOfferRacesItsOwnPerson(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			offered = slices.ContainsFunc(history, func(v referral.Version) bool { return v.Act == referral.ActOffer })
+			offered := slices.ContainsFunc(history, func(v referral.Version) bool { return v.Act == referral.ActOffer })
 			if round%3 != 2 && offered {
 				met++
 			} else if round%3 != 2 {
