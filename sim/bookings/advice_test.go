@@ -92,7 +92,8 @@ func adviceOverTwoNodes(c *country) {
 		t.Errorf("the answer's file: %q (%v)", text, err)
 	}
 	simtest.Eventually(t, func() bool {
-		return strings.Contains(doctor.Get(page).Text(), "Answered") && !strings.Contains(doctor.Text(), "Not confirmed")
+		text := doctor.Get(page).Text() // that it is taken may be here before what it has made of the question
+		return strings.Contains(text, "Answered") && !strings.Contains(text, "Not confirmed") && strings.Contains(text, "Ask for more information")
 	})
 
 	// While the line is cut the doctor adds something, and the practice closes: the practice is right.
