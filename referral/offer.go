@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/calendar"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/format"
 )
@@ -36,15 +37,9 @@ type Offer struct {
 	Until     time.Time `json:"until"` // they have until then
 }
 
-// offerUntil is when an offer ends that is made now: with the last of so many working days, or when booking closes. Holidays other than weekends are not known here, and count as working days.
+// offerUntil is when an offer ends that is made now: with the last of so many of England's working days, or when booking closes.
 func offerUntil(now time.Time, days int, closes time.Time) time.Time {
-	day := format.Midnight(now)
-	for left := days; left > 0; {
-		day = day.AddDate(0, 0, 1)
-		if d := day.Weekday(); d != time.Saturday && d != time.Sunday {
-			left--
-		}
-	}
+	day := calendar.WorkingDays(format.Midnight(now), days)
 	if end := day.AddDate(0, 0, 1).Add(-time.Minute); end.Before(closes) { // so that what is read names the last day itself
 		return end
 	}

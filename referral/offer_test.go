@@ -309,3 +309,35 @@ func TestNothingIsOfferedBesideAQuestion(t *testing.T) {
 		t.Errorf("a hospital offered a slot of the spine's: %v", err)
 	}
 }
+
+// TestAnOfferEndsWithAWorkingDay: weekends and bank holidays are no days to answer on, the day ends by the clock of the United Kingdom, and no offer outlasts the time until which its slot can be booked.
+func TestAnOfferEndsWithAWorkingDay(t *testing.T) {
+	t.Parallel()
+	never := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, x := range map[string]struct{ now, closes, want string }{
+		"from a Monday":                  {now: "2026-07-06T09:00:00Z", want: "2026-07-09T22:59:00Z"},
+		"over a weekend":                 {now: "2026-07-09T09:00:00Z", want: "2026-07-14T22:59:00Z"},
+		"over Easter":                    {now: "2026-04-02T09:00:00Z", want: "2026-04-09T22:59:00Z"},
+		"over Christmas and its days":    {now: "2026-12-23T09:00:00Z", want: "2026-12-30T23:59:00Z"},
+		"into summer time":               {now: "2026-03-26T09:00:00Z", want: "2026-03-31T22:59:00Z"},
+		"after midnight in summer":       {now: "2026-07-05T23:30:00Z", want: "2026-07-09T22:59:00Z"},
+		"booking closes before that day": {now: "2026-07-06T09:00:00Z", closes: "2026-07-08T09:30:00Z", want: "2026-07-08T09:30:00Z"},
+	} {
+		closes := never
+		if x.closes != "" {
+			closes = at(t, x.closes)
+		}
+		if got := referral.OfferUntil(at(t, x.now), closes); !got.Equal(at(t, x.want)) {
+			t.Errorf("%s: an offer ends at %s, not %s", name, got.UTC(), x.want)
+		}
+	}
+}
+
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	when, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
+}
