@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -210,38 +211,53 @@ func (p *Page) listen() {
 // Do runs chromedp's own actions, for what has no method here.
 func (p *Page) Do(actions ...chromedp.Action) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
-	defer timer.Stop()
-	if err := chromedp.Run(p.ctx, actions...); err != nil {
-		p.t.Fatalf("the browser could not go on: %v", err)
-	}
+	p.run("the browser could not go on", never, func() error { return chromedp.Run(p.ctx, actions...) })
 }
 
 // look runs actions that only read the page, again when the page is replaced by the next one while they do.
 func (p *Page) look(actions ...chromedp.Action) {
 	p.t.Helper()
+	p.run("the browser could not go on", replaced, func() error { return chromedp.Run(p.ctx, actions...) })
+}
+
+// act runs one action on an element, again when the element is replaced by another before anything was done to it: live parts of a page are.
+func (p *Page) act(action chromedp.Action) {
+	p.t.Helper()
+	p.run("the browser could not go on", stale, func() error { return chromedp.Run(p.ctx, action) })
+}
+
+// run does something for as long as patience lasts, a few times over where its error is one of again.
+func (p *Page) run(failed string, again func(error) bool, do func() error) {
+	p.t.Helper()
 	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
 	defer timer.Stop()
-	err := chromedp.Run(p.ctx, actions...)
+	err := do()
 	for range 5 {
-		if err == nil || !replaced(err) {
+		if err == nil || !again(err) {
 			break
 		}
-		err = chromedp.Run(p.ctx, actions...)
+		time.Sleep(50 * time.Millisecond)
+		err = do()
 	}
 	if err != nil {
-		p.t.Fatalf("the browser could not go on: %v", err)
+		p.t.Fatalf("%s: %v", failed, err)
 	}
 }
 
+func never(error) bool { return false }
+
 // replaced reports whether Chromium says that the document it was asked about has given way to another.
 func replaced(err error) bool {
-	for _, said := range []string{"Cannot find context with specified id", "Execution context was destroyed", "Inspected target navigated"} {
-		if strings.Contains(err.Error(), said) {
-			return true
-		}
-	}
-	return false
+	return stale(err) || says(err, "Cannot find context with specified id", "Execution context was destroyed", "Inspected target navigated")
+}
+
+// stale reports whether Chromium says that the element it was asked about is no longer part of the page.
+func stale(err error) bool {
+	return says(err, "No node with given id found", "Could not find node with given id", "Node with given id does not belong to the document", "Node is detached from document")
+}
+
+func says(err error, texts ...string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 // Go opens another address in the same browser.
@@ -250,34 +266,32 @@ func (p *Page) Go(address string) { p.t.Helper(); p.Do(chromedp.Navigate(address
 // Click clicks the first element that the CSS selector finds and waits for the page that it may lead to.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.Do(chromedp.Click(selector, chromedp.ByQuery))
+	p.act(chromedp.Click(selector, chromedp.ByQuery))
 	p.look(chromedp.WaitReady("body", chromedp.ByQuery))
 }
 
 // Submit clicks a button that leads to another page, and waits for that page.
 func (p *Page) Submit(selector string) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
-	defer timer.Stop()
-	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
-		p.t.Fatalf("after clicking %s no page came: %v", selector, err)
-	}
+	p.run("after clicking "+selector+" no page came", stale, func() error {
+		_, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery))
+		return err
+	})
 }
 
 // PressThrough presses keys that lead to another page, such as kb.Enter on a link, and waits for that page.
 func (p *Page) PressThrough(keys string) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() { chromedp.Cancel(p.ctx) }) //nolint:errcheck // the run below reports it
-	defer timer.Stop()
-	if _, err := chromedp.RunResponse(p.ctx, chromedp.KeyEvent(keys)); err != nil {
-		p.t.Fatalf("after pressing a key no page came: %v", err)
-	}
+	p.run("after pressing a key no page came", never, func() error {
+		_, err := chromedp.RunResponse(p.ctx, chromedp.KeyEvent(keys))
+		return err
+	})
 }
 
 // Type types into a field, after what is in it.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
-	p.Do(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	p.act(chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
 // Press presses keys where the focus is: kb.Tab, kb.Enter, or text.
