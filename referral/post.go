@@ -150,6 +150,9 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		if was.Service != "" && was.Service != msg.Service {
 			s.supply.changed(tx, was.Service)
 		}
+		if err := s.lose(tx, was, x.Since()); err != nil {
+			return err
+		}
 		if err := s.keepSlot(tx, SlotRef{m.From, msg.Session, x.ID}, e, x, msg.Service); err != nil {
 			return err
 		}
@@ -429,7 +432,7 @@ func (s *Referrals) account(tx *store.Tx, r Referral, a Act, message string) err
 	return err
 }
 
-// withdrawDue tells those who are booked in sessions that will not take place: each returns to the worklists.
+// withdrawDue tells those who are booked in sessions that will not take place: each returns to the worklists. So does who has lost a slot by a restore.
 func (s *Referrals) withdrawDue(ctx context.Context) error {
 	var due []slotRow
 	err := s.read(ctx, func(tx *store.Tx) (err error) {
@@ -446,7 +449,7 @@ func (s *Referrals) withdrawDue(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.lostDue(ctx)
 }
 
 // reasonWithdrawn is why an appointment of a withdrawn session is cancelled (APPOINTMENT-CANCELLATION-REASON).

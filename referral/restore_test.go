@@ -269,3 +269,96 @@ func TestAQuestionWithoutAnAnswerIsAskedAgain(t *testing.T) {
 		}
 	}
 }
+
+// handed is another country whose spine comes back from a backup: what was done in the same second as an earlier restore would be of the life after it.
+var handed = simtest.Share("handed", nil)
+
+// TestABookingWhoseSlotHasChangedHands is cancelled by a spine that was restored to when it stood, also where the referral has been changed since, so that what the hospital tells back is not taken.
+func TestABookingWhoseSlotHasChangedHands(t *testing.T) {
+	w := handed.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	givenSlots(t, w, "hands", "RZZ01-cardiology", 4, 20)
+	slot := func(id string) referral.SlotRef {
+		return referral.SlotRef{Provider: west, Session: "hands", Slot: id}
+	}
+	book := func(s *referral.Referrals, u ident.UBRN, id string) error {
+		_, err := s.Act(ctx, c, u, referral.Work{Kind: referral.ActBook, Slot: slot(id), Service: "RZZ01-cardiology"})
+		return err
+	}
+	state := func(s *referral.Referrals, u ident.UBRN) referral.State {
+		r, err := s.Get(ctx, c, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.State
+	}
+	back, anew, kept, told, other := refers(t, w, s), refers(t, w, s), refers(t, w, s), refers(t, w, s), refers(t, w, s)
+	ids := map[string]ident.UBRN{"hands-0": back.UBRN, "hands-1": anew.UBRN, "hands-2": kept.UBRN, "hands-3": told.UBRN}
+	var lost []booking.Case
+	for _, id := range []string{"hands-0", "hands-1", "hands-2", "hands-3"} {
+		u := ids[id]
+		if err := book(s, u, id); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Get(ctx, c, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := s.Case(ctx, r.Chart, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id != "hands-2" { // it was cancelled in the days that were lost
+			told.Version, told.State, told.Appointment = told.Version+1, string(referral.CancelledByPatient), nil
+			lost = append(lost, told)
+		}
+	}
+	s, err := s.Restored(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"hands-0", "hands-1", "hands-2"} { // the practice goes on with what it sees
+		if _, err := s.Act(ctx, c, ids[id], referral.Work{Kind: referral.ActLetter, Letter: "Please see, also for the ankles."}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round, err := s.Ask(ctx, west)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Get(ctx, c, anew.UBRN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cameTo(t, s, booking.WorkflowSlots, "hands", booking.Slots{Session: "hands", Service: "RZZ01-cardiology", Slots: []booking.Slot{{ID: "hands-1", Epoch: 5001, Start: r.Appointment.Start, End: r.Appointment.End}}})
+	if err := s.Due(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(s, anew.UBRN); got != referral.Booked {
+		t.Errorf("before the hospital has told what it knows the booking is %s", got)
+	}
+	cameTo(t, s, booking.WorkflowTally, "tally", booking.Tally{Round: round, Last: true, Told: lost, Slots: []booking.SlotMark{{ID: "hands-0", Epoch: 5000, Session: "hands", Base: 5000},
+		{ID: "hands-1", Epoch: 5001, Session: "hands", Base: 5001}, {ID: "hands-2", Epoch: 5001, Session: "hands", Base: 1}, {ID: "hands-3", Epoch: 5000, Session: "hands", Base: 5000}}})
+	for range 2 {
+		if err := s.Due(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[string]referral.State{"hands-0": referral.CancelledByProvider, "hands-1": referral.CancelledByProvider, "hands-2": referral.Booked, "hands-3": referral.CancelledByPatient} {
+		if got := state(s, ids[id]); got != want {
+			t.Errorf("whoever was booked in %s is %s, not %s", id, got, want)
+		}
+	}
+	if _, gone := referral.Taken(book(s, other.UBRN, "hands-0")); !gone {
+		t.Error("the hospital's slot was booked")
+	}
+	if err := book(s, other.UBRN, "hands-1"); err != nil {
+		t.Errorf("the slot that was handed over anew: %v", err)
+	}
+	if err := s.Due(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(s, other.UBRN); got != referral.Booked {
+		t.Errorf("whoever was booked in it then is %s", got)
+	}
+}

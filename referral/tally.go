@@ -272,6 +272,7 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 	if e == x.Epoch {
 		return x, nil
 	}
+	had := x
 	switch {
 	case told.Epoch > x.Epoch && told.Epoch.Owner() == e.Owner():
 		x.Base = told.Since() // whoever knows of more handings over knows since when it is whose it is, and whom they have in it
@@ -279,6 +280,9 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 		x.Base = e
 	}
 	x.Epoch = e
+	if err := s.lose(tx, had, x.Base); err != nil {
+		return x, err
+	}
 	state, ubrn, chart, err := s.occupant(tx, x.SlotRef, x.Base)
 	if err != nil {
 		return x, err

@@ -1,0 +1,108 @@
+package referral
+
+import (
+	"context"
+
+	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/fault"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/store"
+)
+
+// A spine that was restored to when somebody was booked learns from the hospital that the slot has changed hands since. What became of the booking in the days that were lost the hospital tells back, and that is taken;
+// but where the referral has been changed in the new life it stands as it is here, and its booking names an epoch that is over. It is cancelled then, so that a person finds another time.
+
+// lose notes that whoever was booked in a slot has it no more, now that it is its owner's since another epoch.
+func (s *Referrals) lose(tx *store.Tx, had slotRow, base booking.Epoch) error {
+	if had.state != slotBooked || had.Base == base {
+		return nil
+	}
+	return tx.Queue(`UPDATE referral_booking SET lost = 1 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
+		int64(s.sessionLane(had.Session)), had.Provider.String(), had.Session, had.SlotRef.Slot, int64(had.Base))
+}
+
+// lostBooking is a booking that is noted as lost.
+type lostBooking struct {
+	SlotRef
+	epoch int64
+	ubrn  ident.UBRN
+	chart string
+}
+
+// lostDue cancels what is still booked at an epoch that is over, once the hospital has told what it knows.
+func (s *Referrals) lostDue(ctx context.Context) error {
+	var due []lostBooking
+	err := s.read(ctx, func(tx *store.Tx) (err error) {
+		due, err = s.lostBookings(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range due {
+		if err := s.cancelLost(ctx, b); fault.Is(err, fault.Conflict) {
+			s.k.Logger.Warn("a booking of an epoch that is over stands", "session", b.Session, "cause", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Referrals) lostBookings(tx *store.Tx) (list []lostBooking, err error) {
+	rows, err := tx.Query(`SELECT provider, session, slot, epoch, ubrn FROM referral_booking WHERE lost = 1 LIMIT 500`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b lostBooking
+		var provider, ubrn string
+		if err := rows.Scan(&provider, &b.Session, &b.SlotRef.Slot, &b.epoch, &ubrn); err != nil {
+			return nil, err
+		}
+		if b.Provider, err = ident.ParseODSCode(provider); err == nil {
+			b.ubrn, err = ident.ParseUBRN(ubrn)
+		}
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "a booking cannot be read")
+		}
+		list = append(list, b)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].chart, err = s.chartOf(tx, list[i].ubrn); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (s *Referrals) cancelLost(ctx context.Context, b lostBooking) error {
+	lanes := []store.Lane{s.sessionLane(b.Session), s.chartLane(b.chart), s.ubrnLane(b.ubrn)}
+	return s.k.DB.Write(ctx, lanes, func(tx *store.Tx) error {
+		if st, err := s.standingIn(tx, b.Provider); err != nil || !st.sure {
+			return err // what became of it may yet be told
+		}
+		err := tx.Queue(`UPDATE referral_booking SET lost = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
+			int64(s.sessionLane(b.Session)), b.Provider.String(), b.Session, b.SlotRef.Slot, b.epoch)
+		if err != nil {
+			return err
+		}
+		r, err := s.load(tx, b.chart, b.ubrn)
+		if err != nil {
+			return err
+		}
+		at := r.Appointment
+		if at == nil || at.SlotRef != b.SlotRef || at.Epoch != b.epoch || at.Theirs || r.Attended || !at.Start.After(tx.At()) {
+			return nil // they have moved meanwhile, or it is over
+		}
+		a := Act{Kind: ActCancelFrom, At: tx.At(), Reason: reasonWithdrawn, By: Actor{ID: "hospital/" + b.Provider.String(), Name: s.k.Organisation(ctx, b.Provider), Party: Provider, Organisation: b.Provider}}
+		if _, err := s.commit(tx, r, a); err != nil {
+			return err
+		}
+		return s.account(tx, r, a, "")
+	})
+}
