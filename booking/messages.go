@@ -41,6 +41,8 @@ type Slot struct {
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
 	Clinician string    `json:"clinician,omitempty"` // who will see the patient, as a name
+	// ClinicianID is the same as a user id; empty for somebody who does not sign in.
+	ClinicianID string `json:"clinicianId,omitempty"`
 }
 
 // Slots hands slots of one session to the spine.
@@ -98,6 +100,8 @@ type Appointment struct {
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
 	Clinician string    `json:"clinician,omitempty"`
+	// ClinicianID is the same as a user id, as of Slot.
+	ClinicianID string `json:"clinicianId,omitempty"`
 }
 
 // Person is who is referred, as the national register says when the case is sent.
@@ -331,6 +335,9 @@ func (s Slots) check() error {
 		}
 		if !Spine.Owns(x.Epoch) || x.Epoch < 0 || !x.End.After(x.Start) || !Spine.Owns(x.Since()) || x.Base < 0 || x.Base > x.Epoch {
 			return fault.New(fault.Invalid, "A slot that is handed to the spine has an odd epoch, and ends after it starts.")
+		}
+		if len(x.ClinicianID) > MostID || !utf8.ValidString(x.ClinicianID) {
+			return fault.New(fault.Invalid, "A clinician's id has at most %d bytes.", MostID)
 		}
 	}
 	return nil

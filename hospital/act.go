@@ -289,8 +289,8 @@ func (o *Outpatients) hold(tx *store.Tx, hospital ident.ODSCode, session, slot, 
 			return nil, err
 		}
 	}
-	_, name, err := o.clinicOf(tx, hospital, s.Clinic)
-	return &booking.Appointment{Slot: slot, Epoch: x.Epoch, Session: session, Start: x.Starts, End: x.Ends, Clinician: name}, err
+	_, with, err := o.clinicOf(tx, hospital, s.Clinic)
+	return &booking.Appointment{Slot: slot, Epoch: x.Epoch, Session: session, Start: x.Starts, End: x.Ends, Clinician: with.Name, ClinicianID: with.Login}, err
 }
 
 // reasonWithdrawn is why an appointment of a withdrawn session is cancelled (APPOINTMENT-CANCELLATION-REASON).

@@ -223,7 +223,7 @@ func (d *desk) session() error {
 		v.Page = d.page(v.Title)
 		v.Page.Back = web.Link{Text: d.text("diary.week"), URL: d.path("diary") + "?day=" + format.Midnight(s.Starts).Format(time.DateOnly)}
 		v.Page.Live = true
-		v.Lede = d.text("session.lede", who, c.Place, format.Time(s.Ends))
+		v.Lede = d.text("session.lede", who.Name, c.Place, format.Time(s.Ends))
 		v.Links = nil
 		if s.State == sessionWithdrawn {
 			v.Warning, v.WarningText = d.text("session.withdrawn"), s.Reason

@@ -231,7 +231,7 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 	if err := o.sure(tx, hospital); err != nil {
 		return 0, err
 	}
-	clinic, name, err := o.clinicOf(tx, hospital, s.Clinic)
+	clinic, who, err := o.clinicOf(tx, hospital, s.Clinic)
 	if err != nil {
 		return 0, err
 	}
@@ -256,7 +256,7 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 		if err := o.putSlot(tx, hospital, x); err != nil {
 			return 0, err
 		}
-		m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: e, Start: x.Starts, End: x.Ends, Clinician: name})
+		m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: e, Start: x.Starts, End: x.Ends, Clinician: who.Name, ClinicianID: who.Login})
 	}
 	if len(m.Slots) == 0 {
 		return 0, nil
@@ -268,17 +268,17 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 }
 
 // clinicOf is a clinic and who sees its patients.
-func (o *Outpatients) clinicOf(tx *store.Tx, hospital ident.ODSCode, id string) (Clinic, string, error) {
+func (o *Outpatients) clinicOf(tx *store.Tx, hospital ident.ODSCode, id string) (Clinic, Consultant, error) {
 	list, err := o.clinicsIn(tx, hospital)
 	if err != nil {
-		return Clinic{}, "", err
+		return Clinic{}, Consultant{}, err
 	}
 	i := slices.IndexFunc(list, func(c Clinic) bool { return c.ID == id })
 	if i < 0 {
-		return Clinic{}, "", fault.New(fault.NotFound, "There is no such clinic.")
+		return Clinic{}, Consultant{}, fault.New(fault.NotFound, "There is no such clinic.")
 	}
 	people, err := o.consultantsIn(tx, hospital)
-	return list[i], people[list[i].Consultant].Name, err
+	return list[i], people[list[i].Consultant], err
 }
 
 // Give hands the free slots of a session to the spine again, and says how many. Errors: fault.Conflict for a session that is withdrawn; fault.Unavailable while the hospital

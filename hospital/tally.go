@@ -374,13 +374,13 @@ func (o *Outpatients) handAnew(tx *store.Tx, hospital ident.ODSCode, bySession m
 		if err != nil {
 			return err
 		}
-		clinic, name, err := o.clinicOf(tx, hospital, s.Clinic)
+		clinic, with, err := o.clinicOf(tx, hospital, s.Clinic)
 		if err != nil {
 			return err
 		}
 		m := booking.Slots{Session: session, Service: clinic.Service}
 		for _, x := range bySession[session] {
-			m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: x.Epoch, Base: x.Base, Start: x.Starts, End: x.Ends, Clinician: name})
+			m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: x.Epoch, Base: x.Base, Start: x.Starts, End: x.Ends, Clinician: with.Name, ClinicianID: with.Login})
 		}
 		if err := o.hand(tx, hospital, m); err != nil {
 			return err

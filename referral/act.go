@@ -284,7 +284,7 @@ type Work struct {
 
 	Slot      SlotRef // of book and move, as FreeSlots names it
 	Service   string  // of book, move, defer, send-for-triage, and triage-accept where it is another than it was sent to
-	Clinician string  // of book and move: who must be there in the slot; empty for whoever is
+	Clinician string  // of book and move: who must be there in the slot, by their user id; empty for whoever is
 	Services  []string
 	Letter    string    // its text
 	Files     []FileRef // of letter, triage-accept and triage-return: uploaded for this referral, or attached already

@@ -30,7 +30,7 @@ type Arrangement struct {
 	Reason  Code              `json:"reason,omitzero"`
 	Comment string            `json:"comment,omitempty"`
 	Created time.Time         `json:"created"`
-	// Clinician is who was to see the person, where the booking named somebody.
+	// Clinician is who was to see the person, by their user id, where the booking named somebody.
 	Clinician string `json:"clinician,omitempty"`
 }
 
@@ -41,7 +41,7 @@ func arrangedAfter(was, n Referral, a Act) *Arrangement {
 	case ActShortlist, ActReinstate:
 		return nil
 	case ActBook, ActMove:
-		v.Status, v.Comment, v.Clinician = ArrangedBooked, "", n.Appointment.Clinician
+		v.Status, v.Comment, v.Clinician = ArrangedBooked, "", n.Appointment.ClinicianID
 	case ActDefer, ActSendTriage, ActConvert:
 		v.Status, v.Version = ArrangedProposed, 1
 	}

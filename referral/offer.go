@@ -34,7 +34,9 @@ type Offer struct {
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
 	Clinician string    `json:"clinician,omitempty"`
-	Until     time.Time `json:"until"` // they have until then
+	// ClinicianID is the same as a user id, as of Slot.
+	ClinicianID string    `json:"clinicianId,omitempty"`
+	Until       time.Time `json:"until"` // they have until then
 }
 
 // offerUntil is when an offer ends that is made now: with the last of so many of England's working days, or when booking closes.
@@ -366,7 +368,7 @@ func (s *Referrals) offer(ctx context.Context, was Referral, service string, slo
 			return err
 		}
 		a := s.byItself(ActOffer, tx.At())
-		a.Offer = &Offer{SlotRef: free.SlotRef, Epoch: int64(free.Base), Start: free.Start, End: free.End, Clinician: free.Clinician, Until: offerUntil(tx.At(), s.o.OfferDays, free.Start.Add(-s.o.Freeze))}
+		a.Offer = &Offer{SlotRef: free.SlotRef, Epoch: int64(free.Base), Start: free.Start, End: free.End, Clinician: free.Clinician, ClinicianID: free.ClinicianID, Until: offerUntil(tx.At(), s.o.OfferDays, free.Start.Add(-s.o.Freeze))}
 		if _, err := s.commit(tx, r, a); err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	}
 	c.Invited = r.Invited && r.State == TriagedToAct
 	if a := r.Appointment; a != nil {
-		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician}
+		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID}
 	}
 	if o := r.Offer; o != nil {
 		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Start: o.Start, Until: o.Until}
@@ -167,10 +167,10 @@ func (s *Referrals) keepSlot(tx *store.Tx, ref SlotRef, e booking.Epoch, x booki
 	if err != nil {
 		return err
 	}
-	return tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, service = excluded.service,
-		starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, state = excluded.state, ubrn = excluded.ubrn, chart = excluded.chart, holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
-		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(e), int64(x.Since()), service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, state, ubrn, chart, notRecalled)
+	return tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, clinician_id, state, ubrn, chart, holder, held, recalled, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, service = excluded.service,
+		starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, clinician_id = excluded.clinician_id, state = excluded.state, ubrn = excluded.ubrn, chart = excluded.chart, holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
+		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(e), int64(x.Since()), service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, x.ClinicianID, state, ubrn, chart, notRecalled)
 }
 
 // occupant is who is booked in a slot since an epoch at which the spine came by it, and the state that follows.
@@ -401,7 +401,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	}
 	if about := msg.Appointment; about != nil {
 		if a.Kind == ActBook || a.Kind == ActMove {
-			a.Appointment = &Appointment{SlotRef: SlotRef{m.From, about.Session, about.Slot}, Epoch: int64(about.Epoch), Start: about.Start, End: about.End, Clinician: about.Clinician, Theirs: true}
+			a.Appointment = &Appointment{SlotRef: SlotRef{m.From, about.Session, about.Slot}, Epoch: int64(about.Epoch), Start: about.Start, End: about.End, Clinician: about.Clinician, ClinicianID: about.ClinicianID, Theirs: true}
 		} else if r.Appointment == nil || r.Appointment.Slot != about.Slot {
 			return messaging.Refuse("The patient is not booked there any more.")
 		}

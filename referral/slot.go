@@ -21,7 +21,9 @@ type Slot struct {
 	Service   string
 	Start     time.Time
 	End       time.Time
-	Clinician string
+	Clinician string // as a name
+	// ClinicianID is the same as a user id; empty where it is not known.
+	ClinicianID string
 }
 
 // The states of a slot that the spine owns.
@@ -49,12 +51,12 @@ const (
 	withdrawn // its session will not take place
 )
 
-const slotColumns = `provider, session, slot, epoch, base, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled`
+const slotColumns = `provider, session, slot, epoch, base, service, starts, ends, clinician, clinician_id, state, ubrn, chart, holder, held, recalled`
 
 func (x *slotRow) fields() (dest []any, done func() error) {
 	var provider string
 	var starts, ends, held int64
-	return []any{&provider, &x.Session, &x.SlotRef.Slot, &x.Epoch, &x.Base, &x.Service, &starts, &ends, &x.Clinician, &x.state, &x.ubrn, &x.chart, &x.holder, &held, &x.recalled}, func() (err error) {
+	return []any{&provider, &x.Session, &x.SlotRef.Slot, &x.Epoch, &x.Base, &x.Service, &starts, &ends, &x.Clinician, &x.ClinicianID, &x.state, &x.ubrn, &x.chart, &x.holder, &held, &x.recalled}, func() (err error) {
 		x.Start, x.End, x.held = fromMicros(starts), fromMicros(ends), fromMicros(held)
 		x.Provider, err = ident.ParseODSCode(provider)
 		return err
@@ -109,7 +111,7 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
 		list = list[:0]
-		rows, err := tx.Query(`SELECT provider, session, slot, epoch, base, starts, ends, clinician FROM referral_slot
+		rows, err := tx.Query(`SELECT provider, session, slot, epoch, base, starts, ends, clinician, clinician_id FROM referral_slot
 			WHERE service = ? AND state = 0 AND recalled = 0 AND starts >= ? AND starts < ? AND (held < ? OR holder = ?) AND epoch % 2 = 1 ORDER BY starts, provider, slot LIMIT ?`,
 			service, from.UnixMicro(), to.UnixMicro(), now.UnixMicro(), holder, int64(most))
 		if err != nil {
@@ -120,7 +122,7 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		var starts, ends int64
 		x := Slot{Service: service}
 		for rows.Next() {
-			if err := rows.Scan(&provider, &x.Session, &x.SlotRef.Slot, (*int64)(&x.Epoch), (*int64)(&x.Base), &starts, &ends, &x.Clinician); err != nil {
+			if err := rows.Scan(&provider, &x.Session, &x.SlotRef.Slot, (*int64)(&x.Epoch), (*int64)(&x.Base), &starts, &ends, &x.Clinician, &x.ClinicianID); err != nil {
 				return err
 			}
 			if provider != was { // most often they are all of one
@@ -261,10 +263,10 @@ func (s *Referrals) take(tx *store.Tx, was Referral, w Work) (*Appointment, stri
 	if w.Service != "" && w.Service != x.Service {
 		return nil, "", fault.Wrap(ErrSlot, fault.Invalid, "The slot is of another service.")
 	}
-	if w.Clinician != "" && w.Clinician != x.Clinician {
+	if w.Clinician != "" && w.Clinician != x.ClinicianID {
 		return nil, "", fault.Wrap(ErrSlot, fault.Unprocessable, "The slot is another clinician's.")
 	}
-	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Base), Start: x.Start, End: x.End, Clinician: x.Clinician}, x.Service, nil
+	return &Appointment{SlotRef: x.SlotRef, Epoch: int64(x.Base), Start: x.Start, End: x.End, Clinician: x.Clinician, ClinicianID: x.ClinicianID}, x.Service, nil
 }
 
 // moveSlots lets go of the slot that a referral leaves, and books that which it takes: once for each slot and epoch.

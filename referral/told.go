@@ -169,7 +169,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	}
 	r.Appointment = nil
 	if a := c.Appointment; a != nil && r.State == Booked {
-		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, Theirs: booking.Hospital.Owns(a.Epoch)}
+		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID, Theirs: booking.Hospital.Owns(a.Epoch)}
 	}
 	return r
 }

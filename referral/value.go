@@ -84,9 +84,11 @@ type Appointment struct {
 	Epoch     int64     `json:"epoch"` // of the slot, when it was booked (package booking)
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
-	Clinician string    `json:"clinician,omitempty"`
-	Theirs    bool      `json:"theirs,omitempty"` // it stands in a slot that the hospital itself owns
-	Remote    string    `json:"remote,omitempty"` // the id that a hospital's own system gave it, which is asked before anything becomes of it
+	Clinician string    `json:"clinician,omitempty"` // as a name
+	// ClinicianID is the same as a user id; empty where it is not known.
+	ClinicianID string `json:"clinicianId,omitempty"`
+	Theirs      bool   `json:"theirs,omitempty"` // it stands in a slot that the hospital itself owns
+	Remote      string `json:"remote,omitempty"` // the id that a hospital's own system gave it, which is asked before anything becomes of it
 }
 
 // Attachment is a file with a referral, or with a question for advice, whose bytes are stored once.

@@ -79,6 +79,9 @@ func (c *demoCommand) Run(s *session) error {
 		if err := link(s.ctx, nodes); err != nil {
 			fmt.Fprintln(s.stderr, "the nodes are not linked:", explain(err))
 		}
+		if err := published.Book(s.ctx, nodes[0], s.moment); err != nil {
+			fmt.Fprintln(s.stderr, "the published examples' bookings are not made:", explain(err))
+		}
 		tour(s.stdout, nodes[0].URL(), k)
 		if url := nodes[0].SecureURL(); url != "" {
 			fmt.Fprintf(s.stdout, "  Over TLS, with a certificate of its own: %s\n\n", url)
@@ -133,6 +136,16 @@ func (c *demoCommand) seed(s *session, nodes []*node.Node, k *sim.Country, was c
 		}
 		return published.Refer(s.ctx, nodes[0])
 	})
+}
+
+// moment waits a little, unless the command is to end.
+func (s *session) moment() error {
+	select {
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	case <-time.After(50 * time.Millisecond):
+		return nil
+	}
 }
 
 // seedBy has fill write a country, once.

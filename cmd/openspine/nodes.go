@@ -22,6 +22,7 @@ import (
 	"github.com/openspine/openspine/signin"
 	"github.com/openspine/openspine/sim"
 	"github.com/openspine/openspine/sim/seed"
+	"github.com/openspine/openspine/sim/seed/published"
 )
 
 // A demonstration is a national node in its data folder, and a node for each hospital in folders below it, in one process. They talk as in a
@@ -133,7 +134,7 @@ func (c *demoCommand) openOne(s *session, cfg node.Config, o node.Options) (*nod
 // national is the national node, which keeps the records of every organisation that has no node of its own.
 func (c *demoCommand) national(k *sim.Country, apart []ident.ODSCode) node.Config {
 	cfg := node.Config{Name: "national", Addr: c.Addr, TLSAddr: c.TLSAddr, MetricsAddr: c.MetricsAddr, Data: c.Data, Database: c.Database, Definitions: c.Package,
-		National: sim.National.String(), Open: c.Open, Demo: true, Tenants: seed.Tenants(k, apart...)}
+		National: sim.National.String(), Open: c.Open, Demo: true, Tenants: append(seed.Tenants(k, apart...), published.Tenant())}
 	if c.asked != "" {
 		cfg.Outward = []string{c.asked}
 	}

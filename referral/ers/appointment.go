@@ -86,7 +86,7 @@ func (a *API) slots(w http.ResponseWriter, r *http.Request, _ caller) error {
 		return err
 	}
 	if q.clinician != "" {
-		list = slices.DeleteFunc(list, func(s referral.Slot) bool { return s.Clinician != q.clinician })
+		list = slices.DeleteFunc(list, func(s referral.Slot) bool { return s.ClinicianID != q.clinician })
 	}
 	at := (q.page - 1) * q.count
 	if at > 0 && at >= len(list) {
@@ -122,7 +122,7 @@ func (x writer) slotBundle(asked *url.URL, q slotQuery, list []referral.Slot, to
 	var slots, schedules []any
 	seen := map[string]bool{}
 	for _, s := range list {
-		id, schedule := slotID(s.SlotRef), scheduleID(q.service, s.Clinician)
+		id, schedule := slotID(s.SlotRef), scheduleID(q.service, s.ClinicianID)
 		slots = append(slots, fhir.Obj("fullUrl", x.base+"/STU3/Slot/"+id, "resource", fhir.Obj("id", id, "meta", fhir.Obj("profile", fhir.Arr("https://fhir.hl7.org.uk/STU3/StructureDefinition/CareConnect-Slot-1")),
 			"resourceType", "Slot", "identifier", fhir.Arr(fhir.Obj("system", "https://fhir.nhs.uk/Id/alternative-slot", "value", "USRN-"+id)), "schedule", fhir.Obj("reference", "Schedule/"+schedule),
 			"status", "free", "start", instant(s.Start), "end", instant(s.End)), "search", fhir.Obj("mode", "match")))
@@ -131,8 +131,8 @@ func (x writer) slotBundle(asked *url.URL, q slotQuery, list []referral.Slot, to
 		}
 		seen[schedule] = true
 		actors := []any{fhir.Obj("identifier", fhir.Obj("system", stu3Service, "value", q.service))}
-		if s.Clinician != "" {
-			actors = append(actors, fhir.Obj("identifier", fhir.Obj("system", stu3User, "value", s.Clinician)))
+		if s.ClinicianID != "" {
+			actors = append(actors, fhir.Obj("identifier", fhir.Obj("system", stu3User, "value", s.ClinicianID)))
 		}
 		schedules = append(schedules, fhir.Obj("fullUrl", x.base+"/STU3/Schedule/"+schedule, "resource", fhir.Obj("id", schedule, "meta", fhir.Obj("profile", fhir.Arr("https://fhir.hl7.org.uk/STU3/StructureDefinition/CareConnect-Schedule-1")),
 			"resourceType", "Schedule", "identifier", fhir.Arr(fhir.Obj("system", "https://fhir.nhs.uk/Id/ers-schedule", "value", schedule)), "actor", fhir.Arr(actors...)), "search", fhir.Obj("mode", "include")))

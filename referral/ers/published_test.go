@@ -161,7 +161,7 @@ func (s *stage) slots(service, clinician string, n int) {
 	m := booking.Slots{Session: fmt.Sprintf("%s-%d", service, s.hold), Service: service}
 	at := s.time.Now().Truncate(time.Hour).Add(72 * time.Hour)
 	for i := range n {
-		m.Slots = append(m.Slots, booking.Slot{ID: fmt.Sprint(i), Epoch: 1, Start: at.Add(time.Duration(i+s.hold*20) * time.Hour), End: at.Add(time.Duration(i+1+s.hold*20) * time.Hour), Clinician: clinician})
+		m.Slots = append(m.Slots, booking.Slot{ID: fmt.Sprint(i), Epoch: 1, Start: at.Add(time.Duration(i+s.hold*20) * time.Hour), End: at.Add(time.Duration(i+1+s.hold*20) * time.Hour), Clinician: "Dr Ada Rowntree", ClinicianID: clinician})
 	}
 	body, err := booking.Encode(m)
 	if err != nil {

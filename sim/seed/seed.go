@@ -11,6 +11,7 @@ import (
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/node"
 	"github.com/openspine/openspine/sim"
+	"github.com/openspine/openspine/sim/seed/published"
 	"github.com/openspine/openspine/store"
 )
 
@@ -95,7 +96,7 @@ func usersOf(nodes []*node.Node, at int, k *sim.Country) []access.User {
 		}
 		p := access.Principal{ID: u.ID, Name: u.Name, Role: access.Role(u.Role), Organisation: u.Organisation, Person: u.Person}
 		if p.Role == access.PrivacyOfficer {
-			p.Tenants = sim.Tenants()
+			p.Tenants = append(sim.Tenants(), published.Provider)
 		}
 		all = append(all, access.User{Principal: p, Demo: !u.Open})
 	}

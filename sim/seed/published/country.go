@@ -213,10 +213,17 @@ func Staff() []access.User {
 	}
 }
 
+// Tenant is the hospital of the examples, whose clinics the national node of a demonstration keeps.
+func Tenant() node.TenantConfig {
+	return node.TenantConfig{Code: Provider.String(), Name: providerName, Kind: "hospital"}
+}
+
+const providerName = "The hospital of the published examples"
+
 // Load puts the organisations, services, patients and staff into a national node.
 func Load(ctx context.Context, n *node.Node) error {
 	k := n.Kernel()
-	docs := []object{organisation(Practice, "The practice of the published examples"), organisation(Provider, "The hospital of the published examples"), organisation(Site, "A site of the published examples"),
+	docs := []object{organisation(Practice, "The practice of the published examples"), organisation(Provider, providerName), organisation(Site, "A site of the published examples"),
 		patient(Patient, "Fairweather", "Nora", "female", "1968-03-11"), patient(Second, "Copperfield", "Jonas", "male", "1954-09-02"), patient(Third, "Marchbank", "Elsie", "female", "1981-12-24")}
 	if err := write(ctx, n, docs); err != nil {
 		return err
