@@ -30,3 +30,10 @@ func (d *Directory) ServiceResources(ctx context.Context, ids ...string) (list [
 	})
 	return list, err
 }
+
+// Takes is of which sex and age a service takes people, and nothing else of it. Error: fault.NotFound.
+func (d *Directory) Takes(tx *store.Tx, id string) (s HealthcareService, err error) {
+	s.ID = id
+	err = tx.QueryRow(`SELECT sex, youngest, oldest FROM directory_service WHERE id = ?`, id).Scan(&s.Sex, &s.Youngest, &s.Oldest)
+	return s, err
+}

@@ -433,6 +433,11 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		if a.Appointment, a.Service, err = s.take(tx, was, w); err != nil {
 			return was, err
 		}
+		if party != Provider {
+			if err := s.ofAge(tx, chart, a.Service, a.Appointment.Start); err != nil {
+				return was, err
+			}
+		}
 	}
 	if a.Kind == ActTriageAccept && a.Service != "" {
 		if a.To, err = s.choiceFor(tx.Context(), a.Service, was); err != nil {
@@ -440,7 +445,7 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		}
 	}
 	if a.Kind == ActDefer {
-		if err := s.deferrable(tx, w); err != nil {
+		if err := s.deferrable(tx, chart, w); err != nil {
 			return was, err
 		}
 	}

@@ -367,6 +367,11 @@ func (s *Referrals) offer(ctx context.Context, was Referral, service string, slo
 		if err != nil {
 			return err
 		}
+		if err := s.ofAge(tx, r.Chart, service, free.Start); errors.Is(err, ErrAge) {
+			return errNotNow
+		} else if err != nil {
+			return err
+		}
 		a := s.byItself(ActOffer, tx.At())
 		a.Offer = &Offer{SlotRef: free.SlotRef, Epoch: int64(free.Base), Start: free.Start, End: free.End, Clinician: free.Clinician, ClinicianID: free.ClinicianID, Until: offerUntil(tx.At(), s.o.OfferDays, free.Start.Add(-s.o.Freeze))}
 		if _, err := s.commit(tx, r, a); err != nil {

@@ -49,6 +49,9 @@ func (s *Referrals) atOnce(tx *store.Tx, p access.Principal, r Referral, w Work)
 		if a.Appointment, a.Service, err = s.take(tx, r, w); err != nil {
 			return r, err
 		}
+		if err := s.ofAge(tx, r.Chart, a.Service, a.Appointment.Start); err != nil {
+			return r, err
+		}
 	default:
 		return r, fault.New(fault.Invalid, "A new referral is booked or handed over at once, or neither.")
 	}

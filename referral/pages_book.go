@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -33,9 +34,13 @@ type dayView struct {
 // mostTimes is how many free times a page shows.
 const mostTimes = 40
 
-// days are a service's free times, by days.
-func (s *Referrals) days(ctx context.Context, service, holder string) (days []dayView, more bool, err error) {
-	list, err := s.FreeSlots(ctx, service, time.Time{}, time.Time{}, holder, mostTimes+1)
+// days are a service's free times that the person of a referral can have, by days.
+func (s *Referrals) days(ctx context.Context, service string, r Referral) (days []dayView, more bool, err error) {
+	from, until, err := s.agesOf(ctx, r.Chart, service)
+	if err != nil {
+		return nil, false, err
+	}
+	list, err := s.FreeSlots(ctx, service, from, until, r.UBRN.String(), mostTimes+1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -72,7 +77,7 @@ func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	}
 	v.Silent = f.s.Silent(v.Service.Provider)
 	v.Page.Back, v.Page.Failed = web.Link{URL: v.Cancel}, wrong != ""
-	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, c.R.UBRN.String()); err != nil {
+	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, c.R); err != nil {
 		return err
 	}
 	return web.Render(w, r, status, timesPage(v))
@@ -99,6 +104,9 @@ func (f *face) book(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	_, err = f.s.Act(ctx, CallerOf(ask), u, Work{Kind: bookingOf(was), Seen: seen(r), Slot: ref, Service: r.PostForm.Get("service")})
 	if _, gone := Taken(err); gone {
 		return f.bookPage(w, r, ask, http.StatusConflict, fault.MessageOf(err))
+	}
+	if errors.Is(err, ErrAge) {
+		return f.bookPage(w, r, ask, http.StatusUnprocessableEntity, fault.MessageOf(err))
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package referral
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -274,7 +275,7 @@ func (f *face) timesPage(w http.ResponseWriter, r *http.Request, v Visit, status
 		return web.SeeOther(w, r, doorPath+"/choose")
 	}
 	view := timesView{Page: web.Page{Title: web.Text(ctx, "referral.times.title"), Back: web.Link{URL: doorPath + "/choose"}, Failed: wrong != ""}, R: ref, Service: c, Action: doorPath + "/times", Cancel: doorPath + "/choose", Error: wrong, Silent: f.s.Silent(c.Provider)}
-	if view.Days, view.Earlier, err = f.s.days(ctx, c.Service, v.UBRN.String()); err != nil {
+	if view.Days, view.Earlier, err = f.s.days(ctx, c.Service, ref); err != nil {
 		return err
 	}
 	return web.Render(w, r, status, timesPage(view))
@@ -350,6 +351,9 @@ func (f *face) confirm(w http.ResponseWriter, r *http.Request, v Visit) error {
 	after, err := f.s.Act(ctx, f.caller(ctx, v), v.UBRN, Work{Kind: kind, Seen: seen(r), Slot: slot, Service: r.PostForm.Get("service"), Holder: v.UBRN.String()})
 	if _, gone := Taken(err); gone {
 		return f.timesPage(w, r, v, http.StatusConflict, fault.MessageOf(err))
+	}
+	if errors.Is(err, ErrAge) {
+		return f.timesPage(w, r, v, http.StatusUnprocessableEntity, fault.MessageOf(err))
 	}
 	if err != nil {
 		return err

@@ -81,20 +81,6 @@ func (p Person) Sex() string {
 	return ""
 }
 
-// Age is in whole years at a time; -1 where it is not known.
-func (p Person) Age(at time.Time) int {
-	born, err := time.Parse(time.DateOnly, p.Resource.Get("birthDate").String())
-	if err != nil {
-		return -1
-	}
-	at = at.UTC()
-	age := at.Year() - born.Year()
-	if at.YearDay() < time.Date(at.Year(), born.Month(), born.Day(), 0, 0, 0, 0, time.UTC).YearDay() {
-		age--
-	}
-	return max(age, 0)
-}
-
 // Outward is the first part of where they live's postcode; empty where it is not known or must not be told.
 func (p Person) Outward() string {
 	if p.Restricted {
@@ -322,7 +308,7 @@ func (s *Referrals) choiceFor(ctx context.Context, id string, r Referral) (*Choi
 	if c, ok := r.ChoiceOf(id); ok {
 		return &c, nil
 	}
-	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1})
+	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1, IDs: []string{id}})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package referral
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -305,12 +306,12 @@ func (s *Referrals) moveSlots(tx *store.Tx, was, r Referral) error {
 }
 
 // deferrable refuses to leave to the provider what can be booked: at all, or in the slot that is said to be gone. Somebody whose booking was tried and failed may.
-func (s *Referrals) deferrable(tx *store.Tx, w Work) error {
+func (s *Referrals) deferrable(tx *store.Tx, chart string, w Work) error {
 	switch {
 	case w.Reason == "BOOKING_ATTEMPT_PROBLEM":
 		return nil
 	case w.Slot.Session == "":
-		return s.noneFree(tx, w.Service)
+		return s.noneFree(tx, chart, w.Service)
 	}
 	x, err := s.slot(tx, w.Slot)
 	if fault.Is(err, fault.NotFound) {
@@ -322,10 +323,22 @@ func (s *Referrals) deferrable(tx *store.Tx, w Work) error {
 	return err
 }
 
-// noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE).
-func (s *Referrals) noneFree(tx *store.Tx, service string) error {
+// noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE) that the person can have.
+func (s *Referrals) noneFree(tx *store.Tx, chart, service string) error {
+	opens := tx.At().Add(s.o.Freeze)
+	from, until, err := s.ages(tx, chart, service)
+	if err != nil {
+		return err
+	}
+	if from.After(opens) {
+		opens = from
+	}
+	ends := int64(math.MaxInt64)
+	if !until.IsZero() {
+		ends = until.UnixMicro()
+	}
 	var n int64
-	err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` LIMIT 1) one`, service, tx.At().Add(s.o.Freeze).UnixMicro(), tx.At().UnixMicro()).Scan(&n)
+	err = tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` AND starts < ? LIMIT 1) one`, service, opens.UnixMicro(), tx.At().UnixMicro(), ends).Scan(&n)
 	if err == nil && (n > 0 || s.polled.offers(service, tx.At())) {
 		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them."), false}
 	}

@@ -64,7 +64,7 @@ func worded(err error) error {
 		return refuse(patientError, "%s", fault.MessageOf(err))
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
-	case errors.Is(err, referral.ErrSlot):
+	case errors.Is(err, referral.ErrSlot), errors.Is(err, referral.ErrAge):
 		return refuse(inappropriateSlot, "%s", fault.MessageOf(err))
 	case this:
 		return refuse(thisSlotIsAvailable, "%s", fault.MessageOf(err))
