@@ -97,7 +97,11 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		if err := o.release(tx, r.From, c.Case); err != nil {
 			return err
 		}
-		p.Rebook, p.Reason = tx.At(), r.Reason
+		if seen, err := o.cameTo(tx, r.From, r.Conversation, list[0].Appointment); err != nil {
+			return err
+		} else if !seen { // whoever was seen needs no other time: what the spine refused is on its list
+			p.Rebook, p.Reason = tx.At(), r.Reason
+		}
 	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
 		if p.Review = reviewWaiting; p.Reason == reasonTriaged {
 			p.Rebook, p.Reason = time.Time{}, ""
@@ -222,6 +226,13 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 			p.Reason = codes.Display(codes.CancelledVisit, d.Reason)
 		}
 	case booking.ActMove, booking.ActOffer:
+		open, err := o.openByHand(tx, hospital, c.UBRN.String())
+		if err != nil {
+			return err
+		}
+		if seen, _ := seenByHand(open); seen {
+			return fault.New(fault.Conflict, "They were put in by hand, and it is written down what came of it. Settle that first, under Differences with the spine.")
+		}
 		to, err := o.hold(tx, hospital, d.Session, d.Slot, c.UBRN.String())
 		if err != nil {
 			return err
@@ -231,8 +242,15 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 			a.Kind = booking.ActOffer
 		}
 		p.Rebook, p.Reason = time.Time{}, ""
-		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), d.Slot, settledTaken); err != nil {
-			return err
+		for _, x := range open {
+			if x.Session == d.Session && x.Slot == d.Slot {
+				err = o.settleAt(tx, hospital, c, x, to, settledTaken)
+			} else {
+				err = o.dropArrival(tx, hospital, x.Who, x.Session, x.Slot)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), "", settledMoved); err != nil {
 			return err

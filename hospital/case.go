@@ -103,9 +103,14 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil {
 		return err
 	}
-	p.Closed = c.Gone || c.Closed || len(over) > 0 // what says that the spine has taken it may still be on its way
+	open, err := o.openByHand(tx, m.To, c.UBRN.String())
+	if err != nil {
+		return err
+	}
+	_, closed := seenByHand(open)
+	p.Closed = c.Gone || c.Closed || closed || len(over) > 0 // what says that the spine has taken it may still be on its way
 	p.review(known && was.Gone, c, acts)
-	if err := o.follow(tx, m.To, c, &p, acts); err != nil {
+	if err := o.follow(tx, m.To, c, &p, acts, open); err != nil {
 		return err
 	}
 	if !known || p != was.Pathway {
@@ -165,12 +170,13 @@ func waitsForTime(c booking.Case) bool {
 }
 
 // follow draws from what the spine tells what it means for the hospital's own work.
-func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, waiting []Act) error {
+func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, waiting []Act, byHand []Override) error {
 	asked := slices.ContainsFunc(waiting, func(a Act) bool { return a.Kind == booking.ActMove || a.Kind == booking.ActOffer })
+	seen, _ := seenByHand(byHand)
 	switch {
 	case c.Gone || c.State == "REJECTED" || c.State == "AWAITING_TRIAGE" || strings.HasPrefix(c.State, "CANCELLED"):
 		p.Rebook, p.Reason = time.Time{}, ""
-	case waitsForTime(c) && p.Rebook.IsZero() && !asked:
+	case waitsForTime(c) && p.Rebook.IsZero() && !asked && !seen:
 		p.Rebook, p.Reason = tx.At(), c.Comment
 	case c.Appointment != nil:
 		s, err := o.sessionIn(tx, hospital, c.Appointment.Session)
@@ -180,21 +186,21 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 		switch {
 		case err != nil:
 		case s.State != sessionWithdrawn:
-			p.Rebook, p.Reason = time.Time{}, ""
+			came, err := o.cameTo(tx, hospital, c.UBRN.String(), c.Appointment)
+			if err != nil {
+				return err
+			}
+			if !came { // whoever missed it is found another time
+				p.Rebook, p.Reason = time.Time{}, ""
+			}
 		case !asked && tx.Holds(o.k.Post().LaneOf(hospital, c.UBRN.String())):
 			if err := o.outOfWithdrawn(tx, hospital, c, s, p); err != nil {
 				return err
 			}
 		}
 	}
-	if c.Gone {
-		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), "", settledGone); err != nil {
-			return err
-		}
-	} else if c.Appointment != nil {
-		if _, err := o.settleOverrides(tx, hospital, c.UBRN.String(), c.Appointment.Slot, settledBooked); err != nil {
-			return err
-		}
+	if err := o.settleTold(tx, hospital, Case{Case: c, Pathway: *p}, byHand); err != nil {
+		return err
 	}
 	return o.release(tx, hospital, c)
 }
@@ -363,7 +369,9 @@ type Booked struct {
 	Changing bool
 	// Waiting says that the spine has not confirmed yet that they are here.
 	Waiting bool
-	Visit   Visit
+	// ByHand says that they were put there while there was no line, and that nobody has settled it.
+	ByHand *Override
+	Visit  Visit
 }
 
 // over reports whether nothing more is to be done for somebody in a session that is withdrawn.

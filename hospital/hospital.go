@@ -50,6 +50,7 @@ type Outpatients struct {
 	k      catalogue.Kernel
 	seams  booking.Seams
 	beside int // writes that register people at a time
+	cut    func() bool
 
 	counted counted
 	changes web.Changes // of what pages show, by hospital
@@ -69,6 +70,8 @@ type Options struct {
 	Seams booking.Seams
 	// Beside is how many writes register people at a time; 4 by default. A simulation that is to replay has one after the other.
 	Beside int
+	// Cut says whether there is no line to the spine; nil asks the node's links. A simulation without links says it itself.
+	Cut func() bool
 }
 
 // NewWith is New with options.
@@ -76,7 +79,7 @@ func NewWith(k catalogue.Kernel, options Options) *Outpatients {
 	if options.Beside <= 0 {
 		options.Beside = registerBeside
 	}
-	return &Outpatients{k: k, seams: options.Seams, beside: options.Beside}
+	return &Outpatients{k: k, seams: options.Seams, beside: options.Beside, cut: options.Cut}
 }
 
 // Service is the clinics as the node runs them.

@@ -20,6 +20,7 @@ const (
 type cameHere struct {
 	attended, missed bool // the appointment that stands; the spine may have yet to hear of it
 	seen             bool // they were seen once, then or before
+	byHand           bool // they were put in by hand, what came of it is written down, and the spine has yet to be told
 }
 
 // cameIn reads how somebody's coming stands.
@@ -32,7 +33,21 @@ func (o *Outpatients) cameIn(tx *store.Tx, hospital ident.ODSCode, c Case) (came
 		}
 		came.attended, came.missed = v.State == visitAttended, v.State == visitMissed
 	}
+	if err != nil {
+		return came, err
+	}
+	open, err := o.openByHand(tx, hospital, c.UBRN.String())
+	came.byHand, _ = seenByHand(open)
 	return came, err
+}
+
+// cameTo reports whether somebody was seen at an appointment, or did not come to it.
+func (o *Outpatients) cameTo(tx *store.Tx, hospital ident.ODSCode, who string, at *booking.Appointment) (bool, error) {
+	if at == nil {
+		return false, nil
+	}
+	list, err := o.visitsWhere(tx, hospital, `session = ? AND slot = ? AND who = ?`, at.Session, at.Slot, who)
+	return len(list) > 0 && !list[0].Ended.IsZero(), err
 }
 
 // offered is what can be done with a referral as it stands: only what the spine takes in its state (referral.Transitions), and only decisions that are still to be made. Nothing is offered
@@ -47,7 +62,7 @@ func offered(c Case, came cameHere, clinician bool) (acts []string) {
 		}
 	}
 	const booked, deferred, taken, cancelled, missed = "BOOKED", "DEFERRED_TO_PROVIDER", "TRIAGED_PROVIDER_TO_ACTION", "APPT_CANCELLED_BY_PROVIDER", "DID_NOT_ATTEND"
-	open := !came.attended && !came.missed
+	open := !came.attended && !came.missed && !came.byHand
 	if c.Pathway.Review == reviewWaiting && open {
 		can(booking.ActAccept, booked, deferred, taken)
 		if clinician {
@@ -62,13 +77,13 @@ func offered(c Case, came cameHere, clinician bool) (acts []string) {
 	if c.Appointment != nil && c.Pathway.Rebook.IsZero() && open && !settled {
 		can(booking.ActCancel, booked)
 	}
-	if !settled && !came.attended {
+	if !settled && !came.attended && !came.byHand {
 		can(offerBook, booked, deferred, taken, cancelled, missed)
 	}
-	if came.seen && !waitsForTime(c.Case) {
+	if came.seen && !came.byHand && !waitsForTime(c.Case) {
 		acts = append(acts, offerFollowUp)
 	}
-	if !settled && !came.attended && !strings.HasPrefix(c.State, "ASSESS") {
+	if !settled && !came.attended && !came.byHand && !strings.HasPrefix(c.State, "ASSESS") {
 		acts = append(acts, offerLetter)
 	}
 	return acts

@@ -2,6 +2,7 @@ package hospital
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type Override struct {
 	Reason, Actor      string
 	At, Settled        time.Time
 	How                string // how it was settled
+	// Come is what came of it, which the spine is told when the clash is settled; nil while nothing is written down.
+	Come *comeByHand
 }
 
 // How an override was settled.
@@ -31,6 +34,7 @@ const (
 	settledTaken    = "taken"     // they are booked in that slot, which came back
 	settledMoved    = "moved"     // they have another time
 	settledBooked   = "booked"    // the spine had booked them there itself
+	settledSeen     = "seen"      // they were seen there, and the spine is told
 	settledTakenOff = "taken-off" // they were not put there after all
 	settledGone     = "gone"      // the referral is not this hospital's any more
 )
@@ -46,11 +50,20 @@ func (o *Outpatients) overridesIn(tx *store.Tx, hospital ident.ODSCode, cond str
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var x Override
 		var at, settled int64
-		err := r.Scan(&x.Session, &x.Slot, &x.Who, &x.Reason, &x.Actor, &at, &settled, &x.How)
+		var come string
+		if err := r.Scan(&x.Session, &x.Slot, &x.Who, &x.Reason, &x.Actor, &at, &settled, &x.How, &come); err != nil {
+			return err
+		}
 		x.At, x.Settled = fromMicros(at), fromMicros(settled)
+		if come != "" {
+			x.Come = new(comeByHand)
+			if err := json.Unmarshal([]byte(come), x.Come); err != nil {
+				return fault.Wrap(err, fault.Internal, "what came of an appointment cannot be read")
+			}
+		}
 		list = append(list, x)
-		return err
-	}, `SELECT session, slot, who, reason, actor, at, settled, how FROM hospital_override WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY at, session, slot, who`, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+		return nil
+	}, `SELECT session, slot, who, reason, actor, at, settled, how, come FROM hospital_override WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY at, session, slot, who`, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
 	return list, err
 }
 
@@ -74,6 +87,9 @@ func (o *Outpatients) clash(tx *store.Tx, hospital ident.ODSCode, x Override) (s
 
 // cutOff reports whether there is no line to the spine now.
 func (o *Outpatients) cutOff(ctx context.Context) (bool, error) {
+	if o.cut != nil {
+		return o.cut(), nil
+	}
 	peer, err := o.k.Network.Route(o.k.National)
 	if fault.Is(err, fault.NotFound) {
 		return false, nil // it is this node, or there is no spine
@@ -109,8 +125,8 @@ func (o *Outpatients) Override(ctx context.Context, by access.Principal, hospita
 		if err := o.overridable(tx, hospital, ubrn, session, slot); err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO hospital_override (lane, tenant, session, slot, who, reason, actor, at, settled, how) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '')
-			ON CONFLICT (lane, tenant, session, slot, who) DO UPDATE SET reason = excluded.reason, actor = excluded.actor, at = excluded.at, settled = 0, how = ''`,
+		_, err = tx.Exec(`INSERT INTO hospital_override (lane, tenant, session, slot, who, reason, actor, at, settled, how, come) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', '')
+			ON CONFLICT (lane, tenant, session, slot, who) DO UPDATE SET reason = excluded.reason, actor = excluded.actor, at = excluded.at, settled = 0, how = '', come = ''`,
 			int64(o.lane(hospital)), hospital.String(), session, slot, ubrn, reason, by.Name, tx.At().UnixMicro())
 		if err != nil {
 			return err
@@ -173,6 +189,18 @@ func (o *Outpatients) settleOverrides(tx *store.Tx, hospital ident.ODSCode, who,
 // TakeOff says that somebody is not in a slot into which they were put by hand: where they have no other time, they are on the list of those who wait for one. Error: fault.Conflict when there is nothing to settle.
 func (o *Outpatients) TakeOff(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn, slot string) error {
 	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
+		list, err := o.overridesIn(tx, hospital, `who = ? AND slot = ? AND settled = 0`, ubrn, slot)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			if x.Come != nil {
+				return fault.New(fault.Conflict, "It is written down what came of it: tell the spine instead.")
+			}
+			if err := o.dropArrival(tx, hospital, ubrn, x.Session, x.Slot); err != nil {
+				return err
+			}
+		}
 		n, err := o.settleOverrides(tx, hospital, ubrn, slot, settledTakenOff)
 		if err == nil && n == 0 {
 			err = fault.New(fault.Conflict, "That is settled already.")

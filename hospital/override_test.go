@@ -78,6 +78,9 @@ func clashes(t *testing.T, w *world) {
 	freeSession, freeSlot := put(free, other[0])
 	put(off, other[1])
 	clerk.Get("/o/RQX/clinics/sessions/"+session).Sees(200, "Possible clash", "CARROW", "Complete up to")
+	for _, list := range []string{"diary", "diary?view=day", "desk"} {
+		clerk.Get("/o/RQX/clinics/"+list).Sees(200, "Complete up to", "the spine's message")
+	}
 	clerk.Get("/clinics/reconciliation").Sees(200, "put in by hand while there was no line", "The spine has not answered", "She cannot wait")
 
 	booked := w.spine.refer("9990000042", 4, true) // by a patient, at the same time, without anybody here knowing

@@ -237,6 +237,7 @@ type listView struct {
 	Tables      []web.Table
 	Filter      *filter
 	Live        live
+	Complete    string // up to when what the page lists is complete
 }
 
 // filter narrows the first table.

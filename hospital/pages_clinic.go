@@ -54,6 +54,10 @@ func (d *desk) diary() error {
 	clinic := state.Filter("clinic")
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
 		v.Tables = nil
+		var err error
+		if v.Complete, err = d.completeText(tx, d.hospital); err != nil {
+			return err
+		}
 		clinics, err := d.clinicsIn(tx, d.hospital)
 		if err != nil {
 			return err
@@ -136,16 +140,13 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 	if err != nil {
 		return t, err
 	}
-	byHand, err := d.overridesIn(tx, d.hospital, `session = ? AND settled = 0`, s.ID)
+	byHand, err := d.byHandIn(tx, d.hospital, inSession{session: s.ID})
 	if err != nil {
 		return t, err
 	}
 	var names, who []string
 	for _, x := range slots {
-		rows, called, err := d.overrideRows(byHand, x, see, func(who string) (Case, error) { return d.caseIn(tx, d.hospital, who) })
-		if err != nil {
-			return t, err
-		}
+		rows, called := d.overrideRows(byHand, x, see)
 		t.Rows, names = append(t.Rows, rows...), append(names, called...)
 		who = append(who, make([]string, len(called))...)
 		taken := len(rows) > 0
@@ -189,6 +190,8 @@ func (d *desk) ownerText(x Slot) string {
 // comingTag is how somebody stands who is in a slot.
 func (d *desk) comingTag(b Booked) templ.Component {
 	switch {
+	case b.ByHand != nil && (b.Visit.State == "" || b.Visit.State == visitBooked):
+		return web.Tag(d.text("override.possible"), web.Red)
 	case b.Changing:
 		return web.Tag(d.text("visit.changing"), web.Purple)
 	case b.Visit.State == visitArrived:
@@ -235,11 +238,9 @@ func (d *desk) session() error {
 				v.Links = append(v.Links, web.Link{Text: d.text("act." + act), URL: d.path("sessions", id, "do", act)})
 			}
 		}
-		complete, err := d.completeText(tx, d.hospital)
-		if err != nil {
+		if v.Complete, err = d.completeText(tx, d.hospital); err != nil {
 			return err
 		}
-		v.Lede = strings.TrimSpace(v.Lede + " " + complete)
 		t, err := d.peopleOf(tx, see, s, c, s.State != sessionWithdrawn)
 		v.Tables = []web.Table{t}
 		if err != nil {

@@ -159,6 +159,7 @@ type deskView struct {
 	Sessions    []deskSession
 	Links       []web.Link
 	Live        live
+	Complete    string // up to when the list is complete
 }
 
 type deskSession struct {
@@ -170,6 +171,7 @@ type deskPerson struct {
 	Booked
 	Name, Born, Number, Time, CaseURL, ComeURL string
 	Forms                                      []deskButton
+	Note                                       string
 	Tag                                        templ.Component
 }
 
@@ -186,6 +188,10 @@ func (d *desk) checkIn() error {
 	v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, -1).Format(time.DateOnly)}, {Text: d.text("diary.day-after"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, 1).Format(time.DateOnly)}}
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
 		v.Sessions = nil
+		var err error
+		if v.Complete, err = d.completeText(tx, d.hospital); err != nil {
+			return err
+		}
 		sessions, err := d.sessionsIn(tx, d.hospital, `starts >= ? AND starts < ? AND state <> ?`, day.UnixMicro(), day.AddDate(0, 0, 1).UnixMicro(), sessionWithdrawn)
 		if err != nil {
 			return err
@@ -199,6 +205,12 @@ func (d *desk) checkIn() error {
 			if err != nil {
 				return err
 			}
+			byHand, err := d.byHandIn(tx, d.hospital, inSession{session: s.ID})
+			if err != nil {
+				return err
+			}
+			booked = append(booked, byHand...)
+			slices.SortStableFunc(booked, func(a, b Booked) int { return a.Slot.Starts.Compare(b.Slot.Starts) })
 			one := deskSession{Title: clinicNamed(clinics, s.Clinic).Name + ", " + format.Time(s.Starts) + "–" + format.Time(s.Ends)}
 			for _, b := range booked {
 				if !b.Changing {
@@ -213,6 +225,9 @@ func (d *desk) checkIn() error {
 
 func (d *desk) deskPerson(b Booked, seen bool) deskPerson {
 	p := deskPerson{Booked: b, Tag: d.comingTag(b), Time: format.Time(b.Slot.Starts), Name: d.nameOfCase(b.Case, seen)}
+	if b.ByHand != nil {
+		p.Note = d.text("override.by-hand", b.ByHand.Actor)
+	}
 	if !seen {
 		return p
 	}
@@ -278,6 +293,16 @@ func (d *desk) comeForm() (Case, formView, error) {
 		}
 	} else {
 		v.Explain = []string{d.text("come.clerk")}
+	}
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		open, err := d.overridesIn(tx, d.hospital, `who = ? AND session = ? AND slot = ? AND settled = 0`, c.UBRN.String(), q.Get("session"), q.Get("slot"))
+		if len(open) > 0 {
+			v.Explain = append(v.Explain, d.text("come.by-hand"))
+		}
+		return err
+	})
+	if err != nil {
+		return c, v, err
 	}
 	outcome.Options = append(outcome.Options, web.Option{Value: "missed-again", Text: d.text("outcome.missed-again")}, web.Option{Value: "missed", Text: d.text("outcome.missed")})
 	v.Radios = []web.Choice{outcome}
@@ -490,6 +515,8 @@ func (d *desk) reconcile() error {
 		err = d.Dealt(d.ctx, d.ask.Principal, d.hospital, who, parseInt(parts[2]))
 	case len(parts) == 3 && parts[0] == "take-off" && parts[1] == who:
 		err = d.TakeOff(d.ctx, d.ask.Principal, d.hospital, who, parts[2])
+	case len(parts) == 3 && parts[0] == "seen" && parts[1] == who:
+		err = d.TellSeen(d.ctx, d.ask.Principal, d.hospital, who, parts[2])
 	case len(parts) == 2 && parts[0] == "settle" && parts[1] == who:
 		err = d.SettlePerson(d.ctx, d.ask.Principal, d.hospital, who)
 	default:

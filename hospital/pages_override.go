@@ -129,16 +129,29 @@ func (d *desk) clashesIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 		words, colour := d.text("override.state."+state), map[string]web.Colour{clashWaits: web.Yellow, clashFree: web.Green, clashReal: web.Red}[state]
 		seen := see(c.Chart)
 		next := web.NoteCell(d.text("override.wait"))
-		if state != clashWaits {
+		switch {
+		case x.Come != nil && state != clashWaits:
+			next = web.NoteCell(d.text("override.tell-below"))
+		case state != clashWaits:
 			next = web.LinkCell(d.text("book.title"), d.path("cases", x.Who, "book"))
 		}
 		why := x.Reason
+		if x.Come != nil {
+			why += " " + d.text("override.came."+x.Come.State)
+		}
+		if c.Gone {
+			why += " " + d.text("override.gone")
+		}
 		if other != nil && see(other.Case.Chart) {
 			why += " " + d.text("override.other", d.nameOfCase(other.Case, true))
 		}
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{d.personCell(c, seen), web.Cell(at), web.NoteCell(why), web.Cell(x.Actor), web.ShowCell(web.Tag(words, colour)), next}})
-		if seen {
-			v.Buttons = append(v.Buttons, deskButton{web.Form{Action: d.path("reconciliation"), Person: x.Who, PersonName: d.nameOfCase(c, true), Submit: d.text("override.take-off")}, "take-off " + x.Who + " " + x.Slot})
+		do := "take-off"
+		if x.Come != nil {
+			do = "seen"
+		}
+		if seen && (x.Come == nil || state != clashWaits) {
+			v.Buttons = append(v.Buttons, deskButton{web.Form{Action: d.path("reconciliation"), Person: x.Who, PersonName: d.nameOfCase(c, true), Submit: d.text("override." + do)}, do + " " + x.Who + " " + x.Slot})
 		}
 	}
 	v.Tables = append([]web.Table{t}, v.Tables...)
@@ -146,23 +159,20 @@ func (d *desk) clashesIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 }
 
 // overrideRows are those who were put by hand into a slot of a session that is not the hospital's.
-func (d *desk) overrideRows(list []Override, x Slot, see func(string) bool, caseOf func(who string) (Case, error)) (rows []web.TableRow, names []string, err error) {
-	for _, w := range list {
-		if w.Slot != x.ID {
+func (d *desk) overrideRows(list []Booked, x Slot, see func(string) bool) (rows []web.TableRow, names []string) {
+	for _, b := range list {
+		if b.Slot.ID != x.ID {
 			continue
 		}
-		c, err := caseOf(w.Who)
-		if err != nil {
-			return nil, nil, err
-		}
+		c := b.Case
 		seen, name, number := see(c.Chart), "", ""
 		if seen {
 			name, number = c.Person.Family+" "+c.Person.Given, format.NHSNumber(c.Person.NHSNumber.String())
 		}
 		names = append(names, name)
-		rows = append(rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), d.personCell(c, seen), web.NoteCell(number), web.Cell(d.text("override.by-hand", w.Actor)), web.ShowCell(web.Tag(d.text("override.possible"), web.Red))}})
+		rows = append(rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.Time(x.Starts)), d.personCell(c, seen), web.NoteCell(number), web.Cell(d.text("override.by-hand", b.ByHand.Actor)), web.ShowCell(d.comingTag(b))}})
 	}
-	return rows, names, nil
+	return rows, names
 }
 
 // completeText says up to when, and by which message of the spine, a list that is printed is complete.

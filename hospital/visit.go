@@ -140,6 +140,15 @@ func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital id
 				return o.come(tx, by, hospital, b, come)
 			}
 		}
+		byHand, err := o.byHandIn(tx, hospital, inSession{come.Session, come.Slot})
+		if err != nil {
+			return err
+		}
+		for _, b := range byHand {
+			if b.Who == ubrn {
+				return o.come(tx, by, hospital, b, come)
+			}
+		}
 		return fault.New(fault.Conflict, "They are not booked there any more.")
 	})
 }
@@ -171,13 +180,21 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 		return err
 	}
 	if come.State == visitArrived || come.State == visitBooked {
-		if err := o.tellVisit(tx, hospital, b, v); err != nil {
-			return err
+		if b.ByHand == nil { // the spine knows of no such appointment yet
+			if err := o.tellVisit(tx, hospital, b, v); err != nil {
+				return err
+			}
 		}
 		return o.event(tx, hospital, b.Who, come.State, "", by.Name)
 	}
 	if err := o.conclude(tx, hospital, b, come); err != nil {
 		return err
+	}
+	if b.ByHand != nil {
+		if err := o.putComeByHand(tx, hospital, b, comeByHand{come, by.Name}); err != nil {
+			return err
+		}
+		return o.event(tx, hospital, b.Who, come.State, come.Note, by.Name)
 	}
 	if b.FollowUp {
 		if err := o.tellVisit(tx, hospital, b, v); err != nil {
@@ -193,6 +210,9 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 // conclude sets the clock by what came of a visit.
 func (o *Outpatients) conclude(tx *store.Tx, hospital ident.ODSCode, b Booked, come Coming) error {
 	p := b.Case.Pathway
+	if b.ByHand != nil {
+		p.Rebook, p.Reason = time.Time{}, "" // they have had a time
+	}
 	if come.Status != "" {
 		p.Status = come.Status
 		if stops(come.Status) && p.Stopped.IsZero() {

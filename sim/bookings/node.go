@@ -116,7 +116,7 @@ func (n *node) assemble(k catalogue.Kernel) error {
 		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams, Elsewhere: n.w, NewID: n.newID, OfferDays: 1})
 		n.services = []catalogue.Service{places.Service(), n.refer.Service()}
 	} else {
-		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1})
+		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1, Cut: func() bool { return n.w.IsCut(n.Machine, n.w.nodes[0].Machine) }})
 		n.services = []catalogue.Service{n.clinics.Service()}
 	}
 	for _, s := range n.services {

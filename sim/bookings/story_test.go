@@ -27,7 +27,7 @@ import (
 //	refer NAME appointment|triage HOSPITAL…
 //	gp VERB NAME [WHAT]              the practice's doctor: book SLOT, move SLOT, cancel, defer HOSPITAL, triage HOSPITAL, take, decline, end
 //	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL; take or decline the time that is offered
-//	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, arrived, missed, attended OUTCOME, again SLOT; withdraw and recall take a session
+//	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, put SLOT (by hand), off SLOT, settle SLOT, arrived [SLOT], missed [rebook [SLOT]], attended OUTCOME [SLOT], again SLOT; withdraw and recall take a session
 //	cut HOSPITAL, heal HOSPITAL      the line to the spine
 //	backup NODE, restore NODE        to the last copy
 //	see spine|HOSPITAL NAME          prints how it stands there
@@ -159,7 +159,7 @@ func (s *story) refer(args []string) (string, error) {
 		return "", err
 	}
 	n := s.nodes[0]
-	m, err := n.refer.Create(s.Ctx, n.caller(s.world.gp()), referral.Draft{Patient: Patient(len(s.people)), Priority: referral.Routine, Request: request, Services: services, Letter: "Please see.", UBRN: u})
+	m, err := n.refer.Create(s.Ctx, n.caller(s.world.gp()), referral.Draft{Patient: Patient(len(s.people) % People), Priority: referral.Routine, Request: request, Services: services, Letter: "Please see.", UBRN: u})
 	s.people[args[0]] = made{u, m.Chart}
 	return u.String(), err
 }
@@ -228,8 +228,19 @@ func (s *story) staff(args []string) (string, error) {
 	case "again":
 		at := slotRef(what)
 		return "", n.clinics.FollowUp(s.Ctx, n.clerk(), n.code, m.ubrn.String(), at.Session, at.Slot)
+	case "put":
+		at := slotRef(what)
+		return "", n.clinics.Override(s.Ctx, n.clerk(), n.code, m.ubrn.String(), at.Session, at.Slot, "Cannot wait")
+	case "off":
+		return "", n.clinics.TakeOff(s.Ctx, n.clerk(), n.code, m.ubrn.String(), what)
+	case "settle":
+		return "", n.clinics.TellSeen(s.Ctx, n.clerk(), n.code, m.ubrn.String(), what)
 	case "arrived", "missed", "attended":
 		at := n.look().cases[m.ubrn.String()].Appointment
+		if by := args[map[string]int{"arrived": 3, "missed": 4, "attended": 4}[args[1]]]; by != "" {
+			ref := slotRef(by)
+			at = &booking.Appointment{Session: ref.Session, Slot: ref.Slot}
+		}
 		if at == nil {
 			return "", fault.New(fault.Conflict, "They are not booked here.")
 		}

@@ -113,6 +113,12 @@ func (c *Country) Cut(from, to *Machine, until int) {
 	c.cut[[2]network.NodeID{from.ID, to.ID}] = until
 }
 
+// IsCut reports whether the line from one machine to another is cut now.
+func (c *Country) IsCut(from, to *Machine) bool {
+	until, cut := c.cut[[2]network.NodeID{from.ID, to.ID}]
+	return cut && until > c.Step
+}
+
 // Mend mends the line between two machines, which are told so, as links do.
 func (c *Country) Mend(a, b *Machine) {
 	delete(c.cut, [2]network.NodeID{a.ID, b.ID})
