@@ -208,6 +208,6 @@ func (o *Outpatients) holdSeen(tx *store.Tx, hospital ident.ODSCode, x Override,
 	if err != nil {
 		return nil, err
 	}
-	_, name, err := o.clinicOf(tx, hospital, session.Clinic)
-	return &booking.Appointment{Slot: s.ID, Epoch: s.Epoch, Session: s.Session, Start: s.Starts, End: s.Ends, Clinician: name}, err
+	_, with, err := o.clinicOf(tx, hospital, session.Clinic)
+	return &booking.Appointment{Slot: s.ID, Epoch: s.Epoch, Session: s.Session, Start: s.Starts, End: s.Ends, Clinician: with.Name, ClinicianID: with.Login}, err
 }

@@ -128,4 +128,3 @@ func TestEveryPageWithoutALine(t *testing.T) {
 	}
 	b.EveryPage(t, w.nodes[1].URL, visits)
 }
-
