@@ -238,7 +238,7 @@ func (f *face) refer(w http.ResponseWriter, r *http.Request, ask catalogue.Asker
 		return err
 	}
 	if made.Password == "" { // it was sent before
-		return web.SeeOther(w, r, casePath+made.UBRN.String())
+		return web.SeeOther(w, r, casePath+made.UBRN.String()+"?done=again")
 	}
 	return web.Render(w, r, http.StatusOK, madePage(f.made(ctx, v.Person, made)))
 }

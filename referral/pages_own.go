@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -291,14 +292,26 @@ func (f *face) hold(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if !ok {
 		return f.timesPage(w, r, v, http.StatusUnprocessableEntity, web.Text(ctx, "referral.times.missing"))
 	}
-	_, err := f.s.Hold(ctx, ref, v.UBRN.String())
+	c := f.caller(ctx, v)
+	was, err := f.s.Get(ctx, c, v.UBRN)
+	if err != nil {
+		return err
+	}
+	service := r.PostForm.Get("service")
+	if _, ok := was.ChoiceOf(service); !ok || !was.May(bookingOf(was), Patient) {
+		return web.SeeOther(w, r, doorPath+"/choose")
+	}
+	if at, err := f.s.serviceAt(ctx, ref); err != nil || at != "" && at != service {
+		return cmp.Or(err, web.SeeOther(w, r, doorPath+"/choose")) // a form of ours names a time of that service
+	}
+	_, err = f.s.Hold(ctx, ref, v.UBRN.String())
 	if _, gone := Taken(err); gone {
 		return f.timesPage(w, r, v, http.StatusConflict, fault.MessageOf(err))
 	}
 	if err != nil {
 		return err
 	}
-	return web.SeeOther(w, r, doorPath+"/check?slot="+slotValue(ref)+"&service="+r.PostForm.Get("service"))
+	return web.SeeOther(w, r, doorPath+"/check?slot="+slotValue(ref)+"&service="+url.QueryEscape(service))
 }
 
 // checkView is what a patient reads before they book.
@@ -496,6 +509,9 @@ func (f *face) calendar(w http.ResponseWriter, r *http.Request, v Visit) error {
 	}
 	if ref.Appointment == nil {
 		return fault.New(fault.NotFound, "There is no appointment.")
+	}
+	if !ref.Unheard.IsZero() || ref.Asked != nil { // a calendar would go on saying that they are booked
+		return fault.New(fault.Conflict, "The hospital has not confirmed this appointment yet.")
 	}
 	w.Header().Set("Content-Type", "text/calendar; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="appointment.ics"`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,22 @@ func (s *Referrals) slot(tx *store.Tx, ref SlotRef) (slotRow, error) {
 	return list[0], nil
 }
 
+// serviceAt is the service whose slot one is; empty for one that the spine never had, and for one of a hospital's own system.
+func (s *Referrals) serviceAt(ctx context.Context, ref SlotRef) (service string, err error) {
+	if asksFor(ref) {
+		return "", nil
+	}
+	err = s.read(ctx, func(tx *store.Tx) error {
+		x, err := s.slot(tx, ref)
+		service = x.Service
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
+	}
+	return service, err
+}
+
 // FreeSlots are the slots of a service that can be booked now, the earliest first, at most most; of a day when it is not zero. Held ones are left out,
 // but for those that holder holds.
 func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time.Time, holder string, most int) (list []Slot, err error) {
@@ -140,33 +157,89 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 	return list, err
 }
 
-// Hold keeps a slot for whoever is deciding, for a few minutes; what they held before is let go when they name it. Holder is any secret or number of theirs.
+// Hold keeps a slot for whoever is deciding, for a few minutes; what they held before is let go: one time for each holder. Holder is any secret or number of theirs. What is offered to them stays held.
 // Error: see Taken.
 func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until time.Time, err error) {
 	if asksFor(ref) { // the hospital's own system holds nothing: it decides when it is asked
 		return s.k.Clock.Now().Add(s.o.Hold), nil
 	}
-	err = s.k.DB.Write(ctx, []store.Lane{s.sessionLane(ref.Session)}, func(tx *store.Tx) error {
-		x, err := s.slot(tx, ref)
-		if err == nil {
-			err = s.sure(tx, ref.Provider)
-		}
-		if err == nil {
-			err = s.bookable(x, holder, tx.At())
-		}
-		if err != nil {
+	for range 5 {
+		var before []slotRow
+		err = s.read(ctx, func(tx *store.Tx) error {
+			before, err = s.heldBy(tx, holder, ref)
 			return err
+		})
+		if err != nil {
+			return until, err
 		}
-		until = tx.At().Add(s.o.Hold)
-		if x.holder == holder && x.held.After(until) {
-			until = x.held // it was offered to them for longer
+		lanes := []store.Lane{s.sessionLane(ref.Session)}
+		for _, x := range before {
+			lanes = append(lanes, s.sessionLane(x.Session))
 		}
-		s.supply.changed(tx, x.Service)
-		_, err = tx.Exec(`UPDATE referral_slot SET holder = ?, held = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
-			holder, until.UnixMicro(), int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
-		return err
-	})
+		err = s.k.DB.Write(ctx, lanes, func(tx *store.Tx) (err error) {
+			until, err = s.hold(tx, ref, holder)
+			return err
+		})
+		if !moved(err) {
+			break
+		}
+	}
 	return until, s.withNext(ctx, err, holder)
+}
+
+// hold is Hold in its transaction.
+func (s *Referrals) hold(tx *store.Tx, ref SlotRef, holder string) (until time.Time, err error) {
+	x, err := s.slot(tx, ref)
+	if err == nil {
+		err = s.sure(tx, ref.Provider)
+	}
+	if err == nil {
+		err = s.bookable(x, holder, tx.At())
+	}
+	if err != nil {
+		return until, err
+	}
+	before, err := s.heldBy(tx, holder, ref)
+	if err != nil {
+		return until, err
+	}
+	for _, b := range before {
+		if !tx.Holds(s.sessionLane(b.Session)) {
+			return until, errMoved()
+		}
+		s.supply.changed(tx, b.Service)
+		if err := tx.Queue(`UPDATE referral_slot SET holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND holder = ?`,
+			int64(s.sessionLane(b.Session)), b.Provider.String(), b.Session, b.SlotRef.Slot, holder); err != nil {
+			return until, err
+		}
+	}
+	until = tx.At().Add(s.o.Hold)
+	if x.holder == holder && x.held.After(until) {
+		until = x.held // it was offered to them for longer
+	}
+	s.supply.changed(tx, x.Service)
+	_, err = tx.Exec(`UPDATE referral_slot SET holder = ?, held = ? WHERE lane = ? AND provider = ? AND session = ? AND slot = ?`,
+		holder, until.UnixMicro(), int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot)
+	return until, err
+}
+
+// heldBy are the slots that somebody holds beside one, but for those that are offered to the referral of that number.
+func (s *Referrals) heldBy(tx *store.Tx, holder string, but SlotRef) ([]slotRow, error) {
+	offered := SlotRef{}
+	if u, err := ident.ParseUBRN(holder); err == nil {
+		chart, err := s.chartOf(tx, u)
+		if err == nil {
+			var r Referral
+			if r, err = s.load(tx, chart, u); err == nil && r.Offer != nil {
+				offered = r.Offer.SlotRef
+			}
+		}
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+	}
+	list, err := s.slots(tx, `WHERE holder = ? AND held > 0 AND state = ?`, holder, slotFree)
+	return slices.DeleteFunc(list, func(x slotRow) bool { return x.SlotRef == but || x.SlotRef == offered }), err
 }
 
 // taken is a slot that cannot be booked any more, with those that can.
