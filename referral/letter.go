@@ -43,6 +43,9 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 	case r.Appointment != nil:
 		where := letter.Part{Heading: web.Text(ctx, "referral.paper.appointment"), Rows: []letter.Row{{Key: web.Text(ctx, "referral.case.date"), Value: when(r.Appointment)},
 			{Key: web.Text(ctx, "referral.mine.where"), Value: r.Chosen.Name + "\n" + r.Chosen.ProviderName}}}
+		if !r.Unheard.IsZero() {
+			where.Heading = web.Text(ctx, "referral.silent.title") // paper does not change when the hospital is heard of again
+		}
 		if r.May(ActMove, Patient) && !r.Attended {
 			where.Text = []string{web.Text(ctx, "referral.paper.change")}
 		}
