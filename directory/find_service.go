@@ -251,6 +251,19 @@ func kmText(ctx context.Context, km float64) string {
 	return web.Text(ctx, "directory.services.km", strconv.FormatFloat(km, 'f', 0, 64))
 }
 
+// Refers reports whether an organisation is of a kind that sends patients to others, by its roles in the register: a GP or dental practice, an NHS trust or care trust.
+func (d *Directory) Refers(ctx context.Context, organisation ident.ODSCode) (yes bool, err error) {
+	if err := d.k.Records.Whole("directory"); err != nil {
+		return false, err
+	}
+	err = d.k.DB.Read(ctx, func(tx *store.Tx) error {
+		found, err := texts(tx, `SELECT role FROM directory_role WHERE code = ? AND active = 1 AND role IN ('RO76', 'RO110', 'RO107', 'RO197') LIMIT 1`, 1, organisation.String())
+		yes = len(found) > 0
+		return err
+	})
+	return yes, err
+}
+
 // Provides reports whether an organisation offers a service that is open, to which patients can be referred.
 func (d *Directory) Provides(ctx context.Context, organisation ident.ODSCode) (yes bool, err error) {
 	if err := d.k.Records.Whole("directory"); err != nil {

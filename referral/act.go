@@ -222,6 +222,20 @@ func partyOf(p access.Principal, r Referral) (Party, error) {
 	return "", fault.New(fault.Forbidden, "This referral is neither your organisation's nor made to it.")
 }
 
+// of is the side on which a principal acts who has said as what, where an organisation may be on both: the one that they are on otherwise when they said nothing. Error: fault.Forbidden for a side that
+// is not theirs.
+func (as Party) of(p access.Principal, r Referral, found Party) (Party, error) {
+	switch {
+	case as == "" || as == found:
+		return found, nil
+	case as == Provider && found == Referrer && p.Organisation == r.Provider():
+		return Provider, nil
+	case as == Referrer:
+		return "", fault.New(fault.Forbidden, "This referral was not made by your organisation.")
+	}
+	return "", fault.New(fault.Forbidden, "This referral is not made to your organisation.")
+}
+
 // Get is a referral as it is now. Errors: those of the rules; fault.NotFound.
 func (s *Referrals) Get(ctx context.Context, c Caller, u ident.UBRN) (r Referral, err error) {
 	err = s.open(ctx, c, u, access.Read, false, func(tx *store.Tx, chart string) error {
@@ -277,6 +291,9 @@ func (s *Referrals) ownerOf(ctx context.Context, u ident.UBRN) (chart string, er
 
 // Work is an act as a caller asks for it: Act without who and when, which Act finds out.
 type Work struct {
+	// As is the side on which the caller acts, where they have said so; empty for the one on which their organisation is.
+	As Party
+
 	Kind    Kind
 	Seen    int64
 	Reason  string
@@ -417,6 +434,9 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		return was, errMoved()
 	}
 	party, err := partyOf(p, was)
+	if err == nil {
+		party, err = w.As.of(p, was, party)
+	}
 	if err != nil {
 		return was, err
 	}

@@ -382,7 +382,7 @@ func (f *face) actView(r *http.Request, ask catalogue.Asker) (*actView, error) {
 	}
 	v.Page.Title, v.Page.Back = web.Text(r.Context(), "referral.act."+string(v.Act)), web.Link{URL: casePath + v.R.UBRN.String()}
 	if t.Reasons != "" {
-		for _, c := range codes.List(t.Reasons, f.k.Clock.Now(), t.Types...) {
+		for _, c := range codes.List(t.Reasons, f.k.Clock.Now(), t.TypesFor(v.Party, v.R.State)...) {
 			v.Reasons = append(v.Reasons, web.Option{Value: c.Code, Text: c.Display})
 		}
 	}

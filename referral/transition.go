@@ -108,6 +108,8 @@ type Transition struct {
 	Reasons string   // the code system; empty for an act that gives no reason
 	Types   []string // of the reasons that may be given; none means all
 	Outcome string   // of ReviewOutcomes, for an act that is one
+	// OfProvider narrows From for a provider, where it is not empty.
+	OfProvider []State
 	// Clinical acts read or write what ails the person: they are for clinicians. The others are about when and where somebody comes.
 	Clinical bool
 }
@@ -152,7 +154,8 @@ func Transitions() []Transition {
 		{Act: ActAttended, From: []State{Booked}, Who: []Party{Provider}},
 		{Act: ActNotAttended, From: []State{Booked}, To: DidNotAttend, Who: []Party{Provider}, Reasons: codes.Missed},
 		{Act: ActDischarged, From: []State{Booked, TriageResponse, AssessmentResult, DidNotAttend}, Who: []Party{Provider}},
-		{Act: ActCancel, From: alive(), To: Cancelled, Who: []Party{Referrer, Patient}, Reasons: codes.CancelledRequest},
+		{Act: ActCancel, From: alive(), To: Cancelled, Who: []Party{Referrer, Patient, Provider}, Reasons: codes.CancelledRequest,
+			OfProvider: []State{Booked, Deferred, TriagedToAct, CancelledByPatient, CancelledByProvider, DidNotAttend}}, // what waits for triage is answered, and what went back is the referrer's
 		{Act: ActAsk, From: append(bookable(), Booked), Who: []Party{Referrer, Patient, Provider}},
 		{Act: ActAskRefused, From: append(bookable(), Booked), Who: []Party{System}},
 		{Act: ActReinstate, From: []State{Cancelled}, To: NotBooked, Who: []Party{Referrer}},
@@ -169,6 +172,26 @@ var byAct = func() map[Kind]Transition {
 	return table
 }()
 
+// from are the states in which a party may do the act.
+func (t Transition) from(by Party) []State {
+	if by == Provider && len(t.OfProvider) > 0 {
+		return t.OfProvider
+	}
+	return t.From
+}
+
+// TypesFor are the types of the reasons that a party may give in a referral's state; none means all. A provider ends what it has triaged for a reason of its own, and any other request for
+// one of the patient's or the provider's (e-Referral Service FHIR API, A036, "Important notes").
+func (t Transition) TypesFor(by Party, in State) []string {
+	switch {
+	case t.Act != ActCancel || by != Provider:
+		return t.Types
+	case in == TriagedToAct:
+		return []string{codes.TypeTriageEnded}
+	}
+	return []string{codes.TypeProvider, codes.TypePatient}
+}
+
 // TransitionOf is the row of an act; ok is false when there is no such act.
 func TransitionOf(k Kind) (t Transition, ok bool) {
 	t, ok = byAct[k]
@@ -184,7 +207,7 @@ func (r Referral) May(k Kind, by Party) bool {
 	if k == ActDecline && r.Offer == nil {
 		return false
 	}
-	return ok && slices.Contains(t.From, r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter) && (r.Asked == nil || whileAsked(k))
+	return ok && slices.Contains(t.from(by), r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter) && (r.Asked == nil || whileAsked(k))
 }
 
 // whileAsked reports whether an act may be done while the answer of a hospital's own system is awaited.
@@ -216,13 +239,13 @@ func Apply(r Referral, a Act) (Referral, error) {
 		return r, fault.New(fault.PreconditionFailed, "The referral has changed since you looked at it: look again, then decide.")
 	case r.Asked != nil && !a.answers && !whileAsked(a.Kind):
 		return r, fault.New(fault.Conflict, "The hospital has been asked, and has not answered yet. Wait for its answer.")
-	case !slices.Contains(t.From, r.State), r.Closed && a.Kind != ActLetter:
+	case !slices.Contains(t.from(a.By.Party), r.State), r.Closed && a.Kind != ActLetter:
 		return r, fault.New(fault.Conflict, "A referral that is %s cannot be changed in this way.", r.State.words())
 	case utf8.RuneCountInString(a.Comment) > mostComment:
 		return r, fault.New(fault.Invalid, "A comment has at most %d characters.", mostComment)
 	}
 	if t.Reasons != "" {
-		if _, err := codes.Reason(t.Reasons, a.Reason, a.Comment, a.At, t.Types...); err != nil {
+		if _, err := codes.Reason(t.Reasons, a.Reason, a.Comment, a.At, t.TypesFor(a.By.Party, r.State)...); err != nil {
 			return r, err
 		}
 	}

@@ -32,6 +32,8 @@ const (
 	TypePatient  = "PATIENT"         // the patient cancels an appointment, or somebody for them
 	TypeProvider = "PROVIDER"        // the provider cancels an appointment
 	TypeRejected = "PROVIDER_REJECT" // the provider returns a referral
+	// TypeTriageEnded: the provider ends a referral that it has triaged.
+	TypeTriageEnded = "PROVIDER_TRIAGE"
 )
 
 // Systems lists them.

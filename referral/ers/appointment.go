@@ -249,7 +249,7 @@ func (c *call) book() error {
 	if err := c.isOffered(q.service); err != nil {
 		return err
 	}
-	w := referral.Work{Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment, Reason: q.reason}
+	w := referral.Work{As: c.c.Function.party(), Kind: referral.ActDefer, Seen: q.version, Service: q.service, Comment: q.comment, Reason: q.reason}
 	switch {
 	case q.status == "booked":
 		w.Kind, w.Reason = referral.ActBook, ""

@@ -135,7 +135,7 @@ func (c *call) updateVisit() error {
 	if err != nil {
 		return err
 	}
-	after, err := c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment})
+	after, err := c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{As: c.c.Function.party(), Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment})
 	if err != nil {
 		return worded(err)
 	}
@@ -219,11 +219,10 @@ func possible(r referral.Referral, f Function) (list []string) {
 		{"CREATE_APPOINTMENT", referral.ActBook, referral.Referrer, true},
 		{"CHANGE_SHORTLIST", referral.ActShortlist, referral.Referrer, true},
 		{"CHANGE_SHORTLIST_AND_SEND_FOR_TRIAGE", referral.ActSendTriage, referral.Referrer, true},
-		{"CANCEL_REFERRAL", referral.ActCancel, referral.Referrer, true},
+		{"CANCEL_REFERRAL", referral.ActCancel, referral.Referrer, true}, {"CANCEL_REFERRAL", referral.ActCancel, referral.Provider, true},
 		{"RECORD_REVIEW_OUTCOME", referral.ActTriageAccept, referral.Provider, true},
 	} {
-		refers := slices.Contains([]Function{ReferringClinician, ReferringClinicianAdmin}, f)
-		if x.also && refers == (x.by == referral.Referrer) && r.May(x.kind, x.by) {
+		if x.also && x.by == f.party() && r.May(x.kind, x.by) {
 			list = append(list, x.code)
 		}
 	}

@@ -30,6 +30,7 @@ const Base = "/referrals/FHIR"
 type Directory interface {
 	// Provides reports whether an organisation offers services that patients can be referred to.
 	Provides(ctx context.Context, organisation ident.ODSCode) (bool, error)
+	Refers(ctx context.Context, organisation ident.ODSCode) (bool, error)
 	// Organisation is one organisation or site by its ODS code, closed ones included.
 	Organisation(ctx context.Context, code ident.ODSCode) (directory.Organisation, error)
 	// ServiceResources are services by their ids; those that are not there are left out.
@@ -57,9 +58,9 @@ func (a *API) published() catalogue.Published {
 		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}", typed((*call).retrieve), anyClinical()...),
 		a.onPerson("GET", "/STU3/ReferralRequest/{ubrn}/_history/{version}", typed((*call).retrieveVersion), anyClinical()...),
 		a.onPerson("POST", "/STU3/ReferralRequest/$ers.createReferral", (*call).create, ReferringClinician, ReferringClinicianAdmin),
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.acceptReferral", (*call).accept, ProviderClinician, ProviderClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.acceptReferral", (*call).accept, ProviderClinician, ProviderClinicianAdmin, ProviderApplication),
 		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.rejectReferral", (*call).reject, ProviderClinician, ProviderClinicianAdmin),
-		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.cancelReferral", (*call).cancel, ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin),
+		a.onPerson("POST", "/STU3/ReferralRequest/{ubrn}/$ers.cancelReferral", (*call).cancel, ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin, ProviderApplication),
 		a.forRole("GET", "/STU3/Slot", a.slots, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("POST", "/STU3/Appointment", (*call).book, ReferringClinician, ReferringClinicianAdmin),
 		a.onPerson("GET", "/STU3/Appointment/{id}", (*call).visit, anyClinical()...),

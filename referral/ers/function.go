@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/referral"
 )
 
 // Function is a business function of the e-Referral Service: the part that somebody plays when they act (header NHSD-eRS-Business-Function).
@@ -38,19 +39,39 @@ func anyClinical() []Function {
 	return []Function{ReferringClinician, ReferringClinicianAdmin, ProviderClinician, ProviderClinicianAdmin, ProviderApplication}
 }
 
-// functionsOf are the functions in which somebody of a role may act at an organisation, which refers, or provides what others refer to, or both.
-func functionsOf(role access.Role, provides bool) []Function {
-	switch {
-	case role == access.Clinician && provides:
-		return []Function{ServiceDefiner, ProviderClinician, ProviderAdmin}
-	case role == access.Clinician:
-		return []Function{ReferringClinician}
-	case role == access.Clerk && provides:
-		return []Function{ProviderClinicianAdmin, ProviderAdmin}
-	case role == access.Clerk:
-		return []Function{ReferringClinicianAdmin, ReferringAdmin}
+// party is the side of a referral on which a function acts.
+func (f Function) party() referral.Party {
+	if f == ReferringClinician || f == ReferringClinicianAdmin {
+		return referral.Referrer
 	}
-	return nil
+	return referral.Provider
+}
+
+// functionsAt are the functions in which somebody of a role may act at an organisation, which refers, or provides what others refer to, or both.
+func (a *API) functionsAt(ctx context.Context, role access.Role, at ident.ODSCode) (list []Function, err error) {
+	provides, err := a.dir.Provides(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	refers := !provides
+	if provides {
+		if refers, err = a.dir.Refers(ctx, at); err != nil {
+			return nil, err
+		}
+	}
+	clinician, clerk := role == access.Clinician, role == access.Clerk
+	for _, x := range []struct {
+		may  bool
+		list []Function
+	}{
+		{clinician && provides, []Function{ServiceDefiner, ProviderClinician, ProviderAdmin}}, {clerk && provides, []Function{ProviderClinicianAdmin, ProviderAdmin}},
+		{clinician && refers, []Function{ReferringClinician}}, {clerk && refers, []Function{ReferringClinicianAdmin, ReferringAdmin}},
+	} {
+		if x.may {
+			list = append(list, x.list...)
+		}
+	}
+	return list, nil
 }
 
 // caller is who calls, and the part that they play.
@@ -86,7 +107,7 @@ func (a *API) acting(r *http.Request, p access.Principal, functions []Function) 
 	if err != nil {
 		return c, err
 	}
-	provides, err := a.dir.Provides(r.Context(), p.Organisation)
+	may, err := a.functionsAt(r.Context(), p.Role, p.Organisation)
 	if err != nil {
 		return c, err
 	}
@@ -95,7 +116,7 @@ func (a *API) acting(r *http.Request, p access.Principal, functions []Function) 
 		return c, refuse(forbidden, "'%s' is not an e-RS business function.", shown(string(c.Function)))
 	case err != nil || code != p.Organisation:
 		return c, refuse(forbidden, "The access token does not act for organisation '%s'; sign in in the role that you have there.", shown(organisation))
-	case !slices.Contains(functionsOf(p.Role, provides), c.Function):
+	case !slices.Contains(may, c.Function):
 		return c, refuse(forbidden, "You may not act as %s at %s.", c.Function, code)
 	case !slices.Contains(functions, c.Function):
 		return c, refuse(forbidden, "%s may not use this endpoint; %s may.", c.Function, listed(functions))
@@ -159,11 +180,11 @@ func (a *API) isReferrerAt(ctx context.Context, user string, at ident.ODSCode) (
 		if p.Role == access.Clinician && p.Organisation == at {
 			return u.Name, nil
 		}
-		provides, err := a.dir.Provides(ctx, p.Organisation)
+		may, err := a.functionsAt(ctx, p.Role, p.Organisation)
 		if err != nil {
 			return "", err
 		}
-		there, refers = there || p.Organisation == at, refers || p.Role == access.Clinician && !provides
+		there, refers = there || p.Organisation == at, refers || slices.Contains(may, ReferringClinician)
 	}
 	switch {
 	case !refers:

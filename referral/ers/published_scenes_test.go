@@ -234,10 +234,23 @@ func cancelScenes() []scene {
 			return ask{who: s.referrer(), method: http.MethodPost, path: referralPath + "/$ers.cancelReferral", about: state(s, d)}
 		}}
 	}
+	provider := func(request, response string, differs map[string]string, state func(s *stage, d referral.Draft) referral.Referral) scene {
+		c := of(request, response, differs, state)
+		refers := c.play
+		c.play = func(s *stage) ask {
+			a := refers(s)
+			a.who = s.reviewer()
+			return a
+		}
+		return c
+	}
 	plain := func(s *stage, d referral.Draft) referral.Referral { return s.refers(d) }
 	near := strings.Replace(nearLeeds, "true", "false", 1) + `,{"name":"commissioningProvisioning","valueCoding":{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-CommissioningProvisioning-1","code":"ALL_AVAILABLE_FOR_BOOKING"}}`
 	const typo = "the example names REQUEST-CANCELLATION-REASON, which is no code system of the service (A004)"
 	return []scene{
+		provider("bookedOutsideCabWithoutComment.json", "CancelledReferralBookedOutsideCabWithoutComment.json", map[string]string{`parameter\[0\]\.resource\.(extension|contained)\[\]`: "the example's provider cancels what nobody has asked it for; here it is a request that waits for its date"}, func(s *stage, d referral.Draft) referral.Referral {
+			return s.does(s.byReferrer(), s.refers(d), referral.Work{Kind: referral.ActDefer, Service: "11004"})
+		}),
 		of("IntendPrivateWithoutComment.json", "CancelledReferralIntendPrivateWithoutComment.json", nil, plain),
 		of("PatientRequestCancellationOther.json", "CancelledReferralPatientOther.json", nil, plain), of("RaisedInError.json", "CancelledReferralRaisedInError.json", nil, plain),
 		of("ReferrerCancellation.json", "CancelledBookedReferralReferrerCancellation.json", map[string]string{`parameter\[0\]\.resource\.extension`: typo,
@@ -251,6 +264,11 @@ func cancelScenes() []scene {
 			d.Patient, d.Services, d.Specialty, d.ClinicType = ident.MustNHSNumber(published.Second), []string{"57"}, "2WW", "2WW_BONE"
 			d.Criteria = strings.NewReplacer("CARDIOLOGY", "2WW", "HEART_FAILURE", "2WW_BONE", "false", "true").Replace(criteria("ROUTINE", anywhere))
 			return s.does(s.byReferrer(), s.booked(s.refers(d), "57"), referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_HOLIDAY", Comment: "This is a reason for cancelling the appointment"})
+		}),
+		provider("outpatientService.json", "CancelledReferralOutpatientService.json", map[string]string{`parameter\[0\]\.resource\.extension`: typo, `parameter\[0\]\.resource\.contained\[2\]\.participant`: "in the example a clinician is named of an appointment that nobody has"}, func(s *stage, d referral.Draft) referral.Referral {
+			d.Criteria, d.Requirements = criteria("ROUTINE", near), []string{"TRANSPORT"}
+			r := s.does(s.byReferrer(), s.refers(d), referral.Work{Kind: referral.ActSendTriage, Service: "11004"})
+			return s.does(s.byReviewer(), r, referral.Work{Kind: referral.ActTriageAccept, Comment: "Outcome"})
 		}),
 		of("IntendPrivateWithComment.json", "CancelledReferralResolvedDeferralIntendPrivateWithComment.json", map[string]string{
 			`parameter\[0\]\.resource\.extension`: "the example's appointment has no number"}, func(s *stage, d referral.Draft) referral.Referral {

@@ -70,7 +70,7 @@ func (a *API) businessFunctions(w http.ResponseWriter, r *http.Request, c caller
 	at := map[string][]Function{}
 	var order []string
 	for _, p := range profiles {
-		provides, err := a.dir.Provides(r.Context(), p.Organisation)
+		may, err := a.functionsAt(r.Context(), p.Role, p.Organisation)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (a *API) businessFunctions(w http.ResponseWriter, r *http.Request, c caller
 		if at[code] == nil {
 			order = append(order, code)
 		}
-		at[code] = append(at[code], functionsOf(p.Role, provides)...)
+		at[code] = append(at[code], may...)
 	}
 	var entries []any
 	for _, code := range order {

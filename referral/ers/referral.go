@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -203,6 +204,7 @@ func (c *call) act(w referral.Work) (r referral.Referral, err error) {
 	if w.Seen, err = c.seen(); err != nil {
 		return r, err
 	}
+	w.As = c.c.Function.party()
 	r, err = c.a.referrals.Act(c.r.Context(), c.who(), u, w)
 	return r, worded(err)
 }
@@ -249,6 +251,9 @@ func (c *call) cancel() error {
 	if err != nil {
 		return err
 	}
+	if err := c.fits(reason); err != nil {
+		return err
+	}
 	r, err := c.act(referral.Work{Kind: referral.ActCancel, Reason: reason, Comment: comment})
 	if err != nil {
 		return err
@@ -260,6 +265,28 @@ func (c *call) cancel() error {
 		parts = append(parts, fhir.Obj("name", "updatedAppointment", "resource", x.appointment(r, appointmentID(r.UBRN))))
 	}
 	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-CancelReferral-Response-Parameters-1"), "resourceType", "Parameters", "parameter", fhir.Arr(parts...)).JSON())
+}
+
+// fits refuses a reason that is not one for which this side cancels a referral in its state.
+func (c *call) fits(reason string) error {
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err != nil {
+		return err
+	}
+	party := c.c.Function.party()
+	if !r.May(referral.ActCancel, party) {
+		return nil // that is said first
+	}
+	t, _ := referral.TransitionOf(referral.ActCancel)
+	code, err := codes.Find(codes.CancelledRequest, reason)
+	if types := t.TypesFor(party, r.State); err == nil && len(types) > 0 && !slices.Contains(types, code.Type) {
+		return refuse(inappropriateValue, "The reason '%s' is of the type %s; of a referral in the state %s a provider gives one of the type %s.", reason, code.Type, r.State, strings.Join(types, " or "))
+	}
+	return err
 }
 
 // reason reads the reason and comment of an act, and holds them to what the code says of itself.

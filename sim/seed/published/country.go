@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
 	"github.com/openspine/openspine/ident"
@@ -191,6 +192,14 @@ func organisation(code ident.ODSCode, name string) object {
 	return object{"resourceType": "Organization", "id": code.String(), "identifier": array{object{"system": ident.SystemODSCode, "value": code.String()}}, "active": true, "name": name, "address": array{object{"postalCode": home}}}
 }
 
+// practice is the practice, which refers also when it provides: it is a GP practice, as the register of organisations says.
+func practice() object {
+	o := organisation(Practice, "The practice of the published examples")
+	o["extension"] = array{object{"url": "https://fhir.nhs.uk/England/StructureDefinition/Extension-England-OrganisationRole", "extension": array{
+		object{"url": "roleCode", "valueCodeableConcept": concept(directory.SystemRole, "RO76")}, object{"url": "active", "valueBoolean": true}}}}
+	return o
+}
+
 // home is where the patients live: the searches of the examples are for what is near.
 const home = "LS1 2TW"
 
@@ -223,7 +232,7 @@ const providerName = "The hospital of the published examples"
 // Load puts the organisations, services, patients and staff into a national node.
 func Load(ctx context.Context, n *node.Node) error {
 	k := n.Kernel()
-	docs := []object{organisation(Practice, "The practice of the published examples"), organisation(Provider, providerName), organisation(Site, "A site of the published examples"),
+	docs := []object{practice(), organisation(Provider, providerName), organisation(Site, "A site of the published examples"),
 		patient(Patient, "Fairweather", "Nora", "female", "1968-03-11"), patient(Second, "Copperfield", "Jonas", "male", "1954-09-02"), patient(Third, "Marchbank", "Elsie", "female", "1981-12-24")}
 	if err := write(ctx, n, docs); err != nil {
 		return err
