@@ -108,4 +108,7 @@ type Seams struct {
 	AskAnew    bool // a hospital's system is asked again by another id than the first time
 	NoFiles    bool // a hospital is told of a referral without its files
 	NotHeld    bool // a time is offered to whoever waits and not held for them
+	ShowGone   bool // a time that is not theirs any more is still shown to whoever it was offered to
+	NoLapse    bool // an offer whose time is up is not ended
+	NotTold    bool // an offer that a restore of the spine has lost is not taken up again
 }

@@ -53,11 +53,13 @@ type Slots struct {
 }
 
 // Recall asks the spine to give slots of a session back. What is booked stays booked, unless the session is withdrawn: then it will not take place, and
-// whoever is booked there is told so and returns to the referrer's and the hospital's worklists.
+// whoever is booked there is told so and returns to the referrer's and the hospital's worklists. What is offered to somebody who waits stays theirs until they answer, unless the session is withdrawn, or the clinic
+// has put somebody into these slots by hand while there was no line: then the offer ends, for nobody has said yes to it.
 type Recall struct {
 	Session   string   `json:"session"`
 	Slots     []string `json:"slots,omitempty"` // none means all of the session
 	Withdrawn bool     `json:"withdrawn,omitempty"`
+	ByHand    bool     `json:"byHand,omitempty"`
 	Reason    string   `json:"reason,omitempty"`
 }
 
@@ -193,15 +195,23 @@ type Case struct {
 
 // Offer is a time that the spine holds for somebody who waits, until they answer.
 type Offer struct {
-	Slot    string    `json:"slot"`
-	Session string    `json:"session"`
-	Start   time.Time `json:"start"`
-	Until   time.Time `json:"until"`
+	Slot      string    `json:"slot"`
+	Session   string    `json:"session"`
+	Epoch     Epoch     `json:"epoch,omitempty"` // since when the slot is the spine's; 0 where an earlier spine said it
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end,omitzero"`
+	Clinician string    `json:"clinician,omitempty"`
+	// ClinicianID is the same as a user id, as of Slot.
+	ClinicianID string    `json:"clinicianId,omitempty"`
+	Until       time.Time `json:"until"`
 }
 
 func (o *Offer) check() error {
 	if o == nil {
 		return nil
+	}
+	if o.Epoch != 0 && (o.Epoch < 0 || !Spine.Owns(o.Epoch) || !o.End.After(o.Start)) {
+		return fault.New(fault.Invalid, "A time that is offered is the spine's, and ends after it starts.")
 	}
 	if o.Start.IsZero() || o.Until.IsZero() || !o.Until.Before(o.Start) {
 		return fault.New(fault.Invalid, "A time that is offered begins after its offer ends.")

@@ -131,7 +131,7 @@ func (o *Outpatients) Override(ctx context.Context, by access.Principal, hospita
 		if err != nil {
 			return err
 		}
-		if _, err := send(o, tx, hospital, booking.WorkflowRecall, session, booking.Recall{Session: session, Slots: []string{slot}, Reason: reason}); err != nil {
+		if _, err := send(o, tx, hospital, booking.WorkflowRecall, session, booking.Recall{Session: session, Slots: []string{slot}, ByHand: true, Reason: reason}); err != nil {
 			return err
 		}
 		return o.event(tx, hospital, ubrn, "override", reason, by.Name)

@@ -209,3 +209,17 @@ func (s *Referrals) Times(ctx context.Context, service string, r Referral) (time
 	}
 	return times, err
 }
+
+// ForgetOffers takes out what is held, and the slots of a session where one is named, as if the backup had been taken before.
+func (s *Referrals) ForgetOffers(ctx context.Context, session string) error {
+	return s.k.DB.Write(ctx, []store.Lane{s.sessionLane(session)}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE referral_slot SET holder = '', held = 0`)
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM referral_wait WHERE NOT EXISTS (SELECT 1 FROM referral_case c WHERE c.lane = referral_wait.lane AND c.ubrn = referral_wait.ubrn)`)
+		}
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM referral_slot WHERE session = ?`, session)
+		}
+		return err
+	})
+}

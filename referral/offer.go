@@ -70,21 +70,32 @@ func (a Act) offered(n *Referral) error {
 // precedence is in which order priorities are offered a time.
 func (p Priority) precedence() int64 { return int64(len(Priorities()) - slices.Index(Priorities(), p)) }
 
+// same reports whether two offers are one.
+func (o *Offer) same(other *Offer) bool {
+	return o == nil && other == nil || o != nil && other != nil && o.SlotRef == other.SlotRef && o.Epoch == other.Epoch && o.Until.Equal(other.Until)
+}
+
+// letGo lets go of the time that is not offered any more.
+func (s *Referrals) letGo(tx *store.Tx, was, r Referral) error {
+	o := was.Offer
+	if o == nil || o.same(r.Offer) {
+		return nil
+	}
+	if !tx.Holds(s.sessionLane(o.Session)) {
+		return errMoved()
+	}
+	s.supply.changed(tx, was.Chosen.Service)
+	return tx.Queue(`UPDATE referral_slot SET holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND holder = ? AND state = ?`,
+		int64(s.sessionLane(o.Session)), o.Provider.String(), o.Session, o.Slot, r.UBRN.String(), slotFree)
+}
+
 // holdOffer holds the time that is offered from now on, and lets go of that which is not any more.
 func (s *Referrals) holdOffer(tx *store.Tx, was, r Referral) error {
-	if o := was.Offer; o != nil && (r.Offer == nil || *r.Offer != *o) {
-		if !tx.Holds(s.sessionLane(o.Session)) {
-			return errMoved()
-		}
-		s.supply.changed(tx, was.Chosen.Service)
-		err := tx.Queue(`UPDATE referral_slot SET holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND holder = ? AND state = ?`,
-			int64(s.sessionLane(o.Session)), o.Provider.String(), o.Session, o.Slot, r.UBRN.String(), slotFree)
-		if err != nil {
-			return err
-		}
+	if err := s.letGo(tx, was, r); err != nil {
+		return err
 	}
 	o := r.Offer
-	if o == nil || was.Offer != nil && *was.Offer == *o || s.o.Seams.NotHeld {
+	if o == nil || o.same(was.Offer) || s.o.Seams.NotHeld {
 		return nil
 	}
 	s.supply.changed(tx, r.Chosen.Service)
@@ -96,12 +107,18 @@ func (s *Referrals) holdOffer(tx *store.Tx, was, r Referral) error {
 	return err
 }
 
-// stillOffered leaves out an offer that cannot be taken at this moment: another hospital's system is being asked, its session has been withdrawn, its hospital has not said yet whose its slots are, or its time is over.
+// stillOffered leaves out an offer that cannot be taken at this moment: another hospital's system is being asked, its session has been withdrawn, its hospital has not said yet whose its slots are, its time is over, or
+// the person has died.
 func (s *Referrals) stillOffered(tx *store.Tx, r *Referral) error {
-	if r.Offer == nil {
+	if r.Offer == nil || s.o.Seams.ShowGone {
 		return nil
 	}
 	stands, err := s.offerStands(tx, *r)
+	if err == nil && stands {
+		var dead bool
+		dead, err = s.dead(tx, r.Chart)
+		stands = !dead
+	}
 	if err == nil && (!stands || r.Asked != nil) {
 		r.Offer = nil
 	}
@@ -129,14 +146,14 @@ func (s *Referrals) keepWait(tx *store.Tx, was, r Referral) error {
 		}
 		return tx.Queue(`DELETE FROM referral_wait WHERE lane = ? AND chart = ? AND ubrn = ?`, lane, r.Chart, r.UBRN.String())
 	}
-	until, at := int64(0), SlotRef{}
+	until, at, epoch := int64(0), SlotRef{}, int64(0)
 	if r.Offer != nil {
-		until, at = r.Offer.Until.UnixMicro(), r.Offer.SlotRef
+		until, at, epoch = r.Offer.Until.UnixMicro(), r.Offer.SlotRef, r.Offer.Epoch
 	}
-	return tx.Queue(`INSERT INTO referral_wait (lane, chart, ubrn, service, precedence, since, offered, offers, slot_lane, provider, session, slot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return tx.Queue(`INSERT INTO referral_wait (lane, chart, ubrn, service, precedence, since, offered, offers, slot_lane, provider, session, slot, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, chart, ubrn) DO UPDATE SET service = excluded.service, precedence = excluded.precedence, since = excluded.since, offered = excluded.offered, offers = excluded.offers,
-		slot_lane = excluded.slot_lane, provider = excluded.provider, session = excluded.session, slot = excluded.slot`,
-		lane, r.Chart, r.UBRN.String(), r.Chosen.Service, r.Priority.precedence(), r.Since.UnixMicro(), until, int64(len(r.Passed)), int64(s.sessionLane(at.Session)), at.Provider.String(), at.Session, at.Slot)
+		slot_lane = excluded.slot_lane, provider = excluded.provider, session = excluded.session, slot = excluded.slot, epoch = excluded.epoch`,
+		lane, r.Chart, r.UBRN.String(), r.Chosen.Service, r.Priority.precedence(), r.Since.UnixMicro(), until, int64(len(r.Passed)), int64(s.sessionLane(at.Session)), at.Provider.String(), at.Session, at.Slot, epoch)
 }
 
 // waiter is somebody who waits.
@@ -177,15 +194,20 @@ func (s *Referrals) offerDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.o.Seams.NoLapse {
+		over = nil
+	}
 	for _, x := range over {
 		err = errors.Join(err, s.endOffer(ctx, x, ActLapse))
 	}
-	// A session that will not take place, or a settlement after a restore, has taken the slot from them.
-	gone, failed := s.waiters(ctx, `w.offered > 0 AND NOT EXISTS (SELECT 1 FROM referral_slot x WHERE x.lane = w.slot_lane AND x.provider = w.provider AND x.session = w.session AND x.slot = w.slot
-		AND x.holder = w.ubrn AND x.state = ? AND x.recalled <> ? AND x.epoch % 2 = 1) ORDER BY w.offered LIMIT ?`, slotFree, withdrawn, int64(mostOffered))
-	for _, x := range gone {
+	// A session that will not take place, or a settlement after a restore, has taken the slot from them. (A slot that the spine has yet to be handed anew has not: see holdPromised.)
+	gone, failed := s.waiters(ctx, `w.offered > 0 AND EXISTS (SELECT 1 FROM referral_slot x WHERE x.lane = w.slot_lane AND x.provider = w.provider AND x.session = w.session AND x.slot = w.slot
+		AND x.epoch >= w.epoch AND NOT (x.holder = w.ubrn AND x.state = ? AND x.recalled <> ? AND x.epoch % 2 = 1)) ORDER BY w.offered LIMIT ?`, slotFree, withdrawn, int64(mostOffered))
+	dead, unread := s.deadOffered(ctx)
+	for _, x := range append(gone, dead...) {
 		failed = errors.Join(failed, s.endOffer(ctx, x, ActUnoffer))
 	}
+	failed = errors.Join(failed, unread)
 	err = errors.Join(err, failed)
 	for after := ""; ctx.Err() == nil; {
 		services, failed := s.wanting(ctx, after)
@@ -247,13 +269,8 @@ func (s *Referrals) endOffer(ctx context.Context, x waiter, kind Kind) error {
 		if o == nil {
 			return s.keepWait(tx, r, r)
 		}
-		slot, err := s.slot(tx, o.SlotRef)
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		if stays, err := s.offerStays(tx, r, kind); err != nil || stays {
 			return err
-		}
-		theirs := err == nil && slot.holder == r.UBRN.String() && slot.state == slotFree && slot.recalled != withdrawn && booking.Spine.Owns(slot.Epoch)
-		if kind == ActLapse && o.Until.After(tx.At()) || kind == ActUnoffer && theirs {
-			return nil
 		}
 		a := s.byItself(kind, tx.At())
 		if _, err := s.commit(tx, r, a); err != nil {
@@ -338,8 +355,38 @@ func (r Referral) offerable(service string) bool {
 // errNotNow says that nothing can be offered to somebody.
 var errNotNow = errors.New("referral: nothing can be offered to them now")
 
+// unasked are those hospitals of somebody's shortlist that a restored spine does not ask what is so: nobody keeps their post.
+func (s *Referrals) unasked(ctx context.Context, r Referral) (list []ident.ODSCode, err error) {
+	var unsure []ident.ODSCode
+	err = s.read(ctx, func(tx *store.Tx) error {
+		unsure = nil
+		for _, c := range r.Shortlist {
+			st, err := s.standingIn(tx, c.Provider)
+			if err != nil {
+				return err
+			}
+			if !st.sure {
+				unsure = append(unsure, c.Provider)
+			}
+		}
+		return nil
+	})
+	for _, code := range unsure {
+		if _, failed := s.k.Post().Way(ctx, code, booking.WorkflowTally); fault.Is(failed, fault.NotFound) {
+			list = append(list, code)
+		} else if failed != nil {
+			err = failed
+		}
+	}
+	return list, err
+}
+
 // offer offers a slot to somebody, in one transaction that finds both as they were. Errors: errNotNow; see Taken; fault.Unavailable.
 func (s *Referrals) offer(ctx context.Context, was Referral, service string, slot slotRow) error {
+	unasked, err := s.unasked(ctx, was)
+	if err != nil {
+		return err
+	}
 	return s.k.DB.Write(ctx, s.lanesFor(was, slot.SlotRef), func(tx *store.Tx) error {
 		r, err := s.load(tx, was.Chart, was.UBRN)
 		if err != nil {
@@ -353,6 +400,9 @@ func (s *Referrals) offer(ctx context.Context, was Referral, service string, slo
 			return err
 		}
 		for _, c := range r.Shortlist { // a spine that was restored waits until all have said whether they have seen to the person
+			if slices.Contains(unasked, c.Provider) {
+				continue
+			}
 			if err := s.sure(tx, c.Provider); err != nil {
 				return err
 			}

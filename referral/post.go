@@ -77,7 +77,7 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID}
 	}
 	if o := r.Offer; o != nil {
-		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Start: o.Start, Until: o.Until}
+		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Epoch: booking.Epoch(o.Epoch), Start: o.Start, End: o.End, Clinician: o.Clinician, ClinicianID: o.ClinicianID, Until: o.Until}
 	}
 	c.Passed = len(r.Passed)
 	for _, f := range r.Attachments {
@@ -167,10 +167,14 @@ func (s *Referrals) keepSlot(tx *store.Tx, ref SlotRef, e booking.Epoch, x booki
 	if err != nil {
 		return err
 	}
-	return tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, clinician_id, state, ubrn, chart, holder, held, recalled, reason)
+	err = tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, clinician_id, state, ubrn, chart, holder, held, recalled, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, service = excluded.service,
 		starts = excluded.starts, ends = excluded.ends, clinician = excluded.clinician, clinician_id = excluded.clinician_id, state = excluded.state, ubrn = excluded.ubrn, chart = excluded.chart, holder = '', held = 0, recalled = excluded.recalled, reason = ''`,
 		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(e), int64(x.Since()), service, x.Start.UnixMicro(), x.End.UnixMicro(), x.Clinician, x.ClinicianID, state, ubrn, chart, notRecalled)
+	if err != nil {
+		return err
+	}
+	return s.holdPromised(tx, ref)
 }
 
 // occupant is who is booked in a slot since an epoch at which the spine came by it, and the state that follows.
@@ -192,7 +196,7 @@ func (s *Referrals) occupant(tx *store.Tx, ref SlotRef, base booking.Epoch) (sta
 }
 
 // recallCame gives back what is free of a session. What is held is given back when nobody holds it any more; a session that is withdrawn will not take
-// place, and whoever is booked in it is told by withdrawDue.
+// place: whoever is booked in it is told by withdrawDue, and whoever is offered a time of it loses it at once, as they do where the clinic has put somebody into it by hand.
 func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	msg, err := decoded[booking.Recall](m)
 	if err != nil {
@@ -218,6 +222,11 @@ func (s *Referrals) recallCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	}
 	if err != nil {
 		return err
+	}
+	if how == withdrawn || msg.ByHand {
+		if err := s.dropOffers(tx, m.From, msg.Session, msg.Slots); err != nil {
+			return err
+		}
 	}
 	s.supply.changed(tx)
 	if err := s.giveBack(tx, m.From, msg.Session); err != nil {

@@ -69,7 +69,8 @@ type Referrals struct {
 	// changes are those of what worklists show, by organisation.
 	changes web.Changes
 	o       Options
-	lived   atomic.Pointer[int64] // see life
+	lived   atomic.Pointer[int64]  // see life
+	looked  atomic.Pointer[string] // see deadOffered
 	polled  polls
 	supply  *supply // of the whole process: whoever changes slots makes it forget
 }

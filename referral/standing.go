@@ -53,6 +53,9 @@ func (s *Referrals) life(tx *store.Tx) (least int64, err error) {
 	if restored {
 		least = s.k.Clock.Now().Unix()
 	}
+	if tx.ReadOnly() { // nothing has been written in this life yet: the first write notes it
+		return least, nil
+	}
 	return least, tx.Queue(`INSERT INTO referral_standing (lane, provider, incarnation, sure, round, asked, least) VALUES (?, ?, ?, 1, '', 0, ?)
 		ON CONFLICT (lane, provider) DO UPDATE SET incarnation = excluded.incarnation, least = excluded.least`, lane, self, s.k.DB.Incarnation(), least)
 }

@@ -228,6 +228,11 @@ func (s *Referrals) answered(tx *store.Tx, provider ident.ODSCode, told booking.
 			return err
 		}
 	}
+	for _, x := range slots { // what is free here, and was offered in days that the restore has lost
+		if err := s.holdPromised(tx, x.SlotRef); err != nil {
+			return err
+		}
+	}
 	return s.putStanding(tx, provider, stand{sure: true, round: told.Round, asked: tx.At()})
 }
 

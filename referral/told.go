@@ -20,6 +20,9 @@ func (s *Referrals) toldLanes(c booking.Case) []store.Lane {
 	if c.Appointment != nil {
 		lanes = append(lanes, s.sessionLane(c.Appointment.Session))
 	}
+	if c.Offer != nil {
+		lanes = append(lanes, s.sessionLane(c.Offer.Session))
+	}
 	if r, err := s.find(context.Background(), c.UBRN); err == nil {
 		lanes = append(lanes, s.lanesFor(r, SlotRef{})...)
 	}
@@ -68,7 +71,7 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	if err := s.refile(tx, was, r); err != nil {
 		return err
 	}
-	if err := s.holdOffer(tx, was, r); err != nil {
+	if err := s.letGo(tx, was, r); err != nil { // what they are offered now is held once all is told: see holdPromised
 		return err
 	}
 	if err := s.rebook(tx, was, r); err != nil {
@@ -159,7 +162,12 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 		r.Accepted, r.Attended = false, false
 	}
 	r.Acted, r.Took, r.Closed = c.Acted, c.Took, c.Closed
-	r.Offer, r.Passed = nil, nil // what was offered is lost with the days that the restore has lost
+	if r.Offer = offerTold(from, c); s.o.Seams.NotTold {
+		r.Offer = nil
+	}
+	if r.State != Deferred || chosen.Service != was.Chosen.Service {
+		r.Passed = nil // what they let pass in days that the restore has lost is not known, and may be offered to them again
+	}
 	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)

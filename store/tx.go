@@ -63,6 +63,9 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 // transaction before it in its lanes, in a Read the time at which it began.
 func (tx *Tx) At() time.Time { return tx.at }
 
+// ReadOnly reports whether this is a Read.
+func (tx *Tx) ReadOnly() bool { return tx.readonly }
+
 // Then runs fn on the caller's goroutine once this Write is durable, before Write returns: for hints to whoever is to look at what was written, which come
 // too early inside the transaction. A process that stops between does not run it, nor is it undone with a Savepoint. In a Read it runs at once.
 func (tx *Tx) Then(fn func()) {

@@ -73,12 +73,20 @@ func (n *node) people() {
 		return
 	}
 	m := w.made[w.Rng.IntN(len(w.made))]
+	waits := w.queue.many && w.Rng.IntN(2) == 0
+	if waits {
+		m = n.someone()
+	}
 	r, ok := n.current(m)
 	if !ok {
 		return
 	}
+	if waits {
+		n.wait(m, r)
+		return
+	}
 	if r.Offer != nil && w.Rng.IntN(2) == 0 {
-		n.answer(m, r)
+		n.take(m, r)
 		return
 	}
 	switch k := w.Rng.IntN(22); {
@@ -195,23 +203,6 @@ func (n *node) book(m made, r referral.Referral) {
 	}
 }
 
-// answer lets somebody take the time that they are offered at this moment, which must be theirs, or say no to it.
-func (n *node) answer(m made, r referral.Referral) {
-	w := n.w
-	if w.Rng.IntN(3) == 0 {
-		if n.act(m, r, n.either(m), referral.Work{Kind: referral.ActDecline, Seen: r.Version}) {
-			w.res.Declined++
-		}
-		return
-	}
-	o, taken := r.Offer, w.res.Taken
-	if n.act(m, r, n.either(m), referral.Work{Kind: referral.ActBook, Slot: o.SlotRef, Service: r.Chosen.Service, Seen: r.Version}) {
-		w.res.Accepted++
-	} else if w.res.Taken > taken {
-		w.Break("%s was offered %s, and could not take it", m.ubrn, o.Slot)
-	}
-}
-
 // anySlot is a slot that a hospital has made, whoever owns it: a caller of the API may name it.
 func (n *node) anySlot(service string) (at referral.SlotRef) {
 	for _, h := range n.w.nodes[1:] {
@@ -228,6 +219,7 @@ func (n *node) anySlot(service string) (at referral.SlotRef) {
 func (n *node) act(m made, r referral.Referral, c referral.Caller, work referral.Work) bool {
 	w := n.w
 	after, err := n.refer.Act(w.Ctx, c, m.ubrn, work)
+	w.queue.refused = err
 	what := fmt.Sprintf("%s does %s to %s %s", c.Principal.ID, work.Kind, m.ubrn, work.Slot.Slot)
 	if _, taken := referral.Taken(err); taken {
 		w.res.Taken++
@@ -259,8 +251,12 @@ func (n *node) doctor() access.Principal {
 func (n *node) staff() {
 	w, ctx := n.w, n.w.Ctx
 	session := fmt.Sprintf("%s-s%d", n.Name, 1+w.Rng.IntN(max(1, n.sessions)))
+	if w.queue.many && w.Rng.IntN(5) == 0 {
+		n.reclaim()
+		return
+	}
 	switch k := w.Rng.IntN(24); {
-	case n.sessions == 0 || k < 2 && n.sessions < 7:
+	case n.sessions == 0 || k < 2 && n.sessions < w.queue.sessions:
 		n.hold()
 	case k < 4:
 		count, err := n.clinics.Give(ctx, n.clerk(), n.code, session)
@@ -290,15 +286,19 @@ func (n *node) staff() {
 	}
 }
 
-// hold makes a session of four half hours from nine, the last of which is a reserve, and gives the others to the spine.
+// hold makes a session of four half hours from nine, or two where many wait, the last of which is a reserve, and gives the others to the spine.
 func (n *node) hold() {
 	w := n.w
 	n.sessions++
 	id := fmt.Sprintf("%s-s%d", n.Name, n.sessions)
 	at := sessionStart(n.Clock.Now(), 1+w.Rng.IntN(12), 9)
-	err := n.clinics.MakeSession(w.Ctx, n.code, hospital.Session{ID: id, Clinic: "heart", Starts: at, Ends: at.Add(2 * time.Hour), Minutes: 30, Extra: 2, State: "open"}, 4, 1, true)
+	slots := 4
+	if w.queue.many {
+		slots = 2 // few times, and many who wait
+	}
+	err := n.clinics.MakeSession(w.Ctx, n.code, hospital.Session{ID: id, Clinic: "heart", Starts: at, Ends: at.Add(2 * time.Hour), Minutes: 30, Extra: 2, State: "open"}, slots, 1, true)
 	if n.done("holds "+id+" on "+at.Format(time.DateOnly), err) {
-		w.res.Given += 3
+		w.res.Given += slots - 1
 	}
 }
 

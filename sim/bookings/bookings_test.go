@@ -31,7 +31,7 @@ func TestSeeds(t *testing.T) {
 		sum.Add(r)
 	}
 	t.Logf("%d seeds: %s", seeds, sum)
-	if sum.Booked == 0 || sum.Moved == 0 || sum.Taken == 0 || sum.Withdrawn == 0 || sum.Moves == 0 || sum.Crashes == 0 || seeds > 68 && sum.Restores == 0 || sum.Lost == 0 || sum.Asked == 0 || sum.Files == 0 || seeds > 80 && (sum.Offered == 0 || sum.Accepted == 0) || seeds > 40 && sum.FullDisks == 0 {
+	if sum.Booked == 0 || sum.Moved == 0 || sum.Taken == 0 || sum.Withdrawn == 0 || sum.Moves == 0 || sum.Crashes == 0 || seeds > 68 && sum.Restores == 0 || sum.Lost == 0 || sum.Asked == 0 || sum.Files == 0 || seeds > 30 && (sum.Offered == 0 || sum.Accepted == 0 || sum.Declined == 0 || sum.Lapsed == 0) || seeds > 40 && sum.FullDisks == 0 {
 		t.Error("nothing happened: the simulator tests nothing")
 	}
 }
@@ -68,12 +68,12 @@ func TestMutations(t *testing.T) {
 	for name, m := range map[string]mutation{
 		"given back with whoever is in it": {booking.Seams{GiveBooked: true}, 0}, "nobody told of a withdrawal": {booking.Seams{NoWithdraw: true}, 0}, "let go by what was said before": {booking.Seams{LetGo: true}, 5},
 		"asked again by another id": {booking.Seams{AskAnew: true}, 0}, "told without its files": {booking.Seams{NoFiles: true}, 0},
-		"offered and not held": {booking.Seams{NotHeld: true}, 0},
+		"offered and not held": {booking.Seams{NotHeld: true}, 0}, "shown when it is gone": {booking.Seams{ShowGone: true}, 4}, "over and not ended": {booking.Seams{NoLapse: true}, 30}, "a lost offer not told back": {booking.Seams{NotTold: true}, 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := m.from; seed < m.from+40; seed++ {
-				if _, err := bookings.Run(t.Context(), seed, bookings.Options{Seams: m.seams}); err != nil {
+				if _, err := bookings.Run(t.Context(), seed, bookings.Options{Seams: m.seams, Restores: m.seams.NotTold}); err != nil {
 					t.Logf("noticed: %v", err)
 					return
 				}

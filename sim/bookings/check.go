@@ -163,12 +163,16 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 // side that was restored has not been answered it books nothing, and knows no better.
 func (w *world) checkNow() {
 	spine := w.nodes[0]
-	if !spine.Up || w.Restored() {
+	if !spine.Up {
+		return
+	}
+	w.checkShown()
+	if w.Restored() {
 		return
 	}
 	s := spine.look()
 	in := map[string]string{}
-	w.checkOffers(s)
+	w.checkOffers(s, 0)
 	for _, u := range sorted(s.referrals) {
 		if a := s.referrals[u].Appointment; a != nil && a.Provider != Apart { // whose system knows better while its answer is awaited
 			key := fmt.Sprintf("%s %s at %d", a.Provider, a.Slot, a.Epoch)
@@ -194,54 +198,6 @@ func (w *world) checkNow() {
 		for p, who := range h.holds {
 			if x := s.slots[p]; booking.Spine.Owns(x.epoch) && s.booked[p] != "" && x.epoch >= h.slots[p].base {
 				w.Break("%s has put %s into %s, where the spine has booked %s", n.Name, who, p.slot, s.booked[p])
-			}
-		}
-	}
-}
-
-// checkOffers holds the spine to what it offers: a time that is held for somebody is nobody else's, neither booked nor offered, and only who waits for one is offered it.
-func (w *world) checkOffers(s seenBy) {
-	to := map[string]string{}
-	for _, u := range sorted(s.referrals) {
-		r := s.referrals[u]
-		o := r.Offer
-		if o == nil {
-			continue
-		}
-		at := place{o.Provider.String(), o.Slot}
-		if r.State == referral.Deferred && r.Appointment == nil && !o.Until.After(w.nodes[0].Clock.Now()) {
-			continue // it is over, and nobody is shown it: what ends it has yet to run
-		}
-		key := fmt.Sprintf("%s %s at %d", o.Provider, o.Slot, o.Epoch)
-		if other, there := to[key]; there {
-			w.Break("%s and %s are both offered %s", other, u, key)
-		}
-		to[key] = u
-		x := s.slots[at]
-		switch {
-		case r.State != referral.Deferred || r.Appointment != nil:
-			w.Break("%s is %s, and offered %s", u, r.State, o.Slot)
-		case x.holder != u || x.state != 0 || x.ubrn != "" || x.base != booking.Epoch(o.Epoch) || !booking.Spine.Owns(x.epoch):
-			w.Break("%s is offered %s, which is held for %q, in state %d for %q, at %d", u, o.Slot, x.holder, x.state, x.ubrn, x.epoch)
-		}
-	}
-}
-
-// checkTurns looks whether anybody waits, at rest, although their hospital has a time that they could be offered.
-func (w *world) checkTurns(s seenBy) {
-	spine := w.nodes[0]
-	for _, u := range sorted(s.referrals) {
-		r := s.referrals[u]
-		if r.State != referral.Deferred || !r.Open() || r.Offer != nil || r.Asked != nil || len(r.Passed) >= referral.MostOffers {
-			continue
-		}
-		free, err := spine.refer.FreeSlots(w.Ctx, r.Chosen.Service, spine.Clock.Now().Add(4*24*time.Hour), time.Time{}, "", 20)
-		if err != nil {
-			w.Break("what is free: %v", err)
-		}
-		for _, x := range free {
-			if r.Chosen.Provider != Apart && !slices.Contains(r.Passed, x.SlotRef) {
-				w.Break("%s waits and is not offered %s, which is free", u, x.SlotRef.Slot)
 			}
 		}
 	}
@@ -275,7 +231,10 @@ func (w *world) check() {
 		w.checkEven(n, s, known[n.Name])
 	}
 	w.checkListed(s)
+	w.checkOffers(s, slack)
+	w.checkOffersTold(s, known)
 	w.checkTurns(s)
+	w.checkOwed(s, known)
 	w.countOffers(s)
 	if len(w.Broken) > 0 {
 		w.sayActs()
@@ -318,24 +277,6 @@ func (w *world) checkTold(s seenBy) {
 		i := slices.IndexFunc(list, func(v referral.Version) bool { return v.Version == p.version })
 		if err != nil || i < 0 || list[i].Appointment == nil || list[i].Appointment.SlotRef != p.at.SlotRef {
 			w.Break("%s was told that it is booked into %s, and was not (%v)", u, p.at.Slot, err)
-		}
-	}
-}
-
-// countOffers counts what was offered, as the histories say.
-func (w *world) countOffers(s seenBy) {
-	for _, u := range sorted(s.referrals) {
-		list, err := w.nodes[0].refer.History(w.Ctx, w.nodes[0].caller(w.gp()), s.referrals[u].UBRN)
-		if err != nil {
-			w.Break("the history of %s: %v", u, err)
-		}
-		for _, v := range list {
-			switch v.Act {
-			case referral.ActOffer:
-				w.res.Offered++
-			case referral.ActLapse:
-				w.res.Lapsed++
-			}
 		}
 	}
 }

@@ -54,6 +54,7 @@ type node struct {
 	account  string // the folder of the account's keys
 	sessions int
 
+	k        catalogue.Kernel
 	gate     *access.Gate
 	records  *record.Records
 	refer    *referral.Referrals   // the spine's
@@ -130,6 +131,7 @@ func (n *node) start() error {
 	if err != nil {
 		return err
 	}
+	n.k = k
 	if err := n.assemble(k); err != nil {
 		return err
 	}

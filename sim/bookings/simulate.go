@@ -47,6 +47,9 @@ type Result struct {
 	Asked, Attached, Files     int // questions to a hospital's own system; files attached, and found whole at hospitals
 	Offered, Accepted          int // times offered to those who wait, and taken by them
 	Declined, Lapsed           int // said no to, or let pass
+	Instead, Ended, Died       int // people who were offered a time and booked another, whose referral ended, who died
+	Unoffered, Back, Gone      int // offers that their slot was taken from; sessions asked back and withdrawn of which a time was on offer
+	Unheard, Undone, Retold    int // offers made while the hospital was cut off; restores of a node that had heard of an open offer; offers that a restored spine was told back
 	Seen, Refused, Moves       int // people who came or did not; acts of hospitals that the spine refused; moves and bookings by hospitals
 	country.Faults
 	Trace uint64
@@ -60,13 +63,16 @@ func (r *Result) Add(o Result) {
 	r.Seen, r.Refused, r.Moves = r.Seen+o.Seen, r.Refused+o.Refused, r.Moves+o.Moves
 	r.Asked, r.Attached, r.Files = r.Asked+o.Asked, r.Attached+o.Attached, r.Files+o.Files
 	r.Offered, r.Accepted, r.Declined, r.Lapsed = r.Offered+o.Offered, r.Accepted+o.Accepted, r.Declined+o.Declined, r.Lapsed+o.Lapsed
+	r.Instead, r.Ended, r.Died = r.Instead+o.Instead, r.Ended+o.Ended, r.Died+o.Died
+	r.Unoffered, r.Back, r.Gone = r.Unoffered+o.Unoffered, r.Back+o.Back, r.Gone+o.Gone
+	r.Unheard, r.Undone, r.Retold = r.Unheard+o.Unheard, r.Undone+o.Undone, r.Retold+o.Retold
 	r.Faults.Add(o.Faults)
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d times offered to those who wait, %d taken, %d said no to, %d let pass; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %s",
-		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Offered, r.Accepted, r.Declined, r.Lapsed, r.Asked, r.Attached, r.Files, r.Faults)
+	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d times offered to those who wait (%d while the hospital was cut off), %d taken, %d said no to, %d let pass, %d given up for another time, %d ended with the referral, %d with the person, %d with the slot (%d sessions asked back and %d withdrawn with a time on offer), %d restores amid offers, %d offers told back; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %s",
+		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Offered, r.Unheard, r.Accepted, r.Declined, r.Lapsed, r.Instead, r.Ended, r.Died, r.Unoffered, r.Back, r.Gone, r.Undone, r.Retold, r.Asked, r.Attached, r.Files, r.Faults)
 }
 
 // start is when every simulation begins: a Monday.
@@ -82,7 +88,8 @@ type world struct {
 	apart *apart
 	made  []made
 	told  map[string]promise // by UBRN, the last booking that somebody was told of
-	files map[string][]byte  // by id, what was attached
+	queue waits
+	files map[string][]byte // by id, what was attached
 	res   Result
 	seen  map[string]string // by node: what it last knew of the watched slot
 }
@@ -92,7 +99,7 @@ func Run(ctx context.Context, seed uint64, o Options) (res Result, err error) {
 	if o.Steps <= 0 {
 		o.Steps = 200
 	}
-	w := &world{Country: country.New(ctx, rand.New(rand.NewPCG(seed, 23)), o.Log), o: o, told: map[string]promise{}, seen: map[string]string{}, files: map[string][]byte{}, res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
+	w := &world{Country: country.New(ctx, rand.New(rand.NewPCG(seed, 23)), o.Log), o: o, told: map[string]promise{}, seen: map[string]string{}, files: map[string][]byte{}, queue: newWaits(), res: Result{Seed: seed}} //nolint:gosec // a simulation's chance
 	w.Said = w.watch
 	w.draw()
 	defer func() {
@@ -131,6 +138,7 @@ func (w *world) draw() {
 		w.Weights.Restore = 0
 	}
 	w.apart = newApart(w)
+	w.drawWaits()
 }
 
 func (w *world) build(seed uint64) error {
@@ -169,9 +177,14 @@ func (w *world) happen() error {
 	if w.Chance(w.Weights.Crash) {
 		n.Disk.CutPowerAfter(1 + w.Rng.IntN(80))
 	}
+	w.offer()
+	if err := w.undo(); err != nil || !n.Up {
+		w.BuryDead()
+		return err
+	}
 	switch {
 	case w.Chance(w.Weights.Restore):
-		return n.Restore()
+		return w.restore(n)
 	case w.Chance(w.Weights.Full):
 		steps := 1 + w.Rng.IntN(10)
 		n.Fill(w.Rng.IntN(60_000), steps)
