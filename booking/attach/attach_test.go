@@ -16,7 +16,7 @@ import (
 func examples() map[string]string {
 	wide := func(s string) string { return strings.Join(strings.Split(s, ""), "\x00") + "\x00" }
 	return map[string]string{
-		"letter.txt": "Dear colleague,\r\nplease see her.", "café.TXT": "\xff\xfeD\x00", "result.xml": "\xef\xbb\xbf <result/>", "letter.rtf": `{\rtf1 Dear}`, "letter.pdf": "%PDF-1.7\n1 0 obj", "late.pdf": "\n\n%PDF-1.4",
+		"letter.txt": "Dear colleague,\r\nplease see her.", "café.TXT": "\xff\xfeD\x00\r\x00\n\x00", "big.txt": "\xfe\xff\x00D\x00\n\x04\x13", "result.xml": "\xef\xbb\xbf <result/>", "letter.rtf": `{\rtf1 Dear}`, "letter.pdf": "%PDF-1.7\n1 0 obj", "late.pdf": "\n\n%PDF-1.4",
 		"heart.au": ".snd\x00\x00", "heart.mp3": "ID3\x04\x00", "frame.mp3": "\xff\xfb\x90\x44", "mole.png": "\x89PNG\r\n\x1a\n\x00", "mole.gif": "GIF89a\x01", "mole.jpeg": "\xff\xd8\xff\xe0", "scan.tif": "II*\x00\x08",
 		"gait.mpg": "\x00\x00\x01\xba\x44", "letter.doc": "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 600) + wide("WordDocument"), "letter.docx": "PK\x03\x04\x14\x00[Content_Types].xml" + strings.Repeat("x", 2000) + "word/document.xml",
 		"chest.dcm": strings.Repeat("\x00", 128) + "DICM\x02\x00",
@@ -65,12 +65,21 @@ func TestWhatIsNotWhatItsNameSaysIsRefused(t *testing.T) {
 		"things.docx":  {"PK\x03\x04\x14\x00evil.exe", attach.ErrHeld, "another kind of archive"},
 		"macros.docx":  {word + "word/vbaProject.bin", attach.ErrHeld, "macros"},
 		"installs.doc": {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 M\x00s\x00i\x00", attach.ErrHeld, "another kind of document"},
+		"zip.pdf":      {"PK\x03\x04\x14\x00page.html\n%PDF-1.7\n", attach.ErrHeld, "not of that type"},
+		"page.pdf":     {"<script>alert(1)</script>\n%PDF-1.7\n", attach.ErrHeld, "not of that type"},
+		"picture.pdf":  {"\xff\xd8\xff\xe0 %PDF-1.7\n", attach.ErrHeld, "not of that type"},
+		"java.docx":    {word + "META-INF/MANIFEST.MF", attach.ErrHeld, "carries a program"},
+		"preamble.dcm": {"MZ\x90\x00" + strings.Repeat("\x00", 124) + "DICM\x02\x00", attach.ErrHeld, "is a program"},
+		"wide.txt":     {"\xff\xfeM\x00Z\x00\x90\x00\x03\x00\x00\x00", attach.ErrHeld, "not text"},
 		"empty.pdf":    {"", attach.ErrSize, "empty"},
 		"large.txt":    {strings.Repeat("a", attach.MostBytes+1), attach.ErrSize, "5 MB"},
 	} {
 		if _, err := read(name, strings.NewReader(c.holds)); !errors.Is(err, c.why) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := read("scanned.pdf", strings.NewReader("\x1b%-12345X@PJL SET JOBNAME=scan\n%PDF-1.4\n")); err != nil {
+		t.Errorf("a PDF that a scanner has written: %v", err)
 	}
 	if _, err := read("full.txt", strings.NewReader(strings.Repeat("a", attach.MostBytes))); err != nil {
 		t.Errorf("5 MB: %v", err)

@@ -22,6 +22,7 @@ type Looking struct {
 	found []bool // by the number of a mark
 	plain bool   // nothing but text so far
 	wide  bool   // a text of two bytes to a character
+	half  byte   // the first of them
 	done  bool   // the head was looked at
 	wrong error
 }
@@ -46,7 +47,7 @@ func marks() [][]byte {
 		}
 		return b
 	}
-	return [][]byte{[]byte("[Content_Types].xml"), []byte("word/document"), []byte("vbaProject.bin"), wide("WordDocument"), wide("_VBA_PROJECT")}
+	return [][]byte{[]byte("[Content_Types].xml"), []byte("word/document"), []byte("vbaProject.bin"), wide("WordDocument"), wide("_VBA_PROJECT"), []byte("META-INF/MANIFEST.MF")}
 }
 
 // The numbers of marks.
@@ -56,6 +57,7 @@ const (
 	markMacros
 	markOldWord
 	markOldMacros
+	markJava
 )
 
 const longestMark = 32
@@ -91,8 +93,20 @@ func (l *Looking) see(p []byte) {
 	if !l.wide && len(l.head) >= 2 {
 		l.wide = l.head[0] == 0xFF && l.head[1] == 0xFE || l.head[0] == 0xFE && l.head[1] == 0xFF
 	}
-	for _, c := range p {
-		l.plain = l.plain && (c >= ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f')
+	at := l.size - int64(len(p))
+	for i, c := range p {
+		switch at := at + int64(i); {
+		case !l.wide:
+			l.plain = l.plain && text(uint16(c))
+		case at == 1:
+			l.plain = true // the mark at the beginning itself is none of a text of single bytes
+		case at > 1 && at%2 == 0:
+			l.half = c
+		case at > 1 && l.head[0] == 0xFF:
+			l.plain = l.plain && text(uint16(c)<<8|uint16(l.half))
+		case at > 1:
+			l.plain = l.plain && text(uint16(l.half)<<8|uint16(c))
+		}
 	}
 	if l.t.MIME != mimeDOC && l.t.MIME != mimeDOCX {
 		return
@@ -103,6 +117,9 @@ func (l *Looking) see(p []byte) {
 	}
 	l.tail = append([]byte(nil), joined[max(0, len(joined)-longestMark):]...)
 }
+
+// text reports whether a character may stand in a text: not if it steers a machine.
+func text(c uint16) bool { return c >= ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
 
 // begins looks at the beginning of the file.
 func (l *Looking) begins() error {
@@ -127,10 +144,10 @@ func (l *Looking) ends() error {
 		}
 	}
 	switch f := l.found; {
-	case (l.t.MIME == "text/plain" || l.t.MIME == "text/xml" || l.t.MIME == "text/rtf") && !l.plain && !l.wide:
+	case (l.t.MIME == "text/plain" || l.t.MIME == "text/xml" || l.t.MIME == "text/rtf") && !l.plain:
 		return l.other("what it holds is not text")
-	case f[markMacros] || f[markOldMacros]:
-		return l.other("it carries a program (macros)")
+	case f[markMacros] || f[markOldMacros] || f[markJava]:
+		return l.other("it carries a program (macros, or one of Java)")
 	case l.t.MIME == mimeDOCX && !(f[markTypes] && f[markWord]):
 		return l.other("what it holds is another kind of archive")
 	case l.t.MIME == mimeDOC && !f[markOldWord]:
@@ -153,6 +170,19 @@ func program(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("MZ")) && bytes.IndexByte(head, 0) >= 0
 }
 
+// another reports whether what stands before the beginning of a PDF is the beginning of something else: an archive, a page, a picture, of which a reader may make more than a PDF.
+func another(before []byte) bool {
+	if bytes.ContainsRune(before, '<') || bytes.Contains(before, []byte("PK\x03\x04")) {
+		return true
+	}
+	for _, t := range Types() {
+		if t.MIME != "application/pdf" && t.MIME != "text/plain" && beginsAs(t.MIME, before) {
+			return true
+		}
+	}
+	return false
+}
+
 // beginsAs reports whether a file begins as those of a type do. Text and XML are told by what they do not hold.
 func beginsAs(mime string, head []byte) bool {
 	any := func(list ...string) bool {
@@ -171,7 +201,8 @@ func beginsAs(mime string, head []byte) bool {
 	case "text/rtf":
 		return any(`{\rtf`)
 	case "application/pdf":
-		return bytes.Contains(head, []byte("%PDF-"))
+		at := bytes.Index(head, []byte("%PDF-"))
+		return at >= 0 && !another(head[:at])
 	case "audio/basic":
 		return any(".snd")
 	case "audio/mpeg":
