@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/openspine/openspine/fault"
@@ -88,4 +89,19 @@ func TestWhatIsFarAwayIsOfferedLast(t *testing.T) {
 	gp.Get(at+"?within=20").Sees(200, "farther away than 20 km", "Show all, however far").SeesNot("Hip and knee clinic")
 	gp.Get(at+"?within=20&everywhere=yes").Sees(200, "Hip and knee clinic").SeesNot("farther away")
 	gp.Get(at+"?within=").Sees(200, "Hip and knee clinic").SeesNot("farther away")
+}
+
+// TestAShortlistThatIsFarTooLong: whoever sends a form with more services than any query could name is told how many there may be.
+func TestAShortlistThatIsFarTooLong(t *testing.T) {
+	w := shared.Given(t)
+	draft := referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Letter: "Please see."}
+	for _, n := range []int{referral.MostChoices + 1, 70_000} {
+		draft.Services = nil
+		for i := range n {
+			draft.Services = append(draft.Services, fmt.Sprintf("RZZ01-%d", i))
+		}
+		if _, err := referrals(w).Create(t.Context(), caller(w), draft); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "1 to 20") {
+			t.Errorf("%d services: %.200v", n, err)
+		}
+	}
 }

@@ -262,6 +262,9 @@ func (s *Referrals) choices(ctx context.Context, ids []string, person Person, no
 
 // choicesTaking is choices with what each of them takes.
 func (s *Referrals) choicesTaking(ctx context.Context, ids []string, person Person, now time.Time) ([]Choice, []directory.Flows, error) {
+	if len(ids) > MostChoices { // before a query is made of each of them
+		return nil, nil, fault.New(fault.Invalid, "A shortlist names 1 to %d services.", MostChoices)
+	}
 	all, err := s.places.Services(ctx, directory.ServiceQuery{Age: -1, IDs: append([]string{}, ids...)})
 	if err != nil {
 		return nil, nil, err
