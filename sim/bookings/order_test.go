@@ -68,6 +68,11 @@ func (d diary) next(a asked) (diary, answer) {
 	case !d.free(a.slot, a.hold):
 		return d, answer{said: "taken"}
 	case a.kind == "hold":
+		for i := range d.held {
+			if d.held[i] == a.hold {
+				d.held[i] = 0 // who chooses another time lets go of the one before
+			}
+		}
 		d.held[a.slot-1] = a.hold
 		return d, answer{said: "done"}
 	case (a.kind == "move") != (at != 0):
