@@ -103,7 +103,9 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 			p.Rebook, p.Reason = tx.At(), r.Reason
 		}
 	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
-		if p.Review = reviewWaiting; p.Reason == reasonTriaged {
+		p.Review = reviewWaiting
+		p.review(false, c.Case, nil) // what the spine has told meanwhile stands: it was decided elsewhere, or before
+		if p.Reason == reasonTriaged && !waitsForTime(c.Case) {
 			p.Rebook, p.Reason = time.Time{}, ""
 		}
 	case booking.ActDischarged:
@@ -261,10 +263,30 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 	if p.Review != c.Pathway.Review && c.Pathway.Review != reviewWaiting && d.Kind != booking.ActReject {
 		return fault.New(fault.Conflict, "The referral was reviewed already.")
 	}
+	if again, err := o.saidAlready(tx, hospital, c, a); err != nil || again {
+		return err
+	}
 	if err := o.putPathway(tx, hospital, c.UBRN.String(), p); err != nil {
 		return err
 	}
 	return o.tell(tx, hospital, c, a)
+}
+
+// saidAlready reports whether the last thing that was decided of a referral, which has not changed since and of which the spine has not refused that, is the same: by a form that was sent twice. The spine
+// would refuse the second one, and what it refuses is somebody's to see to.
+func (o *Outpatients) saidAlready(tx *store.Tx, hospital ident.ODSCode, c Case, a booking.Act) (bool, error) {
+	list, err := o.actsIn(tx, hospital, `ubrn = ? AND number = (SELECT max(t.number) FROM hospital_act t WHERE t.lane = hospital_act.lane AND t.tenant = hospital_act.tenant AND t.ubrn = hospital_act.ubrn)`, c.UBRN.String())
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	last := list[0]
+	if last.State != actWaiting && last.State != actConfirmed || last.Seen != c.Version {
+		return false, nil
+	}
+	same := func(x, y *booking.Appointment) bool {
+		return x == y || x != nil && y != nil && x.Session == y.Session && x.Slot == y.Slot && x.Epoch == y.Epoch
+	}
+	return last.Kind == a.Kind && last.Reason == a.Reason && last.Comment == a.Comment && last.Service == a.Service && last.Invite == a.Invite && last.Priority == a.Priority && same(last.Appointment, a.Appointment), nil
 }
 
 // hold puts somebody into a slot that the hospital owns: once, for the key is the slot and its epoch. Errors: fault.Conflict when it is not the hospital's to book, or taken.

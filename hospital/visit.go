@@ -282,6 +282,9 @@ func (o *Outpatients) FollowUp(ctx context.Context, by access.Principal, hospita
 		if err != nil {
 			return err
 		}
+		if was, err := o.visitsWhere(tx, hospital, `session = ? AND slot = ? AND epoch = ? AND who = ?`, session, slot, int64(at.Epoch), ubrn); err != nil || len(was) > 0 && was[0].State != visitCancelled {
+			return err // the form was sent twice
+		}
 		p := c.Pathway
 		p.Rebook, p.Reason = time.Time{}, ""
 		if err := o.putPathway(tx, hospital, ubrn, p); err != nil {
