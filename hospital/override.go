@@ -138,6 +138,21 @@ func (o *Outpatients) Override(ctx context.Context, by access.Principal, hospita
 	})
 }
 
+// mostOnOffer is of how many who wait it is looked whether they are offered a time.
+const mostOnOffer = 1000
+
+// onOffer are the slots, by session and id, that the spine offers to others than one person, as far as the hospital has been told, and until when.
+func (o *Outpatients) onOffer(tx *store.Tx, hospital ident.ODSCode, but ident.UBRN) (until map[[2]string]time.Time, err error) {
+	until = map[[2]string]time.Time{}
+	waiting, err := o.casesIn(tx, hospital, `c.gone = 0 AND c.state = 'DEFERRED_TO_PROVIDER' ORDER BY c.ubrn LIMIT ?`, int64(mostOnOffer))
+	for _, c := range waiting {
+		if x := c.Offer; x != nil && c.UBRN != but {
+			until[[2]string{x.Session, x.Slot}] = x.Until
+		}
+	}
+	return until, err
+}
+
 // overridable refuses a slot that is not the spine's, or in which somebody is.
 func (o *Outpatients) overridable(tx *store.Tx, hospital ident.ODSCode, ubrn, session, slot string) error {
 	s, err := o.sessionIn(tx, hospital, session)

@@ -33,10 +33,22 @@ func (d *desk) overrideForm(c Case, g access.Grant) (formView, error) {
 			AND NOT EXISTS (SELECT 1 FROM hospital_case k WHERE k.lane = hospital_slot.lane AND k.tenant = hospital_slot.tenant AND k.gone = 0 AND k.session = hospital_slot.session AND k.slot = hospital_slot.id)
 			AND NOT EXISTS (SELECT 1 FROM hospital_override w WHERE w.lane = hospital_slot.lane AND w.tenant = hospital_slot.tenant AND w.session = hospital_slot.session AND w.slot = hospital_slot.id AND w.settled = 0)
 			ORDER BY starts, session, id LIMIT 20`, d.now.UnixMicro(), sessionWithdrawn, c.Service)
-		choice.Options = nil
-		for _, x := range slots {
-			choice.Options = append(choice.Options, web.Option{Value: x.Session + " " + x.ID, Text: format.DateTime(x.Starts)})
+		if err != nil {
+			return err
 		}
+		until, err := d.onOffer(tx, d.hospital, c.UBRN)
+		choice.Options = nil
+		var last []web.Option // better one that nobody is offered
+		for _, x := range slots {
+			o := web.Option{Value: x.Session + " " + x.ID, Text: format.DateTime(x.Starts)}
+			if at := until[[2]string{x.Session, x.ID}]; at.After(d.now) {
+				o.Text = d.text("override.on-offer", o.Text, format.DateTime(at))
+				last = append(last, o)
+				continue
+			}
+			choice.Options = append(choice.Options, o)
+		}
+		choice.Options = append(choice.Options, last...)
 		return err
 	})
 	if len(choice.Options) == 0 {
