@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -235,6 +236,8 @@ func (o *Outpatients) Advise(ctx context.Context, by access.Principal, hospital 
 			return fault.New(fault.Conflict, "This conversation is over.")
 		case now.Version != say.Seen:
 			return fault.New(fault.Conflict, "Something was said since you looked at the question. Look again, and answer then.")
+		case !slices.Contains(now.Answers(), say.Kind):
+			return fault.New(fault.Conflict, "The practice has not said that a referral may be made of this question.")
 		}
 		return o.say(tx, by, hospital, now, say)
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/openspine/openspine/messaging/simulate/country"
 	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/codes"
+	"github.com/openspine/openspine/store"
 )
 
 // TestStories plays each journey of testdata/story: the real referrals and clinics over the real post, in a country where nothing fails but what the story says, and the date is what it says.
@@ -28,6 +29,8 @@ import (
 //	gp VERB NAME [WHAT]              the practice's doctor: book SLOT, move SLOT, cancel, defer HOSPITAL, triage HOSPITAL, take, decline, end
 //	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL; take or decline the time that is offered
 //	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, put SLOT (by hand), off SLOT, settle SLOT, arrived [SLOT], missed [rebook [SLOT]], attended OUTCOME [SLOT], again SLOT; withdraw and recall take a session
+//	ask NAME HOSPITAL [refer]        the practice asks for advice, and may let a referral be made of it; advise HOSPITAL answer|more|convert NAME; reply NAME, close NAME; said NAME prints how the conversation stands
+//	dies NAME                        the register says so
 //	cut HOSPITAL, heal HOSPITAL      the line to the spine
 //	backup NODE, restore NODE        to the last copy
 //	see spine|HOSPITAL NAME          prints how it stands there
@@ -39,14 +42,15 @@ func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/story", Setup: func(env *testscript.Env) error {
 		c := country.New(t.Context(), rand.New(rand.NewPCG(1, 23)), nil) //nolint:gosec // a story's chance
 		c.Calm = true
-		s := &story{world: &world{Country: c, told: map[string]promise{}, files: map[string][]byte{}}, people: map[string]made{}}
+		s := &story{world: &world{Country: c, told: map[string]promise{}, files: map[string][]byte{}, queue: newWaits()}, people: map[string]made{}}
 		s.apart = newApart(s.world)
 		env.Values[storyKey{}] = s
 		env.Defer(s.Close)
 		return s.begin()
 	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"date": told((*story).date), "session": told((*story).session), "refer": told((*story).refer), "gp": told((*story).practice), "patient": told((*story).patient), "staff": told((*story).staff),
-		"cut": told((*story).cutLine), "heal": told((*story).heal), "backup": told((*story).keep), "restore": told((*story).putBack), "see": told((*story).see), "worklist": told((*story).worklist), "even": told((*story).even),
+		"cut": told((*story).cutLine), "heal": told((*story).heal), "backup": told((*story).keep), "restore": told((*story).putBack), "see": told((*story).see),
+		"ask": told((*story).ask), "advise": told((*story).advise), "reply": told((*story).reply), "close": told((*story).close), "said": told((*story).said), "dies": told((*story).death), "worklist": told((*story).worklist), "even": told((*story).even),
 	}})
 }
 
@@ -267,6 +271,71 @@ func (s *story) staff(args []string) (string, error) {
 	return "", n.clinics.Decide(s.Ctx, n.doctor(), n.code, m.ubrn.String(), d)
 }
 
+func (s *story) death(args []string) (string, error) {
+	s.nodes[0].dies(s.people[args[0]])
+	return "", nil
+}
+
+func (s *story) ask(args []string) (string, error) {
+	n := s.nodes[0]
+	a, err := n.refer.AskAdvice(s.Ctx, n.caller(s.world.gp()), referral.AdviceQuestion{Patient: Patient(len(s.people) % People), Priority: referral.Routine, Service: ServiceOf(ident.MustODSCode(args[1])),
+		MayConvert: args[2] == "refer", Text: "Palpitations at night: a monitor?"})
+	s.people[args[0]] = made{a.UBRN, a.Chart}
+	return a.UBRN.String(), err
+}
+
+// conversation is a question as it is at the spine.
+func (s *story) conversation(name string) (referral.Advice, referral.Caller, error) {
+	n := s.nodes[0]
+	c := n.caller(s.world.gp())
+	a, err := n.refer.Advice(s.Ctx, c, s.people[name].ubrn, true)
+	return a, c, err
+}
+
+func (s *story) advise(args []string) (string, error) {
+	n, u := s.at(args[0]), s.people[args[2]].ubrn
+	say := hospital.Saying{Kind: map[string]string{"answer": booking.AdviseAnswer, "more": booking.AdviseMore, "convert": booking.AdviseConvert}[args[1]], Text: "A monitor for a week.", Seen: n.question(u)}
+	switch args[1] {
+	case "answer":
+		say.Recommendation = "OTHER"
+	case "convert":
+		say.Note, say.Priority = "Within four weeks.", "URGENT"
+	}
+	return "", n.clinics.Advise(s.Ctx, n.doctor(), n.code, u.String(), say)
+}
+
+// question is the version at which a hospital knows a question for advice; 0 when it does not.
+func (n *node) question(u ident.UBRN) (version int64) {
+	err := n.DB.Read(n.w.Ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(`SELECT version FROM hospital_advice WHERE ubrn = ?`, u.String()).Scan(&version)
+	})
+	if err != nil {
+		return 0
+	}
+	return version
+}
+
+func (s *story) reply(args []string) (string, error) {
+	a, c, err := s.conversation(args[0])
+	if err == nil {
+		_, err = s.nodes[0].refer.ReplyAdvice(s.Ctx, c, a.UBRN, referral.AdviceReply{Seen: a.Version, Text: "Twice a week."})
+	}
+	return "", err
+}
+
+func (s *story) close(args []string) (string, error) {
+	a, c, err := s.conversation(args[0])
+	if err == nil {
+		_, err = s.nodes[0].refer.CloseAdvice(s.Ctx, c, a.UBRN, a.Version)
+	}
+	return "", err
+}
+
+func (s *story) said(args []string) (string, error) {
+	a, _, err := s.conversation(args[0])
+	return fmt.Sprintf("%s, %d messages", a.State, len(a.Remarks)), err
+}
+
 func (s *story) cutLine(args []string) (string, error) {
 	a, b := s.nodes[0].Machine, s.at(args[0]).Machine
 	s.Cut(a, b, s.Step+1)
@@ -298,9 +367,12 @@ func (s *story) see(args []string) (string, error) {
 		if r.Offer != nil {
 			words += " offered " + r.Offer.Slot
 		}
-		for word, so := range map[string]bool{" accepted": r.Accepted, " attended": r.Attended, " closed": r.Closed} {
-			if so {
-				words += word
+		for _, x := range []struct {
+			word string
+			so   bool
+		}{{" accepted", r.Accepted}, {" attended", r.Attended}, {" closed", r.Closed}} {
+			if x.so {
+				words += x.word
 			}
 		}
 		return words, nil
