@@ -50,7 +50,11 @@ type Reply struct {
 	Yes    bool
 	Remote string // its own id of the appointment
 	Why    string // why not, in its words
+	Failed bool   // it did not say no to the time: it could not do what was asked
 }
+
+// ErrElsewhere says that a hospital's own system answered that it could not do what it was asked; errors.Is finds it.
+var ErrElsewhere = errors.New("the hospital's own system answered with an error")
 
 // Asked is what a hospital's system was asked about a referral, and has not answered.
 type Asked struct {
@@ -397,6 +401,9 @@ func (s *Referrals) putQuestion(ctx context.Context, chart string, u ident.UBRN)
 	}
 	r, err = s.takeAnswer(context.WithoutCancel(ctx), chart, u, q, reply)
 	s.polled.changed(q, s.k.Clock.Now())
+	if err == nil && !reply.Yes && reply.Failed {
+		return r, &taken{cause: fault.Wrap(ErrElsewhere, fault.Conflict, "The hospital's own system could not do it: %s", refusalWords(reply.Why))}
+	}
 	if err == nil && !reply.Yes {
 		return r, &taken{cause: fault.New(fault.Conflict, "The hospital said no: %s", refusalWords(reply.Why))}
 	}
@@ -405,7 +412,7 @@ func (s *Referrals) putQuestion(ctx context.Context, chart string, u ident.UBRN)
 
 func refusalWords(why string) string {
 	if why = strings.TrimSpace(why); why == "" {
-		return "that time has been taken."
+		return "it does not say why."
 	}
 	return why
 }

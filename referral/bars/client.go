@@ -190,7 +190,7 @@ func (c *Client) Ask(ctx context.Context, q referral.Question) (referral.Reply, 
 	case s.status == http.StatusConflict && s.issue() == "duplicate":
 		return c.look(ctx, q, referral.Reply{}, false)
 	case s.status == http.StatusBadRequest, s.status == http.StatusNotFound, s.status == http.StatusConflict, s.status == http.StatusUnprocessableEntity:
-		no := referral.Reply{Why: s.get("issue.0.diagnostics").String()}
+		no := referral.Reply{Why: s.get("issue.0.diagnostics").String(), Failed: s.status != http.StatusConflict}
 		if !q.Again {
 			return no, nil
 		}

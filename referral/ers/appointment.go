@@ -266,12 +266,9 @@ func (c *call) book() error {
 			return err
 		}
 	}
-	r, err := c.a.referrals.Act(c.r.Context(), c.who(), q.ubrn, w)
+	r, err := answered(c.a.referrals.Act(c.r.Context(), c.who(), q.ubrn, w))
 	if err != nil {
-		return worded(err)
-	}
-	if r.Asked != nil {
-		return refuse(pasNotResponding, "The hospital's own system has not answered yet; it is asked again until it does. Read the referral to learn what became of it.")
+		return err
 	}
 	c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/Appointment/%s/_history/%d", c.a.k.BaseURL()+Base, appointmentID(r.UBRN), r.Arranged.Version))
 	return c.sendAppointment(http.StatusCreated, r)

@@ -128,18 +128,23 @@ func (c *call) updateVisit() error {
 		return refuse(inappropriateValue, "'status' an appointment can be cancelled, and nothing else")
 	case seen != r.Arranged.Version:
 		return fault.New(fault.Conflict, "The appointment has changed: read it again.")
-	case r.Appointment == nil || r.Appointment.Theirs:
+	case !direct(r):
 		return refuse(invalidRequestState, "There is no appointment at a directly bookable service to be cancelled.")
 	}
 	reason, comment, err := c.whyCancelled(res)
 	if err != nil {
 		return err
 	}
-	after, err := c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{As: c.c.Function.party(), Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment})
+	after, err := answered(c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{As: c.c.Function.party(), Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment}))
 	if err != nil {
-		return worded(err)
+		return err
 	}
 	return c.sendAppointment(http.StatusOK, after)
+}
+
+// direct reports whether a referral has an appointment that was booked into a slot, here or by asking the system that keeps it.
+func direct(r referral.Referral) bool {
+	return r.Appointment != nil && (!r.Appointment.Theirs || r.Appointment.Remote != "")
 }
 
 // appointmentFields are the members of an Appointment of FHIR STU3.
@@ -208,14 +213,13 @@ func (c *call) actions() error {
 
 // possible are the actions of A029 that somebody of a function may do to a referral, by their published codes.
 func possible(r referral.Referral, f Function) (list []string) {
-	direct := r.Appointment != nil && !r.Appointment.Theirs
 	for _, x := range []struct {
 		code string
 		kind referral.Kind
 		by   referral.Party
 		also bool
 	}{
-		{"CANCEL_DIRECTLY_BOOKED_APPOINTMENT", referral.ActCancelBy, referral.Referrer, direct},
+		{"CANCEL_DIRECTLY_BOOKED_APPOINTMENT", referral.ActCancelBy, referral.Referrer, direct(r)},
 		{"CREATE_APPOINTMENT", referral.ActBook, referral.Referrer, true},
 		{"CHANGE_SHORTLIST", referral.ActShortlist, referral.Referrer, true},
 		{"CHANGE_SHORTLIST_AND_SEND_FOR_TRIAGE", referral.ActSendTriage, referral.Referrer, true},

@@ -70,33 +70,34 @@ type saying struct {
 	display string
 	kind    fault.Kind
 	issue   string
+	status  int // where it is not that of kind
 }
 
 // sayings are those of every code.
 func sayings(c code) saying {
 	switch c {
 	case forbidden:
-		return saying{"Forbidden", fault.Forbidden, "forbidden"}
+		return saying{display: "Forbidden", kind: fault.Forbidden, issue: "forbidden"}
 	case noRelationship:
-		return saying{"No relationship", fault.Unprocessable, "forbidden"}
+		return saying{display: "No relationship", kind: fault.Unprocessable, issue: "forbidden"}
 	case missingValue:
-		return saying{"A mandatory input field is missing", fault.Unprocessable, "required"}
+		return saying{display: "A mandatory input field is missing", kind: fault.Unprocessable, issue: "required"}
 	case valueIsRequired:
-		return saying{"Value is required", fault.Unprocessable, "required"}
+		return saying{display: "Value is required", kind: fault.Unprocessable, issue: "required"}
 	case invalidStructure:
-		return saying{"Invalid FHIR structure", fault.Unprocessable, "structure"}
+		return saying{display: "Invalid FHIR structure", kind: fault.Unprocessable, issue: "structure"}
 	case referenceNotFound:
-		return saying{"Reference not found", fault.Unprocessable, "not-found"}
+		return saying{display: "Reference not found", kind: fault.Unprocessable, issue: "not-found"}
 	case pasNotResponding:
-		return saying{"No response from PAS", fault.Timeout, "timeout"}
+		return saying{display: "No response from PAS", kind: fault.Timeout, issue: "timeout"}
 	case pasRespondedError:
-		return saying{"Error received from PAS", fault.Unavailable, "exception"}
+		return saying{display: "Error received from PAS", kind: fault.Unavailable, issue: "exception", status: http.StatusBadGateway}
 	case code(referral.Pending), code(referral.ThreatsFound), code(referral.ValidationFailed):
-		return saying{words(c), fault.Unprocessable, "invalid"}
+		return saying{display: words(c), kind: fault.Unprocessable, issue: "invalid"}
 	case unexpectedField, invalidValue, invalidCode:
-		return saying{words(c), fault.Unprocessable, "value"}
+		return saying{display: words(c), kind: fault.Unprocessable, issue: "value"}
 	}
-	return saying{words(c), fault.Unprocessable, "business-rule"}
+	return saying{display: words(c), kind: fault.Unprocessable, issue: "business-rule"}
 }
 
 // words is a code in words: "Slot not available".
@@ -157,6 +158,9 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", access.Challenge(err)) // RFC 6750 section 3
 	case fault.TooMany, fault.Unavailable, fault.Full:
 		w.Header().Set("Retry-After", "5")
+	}
+	if p != nil && sayings(p.code).status != 0 {
+		status = sayings(p.code).status
 	}
 	if p == nil {
 		bare(w, r, status, fault.MessageOf(err))

@@ -45,10 +45,11 @@ type ask struct {
 // stage is the world of the published examples.
 type stage struct {
 	*world
-	next int        // of the numbers that are given to referrals
-	hold int        // of the slots that hospitals give
-	open ident.UBRN // of a referral that nobody has booked; zero until one is needed
-	undo []func()   // what is done when the scene is over
+	next   int        // of the numbers that are given to referrals
+	hold   int        // of the slots that hospitals give
+	open   ident.UBRN // of a referral that nobody has booked; zero until one is needed
+	system *system    // that keeps its slots; nil until one is needed
+	undo   []func()   // what is done when the scene is over
 }
 
 func newStage(t *testing.T) *stage {

@@ -63,6 +63,8 @@ func worded(err error) error {
 		return err
 	case errors.Is(err, referral.ErrPatient):
 		return refuse(patientError, "%s", fault.MessageOf(err))
+	case errors.Is(err, referral.ErrElsewhere):
+		return refuse(pasRespondedError, "%s", fault.MessageOf(err))
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
 	case errors.Is(err, referral.ErrSlot), errors.Is(err, referral.ErrAge):
@@ -205,7 +207,14 @@ func (c *call) act(w referral.Work) (r referral.Referral, err error) {
 		return r, err
 	}
 	w.As = c.c.Function.party()
-	r, err = c.a.referrals.Act(c.r.Context(), c.who(), u, w)
+	return answered(c.a.referrals.Act(c.r.Context(), c.who(), u, w))
+}
+
+// answered refuses what the hospital's own system, which keeps the slots, has not answered.
+func answered(r referral.Referral, err error) (referral.Referral, error) {
+	if err == nil && r.Asked != nil {
+		err = refuse(pasNotResponding, "The hospital's own system has not answered yet; it is asked again until it does. Read the referral to learn what became of it.")
+	}
 	return r, worded(err)
 }
 
@@ -235,7 +244,7 @@ func (c *call) inPAS(p parameters) error {
 		return err
 	}
 	x, said := p[cancelledInPAS]
-	theirs := r.Appointment != nil && r.Appointment.Theirs
+	theirs := r.Appointment != nil && !direct(r)
 	switch {
 	case said && !theirs:
 		return refuse(fieldNotPermitted, "'%s' is for appointments at indirectly bookable services only", x.path)

@@ -259,7 +259,7 @@ func (x writer) appointment(r referral.Referral, id string) fhir.Value {
 	var slots, reasons fhir.Value
 	if a := r.Appointment; a != nil {
 		start, end = instant(a.Start), instant(a.End)
-		if !a.Theirs {
+		if direct(r) {
 			slots = fhir.Arr(fhir.Obj("reference", "Slot/"+slotID(a.SlotRef)))
 		}
 	}

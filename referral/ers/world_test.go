@@ -48,7 +48,7 @@ func newWorld(t testing.TB) *world {
 func newWorldAt(t testing.TB, at time.Time) *world {
 	t.Helper()
 	now := clock.NewFake(at)
-	cfg := node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{
+	cfg := node.Config{Name: "test", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Outward: []string{"127.0.0.1"}, Tenants: []node.TenantConfig{
 		{Code: "X26", Name: "National spine", Kind: "national"}, {Code: "R68", Name: "A hospital", Kind: "hospital"}}}
 	n, err := node.Open(context.Background(), cfg, node.Options{Clock: now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
