@@ -83,7 +83,7 @@ func (s *Referrals) changeAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 		switch {
 		case err != nil:
 			return err
-		case side != w.by:
+		case side != w.by && (w.by != Provider || p.Organisation != was.Service.Provider): // who asks a service of their own is on both sides
 			return fault.New(fault.Forbidden, "This is for %s.", map[Party]string{Referrer: "the practice that asked", Provider: "the service that was asked"}[w.by])
 		case w.seen != was.Version:
 			return fault.New(fault.PreconditionFailed, "The question has changed since you looked at it: look again, then decide.")

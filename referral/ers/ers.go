@@ -51,7 +51,7 @@ func New(k catalogue.Kernel, d Directory, r *referral.Referrals) *API {
 
 // published is the API's routes with its wording of failures.
 func (a *API) published() catalogue.Published {
-	return catalogue.Published{Base: Base, Face: face{}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), a.adviceRoutes(), a.triageRoutes(), a.changeRoutes(), a.worklistRoutes(), a.serviceRoutes(), a.letterRoutes(), []catalogue.Route{
+	return catalogue.Published{Base: Base, Face: face{a.k.Clock.Now}, Foreign: true, Routes: slices.Concat(a.fileRoutes(), a.adviceRoutes(), a.triageRoutes(), a.changeRoutes(), a.worklistRoutes(), a.serviceRoutes(), a.letterRoutes(), []catalogue.Route{
 		a.forRole("GET", "/STU3/CodeSystem/{system}", a.referenceData, anyClinical()...),
 		a.forRole("GET", "/R4/PractitionerRole", a.businessFunctions),
 		a.forAdmin("GET", "/R4/Practitioner", a.onBehalfOf),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/openspine/openspine/access"
@@ -17,6 +18,7 @@ const (
 	mimeFHIR     = "application/fhir+json"
 	errorSTU3    = "https://fhir.nhs.uk/STU3/CodeSystem/eRS-APIErrorCode-1"
 	errorR4      = "https://fhir.nhs.uk/CodeSystem/ers-error-codes"
+	errorGateway = "https://fhir.nhs.uk/CodeSystem/NHSD-API-ErrorOrWarningCode"
 	errorSpine   = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
 	profileError = "https://fhir.nhs.uk/STU3/StructureDefinition/eRS-OperationOutcome-1"
 )
@@ -63,6 +65,8 @@ const (
 	notReferrer          code = "REFERENCED_USER_IS_NOT_RC"
 	notProvider          code = "REFERENCED_USER_IS_NOT_SPC"
 	missingHeader        code = "MISSING_HEADER"
+	noAccess             code = "NO_ACCESS"
+	systemUnavailable    code = "SYSTEM_UNAVAILABLE"
 )
 
 // saying is how a code is said: its display, the status that goes with it and the FHIR issue type.
@@ -80,6 +84,10 @@ func sayings(c code) saying {
 		return saying{display: "Forbidden", kind: fault.Forbidden, issue: "forbidden"}
 	case noRelationship:
 		return saying{display: "No relationship", kind: fault.Unprocessable, issue: "forbidden"}
+	case noAccess:
+		return saying{issue: "login", kind: fault.Unauthenticated}
+	case systemUnavailable:
+		return saying{display: "System Unavailable", kind: fault.Unavailable, issue: "transient"}
 	case missingValue:
 		return saying{display: "A mandatory input field is missing", kind: fault.Unprocessable, issue: "required"}
 	case valueIsRequired:
@@ -130,10 +138,10 @@ func (e *badRequest) Error() string { return e.cause.Error() }
 func (e *badRequest) Unwrap() error { return e.cause }
 
 // face words failures as the API does: with a body where one of its codes says what is wrong, without one otherwise, as published.
-type face struct{}
+type face struct{ now func() time.Time }
 
 // Refuse answers with err.
-func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (f face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	mirror(w, r)
 	kind := fault.KindOf(err)
 	status := kind.HTTPStatus()
@@ -142,6 +150,9 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.As(err, &p) && !errors.As(err, &no) {
 		switch kind {
 		case fault.Forbidden:
+			if isR4(r) {
+				break // REC_FORBIDDEN
+			}
 			p = &problem{forbidden, fault.MessageOf(err)}
 		case fault.Invalid:
 			if isR4(r) {
@@ -159,39 +170,68 @@ func (face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case fault.TooMany, fault.Unavailable, fault.Full:
 		w.Header().Set("Retry-After", "5")
 	}
+	if p != nil && p.code == forbidden && isR4(r) {
+		p = nil
+	}
 	if p != nil && sayings(p.code).status != 0 {
 		status = sayings(p.code).status
 	}
 	if p == nil {
-		bare(w, r, status, fault.MessageOf(err))
+		f.bare(w, r, status, fault.MessageOf(err))
 		return
 	}
 	body := outcomeSTU3(p)
 	if isR4(r) {
-		body = outcomeR4(errorR4, string(p.code), sayings(p.code).issue, p.diagnostics)
+		body = f.outcomeR4(errorR4, string(p.code), sayings(p.code).issue, p.diagnostics)
 	}
 	w.Header().Set("Content-Type", mimeFHIR)
 	w.WriteHeader(status)
 	w.Write(body.JSON())
 }
 
-// bare answers what has no code of the service: STU3 in plain words, R4 with the codes that all of its APIs share.
-func bare(w http.ResponseWriter, r *http.Request, status int, message string) {
-	if !isR4(r) {
+// shared are the codes that the APIs of the spine have in common, by status: the system, the code and the FHIR issue type of R4 (tables of its common responses).
+func shared(status int) [3]string {
+	switch status {
+	case http.StatusBadRequest:
+		return [3]string{errorSpine, "REC_BAD_REQUEST", "invalid"}
+	case http.StatusUnauthorized:
+		return [3]string{errorGateway, "ACCESS_DENIED", "login"}
+	case http.StatusForbidden:
+		return [3]string{errorSpine, "REC_FORBIDDEN", "forbidden"}
+	case http.StatusNotFound:
+		return [3]string{errorSpine, "REC_NOT_FOUND", "not-found"}
+	case http.StatusNotAcceptable:
+		return [3]string{errorSpine, "REC_NOT_ACCEPTABLE", "not-supported"}
+	case http.StatusUnsupportedMediaType:
+		return [3]string{errorSpine, "REC_UNSUPPORTED_MEDIA_TYPE", "not-supported"}
+	case http.StatusTooManyRequests:
+		return [3]string{errorGateway, "TOO_MANY_REQUESTS", "throttled"}
+	case http.StatusServiceUnavailable:
+		return [3]string{errorSpine, "REC_UNAVAILABLE", "transient"}
+	}
+	return [3]string{errorSpine, "REC_SERVER_ERROR", "exception"}
+}
+
+// bare answers what has no code of the operation: R4 with the codes that all of its APIs share; STU3 with one of its own where nobody is signed in or the service is away, and in plain words otherwise.
+func (f face) bare(w http.ResponseWriter, r *http.Request, status int, message string) {
+	body := fhir.Value{}
+	switch {
+	case isR4(r):
+		said := shared(status)
+		body = f.outcomeR4(said[0], said[1], said[2], message)
+	case status == http.StatusUnauthorized:
+		body = outcomeSTU3(&problem{noAccess, message})
+	case status == http.StatusServiceUnavailable:
+		body = outcomeSTU3(&problem{systemUnavailable, message})
+	default:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(status)
 		w.Write([]byte(message + "\n"))
 		return
 	}
-	shared := map[int][2]string{400: {"REC_BAD_REQUEST", "invalid"}, 401: {"ACCESS_DENIED", "forbidden"}, 403: {"REC_FORBIDDEN", "forbidden"}, 404: {"REC_NOT_FOUND", "not-found"},
-		406: {"REC_NOT_ACCEPTABLE", "processing"}, 415: {"REC_UNSUPPORTED_MEDIA_TYPE", "processing"}, 429: {"TOO_MANY_REQUESTS", "throttled"}, 503: {"REC_UNAVAILABLE", "transient"}}
-	said, known := shared[status]
-	if !known {
-		said = [2]string{"REC_SERVER_ERROR", "exception"}
-	}
 	w.Header().Set("Content-Type", mimeFHIR)
 	w.WriteHeader(status)
-	w.Write(outcomeR4(errorSpine, said[0], said[1], message).JSON())
+	w.Write(body.JSON())
 }
 
 func outcomeSTU3(p *problem) fhir.Value {
@@ -200,8 +240,8 @@ func outcomeSTU3(p *problem) fhir.Value {
 		"details", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", errorSTU3, "code", string(p.code), "display", s.display))), "diagnostics", p.diagnostics)))
 }
 
-func outcomeR4(system, code, issue, diagnostics string) fhir.Value {
-	return fhir.Obj("resourceType", "OperationOutcome", "issue", fhir.Arr(fhir.Obj("severity", "error", "code", issue,
+func (f face) outcomeR4(system, code, issue, diagnostics string) fhir.Value {
+	return fhir.Obj("resourceType", "OperationOutcome", "meta", fhir.Obj("lastUpdated", f.now()), "issue", fhir.Arr(fhir.Obj("severity", "error", "code", issue,
 		"details", fhir.Obj("coding", fhir.Arr(fhir.Obj("system", system, "code", code))), "diagnostics", diagnostics)))
 }
 

@@ -58,7 +58,7 @@ func TestForWhomAnAdministratorMayAct(t *testing.T) {
 		}
 	}
 	consultant := w.as(staff("consultant", access.Clinician, hospital), acting(ers.ProviderClinician, hospital)...)
-	if a := consultant.get("/R4/Practitioner?_query=onBehalfOf"); a.status != http.StatusForbidden || a.code() != "FORBIDDEN" {
+	if a := consultant.get("/R4/Practitioner?_query=onBehalfOf"); a.status != http.StatusForbidden || a.code() != "REC_FORBIDDEN" {
 		t.Errorf("a clinician: %d %s", a.status, a.body)
 	}
 }

@@ -33,7 +33,7 @@ func (s *stage) keeps() *system {
 		return s.system
 	}
 	x := &system{}
-	clinic, err := keeper.Open(s.time, filepath.Join(s.t.TempDir(), "clinic.json"))
+	clinic, err := keeper.Open(s.time, filepath.Join(s.root.TempDir(), "clinic.json"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func (s *stage) keeps() *system {
 			clinic.ServeHTTP(w, r)
 		}
 	}))
-	s.t.Cleanup(srv.Close)
+	s.root.Cleanup(srv.Close)
 	if err := keeper.Offer(s.t.Context(), s.node, srv.URL); err != nil {
 		s.t.Fatal(err)
 	}
