@@ -53,18 +53,28 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 			return nil, fault.Wrap(err, fault.Unavailable, "the database %s or its folder cannot be made", filepath.Base(path))
 		}
 	}
-	writeAs, gathered := o, newGathered(o.VFS)
+	var mapped *mapped
+	writeAs, readAs := o, o
+	if o.VFS == "" {
+		mapped = newMapped()
+		writeAs.VFS, readAs.VFS = mapped.vfsName(), mapped.vfsName()
+	}
+	gathered := newGathered(writeAs.VFS)
 	if gathered != nil {
 		writeAs.VFS = gathered.name
 	}
+	unregister := func() {
+		gathered.close()
+		mapped.close()
+	}
 	c, err := dial(path, writeAs, writeCache)
 	if err != nil {
-		gathered.close()
+		unregister()
 		return nil, unopenable(err, path)
 	}
 	fail := func(err error) (engine, error) {
 		c.discard()
-		gathered.close()
+		unregister()
 		return nil, err
 	}
 	if err := prepareFile(c, db); err != nil {
@@ -80,12 +90,7 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 			return fail(fault.Wrap(err, fault.Unavailable, "the folder of the database cannot be made durable"))
 		}
 	}
-	e := &sqliteEngine{opt: o, path: path, log: gathered}
-	readAs := o
-	if o.VFS == "" {
-		e.mapped = newMapped()
-		readAs.VFS = e.mapped.vfsName()
-	}
+	e := &sqliteEngine{opt: o, path: path, mapped: mapped, log: gathered}
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
 	var m *mover
 	if !o.MoveInTurn {
@@ -131,9 +136,10 @@ func dialReader(path string, o Options, cache int) (*conn, error) {
 }
 
 // The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of
-// its indexes, is about a hundredth of it. The connection that writes adds to indexes whose every page is as likely as any other, and what it does not hold
-// it has to read by a call: it may hold as much as any, also when the database is small as it is opened, for it grows.
-const leastCache, mostCache, writeCache = 8 << 10, 64 << 10, 64 << 10
+// its indexes, is about a hundredth of it. The connection that writes may hold all that is in the log, and no more: the rest it reads from the mapping, for less than SQLite then needs at each commit
+// of a database below 1 GB to go through all that it holds. (Where pages of a tree were put into another order they go by the number of a page beyond the file meanwhile, and SQLite looks for what
+// it holds beyond the file's end.)
+const leastCache, mostCache, writeCache = 8 << 10, 64 << 10, 16 << 10
 
 // readCache is how much a connection that reads may hold, by the size of the database as it is opened.
 func readCache(path string, o Options) int {
