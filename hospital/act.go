@@ -3,6 +3,7 @@ package hospital
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/openspine/openspine/access"
@@ -26,21 +27,35 @@ const (
 type Act struct {
 	booking.Act
 	State, Answer string
+	message       string // by which the spine was told
+	answered      int64  // see schema/0002_answered.sql
+}
+
+// news reports whether an act is, or may be, news to what the spine sent of its referral when it had sent so much: it waits for its answer, or was confirmed since.
+func (a Act) news(sent int64) bool {
+	return a.State == actWaiting || a.State == actConfirmed && a.answered >= sent
+}
+
+// actsOf are the acts of one referral, in their order: they are few.
+func (o *Outpatients) actsOf(tx *store.Tx, hospital ident.ODSCode, ubrn string) ([]Act, error) {
+	return o.actsIn(tx, hospital, `ubrn = ?`, ubrn)
 }
 
 func (o *Outpatients) actsIn(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Act, err error) {
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var a Act
 		var body []byte
-		if err := r.Scan(&body, &a.State, &a.Answer); err != nil {
+		var number int64
+		if err := r.Scan(&body, &a.State, &a.Answer, &a.message, &a.answered, &number); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(body, &a.Act); err != nil {
 			return fault.Wrap(err, fault.Internal, "an act that is kept cannot be read")
 		}
+		a.Number = number
 		list = append(list, a)
 		return nil
-	}, `SELECT body, state, answer FROM hospital_act WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY at, ubrn, number`, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+	}, `SELECT body, state, answer, message, answered, number FROM hospital_act WHERE lane = ? AND tenant = ? AND `+cond+` ORDER BY at, ubrn, number`, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
 	return list, err
 }
 
@@ -76,10 +91,16 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		state = actConfirmed
 	}
 	lane, h := int64(o.lane(r.From)), r.From.String()
-	list, err := o.actsIn(tx, r.From, `ubrn = ? AND message = ?`, r.Conversation, r.ID)
-	if err != nil || len(list) == 0 {
+	acts, err := o.actsOf(tx, r.From, r.Conversation)
+	if err != nil {
 		return err
 	}
+	at := slices.IndexFunc(acts, func(a Act) bool { return a.message == r.ID })
+	if at < 0 {
+		return nil
+	}
+	a := &acts[at]
+	a.State, a.Answer, a.answered = state, r.Reason, micros(r.At)
 	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
 		return err
 	}
@@ -89,15 +110,15 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		return err
 	}
 	if state == actConfirmed {
-		return o.release(tx, r.From, c.Case)
+		return o.release(tx, r.From, c.Case, acts)
 	}
 	p := c.Pathway
-	switch list[0].Kind {
+	switch a.Kind {
 	case booking.ActMove, booking.ActOffer:
-		if err := o.release(tx, r.From, c.Case); err != nil {
+		if err := o.release(tx, r.From, c.Case, acts); err != nil {
 			return err
 		}
-		if seen, err := o.cameTo(tx, r.From, r.Conversation, list[0].Appointment); err != nil {
+		if seen, err := o.cameTo(tx, r.From, r.Conversation, a.Appointment); err != nil {
 			return err
 		} else if !seen { // whoever was seen needs no other time: what the spine refused is on its list
 			p.Rebook, p.Reason = tx.At(), r.Reason
@@ -114,7 +135,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	if err := o.putPathway(tx, r.From, r.Conversation, p); err != nil {
 		return err
 	}
-	return o.event(tx, r.From, r.Conversation, "refused", list[0].Kind+": "+r.Reason, "")
+	return o.event(tx, r.From, r.Conversation, "refused", a.Kind+": "+r.Reason, "")
 }
 
 // Place is what a hospital keeps of somebody's appointments in their chart, and Clinical what it keeps of why they came.

@@ -60,9 +60,6 @@ func (c Case) Limit() booking.Limit {
 	return w.Limit()
 }
 
-// actsWaiting finds the acts of one referral that are in a state. The state is no bare column, for it must not tempt the planner: it would walk all acts of the hospital in that state.
-const actsWaiting = `ubrn = ? AND state || '' = ?`
-
 // caseCame keeps a referral as the spine tells of it: the highest version wins, whatever order they come in.
 func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	c, err := decoded[booking.Case](o, m)
@@ -80,7 +77,8 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err := o.keepCase(tx, m.To, c); err != nil {
 		return err
 	}
-	if err := o.found(tx, m.To, c); err != nil {
+	session, err := o.found(tx, m.To, c)
+	if err != nil {
 		return err
 	}
 	if len(m.Files) > 0 {
@@ -95,11 +93,7 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if p.Stopped.IsZero() {
 		p.Clock = c.ClockStart
 	}
-	acts, err := o.actsIn(tx, m.To, actsWaiting, c.UBRN.String(), actWaiting)
-	if err != nil {
-		return err
-	}
-	over, err := o.actsIn(tx, m.To, `ubrn = ? AND kind = ? AND (state = ? OR state = ? AND answered >= ?)`, c.UBRN.String(), booking.ActDischarged, actWaiting, actConfirmed, c.Sent)
+	acts, err := o.actsOf(tx, m.To, c.UBRN.String())
 	if err != nil {
 		return err
 	}
@@ -108,9 +102,10 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		return err
 	}
 	_, closed := seenByHand(open)
-	p.Closed = c.Gone || c.Closed || closed || len(over) > 0 // what says that the spine has taken it may still be on its way
+	over := slices.ContainsFunc(acts, func(a Act) bool { return a.Kind == booking.ActDischarged && a.news(c.Sent) })
+	p.Closed = c.Gone || c.Closed || closed || over // what says that the spine has taken it may still be on its way
 	p.review(known && was.Gone, c, acts)
-	if err := o.follow(tx, m.To, c, &p, acts, open); err != nil {
+	if err := o.follow(tx, m.To, c, &p, session, acts, open); err != nil {
 		return err
 	}
 	if !known || p != was.Pathway {
@@ -129,8 +124,8 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 
 // review is whether somebody must read the referral as it is now: not when the spine knows that they have, and anew when it has come back from elsewhere, or the spine has it as not
 // read. What the hospital has just decided stands until the spine answers.
-func (p *Pathway) review(cameBack bool, c booking.Case, waiting []Act) {
-	if c.Gone || slices.ContainsFunc(waiting, func(a Act) bool { return a.decides() }) {
+func (p *Pathway) review(cameBack bool, c booking.Case, acts []Act) {
+	if c.Gone || slices.ContainsFunc(acts, func(a Act) bool { return a.State == actWaiting && a.decides() }) {
 		return
 	}
 	if cameBack {
@@ -169,9 +164,11 @@ func waitsForTime(c booking.Case) bool {
 	return false
 }
 
-// follow draws from what the spine tells what it means for the hospital's own work.
-func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, waiting []Act, byHand []Override) error {
-	asked := slices.ContainsFunc(waiting, func(a Act) bool { return a.Kind == booking.ActMove || a.Kind == booking.ActOffer })
+// follow draws from what the spine tells what it means for the hospital's own work. The session is that of the appointment, nil where there is none; the acts are all of the referral.
+func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, s *Session, acts []Act, byHand []Override) error {
+	asked := slices.ContainsFunc(acts, func(a Act) bool {
+		return a.State == actWaiting && (a.Kind == booking.ActMove || a.Kind == booking.ActOffer)
+	})
 	seen, _ := seenByHand(byHand)
 	switch {
 	case c.Gone || c.State == "REJECTED" || c.State == "AWAITING_TRIAGE" || strings.HasPrefix(c.State, "CANCELLED"):
@@ -179,13 +176,12 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	case waitsForTime(c) && p.Rebook.IsZero() && !asked && !seen:
 		p.Rebook, p.Reason = tx.At(), c.Comment
 	case c.Appointment != nil:
-		s, err := o.sessionIn(tx, hospital, c.Appointment.Session)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
 		switch {
-		case err != nil:
+		case s == nil:
 		case s.State != sessionWithdrawn:
+			if p.Rebook.IsZero() && p.Reason == "" {
+				break // there is nothing to take back
+			}
 			came, err := o.cameTo(tx, hospital, c.UBRN.String(), c.Appointment)
 			if err != nil {
 				return err
@@ -193,8 +189,9 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 			if !came { // whoever missed it is found another time
 				p.Rebook, p.Reason = time.Time{}, ""
 			}
+		case slices.ContainsFunc(acts, func(a Act) bool { return a.Kind == booking.ActCancel && a.news(c.Sent) }): // the spine has been told
 		case !asked && tx.Holds(o.k.Post().LaneOf(hospital, c.UBRN.String())):
-			if err := o.outOfWithdrawn(tx, hospital, c, s, p); err != nil {
+			if err := o.outOfWithdrawn(tx, hospital, c, *s, p); err != nil {
 				return err
 			}
 		}
@@ -202,16 +199,12 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	if err := o.settleTold(tx, hospital, Case{Case: c, Pathway: *p}, byHand); err != nil {
 		return err
 	}
-	return o.release(tx, hospital, c)
+	return o.release(tx, hospital, c, acts)
 }
 
 // outOfWithdrawn puts somebody on the worklist, and has the spine cancel their appointment, where the hospital learns only now that they are in a slot of its own of a session that it has withdrawn: a
 // restore had lost it. (Who is in a slot of the spine's is known to the spine by the session.)
 func (o *Outpatients) outOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c booking.Case, s Session, p *Pathway) error {
-	said, err := o.actsIn(tx, hospital, `ubrn = ? AND kind = ? AND (state = ? OR state = ? AND answered >= ?)`, c.UBRN.String(), booking.ActCancel, actWaiting, actConfirmed, c.Sent)
-	if err != nil || len(said) > 0 {
-		return err
-	}
 	booked, err := o.bookedAt(tx, hospital, c.Appointment.Session, c.Appointment.Slot)
 	for _, b := range booked {
 		if err != nil {
@@ -233,25 +226,24 @@ func (o *Outpatients) outOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c boo
 
 // release lets go of the slots that the hospital held for a referral which is elsewhere now. What it has asked the spine for since the last act that is part of what the spine
 // tells stays held until the spine refuses, or tells of it.
-func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
+func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Case, acts []Act) error {
 	keep := map[[2]string]bool{}
 	if c.Appointment != nil {
 		keep[[2]string{c.Appointment.Session, c.Appointment.Slot}] = true
 	}
-	acts, err := o.actsIn(tx, hospital, `ubrn = ? AND kind IN (?, ?) AND (state = ? OR state = ? AND answered >= ?)
-		AND number > (SELECT coalesce(max(t.number), 0) FROM hospital_act t WHERE t.lane = hospital_act.lane AND t.tenant = hospital_act.tenant AND t.ubrn = hospital_act.ubrn AND t.message = ?)`,
-		c.UBRN.String(), booking.ActMove, booking.ActOffer, actWaiting, actConfirmed, c.Sent, c.Took)
-	if err != nil {
-		return err
+	told := int64(0) // the last act that is part of what the spine tells
+	for _, a := range acts {
+		if a.message == c.Took {
+			told = max(told, a.Number)
+		}
 	}
 	for _, a := range acts {
-		if o.seams.LetGo {
-			break
+		if (a.Kind == booking.ActMove || a.Kind == booking.ActOffer) && a.news(c.Sent) && a.Number > told && !o.seams.LetGo {
+			keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
 		}
-		keep[[2]string{a.Appointment.Session, a.Appointment.Slot}] = true
 	}
 	var over [][2]string
-	err = rowsOf(tx, func(r *store.Rows) error {
+	err := rowsOf(tx, func(r *store.Rows) error {
 		var at [2]string
 		if err := r.Scan(&at[0], &at[1]); err != nil {
 			return err
@@ -298,12 +290,9 @@ func (o *Outpatients) putPathway(tx *store.Tx, hospital ident.ODSCode, who strin
 func (o *Outpatients) event(tx *store.Tx, hospital ident.ODSCode, who, what, detail, actor string) error {
 	o.changed(tx, hospital)
 	lane, h, at := int64(o.lane(hospital)), hospital.String(), tx.At().UnixMicro()
-	var last int64
-	if err := tx.QueryRow(`SELECT coalesce(max(at), 0) FROM hospital_event WHERE lane = ? AND tenant = ? AND who = ?`, lane, h, who).Scan(&last); err != nil {
-		return err
-	}
-	_, err := tx.Exec(`INSERT INTO hospital_event (lane, tenant, who, at, what, detail, actor) VALUES (?, ?, ?, ?, ?, ?, ?)`, lane, h, who, max(at, last+1), what, detail, actor)
-	return err
+	return tx.Queue(`INSERT INTO hospital_event (lane, tenant, who, at, what, detail, actor) VALUES (?, ?, ?,
+		(SELECT CASE WHEN max(e.at) >= ? THEN max(e.at) + 1 ELSE CAST(? AS BIGINT) END FROM hospital_event e WHERE e.lane = ? AND e.tenant = ? AND e.who = ?), ?, ?, ?)`,
+		lane, h, who, at, at, lane, h, who, what, detail, actor)
 }
 
 // Event is what happened on a pathway.
@@ -331,6 +320,15 @@ const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'),
 
 // casesIn are the referrals that a condition finds: c is their row, p that of their pathway.
 func (o *Outpatients) casesIn(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Case, err error) {
+	return o.casesBy(tx, hospital, `c.lane = ? AND c.tenant = ? AND `+cond, args...)
+}
+
+// nobodyYet finds the referrals of those who are no patients here yet. The lane is no bare column, for it must not tempt the planner: it would walk all referrals of the hospital, in their order, for
+// the few of these.
+const nobodyYet = `c.lane + 0 = ? AND c.tenant = ? AND c.chart = '' AND c.gone + 0 = 0 ORDER BY c.ubrn LIMIT ?`
+
+// casesBy is casesIn where the condition begins with the lane and the tenant.
+func (o *Outpatients) casesBy(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Case, err error) {
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var c Case
 		var body []byte
@@ -344,7 +342,7 @@ func (o *Outpatients) casesIn(tx *store.Tx, hospital ident.ODSCode, cond string,
 		c.Received, c.Pathway.Clock, c.Pathway.Stopped, c.Pathway.Rebook = fromMicros(received), fromMicros(clock), fromMicros(stopped), fromMicros(rebook)
 		list = append(list, c)
 		return nil
-	}, `SELECT `+caseColumns+` WHERE c.lane = ? AND c.tenant = ? AND `+cond, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
+	}, `SELECT `+caseColumns+` WHERE `+cond, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)
 	return list, err
 }
 

@@ -128,21 +128,21 @@ func (o *Outpatients) differing(tx *store.Tx, hospital ident.ODSCode) (sessions 
 }
 
 // found makes what the hospital has lost by a restore again, as far as the spine's booking names it: the session, the slot, and who is in it where it is the hospital's own. So whoever is
-// told "booked" stands in the diary.
-func (o *Outpatients) found(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
+// told "booked" stands in the diary. It returns the session of the appointment, nil where there is none.
+func (o *Outpatients) found(tx *store.Tx, hospital ident.ODSCode, c booking.Case) (*Session, error) {
 	a := c.Appointment
 	if a == nil || c.Gone {
-		return nil
+		return nil, nil
 	}
 	s, err := o.sessionIn(tx, hospital, a.Session)
 	lost := fault.Is(err, fault.NotFound)
 	if err != nil && !lost {
-		return err
+		return nil, err
 	}
 	if lost {
 		clinics, err := o.clinicsIn(tx, hospital)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s = Session{ID: a.Session, Starts: a.Start, Ends: a.End, Minutes: int(a.End.Sub(a.Start) / time.Minute), State: sessionFound}
 		for _, x := range clinics {
@@ -151,14 +151,15 @@ func (o *Outpatients) found(tx *store.Tx, hospital ident.ODSCode, c booking.Case
 			}
 		}
 		if s.Clinic == "" {
-			return nil // the referral says when, and that the hospital has no such clinic any more
+			return nil, nil // the referral says when, and that the hospital has no such clinic any more
 		}
 	}
 	list, err := o.slotsWhere(tx, hospital, `session = ? AND id = ?`, a.Session, a.Slot)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(list) == 0 {
+	had := len(list) > 0
+	if !had {
 		if s.State == sessionFound {
 			if a.Start.Before(s.Starts) {
 				s.Starts = a.Start
@@ -167,15 +168,18 @@ func (o *Outpatients) found(tx *store.Tx, hospital ident.ODSCode, c booking.Case
 				s.Ends = a.End
 			}
 			if err := o.putSession(tx, hospital, s); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		list = []Slot{{Session: a.Session, ID: a.Slot, Epoch: a.Epoch, Base: a.Epoch, Starts: a.Start, Ends: a.End, Kind: kindOffered}}
 		if err := o.putSlot(tx, hospital, list[0]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return o.holdTold(tx, hospital, list[0], a.Epoch, c.UBRN)
+	if err := o.holdTold(tx, hospital, list[0], a.Epoch, c.UBRN); err != nil || lost && had {
+		return nil, err
+	}
+	return &s, nil
 }
 
 // holdTold holds a slot of the hospital's own for whom the spine has in it: a restore has lost that the hospital put them there.

@@ -41,7 +41,7 @@ func (o *Outpatients) Register(ctx context.Context, hospital ident.ODSCode) erro
 	for {
 		var list []Case
 		err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
-			list, err = o.casesIn(tx, hospital, `c.chart = '' AND c.gone = 0 ORDER BY c.ubrn LIMIT ?`, int64(registerAtOnce))
+			list, err = o.casesBy(tx, hospital, nobodyYet, int64(registerAtOnce))
 			if err != nil {
 				return err
 			}
