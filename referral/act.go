@@ -445,7 +445,7 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 		return again, nil
 	}
 	if seeksCare(a.Kind) {
-		if err := s.alive(tx, chart); err != nil {
+		if a.person, err = s.alive(tx, chart); err != nil {
 			return was, err
 		}
 	}
@@ -490,12 +490,12 @@ func seeksCare(k Kind) bool {
 }
 
 // alive refuses what is done for somebody of whom the register says that they have died, since they were referred perhaps. Error: ErrPatient.
-func (s *Referrals) alive(tx *store.Tx, chart string) error {
+func (s *Referrals) alive(tx *store.Tx, chart string) (*Person, error) {
 	person, err := s.personIn(tx, chart)
 	if err == nil && person.Dead() {
 		err = fault.Wrap(ErrPatient, fault.Unprocessable, "This person has died, as the register says.")
 	}
-	return err
+	return &person, err
 }
 
 // commit applies an act, and does what follows from it: the slots, the relationship of the provider, and what the hospital is told.
@@ -527,7 +527,7 @@ func (s *Referrals) commit(tx *store.Tx, was Referral, a Act) (Referral, error) 
 	if err := s.relate(tx, was, r); err != nil {
 		return was, err
 	}
-	return r, s.tell(tx, was, r)
+	return r, s.tell(tx, was, r, a.person)
 }
 
 // repeated reports whether an act was done already by the same form sent twice: the appointment is the one that is asked for.

@@ -179,7 +179,7 @@ func (s *Referrals) ConvertAdvice(ctx context.Context, c Caller, u ident.UBRN, w
 		if !was.MayConvert {
 			return was, fault.New(fault.Forbidden, "The practice has not allowed that its question is made a referral of. Answer that you recommend one.")
 		}
-		if err := s.alive(tx, was.Chart); err != nil {
+		if _, err := s.alive(tx, was.Chart); err != nil {
 			return was, err
 		}
 		m := Remark{By: Staff{p.ID, p.Name}, For: cmp.Or(w.For, Staff{p.ID, p.Name}), Organisation: p.Organisation, Provider: true, Text: w.Text, Files: files}

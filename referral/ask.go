@@ -325,7 +325,7 @@ func sameQuestion(was *Asked, q Asked) bool {
 // keepQuestion keeps a question, once it is sure that what it asks could be done.
 func (s *Referrals) keepQuestion(tx *store.Tx, was Referral, q Asked, seen int64) (Referral, error) {
 	if seeksCare(q.Kind) {
-		if err := s.alive(tx, was.Chart); err != nil {
+		if _, err := s.alive(tx, was.Chart); err != nil {
 			return was, err
 		}
 	}

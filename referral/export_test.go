@@ -101,7 +101,7 @@ func (s *Referrals) Case(ctx context.Context, chart string, u ident.UBRN) (c boo
 	err = s.read(ctx, func(tx *store.Tx) error {
 		r, err := s.load(tx, chart, u)
 		if err == nil {
-			c, err = s.caseOf(tx, r, r.Provider(), r.Chosen)
+			c, err = s.caseOf(tx, r, r.Provider(), r.Chosen, nil)
 		}
 		return err
 	})

@@ -14,7 +14,8 @@ import (
 )
 
 // tell sends the hospital whose referral it is, or was, the whole of it as it is now. A provider without a node of its own reads the pages of this one.
-func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
+// The person is nil where nobody has read them in this transaction.
+func (s *Referrals) tell(tx *store.Tx, was, r Referral, person *Person) error {
 	var to []ident.ODSCode
 	if theirs(was) {
 		to = append(to, was.Provider())
@@ -23,7 +24,7 @@ func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
 		to = append(to, r.Provider())
 	}
 	for _, org := range to {
-		if _, err := s.tellOne(tx, r, org, was.Chosen); err != nil {
+		if _, err := s.tellOne(tx, r, org, was.Chosen, person); err != nil {
 			return err
 		}
 	}
@@ -31,8 +32,8 @@ func (s *Referrals) tell(tx *store.Tx, was, r Referral) error {
 }
 
 // tellOne tells a hospital of a referral, by which message; by none where nobody keeps its post.
-func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) (message string, err error) {
-	c, err := s.caseOf(tx, r, org, chosen)
+func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice, person *Person) (message string, err error) {
+	c, err := s.caseOf(tx, r, org, chosen, person)
 	if err != nil {
 		return "", err
 	}
@@ -55,7 +56,7 @@ func (s *Referrals) tellOne(tx *store.Tx, r Referral, org ident.ODSCode, chosen 
 }
 
 // caseOf is a referral as a hospital is told of it. Chosen is the service that it had before, for a hospital that has it no more.
-func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice) (c booking.Case, err error) {
+func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen Choice, person *Person) (c booking.Case, err error) {
 	if theirs(r) && r.Provider() == org {
 		chosen = r.Chosen
 	} else {
@@ -64,9 +65,12 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	c.UBRN, c.Version, c.State, c.Priority, c.Service, c.ServiceName = r.UBRN, r.Version, string(r.State), string(r.Priority), chosen.Service, chosen.Name
 	c.Practice, c.Referrer, c.ClockStart, c.Reason, c.Comment = r.Practice, r.Referrer.Name, r.PathwayStart, r.Reason.Code, r.Comment
 	c.Accepted, c.Closed, c.Changed, c.Took, c.Sent = r.Accepted, r.Closed, r.Changed, r.Took, tx.At().UnixMicro()
-	person, err := s.personIn(tx, r.Chart)
-	if err != nil {
-		return c, err
+	if person == nil {
+		read, err := s.personIn(tx, r.Chart)
+		if err != nil {
+			return c, err
+		}
+		person = &read
 	}
 	c.Person = person.booked(r.Patient)
 	if c.Gone {
@@ -417,7 +421,7 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	}
 	r.Took = m.ID
 	if seeksCare(a.Kind) {
-		err = s.alive(tx, chart)
+		a.person, err = s.alive(tx, chart)
 	}
 	if err == nil {
 		_, err = s.commit(tx, r, a)

@@ -96,7 +96,7 @@ func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Ta
 		if chosen.Provider != provider && len(r.Shortlist) > 0 {
 			chosen = r.Shortlist[0] // it is gone from there, and of a service that no longer matters
 		}
-		if err := s.tellAgain(tx, r.UBRN, provider, func() (string, error) { return s.tellOne(tx, r, provider, chosen) }); err != nil {
+		if err := s.tellAgain(tx, r.UBRN, provider, func() (string, error) { return s.tellOne(tx, r, provider, chosen, nil) }); err != nil {
 			return err
 		}
 	}

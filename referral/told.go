@@ -55,7 +55,7 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 		if theirs(was) && was.Provider() == from {
 			return nil
 		}
-		_, err = s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+		_, err = s.tellOne(tx, was, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from}, nil)
 		return err
 	case c.Version < known, c.Version == known && (elsewhere || was.Version <= least || was.Provider() == from):
 		return nil
@@ -99,10 +99,10 @@ func (s *Referrals) again(tx *store.Tx, was, r Referral, from ident.ODSCode, c b
 	if err := s.account(tx, r, a, ""); err != nil {
 		return err
 	}
-	if err := s.tell(tx, was, r); err != nil || r.Provider() == from && theirs(r) || was.Provider() == from && theirs(was) {
+	if err := s.tell(tx, was, r, nil); err != nil || r.Provider() == from && theirs(r) || was.Provider() == from && theirs(was) {
 		return err
 	}
-	_, err = s.tellOne(tx, r, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from})
+	_, err = s.tellOne(tx, r, from, Choice{Service: c.Service, Name: c.ServiceName, Provider: from}, nil)
 	return err
 }
 

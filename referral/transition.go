@@ -95,8 +95,9 @@ type Act struct {
 	Offer       *Offer       // of offer
 	New         *Referral    // of create: who, what for and by whom
 
-	question *Asked // of ask
-	answers  bool   // it is what was asked for, and the hospital's system said yes
+	question *Asked  // of ask
+	answers  bool    // it is what was asked for, and the hospital's system said yes
+	person   *Person // the patient as the register has them in the act's transaction; nil where nobody has looked
 }
 
 // Transition is one row of the table: who may do what in which states, what comes of it, and from which code system the reason is.
