@@ -104,7 +104,7 @@ func (o *Outpatients) retell(tx *store.Tx, hospital ident.ODSCode, found []Diffe
 					continue // saying it again would only wait behind what said it
 				}
 				anew[x.Session] = append(anew[x.Session], x)
-			case x.Epoch < m.Epoch && booking.Spine.Owns(x.Epoch) && booking.Hospital.Owns(m.Epoch):
+			case x.Epoch < m.Epoch && booking.Spine.Owns(x.Epoch): // given back, or the spine's since a settling that a restore here has lost
 				settled(&x, m.Epoch, m)
 				if err := o.putSlot(tx, hospital, x); err != nil {
 					return err

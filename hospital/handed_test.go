@@ -85,8 +85,8 @@ func slotsThatTheSpineRefuses(t *testing.T, w *world) {
 func TestWhatBothSidesHaveLostIsToldAgain(t *testing.T) {
 	t.Parallel()
 	w := given(t, false)
-	var given, back string
-	var gave booking.Epoch
+	var given, back, ahead string
+	var gave, settled booking.Epoch
 	w.spine.look(func() {
 		var ids []string
 		for id, x := range w.spine.slots {
@@ -100,6 +100,10 @@ func TestWhatBothSidesHaveLostIsToldAgain(t *testing.T) {
 		x := w.spine.slots[back]
 		x.Epoch++
 		gave, w.spine.slots[back] = x.Epoch, x
+		ahead = ids[1]
+		x = w.spine.slots[ahead]
+		x.Epoch, x.Base = x.Epoch+2000, x.Epoch
+		settled, w.spine.slots[ahead] = x.Epoch, x
 	})
 	w.compares()
 	w.spine.look(func() {
@@ -117,6 +121,13 @@ func TestWhatBothSidesHaveLostIsToldAgain(t *testing.T) {
 		err := tx.QueryRow(`SELECT epoch, base FROM hospital_slot WHERE id = ?`, back).Scan(&e, &base)
 		if booking.Epoch(e) != gave || base == 1 {
 			t.Errorf("what the spine has given back is at %d since %d, and the spine says %d", e, base, gave)
+		}
+		if err != nil {
+			return err
+		}
+		err = tx.QueryRow(`SELECT epoch, base FROM hospital_slot WHERE id = ?`, ahead).Scan(&e, &base)
+		if booking.Epoch(e) != settled || base != 1 {
+			t.Errorf("what both know to be the spine's is at %d since %d, and the spine says %d since 1", e, base, settled)
 		}
 		return err
 	})

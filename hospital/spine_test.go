@@ -158,7 +158,7 @@ func (s *spine) tallied(tx *store.Tx, m messaging.Message) error {
 			}
 			s.slots[mark.ID] = x
 		}
-		answer.Slots = append(answer.Slots, booking.SlotMark{ID: mark.ID, Epoch: x.Epoch})
+		answer.Slots = append(answer.Slots, booking.SlotMark{ID: mark.ID, Epoch: x.Epoch, Base: x.Base})
 	}
 	for _, c := range s.cases {
 		answer.Cases = append(answer.Cases, booking.CaseMark{UBRN: c.UBRN, Version: c.Version})
