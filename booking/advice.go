@@ -10,7 +10,7 @@ import (
 
 // The workflows of questions for advice: each question is a conversation of the post, of its UBRN.
 const (
-	WorkflowAdvice = "booking.advice" // spine → hospital: Advice
+	WorkflowAdvice = "booking.advice" // spine → hospital: Advice; back, where a restore of the spine has lost it
 	WorkflowAdvise = "booking.advise" // hospital → spine: Advise
 )
 

@@ -287,7 +287,8 @@ type Tally struct {
 	Heard  int64      `json:"heard"`            // by a hospital: the highest Case.Sent that it handled; what was sent since is under way and no difference
 	Slots  []SlotMark `json:"slots,omitempty"`
 	Cases  []CaseMark `json:"cases,omitempty"`
-	Advice []CaseMark `json:"advice,omitempty"` // by a hospital: the questions for advice that it knows as open; only UBRN and Version are said
+	// Advice is by a hospital the questions for advice that it knows as open, by a spine that was restored all that it knows of those which the hospital was asked; only UBRN and Version are said.
+	Advice []CaseMark `json:"advice,omitempty"`
 	// Told is what a hospital was told by the spine and the spine, which was restored from a backup, knows no more: at most MostTold to a page.
 	Told []Case `json:"told,omitempty"`
 }

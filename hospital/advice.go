@@ -296,6 +296,56 @@ func (o *Outpatients) unregistered(tx *store.Tx, hospital ident.ODSCode) (list [
 	return list, err
 }
 
+// tellAdviceBack tells a spine that was restored of each question of which it had told more than it knows now, and says again what it had taken, and has lost before telling of it.
+func (o *Outpatients) tellAdviceBack(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally) error {
+	knows := map[ident.UBRN]int64{}
+	for _, m := range asked.Advice {
+		knows[m.UBRN] = m.Version
+	}
+	list, err := o.askedWhere(tx, hospital, `a.version > 0 ORDER BY a.ubrn`)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if a.Version > knows[a.UBRN] {
+			files, err := filesIn(a.Files())
+			if err == nil {
+				_, err = send(o, tx, hospital, booking.WorkflowAdvice, conversationTally, a.Advice, files...)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if a.Answer.State != actConfirmed || a.Version > a.Answer.Seen || knows[a.UBRN] > a.Version || !tx.Holds(o.k.Post().LaneOf(hospital, a.UBRN.String())) {
+			continue
+		}
+		files, err := filesIn(a.Answer.Files)
+		if err != nil {
+			return err
+		}
+		message, err := send(o, tx, hospital, booking.WorkflowAdvise, a.UBRN.String(), a.Answer.Advise, files...)
+		if err == nil {
+			_, err = tx.Exec(`UPDATE hospital_advise SET state = ?, message = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, actWaiting, message, int64(o.lane(hospital)), hospital.String(), a.UBRN.String(), a.Answer.Number)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filesIn are attachments as the post carries them.
+func filesIn(list []booking.Attachment) (files []messaging.File, err error) {
+	for _, a := range list {
+		f, err := a.File()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
 // openAdvice are the marks of the questions that the hospital knows as open, for the comparison.
 func (o *Outpatients) openAdvice(tx *store.Tx, hospital ident.ODSCode) (marks []booking.CaseMark, err error) {
 	list, err := o.askedWhere(tx, hospital, `a.ended = 0 ORDER BY a.ubrn`)

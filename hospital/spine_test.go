@@ -43,6 +43,8 @@ type spine struct {
 	sent   int64
 	round  string // what the double itself has asked, and what it was answered
 	answer []booking.Tally
+	said   map[string]booking.Advise // message → what was said to a question
+	asked  map[string]booking.Advice // message → a question that was told back
 }
 
 func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
@@ -56,7 +58,19 @@ func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
 	}
 	return []catalogue.Service{{Name: "double", Summary: "The spine's side, for tests.", Handles: []messaging.Handler{
 		handler(booking.WorkflowSlots, s.given), handler(booking.WorkflowRecall, s.recalled), handler(booking.WorkflowAct, s.acted), handler(booking.WorkflowTally, s.tallied),
-		handler(booking.WorkflowVisit, s.visited)}}}
+		handler(booking.WorkflowVisit, s.visited), handler(booking.WorkflowAdvise, s.advised), handler(booking.WorkflowAdvice, s.askedBack)}}}
+}
+
+func (s *spine) advised(_ *store.Tx, m messaging.Message) error {
+	a, err := booking.Decode[booking.Advise](m.Body)
+	s.said[m.ID] = a
+	return err
+}
+
+func (s *spine) askedBack(_ *store.Tx, m messaging.Message) error {
+	a, err := booking.Decode[booking.Advice](m.Body)
+	s.asked[m.ID] = a
+	return err
 }
 
 func (s *spine) given(_ *store.Tx, m messaging.Message) error {
@@ -273,7 +287,7 @@ func open(t testing.TB, cfg node.Config, o node.Options) *simtest.World {
 // given is a hospital with a heart clinic that is held every day, and has given its slots to the spine.
 func given(t testing.TB, postgres bool) *world {
 	t.Helper()
-	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, visits: map[string][]string{}, refuse: map[string]string{}}
+	s := &spine{t: t, slots: map[string]booking.Slot{}, in: map[string]string{}, cases: map[string]booking.Case{}, acts: map[string][]booking.Act{}, visits: map[string][]string{}, refuse: map[string]string{}, said: map[string]booking.Advise{}, asked: map[string]booking.Advice{}}
 	w := &world{t: t, spine: s, clock: &days{}}
 	// The double's node hosts X26 without being a national node, so that nothing else there takes what is sent to the spine.
 	w.nodes[0] = open(t, node.Config{Name: "spine", Addr: "127.0.0.1:0", NetworkAddr: "127.0.0.1:0", Data: t.TempDir(), National: "X27", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "practice"}}}, node.Options{Clock: w.clock, Services: s.service})

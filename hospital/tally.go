@@ -155,13 +155,11 @@ func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string
 // filesOf are the files of referrals that are told back: a spine that was restored may have lost them, too.
 func filesOf(told []booking.Case) (files []messaging.File, err error) {
 	for _, c := range told {
-		for _, a := range c.Attachments {
-			f, err := a.File()
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, f)
+		of, err := filesIn(c.Attachments)
+		if err != nil {
+			return nil, err
 		}
+		files = append(files, of...)
 	}
 	return files, nil
 }
@@ -216,6 +214,15 @@ func (o *Outpatients) tallyLanes(m messaging.Message) []store.Lane {
 		list, err := o.sessionsIn(tx, m.To, `ends > ?`, o.k.Clock.Now().Add(-tallied).UnixMicro())
 		for _, x := range list {
 			lanes = append(lanes, o.k.Post().LaneOf(m.To, x.ID))
+		}
+		if err != nil {
+			return err
+		}
+		said, err := o.askedWhere(tx, m.To, `x.state = ? ORDER BY a.ubrn`, actConfirmed)
+		for _, a := range said {
+			if a.Version <= a.Answer.Seen { // what was said is said again, perhaps
+				lanes = append(lanes, o.k.Post().LaneOf(m.To, a.UBRN.String()))
+			}
 		}
 		return err
 	})
@@ -274,7 +281,7 @@ func (o *Outpatients) pagesOf(tx *store.Tx, hospital ident.ODSCode, last booking
 			return err
 		}
 		t, err := booking.Decode[booking.Tally](body)
-		whole.Slots, whole.Cases = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...)
+		whole.Slots, whole.Cases, whole.Advice = append(whole.Slots, t.Slots...), append(whole.Cases, t.Cases...), append(whole.Advice, t.Advice...)
 		return err
 	}, `SELECT body FROM hospital_tally WHERE lane = ? AND tenant = ? AND round = ? ORDER BY page`, int64(o.lane(hospital)), hospital.String(), last.Round)
 	return whole, err
@@ -317,6 +324,9 @@ func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking
 	}
 	lost, err := o.lost(tx, hospital, asked)
 	if err != nil {
+		return err
+	}
+	if err := o.tellAdviceBack(tx, hospital, asked); err != nil { // before the answer, so that the spine has it all then
 		return err
 	}
 	if _, err := o.tellAll(tx, hospital, asked.Round, false, lost...); err != nil {

@@ -79,6 +79,8 @@ type Advice struct {
 	Created      time.Time       `json:"created"`
 	Changed      time.Time       `json:"changed"`
 	Remarks      []Remark        `json:"remarks"` // the first one first
+	// Told is the version of an earlier life of the database that a hospital told back and this one repeats; 0 for what somebody has said.
+	Told int64 `json:"told,omitempty"`
 }
 
 // Files are those of all messages.
@@ -234,7 +236,7 @@ func (a Advice) with(m Remark, version int64, state AdviceState, priority Priori
 	if err := (Act{Attachments: m.Files}).addFiles(&Referral{Attachments: a.Files()}); err != nil {
 		return a, err
 	}
-	a.Version, a.State, a.Priority, a.Changed = version, state, priority, at
+	a.Version, a.State, a.Priority, a.Changed, a.Told = version, state, priority, at, 0
 	m.ID, m.At, m.Version = uuid.NewString(), at, a.Version
 	a.Remarks = append(slices.Clone(a.Remarks), m)
 	return a, nil

@@ -132,7 +132,7 @@ func (s *Referrals) CloseAdvice(ctx context.Context, c Caller, u ident.UBRN, see
 		if err != nil {
 			return was, err
 		}
-		a.Version, a.Changed, a.State = version, tx.At(), AdviceClosed
+		a.Version, a.Changed, a.State, a.Told = version, tx.At(), AdviceClosed, 0
 		if !was.Answered() {
 			a.State = AdviceCancelled
 		}

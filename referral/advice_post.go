@@ -75,6 +75,9 @@ func (s *Referrals) adviseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if err != nil {
 		return err
 	}
+	if err := s.sure(tx, m.From); err != nil {
+		return messaging.Wait(err) // it may be about what this life of the spine has yet to be told
+	}
 	chart, err := s.chartOf(tx, msg.UBRN)
 	if fault.Is(err, fault.NotFound) {
 		return messaging.Refuse("There is no question of this number.")
@@ -97,7 +100,7 @@ func (s *Referrals) adviseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		return messaging.Refuse("Your organisation was not asked.")
 	case was.Ended():
 		return messaging.Refuse("This conversation is over: the practice has closed it, or it is a referral.")
-	case was.Version != msg.Seen:
+	case was.Version != msg.Seen && (was.Told == 0 || was.Told != msg.Seen):
 		return messaging.Refuse("Something was said meanwhile. Read it, and answer then.")
 	}
 	files, err := s.filesCame(tx, m.From, was, msg)

@@ -164,7 +164,7 @@ func (s *Referrals) handlers() []messaging.Handler {
 		{Workflow: booking.WorkflowVisit, Compares: true, Owner: office, Handle: s.visitCame, Lanes: s.visitLanes},
 		{Workflow: booking.WorkflowTally, Compares: true, Owner: office, Handle: s.tallyCame, Lanes: s.tallyLanes},
 		{Workflow: booking.WorkflowAdvise, Compares: true, Owner: office, Handle: s.adviseCame, Lanes: s.adviseLanes},
-		{Workflow: booking.WorkflowAdvice, Compares: true, Owner: office},
+		{Workflow: booking.WorkflowAdvice, Compares: true, Owner: office, Handle: s.adviceTold, Lanes: s.adviceToldLanes},
 		{Workflow: booking.WorkflowReturned, Compares: true, Owner: office},
 		{Workflow: booking.WorkflowCase, Compares: true, Owner: office},
 	}

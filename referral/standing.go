@@ -151,7 +151,7 @@ func (s *Referrals) askDue(ctx context.Context) error {
 func (s *Referrals) providers(ctx context.Context) (list []ident.ODSCode, err error) {
 	err = s.read(ctx, func(tx *store.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT provider FROM referral_slot UNION SELECT provider FROM referral_heard UNION SELECT provider FROM referral_case WHERE provider <> ''`)
+		rows, err := tx.Query(`SELECT provider FROM referral_slot UNION SELECT provider FROM referral_heard UNION SELECT provider FROM referral_case WHERE provider <> '' UNION SELECT provider FROM referral_advice`)
 		if err != nil {
 			return err
 		}
@@ -214,12 +214,20 @@ func (s *Referrals) tellAll(tx *store.Tx, provider ident.ODSCode, round string, 
 	if err != nil {
 		return "", err
 	}
+	var asked []booking.CaseMark
+	if unsure {
+		if asked, err = s.adviceMarks(tx, provider); err != nil {
+			return "", err
+		}
+	}
 	for page := 0; ; page++ {
 		t := booking.Tally{Round: round, Page: page, Unsure: unsure}
 		n := min(len(slots), booking.MostSlots)
 		k := min(len(cases), booking.MostSlots)
 		t.Slots, slots, t.Cases, cases = slots[:n], slots[n:], cases[:k], cases[k:]
-		t.Last = len(slots) == 0 && len(cases) == 0
+		n = min(len(asked), booking.MostSlots)
+		t.Advice, asked = asked[:n], asked[n:]
+		t.Last = len(slots) == 0 && len(cases) == 0 && len(asked) == 0
 		body, err := booking.Encode(t)
 		if err != nil {
 			return "", err

@@ -132,7 +132,7 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	return err
 }
 
-// toldLate reports whether a hospital knows more of a referral than the spine does: what told it in days that a restore of the spine has lost was still on its way, or waited for a file, when the
+// toldLate reports whether a hospital knows more of a referral, or of a question for advice, than the spine does: what told it in days that a restore of the spine has lost was still on its way, or waited for a file, when the
 // hospital answered. It is asked once more, and tells it back.
 func (s *Referrals) toldLate(tx *store.Tx, told booking.Tally) (bool, error) {
 	least, err := s.life(tx)
@@ -152,7 +152,7 @@ func (s *Referrals) toldLate(tx *store.Tx, told booking.Tally) (bool, error) {
 			return err == nil, err
 		}
 	}
-	return false, nil
+	return s.adviceToldLate(tx, told)
 }
 
 // pagesOf puts the slots and the referrals of a tally's pages together.

@@ -37,19 +37,24 @@ type country struct {
 	clinic *hospital.Outpatients
 
 	hospital *node.Node
+	spine    *atomic.Pointer[node.Node] // another one after a restore
+	cfg      node.Config                // the spine's
+	stop     func()
 }
 
 // given is a country on one engine or the other.
 func given(t testing.TB, postgres bool) *country {
 	t.Helper()
-	c := &country{t: t}
+	c := &country{t: t, spine: &atomic.Pointer[node.Node]{}}
 	cfg := node.Config{Name: "spine", Addr: "127.0.0.1:0", NetworkAddr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true,
 		Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "national"}, {Code: bookings.Practice.String(), Name: "Fen Lane Surgery", Kind: "practice"}}}
 	other := node.Config{Name: "hospital", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: "RQX", Name: "Fenmarket General", Kind: "hospital"}}}
 	if postgres {
 		cfg.Database, other.Database = storetest.PostgresURL(t), storetest.PostgresURL(t)
 	}
-	spine := open(t, cfg, node.Options{})
+	spine, stop := opened(t, cfg, node.Options{})
+	c.spine.Store(spine)
+	c.cfg, c.stop = cfg, stop
 	c.k = spine.Kernel()
 	t.Cleanup(func() { // what the post could not hand over says why something did not happen
 		if !t.Failed() {
@@ -66,7 +71,7 @@ func given(t testing.TB, postgres bool) *country {
 		t.Fatal(err)
 	}
 	h := open(t, other, node.Options{Dial: func(ctx context.Context, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", spine.LinkAddress())
+		return new(net.Dialer).DialContext(ctx, "tcp", c.spine.Load().LinkAddress())
 	}})
 	c.hospital, c.clinic = h, h.Clinics()
 	by := access.Service("test", x26)
@@ -93,6 +98,13 @@ func given(t testing.TB, postgres bool) *country {
 
 func open(t testing.TB, cfg node.Config, o node.Options) *node.Node {
 	t.Helper()
+	n, _ := opened(t, cfg, o)
+	return n
+}
+
+// opened is a node that runs until the test ends or it is stopped.
+func opened(t testing.TB, cfg node.Config, o node.Options) (n *node.Node, stop func()) {
+	t.Helper()
 	o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	n, err := node.Open(t.Context(), cfg, o)
 	if err == nil {
@@ -101,7 +113,7 @@ func open(t testing.TB, cfg node.Config, o node.Options) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serving, stop := context.WithCancel(context.Background())
+	serving, end := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- n.Serve(serving, func() { close(ready) }) }()
 	select {
@@ -109,13 +121,14 @@ func open(t testing.TB, cfg node.Config, o node.Options) *node.Node {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		end()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	return n
+	t.Cleanup(stop)
+	return n, stop
 }
 
 // TestBothSides holds a spine and a hospital, as they run, to what they promise: on SQLite and on PostgreSQL.
