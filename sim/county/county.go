@@ -1,7 +1,7 @@
 // Package county is a county's year of referrals: practices that refer, hospitals that see people, and everybody who books, changes their mind, does not come, or loses a time
 // because a clinic is cancelled. Every referral is a real one: the real referrals and clinics on one node, with their rules, their account and the real post between the two sides.
 //
-//	each working day: clinics of yesterday are written up ─► people rebook ─► practices refer and book ─► the post ─► hospitals register and accept ─► a clinic is cancelled
+//	each working day: clinics of yesterday are written up ─► people rebook ─► practices refer and book ─► the post ─► who waits is offered what is free ─► hospitals register and accept ─► a clinic is cancelled
 //
 // Dates are virtual: a day takes as long as its work. What happens follows from the seed; which of two people gets a time that both chose does not, for many act at once.
 // At the end both sides compare what they know, and nothing may differ.
@@ -90,6 +90,7 @@ type county struct {
 	offered  []string // services of all clinics
 	sessions map[string][]string
 
+	stop   func() error      // ends what runs beside
 	booked []*person         // those who have a time to come
 	later  map[int][]*person // who books on which day
 	held   []*person         // for whom a hospital must find a time
@@ -130,20 +131,38 @@ func open(ctx context.Context, o Options) (c *county, err error) {
 	if err := c.assemble(); err != nil {
 		return c, err
 	}
+	c.stop = c.seals()
 	if err := c.people(); err != nil {
 		return c, err
 	}
 	return c, c.hold()
 }
 
+// seals lets the account be sealed beside everything else, as a node does, until the function that it returns is called: that seals the rest, and closes the account.
+func (c *county) seals() (stop func() error) {
+	ctx, end := context.WithCancel(context.WithoutCancel(c.ctx))
+	done := make(chan error, 1)
+	go func() { done <- c.k.Audit.Run(ctx) }()
+	return func() error {
+		end()
+		return <-done
+	}
+}
+
 func (c *county) close() error {
 	if c.k.Records != nil {
 		c.k.Records.Close()
 	}
-	if c.db == nil {
-		return nil
+	var err error
+	if c.stop != nil {
+		err = c.stop()
+	} else if c.k.Audit != nil {
+		err = c.k.Audit.Close()
 	}
-	return c.db.Close()
+	if c.db != nil {
+		err = errors.Join(err, c.db.Close())
+	}
+	return err
 }
 
 // assemble puts the kernel and both services on the database.
@@ -157,6 +176,7 @@ func (c *county) assemble() error {
 	if err != nil {
 		return err
 	}
+	c.k.Audit = account
 	gate, err := access.Open(access.Options{DB: c.db, Audit: account, Clock: c.clock, Logger: log, National: national})
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ func TestAMonth(t *testing.T) {
 	if r.Referrals != 150 || weeks != 4 {
 		t.Errorf("%d referrals in %d weeks", r.Referrals, weeks)
 	}
+	if r.Taken == 0 || r.Declined == 0 {
+		t.Error("nobody took, or nobody declined, a time that came free")
+	}
 	if r.Booked == 0 || r.Accepted == 0 || r.Attended == 0 || r.Withdrawn == 0 || r.Displaced == 0 || r.SlotIssues == 0 || r.Offered == 0 {
 		t.Error("nothing happened: a month in which nothing happens proves nothing")
 	}

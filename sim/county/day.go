@@ -24,7 +24,8 @@ type person struct {
 	service  string
 	made     time.Time
 	at       *referral.Appointment
-	fresh    bool // the hospital has not said yet whether it takes the person
+	fresh    bool      // the hospital has not said yet whether it takes the person
+	issue    time.Time // since when nobody has a time for them
 	rng      *rand.Rand
 }
 
@@ -37,6 +38,7 @@ func (x *person) chance(of int) bool { return x.rng.IntN(100) < of }
 type Result struct {
 	Referrals, Booked, Moved, Cancelled int
 	SlotIssues, Offered                 int // nobody had a free time; the hospital found one
+	Taken, Declined                     int // of the times that the spine offered by itself
 	Withdrawn, Displaced                int // sessions that did not take place; people who were in them
 	Accepted, Rejected, Attended        int
 	Missed, Discharged                  int
@@ -47,8 +49,8 @@ type Result struct {
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d referrals, %d bookings, %d moved, %d cancelled; %d slot issues, %d given a time by the hospital; %d sessions withdrawn with %d people in them; %d accepted, %d rejected; %d seen (%d discharged), %d did not come; half were seen within %d days, nine in ten within %d; %d still wait",
-		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.SlotIssues, r.Offered, r.Withdrawn, r.Displaced, r.Accepted, r.Rejected, r.Attended, r.Discharged, r.Missed, r.Median, r.Ninth, r.Waiting)
+	return fmt.Sprintf("%d referrals, %d bookings, %d moved, %d cancelled; %d slot issues, %d given a time by the hospital, %d took one that came free, %d said no to it; %d sessions withdrawn with %d people in them; %d accepted, %d rejected; %d seen (%d discharged), %d did not come; half were seen within %d days, nine in ten within %d; %d still wait",
+		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.SlotIssues, r.Offered, r.Taken, r.Declined, r.Withdrawn, r.Displaced, r.Accepted, r.Rejected, r.Attended, r.Discharged, r.Missed, r.Median, r.Ninth, r.Waiting)
 }
 
 // tally counts, for many at once.
@@ -86,7 +88,7 @@ func (c *county) day(day int) error {
 	if day%7 > 4 {
 		return nil
 	}
-	steps := []func(int) error{c.wroteUp, c.rest, c.changes, c.rebook, c.refers, c.rest, c.decide, c.find, c.cancel, c.rest}
+	steps := []func(int) error{c.wroteUp, c.rest, c.changes, c.rebook, c.refers, c.rest, c.answer, c.decide, c.find, c.cancel, c.rest}
 	for _, step := range steps {
 		c.clock.Advance(30 * time.Minute)
 		if err := step(day); err != nil {
@@ -107,7 +109,7 @@ func (c *county) rest(int) error {
 	if err := c.deliver(); err != nil {
 		return err
 	}
-	if err := c.jobs("standing", "give-back", "withdrawn", "register"); err != nil {
+	if err := c.jobs("standing", "give-back", "withdrawn", "offers", "register"); err != nil {
 		return err
 	}
 	return c.deliver()
@@ -173,7 +175,7 @@ func (c *county) issue(by referral.Caller, x *person, kind referral.Kind) error 
 	if err != nil {
 		return fmt.Errorf("defer %s: %w", x.ubrn, err)
 	}
-	x.fresh = true
+	x.fresh, x.issue = true, c.clock.Now()
 	c.tally.count(&c.tally.r.SlotIssues, 1)
 	return nil
 }
@@ -329,6 +331,73 @@ func (c *county) refers(day int) error {
 	return err
 }
 
+// answer lets those who are offered a time take it, or say that they cannot come then; some let it pass.
+func (c *county) answer(int) error {
+	offered, err := c.waitsOffered()
+	if err != nil || len(offered) == 0 {
+		return err
+	}
+	var mu sync.Mutex
+	took := map[*person]bool{}
+	asked := slices.DeleteFunc(slices.Clone(c.held), func(x *person) bool { return !offered[x.ubrn.String()] })
+	err = beside(c, asked, func(x *person) error {
+		by := c.patient(x)
+		r, err := c.refer.Get(c.ctx, by, x.ubrn)
+		if err != nil || r.Offer == nil {
+			return err
+		}
+		n := x.rng.IntN(100)
+		switch {
+		case n < 60:
+			r, err = c.refer.Act(c.ctx, by, x.ubrn, referral.Work{Kind: referral.ActBook, Slot: r.Offer.SlotRef, Service: x.service})
+		case n < 75:
+			_, err = c.refer.Act(c.ctx, by, x.ubrn, referral.Work{Kind: referral.ActDecline, Seen: r.Version})
+		default:
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("an offer to %s: %w", x.ubrn, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if n >= 60 {
+			c.tally.r.Declined++
+			return nil
+		}
+		c.tally.r.Taken++
+		x.at, x.fresh, took[x] = r.Appointment, !r.Accepted, true
+		return nil
+	})
+	c.held = slices.DeleteFunc(c.held, func(x *person) bool {
+		if took[x] {
+			c.booked = append(c.booked, x)
+		}
+		return took[x]
+	})
+	return err
+}
+
+// waitsOffered are the numbers of those to whom a time is offered.
+func (c *county) waitsOffered() (list map[string]bool, err error) {
+	err = c.db.Read(c.ctx, func(tx *store.Tx) error {
+		list = map[string]bool{}
+		rows, err := tx.Query(`SELECT ubrn FROM referral_wait WHERE offered > ?`, c.clock.Now().UnixMicro())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var ubrn string
+			if err := rows.Scan(&ubrn); err != nil {
+				return err
+			}
+			list[ubrn] = true
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
 // decide lets the hospitals accept what has come, and reject a little: it is back with the practice then.
 func (c *county) decide(int) error {
 	var mu sync.Mutex
@@ -357,7 +426,10 @@ func (c *county) decide(int) error {
 	return err
 }
 
-// find lets the hospitals give those a time of their reserve for whom nothing was free.
+// patience is how long hospitals wait until they find somebody a time themselves: the spine offers what comes free.
+const patience = 7 * 24 * time.Hour
+
+// find lets the hospitals give those a time of their reserve for whom nothing was free for so long.
 func (c *county) find(int) error {
 	for _, h := range hospitals {
 		reserve, err := c.reserve(h)
@@ -366,7 +438,7 @@ func (c *county) find(int) error {
 		}
 		var given []*person
 		c.held = slices.DeleteFunc(c.held, func(x *person) bool {
-			if x.hospital() != h || len(reserve) == 0 {
+			if x.hospital() != h || len(reserve) == 0 || c.clock.Now().Sub(x.issue) < patience {
 				return false
 			}
 			i := slices.IndexFunc(reserve, func(a referral.Appointment) bool { return h.String()+"-"+clinicOf(a.Session) == x.service })
