@@ -73,6 +73,9 @@ func (a *API) onPerson(method, path string, do func(c *call) error, functions ..
 	return catalogue.OnBody(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 		mirror(w, r)
 		c, err := a.caller(r, ask.Principal, functions)
+		if err == nil {
+			err = acceptable(r)
+		}
 		if err != nil {
 			return err
 		}
@@ -85,6 +88,9 @@ func (a *API) forRole(method, path string, h func(w http.ResponseWriter, r *http
 	return catalogue.ForRole(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 		mirror(w, r)
 		c, err := a.caller(r, p, functions)
+		if err == nil {
+			err = acceptable(r)
+		}
 		if err != nil {
 			return err
 		}
@@ -97,6 +103,9 @@ func (a *API) forAdmin(method, path string, h func(w http.ResponseWriter, r *htt
 	return catalogue.ForRole(method+" "+Base+path, func(w http.ResponseWriter, r *http.Request, p access.Principal) error {
 		mirror(w, r)
 		c, err := a.acting(r, p, []Function{ProviderClinicianAdmin})
+		if err == nil {
+			err = acceptable(r)
+		}
 		if err != nil {
 			return err
 		}

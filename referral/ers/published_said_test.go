@@ -178,6 +178,7 @@ func outcomeScenes() []scene {
 		of("r4/NHSDigital-OperationOutcome-400.json", http.StatusBadRequest, http.MethodGet, "/R4/ServiceRequest?identifier=nothing", "", rc),
 		of("r4/NHSDigital-OperationOutcome-401.json", http.StatusUnauthorized, http.MethodGet, "/R4/PractitionerRole", "", nobody),
 		of("r4/NHSDigital-OperationOutcome-403.json", http.StatusForbidden, http.MethodGet, "/R4/PractitionerRole", "", program),
+		of("r4/NHSDigital-OperationOutcome-406.json", http.StatusNotAcceptable, http.MethodGet, "/R4/PractitionerRole", "", rc, "Accept", "application/fhir+xml"),
 		of("r4/NHSDigital-OperationOutcome-404.json", http.StatusNotFound, http.MethodGet, "/R4/HealthcareService/99999", "", rc),
 	}
 }
@@ -189,8 +190,8 @@ func unplayed() map[string]string {
 	return map[string]string{
 		"stu3/STU3-ServiceUnavailable.json": node, "r4/NHSDigital-OperationOutcome-429.json": node, "r4/NHSDigital-OperationOutcome-500.json": node, "r4/NHSDigital-OperationOutcome-503.json": node,
 		"stu3/STU3-SandboxErrorOutcome.json": "the sandbox says it of itself", "r4/R4-SandboxErrorOutcome.json": "the sandbox says it of itself",
-		"r4/NHSDigital-OperationOutcome-422.json": looked,
-		"r4/NHSDigital-OperationOutcome-406.json": "each operation has one form, which is sent whatever is accepted", "r4/NHSDigital-OperationOutcome-415.json": "no R4 operation takes a body",
+		"r4/NHSDigital-OperationOutcome-422.json":                                    looked,
+		"r4/NHSDigital-OperationOutcome-415.json":                                    "no R4 operation takes a body",
 		"stu3/retrieveReferralRequest/responses/ConvertedFromAdviceAndGuidance.json": "TestTheDemonstrationAnswersAsPublished plays it",
 		"stu3/patientServiceSearch/responses/TriageAndAppointmentRequestType.json":   placeholders, "stu3/patientServiceSearch/responses/WithIndicativeAppointmentWaitTime.json": placeholders,
 		"stu3/retrieveAdviceAndGuidanceConversation/AttachmentUploadedFromRCS.json": "there is no operation by which a referrer adds a file to a question that is asked; they send it with a message",
