@@ -223,3 +223,6 @@ func (s *Referrals) ForgetOffers(ctx context.Context, session string) error {
 		return err
 	})
 }
+
+// Calendar is the file of an appointment.
+func Calendar(ctx context.Context, r Referral, now time.Time) string { return calendarOf(ctx, r, now) }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/fault"
@@ -533,9 +534,15 @@ func calendarOf(ctx context.Context, r Referral, now time.Time) string {
 	return b.String()
 }
 
-// escapeText is a TEXT of RFC 5545 section 3.3.11.
+// escapeText is a TEXT of RFC 5545 section 3.3.11, in which no character steers a machine.
 func escapeText(s string) string {
-	return strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`, "\r", "").Replace(s)
+	s = strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`).Replace(strings.ToValidUTF8(s, "\ufffd"))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // foldLine breaks a line after at most 75 bytes, never within a character (RFC 5545 section 3.1).
