@@ -245,6 +245,7 @@ func (o *Outpatients) decide(tx *store.Tx, by access.Principal, hospital ident.O
 		if c.Appointment == nil {
 			return fault.New(fault.Conflict, "There is no appointment to cancel.")
 		}
+		p.Lost = c.Appointment.Start
 		if p.Rebook, p.Reason = tx.At(), d.Comment; p.Reason == "" {
 			p.Reason = codes.Display(codes.CancelledVisit, d.Reason)
 		}
@@ -361,7 +362,7 @@ const reasonWithdrawn = "CLINIC_CANCELLED"
 // person.
 func (o *Outpatients) toRebook(tx *store.Tx, hospital ident.ODSCode, b Booked, reason, actor string) error {
 	p := b.Case.Pathway
-	p.Rebook, p.Reason = tx.At(), reason
+	p.Rebook, p.Reason, p.Lost = tx.At(), reason, b.Slot.Starts
 	if err := o.putPathway(tx, hospital, b.Who, p); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type Pathway struct {
 	Closed  bool
 	Rebook  time.Time // since when somebody must find them another time
 	Reason  string    // why
+	Lost    time.Time // when the appointment was that they had last and have no more; zero for none
 }
 
 // Weeks is how many whole weeks somebody has waited by now, or had when the clock stopped.
@@ -92,6 +93,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	}
 	if p.Stopped.IsZero() {
 		p.Clock = c.ClockStart
+	}
+	if was.Appointment != nil && c.Appointment == nil {
+		p.Lost = was.Appointment.Start
 	}
 	acts, err := o.actsOf(tx, m.To, c.UBRN.String())
 	if err != nil {
@@ -213,7 +217,7 @@ func (o *Outpatients) outOfWithdrawn(tx *store.Tx, hospital ident.ODSCode, c boo
 		if b.Who != c.UBRN.String() || b.FollowUp || b.over() || !b.own() {
 			continue
 		}
-		p.Rebook, p.Reason = tx.At(), s.Reason
+		p.Rebook, p.Reason, p.Lost = tx.At(), s.Reason, b.Slot.Starts
 		x, by := b.Slot, o.self(hospital).Name
 		err = o.tell(tx, hospital, b.Case, booking.Act{Kind: booking.ActCancel, Reason: reasonWithdrawn, Comment: s.Reason, By: by,
 			Appointment: &booking.Appointment{Slot: x.ID, Epoch: x.Epoch, Session: x.Session, Start: x.Starts, End: x.Ends}})
@@ -280,9 +284,9 @@ func (o *Outpatients) keepCase(tx *store.Tx, hospital ident.ODSCode, c booking.C
 }
 
 func (o *Outpatients) putPathway(tx *store.Tx, hospital ident.ODSCode, who string, p Pathway) error {
-	_, err := tx.Exec(`INSERT INTO hospital_pathway (lane, tenant, who, review, clock, status, stopped, closed, rebook, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant, who) DO UPDATE SET review = excluded.review, clock = excluded.clock, status = excluded.status, stopped = excluded.stopped, closed = excluded.closed, rebook = excluded.rebook, reason = excluded.reason`,
-		int64(o.lane(hospital)), hospital.String(), who, p.Review, micros(p.Clock), p.Status, micros(p.Stopped), p.Closed, micros(p.Rebook), p.Reason)
+	_, err := tx.Exec(`INSERT INTO hospital_pathway (lane, tenant, who, review, clock, status, stopped, closed, rebook, reason, lost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant, who) DO UPDATE SET review = excluded.review, clock = excluded.clock, status = excluded.status, stopped = excluded.stopped, closed = excluded.closed, rebook = excluded.rebook, reason = excluded.reason, lost = excluded.lost`,
+		int64(o.lane(hospital)), hospital.String(), who, p.Review, micros(p.Clock), p.Status, micros(p.Stopped), p.Closed, micros(p.Rebook), p.Reason, micros(p.Lost))
 	return err
 }
 
@@ -315,7 +319,7 @@ func (o *Outpatients) eventsIn(tx *store.Tx, hospital ident.ODSCode, who string)
 	return list, err
 }
 
-const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'), coalesce(p.clock, 0), coalesce(p.status, ''), coalesce(p.stopped, 0), coalesce(p.closed, 0), coalesce(p.rebook, 0), coalesce(p.reason, '')
+const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'), coalesce(p.clock, 0), coalesce(p.status, ''), coalesce(p.stopped, 0), coalesce(p.closed, 0), coalesce(p.rebook, 0), coalesce(p.reason, ''), coalesce(p.lost, 0)
 	FROM hospital_case c LEFT JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn`
 
 // casesIn are the referrals that a condition finds: c is their row, p that of their pathway.
@@ -332,14 +336,15 @@ func (o *Outpatients) casesBy(tx *store.Tx, hospital ident.ODSCode, cond string,
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var c Case
 		var body []byte
-		var received, clock, stopped, rebook int64
-		if err := r.Scan(&body, &c.Chart, &received, &c.Pathway.Review, &clock, &c.Pathway.Status, &stopped, &c.Pathway.Closed, &rebook, &c.Pathway.Reason); err != nil {
+		var received, clock, stopped, rebook, lost int64
+		if err := r.Scan(&body, &c.Chart, &received, &c.Pathway.Review, &clock, &c.Pathway.Status, &stopped, &c.Pathway.Closed, &rebook, &c.Pathway.Reason, &lost); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(body, &c.Case); err != nil {
 			return fault.Wrap(err, fault.Internal, "a referral that is kept cannot be read")
 		}
 		c.Received, c.Pathway.Clock, c.Pathway.Stopped, c.Pathway.Rebook = fromMicros(received), fromMicros(clock), fromMicros(stopped), fromMicros(rebook)
+		c.Pathway.Lost = fromMicros(lost)
 		list = append(list, c)
 		return nil
 	}, `SELECT `+caseColumns+` WHERE `+cond, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)

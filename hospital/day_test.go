@@ -12,6 +12,7 @@ import (
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/web/format"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -61,6 +62,7 @@ func aDayWithoutALine(t *testing.T, w *world) {
 		t.Fatalf("withdrawing leaves %d people to be rebooked: %v", n, err)
 	}
 	clerk := w.nodes[1].SignedIn(t, "clerk")
+	clerk.Get("/o/RQX/clinics/cases/"+moved+"/letter").Sees(200, "on "+format.Date(other.Start)+" at "+format.Time(other.Start)+" cannot take place. Please do not come then", "The consultant is ill")
 	clerk.Get("/clinics/rebook").Sees(200, "1 referral", "The consultant is ill")
 	book := clerk.Link("/o/RQX/clinics/cases/" + moved + "/book")
 	clerk.Get(book).Sees(200, "Find a time in our own slots")

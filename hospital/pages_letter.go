@@ -20,6 +20,7 @@ type letterView struct {
 	From, To, Date, Reference string
 	Lines, Text               []string
 	PDF                       string // where it is to be had as a file
+	Stands                    bool   // it is about an appointment that stands
 }
 
 // letterOf is the letter about somebody's appointment, for those to whom it is offered.
@@ -37,26 +38,41 @@ func (d *desk) letterOf() (v letterView, c Case, err error) {
 		return err
 	})
 	v = letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: strings.Join(strings.Fields(c.Person.Prefix+" "+c.Person.Given+" "+c.Person.Family), " "), Date: format.Date(d.now),
-		Reference: c.UBRN.Display(), Lines: slices.DeleteFunc(strings.Split(c.Person.Address, ", "), func(s string) bool { return s == "" }), Text: d.letterText(c, came), PDF: d.path("cases", c.UBRN.String(), "letter.pdf")}
+		Reference: c.UBRN.Display(), Lines: slices.DeleteFunc(strings.Split(c.Person.Address, ", "), func(s string) bool { return s == "" }), Text: d.letterText(c, came), PDF: d.path("cases", c.UBRN.String(), "letter.pdf"), Stands: stands(c, came)}
 	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: d.path("cases", c.UBRN.String())}
 	return v, c, err
+}
+
+// stands reports whether somebody has an appointment to come to.
+func stands(c Case, came cameHere) bool {
+	return c.Appointment != nil && c.Pathway.Rebook.IsZero() && !came.missed
 }
 
 // letterText says how it stands with somebody's appointment. Why they were referred is not said: letters are opened by others.
 func (d *desk) letterText(c Case, came cameHere) []string {
 	again := !c.Pathway.Rebook.IsZero()
+	of := func(key string) string { // with which appointment it was, where that is known
+		if at := c.Pathway.Lost; !at.IsZero() {
+			return d.text(key+"-on", c.ServiceName, format.Date(at), format.Time(at))
+		}
+		return d.text(key, c.ServiceName)
+	}
 	switch {
 	case came.missed, c.State == "DID_NOT_ATTEND", again && c.Pathway.Reason == visitMissed:
 		if again {
-			return []string{d.text("letter.missed", c.ServiceName), d.text("letter.will")}
+			return []string{of("letter.missed"), d.text("letter.will")}
 		}
-		return []string{d.text("letter.missed", c.ServiceName), d.text("letter.missed-tell")}
+		return []string{of("letter.missed"), d.text("letter.missed-tell")}
 	case again && c.Pathway.Reason == reasonTriaged:
-		return []string{d.text("letter.accepted", c.ServiceName), d.text("letter.will")}
+		return []string{d.text("letter.accepted", c.ServiceName), d.text("letter.will-first")}
 	case again && c.Appointment == nil && c.Pathway.Reason == "" && c.State != "APPT_CANCELLED_BY_PROVIDER":
 		return []string{d.text("letter.waiting", c.ServiceName)}
 	case again:
-		return []string{d.text("letter.cancelled", c.ServiceName), d.text("letter.why", strings.TrimRight(d.rebookWhy(c), ". ")), d.text("letter.will")}
+		text := []string{of("letter.cancelled")}
+		if c.Pathway.Reason != "" { // otherwise nobody said more
+			text = append(text, d.text("letter.why", strings.TrimRight(d.rebookWhy(c), ". ")))
+		}
+		return append(text, d.text("letter.will"))
 	case c.Appointment != nil:
 		return []string{d.text("letter.booked", c.ServiceName, format.Date(c.Appointment.Start), format.Time(c.Appointment.Start)), d.text("letter.instead"), d.text("letter.bring")}
 	case c.State == stateTriage:
@@ -80,16 +96,25 @@ func (d *desk) paper() error {
 	if err != nil {
 		return err
 	}
-	l := letter.Letter{Title: d.text("letter.heading"), From: v.From, To: append([]string{v.To}, v.Lines...), At: d.now, Date: v.Date, Foot: d.text("letter.foot"), Large: letter.AskedLarge(d.r),
-		Parts: []letter.Part{{Text: v.Text}, {Rows: []letter.Row{{Key: d.text("letter.reference-key"), Value: v.Reference}}, Text: []string{d.text("letter.signed", v.From)}}}}
-	if c.Appointment != nil && c.Pathway.Rebook.IsZero() {
-		l.Parts[1].Rows = append([]letter.Row{{Key: d.text("letter.when"), Value: format.DateTime(c.Appointment.Start)}, {Key: d.text("letter.where"), Value: c.ServiceName + "\n" + v.From}}, l.Parts[1].Rows...)
-	}
-	file, err := l.PDF()
+	file, err := d.sheet(v, c, letter.AskedLarge(d.r)).PDF()
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(file)
 	web.ServeFile(d.w, d.r, "letter-"+c.UBRN.String()+".pdf", "application/pdf", hex.EncodeToString(sum[:]), bytes.NewReader(file))
 	return nil
+}
+
+// sheet is the letter as it is printed.
+func (d *desk) sheet(v letterView, c Case, large bool) letter.Letter {
+	heading := "letter.heading"
+	if c.Appointment == nil && c.Pathway.Lost.IsZero() {
+		heading = "letter.heading-referral"
+	}
+	l := letter.Letter{Title: d.text(heading), From: v.From, To: append([]string{v.To}, v.Lines...), At: d.now, Date: v.Date, Foot: d.text("letter.foot"), Large: large,
+		Parts: []letter.Part{{Text: v.Text}, {Rows: []letter.Row{{Key: d.text("letter.reference-key"), Value: v.Reference}}, Text: []string{d.text("letter.signed", v.From)}}}}
+	if v.Stands {
+		l.Parts[1].Rows = append([]letter.Row{{Key: d.text("letter.when"), Value: format.DateTime(c.Appointment.Start)}, {Key: d.text("letter.where"), Value: c.ServiceName + "\n" + v.From}}, l.Parts[1].Rows...)
+	}
+	return l
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/openspine/openspine/web/format"
 )
 
-// listMost is how many lines a worklist shows; its count says how many there are.
+// listMost is how many lines a list of what differs, or was refused, shows.
 const listMost = 200
 
 // caseList is a worklist of referrals.
@@ -31,7 +31,7 @@ type caseList struct {
 }
 
 func (d *desk) caseList(l caseList) error {
-	state, err := d.state()
+	state, err := d.state("hurry", "patient", "service", "priority")
 	if err != nil {
 		return err
 	}
@@ -49,14 +49,25 @@ func (d *desk) caseList(l caseList) error {
 		slices.SortStableFunc(list, func(a, b Case) int { return cmp.Compare(d.hurry(a), d.hurry(b)) })
 		var names, who []string
 		var rows [][]string
-		count := 0
-		for _, c := range list {
-			if q != "" && !strings.Contains(strings.ToLower(c.Person.Family+" "+c.Person.Given+" "+c.ServiceName+" "+c.UBRN.String()), q) {
-				continue
+		digits := strings.ReplaceAll(q, " ", "")
+		list = slices.DeleteFunc(list, func(c Case) bool {
+			return q != "" && !strings.Contains(strings.ToLower(c.Person.Family+" "+c.Person.Given+" "+c.ServiceName), q) && !strings.Contains(c.UBRN.String()+" "+c.Person.NHSNumber.String(), digits)
+		})
+		web.Ordered(state, list, map[string]func(a, b Case) int{
+			"patient":  web.ByText(func(c Case) string { return c.Person.Family + " " + c.Person.Given }),
+			"service":  web.ByText(func(c Case) string { return c.ServiceName }),
+			"priority": func(a, b Case) int { return cmp.Compare(urgency(a), urgency(b)) },
+		})
+		page := list
+		if state.Filter("format") != "csv" {
+			page, t.PreviousCursor, t.NextCursor = web.PageOf(state, list, caseRows, func(c Case) string { return c.UBRN.String() })
+		}
+		for i, column := range l.columns {
+			if slices.Contains([]string{"patient", "service", "priority"}, column) {
+				t.Columns[i].Sort = column
 			}
-			if count++; len(t.Rows) == listMost {
-				continue
-			}
+		}
+		for _, c := range page {
 			seen, name, number := see(c.Chart), "", ""
 			if seen {
 				name, number = c.Person.Family+" "+c.Person.Given, format.NHSNumber(c.Person.NHSNumber.String())
@@ -75,13 +86,21 @@ func (d *desk) caseList(l caseList) error {
 			})
 		}
 		similarNames(&t, names, who)
-		t.Count = web.Count(d.ctx, "hospital.referrals", count)
+		t.Count = web.Count(d.ctx, "hospital.referrals", len(list))
 		v.Tables = []web.Table{t}
 		if part, ok := web.Partial(d.r); ok && part == t.ID {
 			return web.Render(d.w, d.r, http.StatusOK, web.DataTable(t))
 		}
 		return d.show(v)
 	})
+}
+
+// caseRows is how many lines a page of a worklist has.
+const caseRows = 50
+
+// urgency orders by priority, the most urgent first.
+func urgency(c Case) int {
+	return slices.Index([]string{"TWO_WEEK_WAIT", "URGENT", "ROUTINE"}, c.Priority)
 }
 
 // hurry orders lists: whoever is near the limit of their wait, or has passed it, comes first, by its last day; all others stay as they are.

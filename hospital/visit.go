@@ -222,6 +222,9 @@ func (o *Outpatients) conclude(tx *store.Tx, hospital ident.ODSCode, b Booked, c
 	if come.Outcome == outcomeDischarged {
 		p.Closed = true
 	}
+	if come.State == visitMissed {
+		p.Lost = b.Slot.Starts
+	}
 	if come.State == visitMissed && come.Rebook {
 		p.Rebook, p.Reason = tx.At(), visitMissed
 	}

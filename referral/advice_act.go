@@ -239,15 +239,30 @@ func (a Advice) letter() string {
 type AdviceQuery struct {
 	Practice, Provider ident.ODSCode
 	States             []AdviceState // none means all
+	Limit              int           // how many at most; 500 when zero
 }
 
 // AdviceWaiting are the questions that a query finds and the scope shows, the longest unchanged first, at most 500: each is on the account as shown. Their conversations are left out.
 func (s *Referrals) AdviceWaiting(ctx context.Context, scope access.Scope, q AdviceQuery) (list []Advice, err error) {
+	list, err = s.adviceIn(ctx, scope, q)
+	s.adviceShown(scope, list)
+	return list, err
+}
+
+// adviceShown puts questions on the account as shown.
+func (s *Referrals) adviceShown(scope access.Scope, list []Advice) {
+	for _, a := range list {
+		scope.Disclose(s.place(a.Chart, a.UBRN, false))
+	}
+}
+
+// adviceIn is AdviceWaiting for who shows only a part of it, and says of which (adviceShown).
+func (s *Referrals) adviceIn(ctx context.Context, scope access.Scope, q AdviceQuery) (list []Advice, err error) {
 	cond, args := scope.Where(access.Columns{Lane: "a.lane", Chart: "a.chart", Label: "0", Author: "''"}, access.TypeBooking)
 	where, more := q.where()
 	err = s.read(ctx, func(tx *store.Tx) error {
 		list = nil
-		rows, err := tx.Query(`SELECT a.body FROM referral_advice a WHERE (`+cond+`)`+where+` ORDER BY a.changed, a.ubrn LIMIT 500`, append(args, more...)...)
+		rows, err := tx.Query(`SELECT a.body FROM referral_advice a WHERE (`+cond+`)`+where+` ORDER BY a.changed, a.ubrn LIMIT ?`, append(append(args, more...), int64(cmp.Or(q.Limit, 500)))...)
 		if err != nil {
 			return err
 		}
@@ -262,9 +277,6 @@ func (s *Referrals) AdviceWaiting(ctx context.Context, scope access.Scope, q Adv
 		}
 		return rows.Err()
 	})
-	for _, a := range list {
-		scope.Disclose(s.place(a.Chart, a.UBRN, false))
-	}
 	return list, err
 }
 

@@ -32,6 +32,8 @@ type Arrangement struct {
 	Created time.Time         `json:"created"`
 	// Clinician is who was to see the person, by their user id, where the booking named somebody.
 	Clinician string `json:"clinician,omitempty"`
+	// Start is when the appointment is, or was; zero for a request, and for what was booked before this was kept.
+	Start time.Time `json:"start,omitzero"`
 }
 
 // arrangedAfter is what an act makes of the arrangement of was, of which it has made n.
@@ -41,7 +43,7 @@ func arrangedAfter(was, n Referral, a Act) *Arrangement {
 	case ActShortlist, ActReinstate:
 		return nil
 	case ActBook, ActMove:
-		v.Status, v.Comment, v.Clinician = ArrangedBooked, "", n.Appointment.ClinicianID
+		v.Status, v.Comment, v.Clinician, v.Start = ArrangedBooked, "", n.Appointment.ClinicianID, n.Appointment.Start
 	case ActDefer, ActSendTriage, ActConvert:
 		v.Status, v.Version = ArrangedProposed, 1
 	}
@@ -54,11 +56,11 @@ func arrangedAfter(was, n Referral, a Act) *Arrangement {
 	case last == nil || n.State == was.State:
 		return last
 	default:
-		v.Created, v.Version, v.Clinician = last.Created, last.Version+1, last.Clinician
+		v.Created, v.Version, v.Clinician, v.Start = last.Created, last.Version+1, last.Clinician, last.Start
 	}
 	switch n.State {
 	case TriageResponse, TriagedToAct, AssessmentResult:
-		v.Status, v.Clinician = ArrangedProposed, ""
+		v.Status, v.Clinician, v.Start = ArrangedProposed, "", time.Time{}
 	case Rejected, CancelledByPatient, CancelledByProvider:
 		v.Status = ArrangedCancelled
 	case DidNotAttend:

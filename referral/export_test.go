@@ -226,3 +226,6 @@ func (s *Referrals) ForgetOffers(ctx context.Context, session string) error {
 
 // Calendar is the file of an appointment.
 func Calendar(ctx context.Context, r Referral, now time.Time) string { return calendarOf(ctx, r, now) }
+
+// Tells is what a patient reads of how their referral stands.
+func Tells(ctx context.Context, r Referral) string { return tells(ctx, r) }

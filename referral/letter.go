@@ -34,7 +34,11 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 	if password != "" {
 		about.Rows = append(about.Rows, letter.Row{Key: web.Text(ctx, "referral.made.password"), Value: password})
 	}
-	about.Rows = append(about.Rows, letter.Row{Key: web.Text(ctx, "referral.made.door"), Value: s.k.BaseURL() + doorPath})
+	door := "referral.paper.look"
+	if r.May(ActBook, Patient) {
+		door = "referral.made.door"
+	}
+	about.Rows = append(about.Rows, letter.Row{Key: web.Text(ctx, door), Value: s.k.BaseURL() + doorPath})
 	if words := askedWords(ctx, r); words != "" {
 		stands.Text = append([]string{words}, stands.Text...)
 	}

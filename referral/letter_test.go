@@ -1,11 +1,15 @@
 package referral_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/web/format"
 )
 
 // TestTheLetterSaysWhatThePageSays makes a letter for whoever was just referred, with and without the password.
@@ -35,6 +39,73 @@ func TestTheLetterSaysWhatThePageSays(t *testing.T) {
 		}
 		if file, err := l.PDF(); err != nil || len(file) < 1000 {
 			t.Error(len(file), err)
+		}
+	}
+}
+
+// TestALetterNamesTheAppointmentThatIsOver: whoever has lost an appointment is told which, on paper and on page; whoever waits is not told of one.
+func TestALetterNamesTheAppointmentThatIsOver(t *testing.T) {
+	start := time.Date(2026, 11, 30, 14, 30, 0, 0, time.UTC)
+	was := referral.Arrangement{Start: start}
+	for _, c := range []struct {
+		r    referral.Referral
+		says string
+	}{
+		{referral.Referral{State: referral.DidNotAttend, Arranged: &was}, "You did not come to your appointment on 30-Nov-2026 at 14:30 at Skin clinic."},
+		{referral.Referral{State: referral.CancelledByProvider, Arranged: &was}, "had to cancel your appointment on 30-Nov-2026 at 14:30 at Skin clinic. Do not go there then."},
+		{referral.Referral{State: referral.CancelledByPatient, Arranged: &was}, "Your appointment on 30-Nov-2026 at 14:30 at Skin clinic is cancelled: you, or your practice for you"},
+		{referral.Referral{State: referral.CancelledByPatient, Arranged: &referral.Arrangement{}}, "You cancelled your appointment. If you still"},
+		{referral.Referral{State: referral.DidNotAttend}, "You did not come to your appointment. If you"},
+		{referral.Referral{State: referral.Deferred, Arranged: &was}, "It will find one and tell you."},
+		{referral.Referral{State: referral.TriagedToAct, Arranged: &was}, "It will tell you when to come."},
+	} {
+		c.r.Chosen.Name = "Skin clinic"
+		if said := referral.Tells(t.Context(), c.r); !strings.Contains(said, c.says) {
+			t.Errorf("%s: %q does not say %q", c.r.State, said, c.says)
+		}
+	}
+}
+
+// TestWhatIsOverIsOnTheLetter cancels and moves, and reads the letters.
+func TestWhatIsOverIsOnTheLetter(t *testing.T) {
+	t.Parallel()
+	w := shared.Given(t)
+	s := referrals(w)
+	m, err := s.Create(t.Context(), caller(w), referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	givenSlots(t, w, "paper", "RZZ01-cardiology", 2, 9)
+	slot := referral.SlotRef{Provider: west, Session: "paper", Slot: "paper-1"}
+	r, err := s.Act(t.Context(), caller(w), m.UBRN, referral.Work{Kind: referral.ActBook, Slot: slot, Service: "RZZ01-cardiology"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := format.Date(r.Appointment.Start) + " at " + format.Time(r.Appointment.Start)
+	if _, err := s.Act(t.Context(), caller(w), m.UBRN, referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"cancelled", "triage"} {
+		l, _, err := s.PatientLetter(t.Context(), caller(w), m.UBRN, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(l.Parts[0].Text, " "); strings.Contains(said, at) != (state == "cancelled") {
+			t.Errorf("%s: %q", state, said)
+		}
+		file, err := l.PDF()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir := os.Getenv("OPENSPINE_SCREENSHOTS"); dir != "" {
+			if err := os.WriteFile(filepath.Join(dir, "letter-"+state+".pdf"), file, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		if state == "cancelled" {
+			if _, err := s.Act(t.Context(), caller(w), m.UBRN, referral.Work{Kind: referral.ActSendTriage, Service: "RZZ01-cardiology"}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

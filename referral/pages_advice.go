@@ -55,7 +55,7 @@ func (f *face) adviceToGive(w http.ResponseWriter, r *http.Request, scope access
 
 func (f *face) adviceList(w http.ResponseWriter, r *http.Request, scope access.Scope, name string, kinds []string, query func(kind string, p ident.ODSCode) AdviceQuery) error {
 	ctx := r.Context()
-	state, err := web.ReadTableState(r, "changed")
+	state, err := web.ReadTableState(r, "-waits", "patient", "service", "priority", "state")
 	if err != nil {
 		return err
 	}
@@ -63,30 +63,47 @@ func (f *face) adviceList(w http.ResponseWriter, r *http.Request, scope access.S
 	if !slices.Contains(kinds, kind) {
 		kind = kinds[0]
 	}
-	var list []Advice
+	var found []Advice
 	own := scope.Principal().Organisation
 	live := f.s.changes.From(changesPath, own.String())
 	if !own.IsZero() {
-		if list, err = f.s.AdviceWaiting(ctx, scope, query(kind, own)); err != nil {
+		q := query(kind, own)
+		q.Limit = mostListed + 1
+		if found, err = f.s.adviceIn(ctx, scope, q); err != nil {
 			return err
 		}
 	}
-	people := make([]Referral, len(list))
-	for i, a := range list {
-		people[i] = Referral{Chart: a.Chart}
+	rows := make([]listed[Advice], min(len(found), mostListed))
+	for i := range rows {
+		a := found[i]
+		rows[i] = listed[Advice]{X: a, Chart: a.Chart, Number: a.Patient.String(), UBRN: a.UBRN, Service: a.Service.Name, Provider: a.Service.ProviderName, Priority: a.Priority, State: web.Text(ctx, "referral.advice.state."+string(a.State)), Since: a.Changed}
 	}
-	names, err := f.names(ctx, people)
+	if rows, err = narrowed(ctx, f, state, rows); err != nil {
+		return err
+	}
+	csv := state.Filter("format") == "csv"
+	page, previous, next := rows, "", ""
+	if !csv {
+		page, previous, next = web.PageOf(state, rows, listRows, listed[Advice].key)
+	}
+	names, err := named(ctx, f, page)
 	if err != nil {
 		return err
 	}
-	v := listView{Title: web.Text(ctx, "referral.advice.list."+name+"-title"), Lede: web.Text(ctx, "referral.advice.list."+name+"-lede"), Kind: kind, Live: live}
+	list := make([]Advice, len(page))
+	for i, x := range page {
+		list[i] = x.X
+	}
+	f.s.adviceShown(scope, list)
+	if csv {
+		return f.adviceCSV(w, r, list, names)
+	}
+	v := listView{Title: web.Text(ctx, "referral.advice.list."+name+"-title"), Lede: web.Text(ctx, "referral.advice.list."+name+"-lede"), Kind: kind, Live: live, Priorities: prioritiesChoice(ctx, state), Search: searchField(ctx, state)}
 	for _, k := range kinds {
 		v.Kinds = append(v.Kinds, web.Option{Value: k, Text: web.Text(ctx, "referral.advice.kind."+k)})
 	}
-	if r.URL.Query().Get("format") == "csv" {
-		return f.adviceCSV(w, r, list, names)
-	}
 	v.Table = f.adviceTable(ctx, state, list, names)
+	v.Table.Count, v.Table.PreviousCursor, v.Table.NextCursor = countOf(ctx, "referral.advice.count", len(rows), len(found)), previous, next
 	if part, ok := web.Partial(r); ok && part == liveID {
 		return web.Render(w, r, http.StatusOK, liveList(v))
 	}
@@ -97,10 +114,13 @@ func adviceColumns() []string { return []string{"patient", "service", "priority"
 
 func (f *face) adviceTable(ctx context.Context, state web.TableState, list []Advice, names []string) web.Table {
 	now := f.k.Clock.Now()
-	t := web.Table{ID: "advice", State: state, Caption: web.Text(ctx, "referral.advice.caption"), Count: web.Count(ctx, "referral.advice.count", len(list)), CSVURL: state.With("format", "csv"), RowHeader: true,
+	t := web.Table{ID: "advice", State: state, Caption: web.Text(ctx, "referral.advice.caption"), CSVURL: state.With("format", "csv"), RowHeader: true,
 		Empty: web.Empty{Text: web.Text(ctx, "referral.advice.empty"), Help: web.Text(ctx, "referral.advice.empty-help")}}
+	if by, descending := state.Sort(); by != "waits" || !descending {
+		t.Caption = web.Text(ctx, "referral.advice.in-order")
+	}
 	for _, key := range adviceColumns() {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key)})
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Sort: key, Whole: key == "waits"})
 	}
 	var who []string
 	for _, a := range list {

@@ -38,6 +38,8 @@ type listView struct {
 	Kinds       []web.Option
 	Kind        string
 	Live        string // where changes are told
+	Priorities  web.Choice
+	Search      web.Field
 }
 
 // worklist is what a practice has referred and is not done with: first of all what nobody has booked.
@@ -72,7 +74,7 @@ func (f *face) review(w http.ResponseWriter, r *http.Request, scope access.Scope
 
 func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, name string, kinds []string, query func(kind string, p ident.ODSCode) Worklist) error {
 	ctx := r.Context()
-	state, err := web.ReadTableState(r, "since")
+	state, err := web.ReadTableState(r, "limit", "patient", "service", "priority", "state", "waits")
 	if err != nil {
 		return err
 	}
@@ -82,22 +84,45 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	}
 	own := scope.Principal().Organisation
 	live := f.s.changes.From(changesPath, own.String())
-	list, err := f.s.Waiting(ctx, scope, query(kind, own))
+	q := query(kind, own)
+	q.Limit = mostListed + 1
+	found, err := f.s.waitingIn(ctx, scope, q)
 	if err != nil {
 		return err
 	}
-	names, err := f.names(ctx, list)
-	if err != nil {
-		return err
+	rows := make([]listed[Referral], min(len(found), mostListed))
+	for i := range rows {
+		x := found[i]
+		rows[i] = listed[Referral]{X: x, Chart: x.Chart, Number: x.Patient.String(), UBRN: x.UBRN, Service: serviceOf(x), Provider: x.Chosen.ProviderName, Priority: x.Priority, State: web.Text(ctx, "referral.state."+string(x.State)), Since: x.Since}
 	}
 	v := listView{Title: web.Text(ctx, "referral."+name+".title"), Lede: web.Text(ctx, "referral."+name+".lede"), Kind: kind, Live: live}
 	for _, k := range kinds {
 		v.Kinds = append(v.Kinds, web.Option{Value: k, Text: web.Text(ctx, "referral.kind."+k)})
 	}
-	v.Table = f.listTable(ctx, state, list, names)
-	if r.URL.Query().Get("format") == "csv" {
+	csv := state.Filter("format") == "csv"
+	rows, err = narrowed(ctx, f, state, rows)
+	if err != nil {
+		return err
+	}
+	page, previous, next := rows, "", ""
+	if !csv {
+		page, previous, next = web.PageOf(state, rows, listRows, listed[Referral].key)
+	}
+	names, err := named(ctx, f, page)
+	if err != nil {
+		return err
+	}
+	list := make([]Referral, len(page))
+	for i, x := range page {
+		list[i] = x.X
+	}
+	f.s.shown(scope, list)
+	if csv {
 		return f.listCSV(w, r, list, names)
 	}
+	v.Priorities, v.Search = prioritiesChoice(ctx, state), searchField(ctx, state)
+	v.Table = f.listTable(ctx, state, list, names)
+	v.Table.Count, v.Table.PreviousCursor, v.Table.NextCursor = countOf(ctx, "referral.list.count", len(rows), len(found)), previous, next
 	if part, ok := web.Partial(r); ok && part == liveID {
 		return web.Render(w, r, http.StatusOK, liveList(v))
 	}
@@ -118,10 +143,13 @@ func listColumns() []string {
 
 func (f *face) listTable(ctx context.Context, state web.TableState, list []Referral, names []string) web.Table {
 	now := f.k.Clock.Now()
-	t := web.Table{ID: "referrals", State: state, Caption: web.Text(ctx, "referral.list.caption"), Count: web.Count(ctx, "referral.list.count", len(list)), CSVURL: state.With("format", "csv"), RowHeader: true,
+	t := web.Table{ID: "referrals", State: state, Caption: web.Text(ctx, "referral.list.caption"), CSVURL: state.With("format", "csv"), RowHeader: true,
 		Empty: web.Empty{Text: web.Text(ctx, "referral.list.none"), Help: web.Text(ctx, "referral.list.none-help")}}
+	if by, descending := state.Sort(); by != "limit" || descending {
+		t.Caption = web.Text(ctx, "referral.list.in-order")
+	}
 	for _, key := range listColumns() {
-		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Whole: key == "waits"})
+		t.Columns = append(t.Columns, web.Column{Text: web.Text(ctx, "referral.column."+key), Sort: key, Whole: key == "waits"})
 	}
 	var who []string
 	for _, r := range list {

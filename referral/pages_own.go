@@ -201,6 +201,9 @@ func tells(ctx context.Context, r Referral) string {
 	if r.State == TriagedToAct && r.Invited {
 		return web.Text(ctx, "referral.tells.invited")
 	}
+	if a := r.Arranged; a != nil && !a.Start.IsZero() && (r.State == DidNotAttend || r.State == CancelledByProvider || r.State == CancelledByPatient) {
+		return web.Text(ctx, "referral.tells.of."+string(r.State), format.Date(a.Start), format.Time(a.Start), r.Chosen.Name)
+	}
 	return web.Text(ctx, "referral.tells."+string(r.State))
 }
 

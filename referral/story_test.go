@@ -130,13 +130,13 @@ func TestFromThePracticeToTheClinic(t *testing.T) {
 	}
 	patient.Get("/appointments/cancel").Sees(200, "I am ill I have something else that I cannot move Something else").SeesNot("Patient is sick")
 	patient.Send("/appointments/cancel", "reason", "PATIENT_ILL")
-	if !strings.Contains(patient.Body, "You cancelled your appointment") {
+	if !strings.Contains(patient.Body, "is cancelled: you") {
 		t.Fatalf("not cancelled: %d\n%s", patient.Status, patient.Body)
 	}
 	if n := free(t, w, "RZZ01-cardiology", "journey"); n != 6 {
 		t.Errorf("%d of 6 slots are free after it was cancelled", n)
 	}
-	gp.Get("/refer")
+	gp.Get("/refer?q=" + ubrn)
 	if !strings.Contains(gp.Body, "/refer/case/"+ubrn) {
 		t.Errorf("what the patient cancelled is not on the practice's worklist")
 	}

@@ -111,7 +111,7 @@ func TestWhoMustBeSeenSoonComesFirst(t *testing.T) {
 	}
 	gp := w.SignedIn(t, "gp")
 	gp.Get("/refer").Sees(200, "3 days past the limit", "2 days left to be seen")
-	if a, b, c := strings.Index(gp.Body, at["passed"]), strings.Index(gp.Body, at["near"]), strings.Index(gp.Body, at["none"]); a < 0 || a > b || b > c {
+	if a, b, c := strings.Index(gp.Body, at["passed"]), strings.Index(gp.Body, at["near"]), strings.Index(gp.Body, at["none"]); a < 0 || a > b || c >= 0 && b > c { // whose wait is not flagged may be on a later page
 		t.Errorf("the list is in the order %d, %d, %d", a, b, c)
 	}
 	gp.Get("/refer/case/"+at["passed"]).Sees(200, "To be seen by", "3 days past the limit")

@@ -41,6 +41,20 @@ func (s *Referrals) kin(ctx context.Context, chart string) (charts []string, err
 
 // Waiting are the referrals of a worklist that the scope shows, those whose wait nears its limit or has passed it first, then those that have waited longest: each is on the account as shown.
 func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
+	list, err = s.waitingIn(ctx, scope, q)
+	s.shown(scope, list)
+	return list, err
+}
+
+// shown puts referrals on the account as shown.
+func (s *Referrals) shown(scope access.Scope, list []Referral) {
+	for _, r := range list {
+		scope.Disclose(s.place(r.Chart, r.UBRN, false))
+	}
+}
+
+// waitingIn is Waiting for who shows only a part of it, and says of which (shown).
+func (s *Referrals) waitingIn(ctx context.Context, scope access.Scope, q Worklist) (list []Referral, err error) {
 	cond, args := scope.Where(access.Columns{Lane: "c.lane", Chart: "c.chart", Label: "0", Author: "''"}, access.TypeBooking)
 	where := "(" + cond + ")"
 	and := func(text string, more ...any) {
@@ -117,7 +131,6 @@ func (s *Referrals) Waiting(ctx context.Context, scope access.Scope, q Worklist)
 	})
 	for i := range list {
 		s.unheard(&list[i])
-		scope.Disclose(s.place(list[i].Chart, list[i].UBRN, false))
 	}
 	return list, err
 }

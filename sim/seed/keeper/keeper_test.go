@@ -84,7 +84,7 @@ func TestAPatientBooksWhereTheSystemIsAsked(t *testing.T) {
 	choose(one, moved[2]).Sees(200, "Your appointment is booked")
 	one.Get("/appointments/cancel")
 	reason := regexp.MustCompile(`name="reason" type="radio" value="([^"]*)"`).FindAllStringSubmatch(one.Body, -1)
-	one.Send("/appointments/cancel", "reason", reason[1][1]).Sees(200, "You cancelled your appointment")
+	one.Send("/appointments/cancel", "reason", reason[1][1]).Sees(200, "is cancelled: you")
 }
 
 // TestWhoIsBookedStaysInTheFile: a system that is started again knows who is booked; one whose file is damaged says so.
