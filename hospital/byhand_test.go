@@ -103,7 +103,25 @@ func TestEveryPageWithoutALine(t *testing.T) {
 	put, next := w.spine.refer("9990000018", 1, false), w.spine.refer("9990000026", 2, false)
 	w.registered(put)
 	w.registered(next)
+	offered := w.spine.refer("9990000034", 3, false)
+	w.registered(offered)
+	w.spine.change(offered, func(c *booking.Case) { // a time of the second day
+		var first, second booking.Slot
+		for _, x := range w.spine.slots {
+			if first.ID == "" || x.Start.Before(first.Start) {
+				first = x
+			}
+		}
+		for _, x := range w.spine.slots {
+			if x.Start.After(first.Start.Add(12*time.Hour)) && (second.ID == "" || x.Start.Before(second.Start)) {
+				second = x
+			}
+		}
+		c.Passed, c.Offer = 1, &booking.Offer{Slot: second.ID, Session: w.spine.in[second.ID], Epoch: second.Epoch, Start: second.Start, End: second.End, Until: second.Start.Add(-time.Hour)}
+	})
 	w.compares()
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	simtest.Eventually(t, func() bool { return strings.Contains(clerk.Get("/clinics/rebook").Text(), "The spine offers them") })
 	w.link("cut")
 	c := "/o/RQX/clinics/"
 	doctor := w.nodes[1].SignedIn(t, "doctor")
@@ -123,7 +141,7 @@ func TestEveryPageWithoutALine(t *testing.T) {
 	}
 	cookie := w.nodes[1].SignedIn(t, "doctor").Cookie() // the days are over in which the first one held
 	var visits []webtest.Visit
-	for _, path := range []string{"cases/" + next + "/override", "cases/" + put, "cases/" + put + "/come?session=" + session + "&slot=" + slot, "desk?day=" + day, "sessions/" + session, "reconciliation", "rebook"} {
+	for _, path := range []string{"cases/" + next + "/override", "cases/" + offered, "cases/" + put, "cases/" + put + "/come?session=" + session + "&slot=" + slot, "desk?day=" + day, "sessions/" + session, "reconciliation", "rebook"} {
 		visits = append(visits, webtest.Visit{User: "cut", Path: c + path, Cookie: cookie, Walk: strings.HasSuffix(path, "override")})
 	}
 	b.EveryPage(t, w.nodes[1].URL, visits)
