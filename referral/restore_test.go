@@ -362,3 +362,49 @@ func TestABookingWhoseSlotHasChangedHands(t *testing.T) {
 		t.Errorf("whoever was booked in it then is %s", got)
 	}
 }
+
+// TestAPastAppointmentThatTheHospitalLetGo: the hospital was told, in days that a restore of the spine has lost, that the referral went elsewhere, and nobody else knows of it. What the spine still has is a time that has
+// passed without them: it is cancelled, so that somebody finds another. One that is yet to come stands, as it is here.
+func TestAPastAppointmentThatTheHospitalLetGo(t *testing.T) {
+	t.Parallel()
+	w := newQuiet(t, "")
+	ctx := context.Background()
+	w.gives("soon", 1, 5)
+	w.gives("late", 1, 30)
+	var lost []booking.Case
+	var numbers []ident.UBRN
+	for _, session := range []string{"soon", "late"} {
+		m := w.refers(referral.Routine)
+		if _, err := w.s.Act(ctx, w.gp, m.UBRN, referral.Work{Kind: referral.ActBook, Slot: referral.SlotRef{Provider: west, Session: session, Slot: session + "-0"}, Service: waitingFor}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.s.Case(ctx, m.Chart, m.UBRN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Version, c.Gone, c.State, c.Appointment = c.Version+2, true, string(referral.Deferred), nil
+		lost, numbers = append(lost, c), append(numbers, m.UBRN)
+	}
+	w.time.Advance(8 * 24 * time.Hour)
+	s, err := w.s.Restored(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	round, err := s.Ask(ctx, west)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cameTo(t, s, booking.WorkflowTally, "tally", booking.Tally{Round: round, Last: true, Told: lost, Slots: []booking.SlotMark{{ID: "soon-0", Epoch: 2, Session: "soon", Base: 2}, {ID: "late-0", Epoch: 1, Session: "late", Base: 1}}})
+	for i, want := range []referral.State{referral.CancelledByProvider, referral.Booked} {
+		r, err := s.Get(ctx, w.gp, numbers[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.State != want || (r.Appointment == nil) != (want != referral.Booked) {
+			t.Errorf("the appointment of session %d is %s: %+v", i, r.State, r.Appointment)
+		}
+		if want == referral.CancelledByProvider && (r.Reason.Code != "CLINIC_CANCELLED" || !r.May(referral.ActBook, referral.Patient)) {
+			t.Errorf("its reason is %v", r.Reason)
+		}
+	}
+}

@@ -62,6 +62,10 @@ func (s *Referrals) toldBack(tx *store.Tx, from ident.ODSCode, c booking.Case) e
 	case elsewhere: // it stands as it is here, and the hospital has let it go: it is told, and so is whoever has it, should another hospital know better
 		r := was.clone()
 		r.Acted = max(was.Acted, c.Acted) // what it decided before is over with it
+		if was.State == Booked && was.Provider() == from && !was.Attended && was.Appointment.Start.Before(tx.At()) {
+			// Its time has passed without them: somebody finds them another, unless another hospital tells of it.
+			r.State, r.Reason, r.Appointment, r.Since = CancelledByProvider, reasonOf(CancelledByProvider, reasonWithdrawn), nil, tx.At()
+		}
 		return s.again(tx, was, r, from, c)
 	}
 	r := s.recovered(tx.Context(), was, from, c)
