@@ -39,7 +39,8 @@ type Advised struct {
 
 const stateAdviceAsked = "PROVIDER_RESPONSE_REQUIRED"
 
-// adviceCame keeps a question as the spine tells of it: the highest version wins. One that is over is no reason to open its person's record any more.
+// adviceCame keeps a question as the spine tells of it: the highest version wins. One that is over, or about somebody else by now, is no reason to open its person's record any more; one that a restored spine
+// has open again is a reason anew, which Register gives.
 func (o *Outpatients) adviceCame(_ context.Context, tx *store.Tx, m messaging.Message) error {
 	a, err := decoded[booking.Advice](o, m)
 	if err != nil {
@@ -59,7 +60,7 @@ func (o *Outpatients) adviceCame(_ context.Context, tx *store.Tx, m messaging.Me
 	lane, h := int64(o.lane(m.To)), m.To.String()
 	_, err = tx.Exec(`INSERT INTO hospital_advice (lane, tenant, ubrn, version, state, ended, number, chart, changed, sent, body) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?)
 		ON CONFLICT (lane, tenant, ubrn) DO UPDATE SET version = excluded.version, state = excluded.state, ended = excluded.ended, changed = excluded.changed, sent = excluded.sent, body = excluded.body,
-		chart = CASE WHEN hospital_advice.number = excluded.number THEN hospital_advice.chart ELSE '' END, number = excluded.number`,
+		chart = CASE WHEN hospital_advice.number = excluded.number AND hospital_advice.ended <= excluded.ended THEN hospital_advice.chart ELSE '' END, number = excluded.number`,
 		lane, h, a.UBRN.String(), a.Version, a.State, a.Ended, a.Person.NHSNumber.String(), micros(a.Changed), a.Sent, body)
 	if err != nil {
 		return err
@@ -70,10 +71,18 @@ func (o *Outpatients) adviceCame(_ context.Context, tx *store.Tx, m messaging.Me
 			return err
 		}
 	}
-	if a.Ended && was.Chart != "" {
-		return o.partAdvice(tx, m.To, was.Chart)
+	if !was.partedBy(a) {
+		return nil
 	}
-	return nil
+	if !tx.Holds(o.k.Gate.Lane(m.To, was.Chart)) {
+		return fault.New(fault.Unavailable, "They were made a patient at this moment; try again.")
+	}
+	return o.partAdvice(tx, m.To, was.Chart)
+}
+
+// partedBy reports whether what the spine tells now takes away why the person's record was opened for a question.
+func (a Asked) partedBy(now booking.Advice) bool {
+	return a.Chart != "" && (now.Ended || now.Person.NHSNumber != a.Person.NHSNumber)
 }
 
 // adviceKeeper is the name under which the post keeps the files of a question.
@@ -86,30 +95,58 @@ func adviceBond(hospital ident.ODSCode, chart string) access.Relationship {
 	return access.Relationship{Tenant: hospital, Chart: chart, Organisation: hospital, Kind: "advice", Basis: "asked for advice", By: "service/outpatients"}
 }
 
-// partAdvice ends what let the hospital open somebody's record for a question, unless it has another one about them.
+// registeredBond is what the access rules give a hospital that makes somebody a patient.
+func registeredBond(hospital ident.ODSCode, chart string) access.Relationship {
+	return access.Relationship{Tenant: hospital, Chart: chart, Organisation: hospital, Kind: access.KindRegistered, Basis: "registered the person", By: "service/outpatients"}
+}
+
+// partAdvice ends what let the hospital open somebody's record for a question, unless it has another one about them. Of somebody whom it made a patient only for questions, that is also that it did so.
 func (o *Outpatients) partAdvice(tx *store.Tx, hospital ident.ODSCode, chart string) error {
 	var n int64
 	err := tx.QueryRow(`SELECT count(*) FROM hospital_advice WHERE lane = ? AND tenant = ? AND chart = ? AND ended = 0`, int64(o.lane(hospital)), hospital.String(), chart).Scan(&n)
 	if err != nil || n > 0 {
 		return err
 	}
-	err = o.k.Gate.EndRelation(tx, adviceBond(hospital, chart))
-	if fault.Is(err, fault.NotFound) {
-		return nil // it had ended before
+	bonds := []access.Relationship{adviceBond(hospital, chart)}
+	if err := tx.QueryRow(`SELECT count(*) FROM hospital_asked WHERE lane = ? AND tenant = ? AND chart = ?`, int64(o.lane(hospital)), hospital.String(), chart).Scan(&n); err != nil {
+		return err
 	}
+	if n > 0 {
+		bonds = append(bonds, registeredBond(hospital, chart))
+	}
+	for _, b := range bonds {
+		if err := o.k.Gate.EndRelation(tx, b); err != nil && !fault.Is(err, fault.NotFound) { // it had ended before
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyAsked notes that somebody was made a patient for nothing but a question.
+func (o *Outpatients) onlyAsked(tx *store.Tx, hospital ident.ODSCode, chart string) error {
+	_, err := tx.Exec(`INSERT INTO hospital_asked (lane, tenant, chart) VALUES (?, ?, ?) ON CONFLICT (lane, tenant, chart) DO NOTHING`, int64(o.lane(hospital)), hospital.String(), chart)
 	return err
 }
 
-// adviceLanes are the hospital's, and that of the chart of somebody about whom a conversation ends.
+// referred makes somebody whom the hospital knew only by questions a patient like any other.
+func (o *Outpatients) referred(tx *store.Tx, hospital ident.ODSCode, chart string) error {
+	n, err := tx.Exec(`DELETE FROM hospital_asked WHERE lane = ? AND tenant = ? AND chart = ?`, int64(o.lane(hospital)), hospital.String(), chart)
+	if err != nil || n == 0 {
+		return err
+	}
+	return o.k.Gate.Relate(tx, registeredBond(hospital, chart))
+}
+
+// adviceLanes are the hospital's, and that of the chart of somebody whose record it is no reason to open any more.
 func (o *Outpatients) adviceLanes(m messaging.Message) []store.Lane {
 	lanes := o.lanesTo(m)
 	a, err := decoded[booking.Advice](o, m)
-	if err != nil || !a.Ended {
+	if err != nil {
 		return lanes
 	}
 	err = o.k.DB.Read(context.Background(), func(tx *store.Tx) error {
 		was, err := o.askedIn(tx, m.To, a.UBRN.String())
-		if err == nil && was.Chart != "" {
+		if err == nil && was.partedBy(a) {
 			lanes = append(lanes, o.k.Gate.Lane(m.To, was.Chart))
 		}
 		return err

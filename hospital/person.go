@@ -77,7 +77,7 @@ func (o *Outpatients) registerAll(ctx context.Context, hospital ident.ODSCode, l
 				return nil
 			}
 			for _, c := range some {
-				if err := o.register(ctx, hospital, []Case{c}); err != nil {
+				if err := o.register(ctx, hospital, []Case{c}); err != nil && !errors.Is(err, errOver) {
 					mu.Lock()
 					failed = append(failed, err)
 					mu.Unlock()
@@ -123,7 +123,7 @@ func (o *Outpatients) register(ctx context.Context, hospital ident.ODSCode, list
 			} else if differs = differences(v.Resource, c.Person); differs != "" {
 				state = personDiffers
 			}
-			if err := o.isPerson(tx, hospital, c, v.Chart, state, differs); err != nil {
+			if err := o.isPerson(tx, hospital, c, v.Chart, state, differs, drafts[i] != nil); err != nil {
 				return err
 			}
 		}
@@ -189,7 +189,11 @@ func (o *Outpatients) findPeople(ctx context.Context, hospital ident.ODSCode, li
 	return known, o.k.Gate.Account(ctx, nil, []access.Scope{scope})
 }
 
-func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, chart, state, differs string) error {
+// errOver is what keeps a record from being made of somebody for whom there is no reason any more: the question was closed, or what is asked is about another person by now.
+var errOver = fault.New(fault.Conflict, "There is no reason any more to make them a patient.")
+
+// isPerson notes whose record a referral or a question is about. Made says that the record was made for it just now.
+func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, chart, state, differs string, made bool) error {
 	o.changed(tx, hospital) // who was being made a patient here has a name in lists
 	lane, h := int64(o.lane(hospital)), hospital.String()
 	n, err := tx.Exec(`UPDATE hospital_case SET chart = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ?`, chart, lane, h, c.UBRN.String(), c.Person.NHSNumber.String())
@@ -197,6 +201,9 @@ func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, cha
 		return err
 	}
 	asked, err := tx.Exec(`UPDATE hospital_advice SET chart = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND number = ? AND ended = 0`, chart, lane, h, c.UBRN.String(), c.Person.NHSNumber.String())
+	if err == nil && n+asked == 0 && made {
+		err = errOver
+	}
 	if err != nil || n+asked == 0 {
 		return err
 	}
@@ -211,8 +218,14 @@ func (o *Outpatients) isPerson(tx *store.Tx, hospital ident.ODSCode, c Case, cha
 		lane, h, c.Person.NHSNumber.String(), chart, state, differs, tx.At().UnixMicro()); err != nil {
 		return err
 	}
+	if n == 0 && made {
+		return o.onlyAsked(tx, hospital, chart)
+	}
 	if n == 0 {
 		return nil
+	}
+	if err := o.referred(tx, hospital, chart); err != nil {
+		return err
 	}
 	return o.k.Gate.Relate(tx, access.Relationship{Tenant: hospital, Chart: chart, Organisation: hospital, Kind: "referral", Basis: "referral " + c.UBRN.String(), By: "service/outpatients"})
 }

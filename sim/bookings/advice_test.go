@@ -105,6 +105,8 @@ func adviceOverTwoNodes(c *country) {
 		t.Fatalf("%s (%v)", now.State, err)
 	}
 	c.link("heal")
+	simtest.Eventually(t, func() bool { return doctor.Get(page).Status != 200 }) // closed, the hospital knows the person no more
+	taken := ask(true)                                                           // asked about them again, it does
 	simtest.Eventually(t, func() bool {
 		return strings.Contains(doctor.Get(page).Text(), "Closed") && !strings.Contains(doctor.Text(), "Not confirmed yet")
 	})
@@ -115,7 +117,6 @@ func adviceOverTwoNodes(c *country) {
 		t.Errorf("what came after it was closed: %+v (%v)", now, err)
 	}
 
-	taken := ask(true)
 	by := c.staff(access.Clinician)
 	convert := hospital.Saying{Kind: booking.AdviseConvert, Seen: taken.Version, Text: "We will see them.", Note: "Within four weeks.", Priority: "URGENT"}
 	simtest.Eventually(t, func() bool { err = c.clinic.Advise(ctx, by, rqx, taken.UBRN.String(), convert); return err == nil })
