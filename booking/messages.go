@@ -231,11 +231,12 @@ const (
 	ActTriageAccept = "triage-accept"  // refer and book later
 	ActTriageReturn = "triage-return"  // return with advice
 	ActDischarged   = "discharged"     // the outpatient episode is over
+	ActAssessed     = "assessed"       // the patient came; the referral returns to the referrer with the result, which is the comment
 )
 
 // Acts lists the kinds of Act.
 func Acts() []string {
-	return []string{ActAccept, ActReject, ActAttended, ActNotAttended, ActCancel, ActMove, ActOffer, ActTriageAccept, ActTriageReturn, ActDischarged}
+	return []string{ActAccept, ActReject, ActAttended, ActNotAttended, ActCancel, ActMove, ActOffer, ActTriageAccept, ActTriageReturn, ActDischarged, ActAssessed}
 }
 
 // Act is what a hospital decided of a referral. The spine takes it or refuses it with a reason; acts of one referral come in order.
@@ -250,7 +251,7 @@ type Act struct {
 	At          time.Time    `json:"at"`
 	Appointment *Appointment `json:"appointment,omitempty"` // that the act is about; for move and book, the new one
 
-	Outcome  string `json:"outcome,omitempty"`  // of attended: what came of it
+	Outcome  string `json:"outcome,omitempty"`  // of attended and assessed: what came of it
 	Service  string `json:"service,omitempty"`  // of triage-accept: the hospital's service that takes it, where it is another than it was sent to
 	Invite   bool   `json:"invite,omitempty"`   // of triage-accept: the patient chooses the date
 	Priority string `json:"priority,omitempty"` // of triage: as the clinician sees it

@@ -123,7 +123,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 		} else if !seen { // whoever was seen needs no other time: what the spine refused is on its list
 			p.Rebook, p.Reason = tx.At(), r.Reason
 		}
-	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
+	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn, booking.ActAssessed:
 		p.Review = reviewWaiting
 		p.review(false, c.Case, nil) // what the spine has told meanwhile stands: it was decided elsewhere, or before
 		if p.Reason == reasonTriaged && !waitsForTime(c.Case) {

@@ -29,6 +29,7 @@ const (
 	reviewRejected = "rejected"
 	reviewTriaged  = "triaged"
 	reviewReturned = "returned"
+	reviewAssessed = "assessed"
 )
 
 // Pathway is somebody's way through outpatients, with the clock of referral to treatment.
@@ -53,7 +54,7 @@ func (p Pathway) Weeks(now time.Time) int {
 
 // Limit is how long the person may wait yet: until they are seen here or, where a cancer is suspected, until they have been told.
 func (c Case) Limit() booking.Limit {
-	w := booking.Wait{Priority: c.Priority, Began: c.Pathway.Clock, Over: c.Gone || c.Pathway.Closed || !c.Pathway.Stopped.IsZero() || c.Pathway.Review == reviewReturned}
+	w := booking.Wait{Priority: c.Priority, Began: c.Pathway.Clock, Over: c.Gone || c.Pathway.Closed || !c.Pathway.Stopped.IsZero() || c.Pathway.Review == reviewReturned || c.Pathway.Review == reviewAssessed}
 	w.Seen = c.Pathway.Status == "20" || c.Pathway.Status == "21" // more is to come, here or elsewhere
 	if c.Appointment != nil {
 		w.Booked = c.Appointment.Start
@@ -138,6 +139,8 @@ func (p *Pathway) review(cameBack bool, c booking.Case, acts []Act) {
 	switch {
 	case c.State == stateTriage:
 		p.Review = reviewWaiting
+	case c.State == stateAssessed:
+		p.Review = reviewAssessed
 	case c.Accepted && c.State == "TRIAGED_PROVIDER_TO_ACTION":
 		p.Review = reviewTriaged
 	case c.Accepted && p.Review != reviewTriaged:
@@ -150,10 +153,13 @@ func (p *Pathway) review(cameBack bool, c booking.Case, acts []Act) {
 // stateTriage is the state of a referral that the hospital has yet to triage: accepting it would decide nothing.
 const stateTriage = "AWAITING_TRIAGE"
 
+// stateAssessed is the state of a referral that went back to who made it, with the result of an assessment.
+const stateAssessed = "ASSESSMENT_RESULT"
+
 // decides reports whether an act says what the hospital has made of a referral.
 func (a Act) decides() bool {
 	switch a.Kind {
-	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn:
+	case booking.ActAccept, booking.ActReject, booking.ActTriageAccept, booking.ActTriageReturn, booking.ActAssessed:
 		return true
 	}
 	return false
@@ -175,7 +181,7 @@ func (o *Outpatients) follow(tx *store.Tx, hospital ident.ODSCode, c booking.Cas
 	})
 	seen, _ := seenByHand(byHand)
 	switch {
-	case c.Gone || c.State == "REJECTED" || c.State == "AWAITING_TRIAGE" || strings.HasPrefix(c.State, "CANCELLED"):
+	case c.Gone || c.State == "REJECTED" || c.State == "AWAITING_TRIAGE" || c.State == stateAssessed || strings.HasPrefix(c.State, "CANCELLED"):
 		p.Rebook, p.Reason = time.Time{}, ""
 	case waitsForTime(c) && p.Rebook.IsZero() && !asked && !seen:
 		p.Rebook, p.Reason = tx.At(), c.Comment

@@ -32,6 +32,7 @@ func TestALetterSaysHowItStands(t *testing.T) {
 		"missed, at an end":  {booking.Case{State: "DID_NOT_ATTEND"}, Pathway{}, cameHere{}, "did not come. If you still need to be seen", "We will give you another time"},
 		"missed, not told":   {booking.Case{State: "BOOKED", Appointment: at}, Pathway{}, cameHere{missed: true}, "did not come", "You have an appointment"},
 		"triaged":            {booking.Case{State: "TRIAGED_PROVIDER_TO_ACTION"}, Pathway{Rebook: rebook, Reason: reasonTriaged}, cameHere{}, "We have read your referral and will see you at Heart clinic. We will write to you with a date and time.", "another time"},
+		"assessed":           {booking.Case{State: stateAssessed}, Pathway{Review: reviewAssessed, Lost: lost}, cameHere{seen: true}, "You were seen at Heart clinic on 23-Nov-2026 at 14:30. We have sent the result to your practice.", "You have an appointment"},
 		"to be triaged":      {booking.Case{State: stateTriage}, Pathway{}, cameHere{}, "A clinician reads your referral first", "cannot take place"},
 		"deferred":           {booking.Case{State: "DEFERRED_TO_PROVIDER"}, Pathway{Rebook: rebook}, cameHere{}, "We will write to you when you have an appointment", "cannot take place"},
 	} {

@@ -2,7 +2,6 @@ package hospital
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/ident"
@@ -70,7 +69,7 @@ func offered(c Case, came cameHere, clinician bool) (acts []string) {
 			can(booking.ActTriageReturn, stateTriage)
 		}
 	}
-	settled := c.Pathway.Review == reviewRejected || c.Pathway.Review == reviewReturned
+	settled := slices.Contains([]string{reviewRejected, reviewReturned, reviewAssessed}, c.Pathway.Review)
 	if clinician && !settled && open {
 		can(booking.ActReject, booked, deferred, taken)
 	}
@@ -83,7 +82,7 @@ func offered(c Case, came cameHere, clinician bool) (acts []string) {
 	if came.seen && !came.byHand && !waitsForTime(c.Case) {
 		acts = append(acts, offerFollowUp)
 	}
-	if !settled && !came.attended && !came.byHand && !strings.HasPrefix(c.State, "ASSESS") {
+	if (!settled || c.State == stateAssessed) && !came.attended && !came.byHand {
 		acts = append(acts, offerLetter)
 	}
 	return acts

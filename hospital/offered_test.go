@@ -15,7 +15,7 @@ func TestWhatIsOfferedFitsTheState(t *testing.T) {
 	spines := map[string][]referral.Kind{booking.ActAccept: {referral.ActAccept}, booking.ActReject: {referral.ActReject}, booking.ActCancel: {referral.ActCancelFrom}, booking.ActTriageAccept: {referral.ActTriageAccept}, booking.ActTriageReturn: {referral.ActTriageReturn}, offerBook: {referral.ActBook, referral.ActMove}}
 	offers := map[string]int{}
 	for _, state := range referral.States() {
-		for _, review := range []string{reviewWaiting, reviewAccepted, reviewRejected, reviewTriaged, reviewReturned} {
+		for _, review := range []string{reviewWaiting, reviewAccepted, reviewRejected, reviewTriaged, reviewReturned, reviewAssessed} {
 			for bits := range 1 << 5 {
 				on := func(n int) bool { return bits&(1<<n) != 0 }
 				c := Case{Case: booking.Case{State: string(state), Gone: on(0)}, Pathway: Pathway{Review: review, Closed: on(1)}}
@@ -49,7 +49,7 @@ func TestWhatIsOfferedFitsTheState(t *testing.T) {
 		}
 	}
 	for _, act := range append(slices.DeleteFunc(booking.Acts(), func(a string) bool {
-		return slices.Contains([]string{booking.ActAttended, booking.ActNotAttended, booking.ActMove, booking.ActDischarged}, a)
+		return slices.Contains([]string{booking.ActAttended, booking.ActNotAttended, booking.ActMove, booking.ActDischarged, booking.ActAssessed}, a)
 	}), offerFollowUp, offerLetter) {
 		if offers[act] == 0 {
 			t.Errorf("%s is never offered", act)
@@ -80,7 +80,7 @@ func TestWhatIsOfferedByName(t *testing.T) {
 		"deferred":               {booking.Case{State: "DEFERRED_TO_PROVIDER"}, Pathway{Review: reviewAccepted}, cameHere{}, "reject book letter"},
 		"we cancelled":           {booking.Case{State: "APPT_CANCELLED_BY_PROVIDER"}, Pathway{Review: reviewWaiting}, cameHere{}, "book letter"},
 		"rejected, not told":     {booking.Case{State: "BOOKED", Appointment: at}, Pathway{Review: reviewRejected}, cameHere{}, ""},
-		"assessed":               {booking.Case{State: "ASSESSMENT_RESULT"}, Pathway{Review: reviewAccepted}, cameHere{seen: true}, "follow-up"},
+		"assessed":               {booking.Case{State: "ASSESSMENT_RESULT"}, Pathway{Review: reviewAccepted}, cameHere{seen: true}, "follow-up letter"},
 		"seen before, to rebook": {booking.Case{State: "APPT_CANCELLED_BY_PROVIDER"}, Pathway{Review: reviewAccepted}, cameHere{seen: true}, "book letter"},
 	} {
 		if got := strings.Join(offered(Case{Case: x.c, Pathway: x.p}, x.came, true), " "); got != x.want {

@@ -262,6 +262,7 @@ type formView struct {
 	First   int // how many of the fields come before what is chosen
 	Radios  []web.Choice
 	Selects []web.Choice
+	Choose  bool // the radios come before the selects
 	Dates   []web.DateField
 	Hidden  []web.Row
 	Errors  web.FieldErrors
@@ -289,7 +290,11 @@ func (v *formView) mark(wrong web.FieldErrors) {
 // place is where on its page a field is.
 func (v *formView) place(field string) int {
 	var names []string
-	for _, list := range [][]web.Choice{v.Selects, v.Radios} {
+	lists := [][]web.Choice{v.Selects, v.Radios}
+	if v.Choose {
+		slices.Reverse(lists)
+	}
+	for _, list := range lists {
 		for _, c := range list {
 			names = append(names, c.Name)
 		}

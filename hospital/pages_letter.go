@@ -58,6 +58,8 @@ func (d *desk) letterText(c Case, came cameHere) []string {
 		return d.text(key, c.ServiceName)
 	}
 	switch {
+	case c.State == stateAssessed:
+		return []string{of("letter.assessed"), d.text("letter.assessed-next")}
 	case came.missed, c.State == "DID_NOT_ATTEND", again && c.Pathway.Reason == visitMissed:
 		if again {
 			return []string{of("letter.missed"), d.text("letter.will")}

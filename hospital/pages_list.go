@@ -305,13 +305,20 @@ func (d *desk) comeForm() (Case, formView, error) {
 	v.Page = d.casePage(c, g, v.Title)
 	v.Page.Back = web.Link{Text: d.text("desk.title"), URL: back}
 	v.Hidden = []web.Row{{Key: "session", Text: q.Get("session")}, {Key: "slot", Text: q.Get("slot")}}
+	booked, about, err := d.comeTo(c, q.Get("session"), q.Get("slot"))
+	if err != nil {
+		return c, v, err
+	}
+	v.Choose, v.Explain = true, []string{about}
 	outcome := web.Choice{Name: "outcome", Label: d.text("come.outcome"), Value: q.Get("outcome")}
 	if clinical {
 		for _, x := range outcomes() {
-			outcome.Options = append(outcome.Options, web.Option{Value: x, Text: d.text("outcome." + x)})
+			if x != outcomeAssessed || booked.assessable() {
+				outcome.Options = append(outcome.Options, web.Option{Value: x, Text: d.text("outcome." + x)})
+			}
 		}
 	} else {
-		v.Explain = []string{d.text("come.clerk")}
+		v.Explain = append(v.Explain, d.text("come.clerk"))
 	}
 	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
 		open, err := d.overridesIn(tx, d.hospital, `who = ? AND session = ? AND slot = ? AND settled = 0`, c.UBRN.String(), q.Get("session"), q.Get("slot"))
@@ -334,8 +341,36 @@ func (d *desk) comeForm() (Case, formView, error) {
 	}
 	missed := web.Choice{Name: "missed", Label: d.text("come.missed"), Value: cmp.Or(q.Get("missed"), "UNKNOWN"), Options: d.reasons(booking.ActNotAttended)}
 	v.Selects = append(v.Selects, missed)
-	v.Fields = []web.Field{{Name: "note", Label: d.text("come.note"), Rows: 3, Value: q.Get("note"), Autocomplete: "off"}}
+	v.Fields = []web.Field{{Name: "note", Label: d.text("come.note"), Hint: d.text("come.note-hint"), Rows: 3, Value: q.Get("note"), Autocomplete: "off"}}
 	return c, v, nil
+}
+
+// comeTo is the appointment of which something is written down, and says which it is. Error: fault.Conflict when they are not booked there.
+func (d *desk) comeTo(c Case, session, slot string) (b Booked, about string, err error) {
+	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
+		booked, err := d.bookedAt(tx, d.hospital, session, slot)
+		if err != nil {
+			return err
+		}
+		byHand, err := d.byHandIn(tx, d.hospital, inSession{session, slot})
+		if err != nil {
+			return err
+		}
+		booked = append(booked, byHand...)
+		at := slices.IndexFunc(booked, func(b Booked) bool { return b.Who == c.UBRN.String() && b.Slot.ID == slot && !b.Changing })
+		if at < 0 {
+			return fault.New(fault.Conflict, "%s", d.text("come.not-there"))
+		}
+		b = booked[at]
+		s, err := d.sessionIn(tx, d.hospital, session)
+		if err != nil {
+			return err
+		}
+		clinic, _, err := d.clinicOf(tx, d.hospital, s.Clinic)
+		about = d.text("come.about", clinic.Name, format.Date(b.Slot.Starts), format.Time(b.Slot.Starts))
+		return err
+	})
+	return b, about, err
 }
 
 func (d *desk) askCome() error {
@@ -362,6 +397,9 @@ func (d *desk) doCome() error {
 	if come.Outcome == "" && come.State == visitAttended {
 		v.Radios[0].Error = d.text("wrong.outcome")
 		return d.again(v, fault.New(fault.Invalid, "%s", v.Radios[0].Error), "outcome")
+	}
+	if come.Outcome == outcomeAssessed && come.Note == "" {
+		return d.again(v, fault.New(fault.Invalid, "%s", d.text("wrong.result")), "note")
 	}
 	if err := d.Come(d.ctx, d.ask.Principal, d.hospital, c.UBRN.String(), come); err != nil {
 		return d.again(v, err, "status")

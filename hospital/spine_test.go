@@ -133,6 +133,8 @@ func (s *spine) acted(tx *store.Tx, m messaging.Message) error {
 		c.State, c.Invited = "TRIAGED_PROVIDER_TO_ACTION", a.Invite
 	case booking.ActNotAttended:
 		c.State = "DID_NOT_ATTEND"
+	case booking.ActAssessed:
+		c.Appointment, c.State = nil, "ASSESSMENT_RESULT"
 	case booking.ActDischarged:
 		c.Closed = true
 	}

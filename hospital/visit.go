@@ -26,10 +26,11 @@ const (
 	outcomeFollowUp   = "follow-up"
 	outcomeTreatment  = "treatment"
 	outcomeWatch      = "watch"
+	outcomeAssessed   = "assessed" // back to who referred them, with the result: the referral is no more for this hospital to act on
 )
 
 func outcomes() []string {
-	return []string{outcomeDischarged, outcomeFollowUp, outcomeTreatment, outcomeWatch}
+	return []string{outcomeDischarged, outcomeFollowUp, outcomeTreatment, outcomeWatch, outcomeAssessed}
 }
 
 // statuses are the codes of referral to treatment that an outcome may have (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD STATUS): 10 to 12 start a clock, 20 and 21 let
@@ -113,6 +114,8 @@ func (c Coming) check() error {
 		return fault.New(fault.Invalid, "Say what came of it.")
 	case c.State == visitAttended && !known(statuses(), c.Status):
 		return fault.New(fault.Invalid, "Say how the wait for treatment stands.")
+	case c.Outcome == outcomeAssessed && c.Note == "":
+		return fault.New(fault.Invalid, "Write the result of the assessment, and what you advise. The practice reads it.")
 	case c.State != visitAttended && c.State != visitArrived && c.State != visitMissed && c.State != visitBooked:
 		return fault.New(fault.Invalid, "Nobody can be %s.", c.State)
 	}
@@ -164,6 +167,9 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 	if v.State == visitAttended || v.State == visitMissed || v.State == visitCancelled {
 		return fault.New(fault.Conflict, "This appointment is over: they are written down as %s.", v.State)
 	}
+	if come.Outcome == outcomeAssessed && !b.assessable() {
+		return fault.New(fault.Conflict, "The referral is not booked here any more, and cannot be returned again. Choose another outcome.")
+	}
 	if err := booking.Come(come.State, b.Slot.Starts, tx.At()); err != nil {
 		return err
 	}
@@ -201,7 +207,7 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 			return err
 		}
 	}
-	if b.FollowUp && come.Outcome != outcomeDischarged {
+	if b.FollowUp && come.Outcome != outcomeDischarged && come.Outcome != outcomeAssessed {
 		return o.event(tx, hospital, b.Who, come.State, come.Note, by.Name)
 	}
 	return o.tellCome(tx, by, hospital, b, come)
@@ -222,6 +228,9 @@ func (o *Outpatients) conclude(tx *store.Tx, hospital ident.ODSCode, b Booked, c
 	if come.Outcome == outcomeDischarged {
 		p.Closed = true
 	}
+	if come.Outcome == outcomeAssessed { // whether the clock runs on is what the status says; nobody here is to be seen within a limit any more
+		p.Review, p.Rebook, p.Reason = reviewAssessed, time.Time{}, ""
+	}
 	if come.State == visitMissed {
 		p.Lost = b.Slot.Starts
 	}
@@ -231,6 +240,9 @@ func (o *Outpatients) conclude(tx *store.Tx, hospital ident.ODSCode, b Booked, c
 	return o.putPathway(tx, hospital, b.Who, p)
 }
 
+// assessable reports whether somebody's referral can be returned with the result of an assessment: not at a follow-up of what is not booked any more, for the spine takes it from there alone.
+func (b Booked) assessable() bool { return !b.FollowUp || b.Case.State == "BOOKED" }
+
 // tellCome tells the spine what came of an appointment of a referral.
 func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident.ODSCode, b Booked, come Coming) error {
 	c := b.Case
@@ -238,6 +250,8 @@ func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident
 	switch {
 	case come.State == visitMissed:
 		acts = []string{booking.ActNotAttended}
+	case come.Outcome == outcomeAssessed:
+		acts = []string{booking.ActAssessed}
 	case b.FollowUp:
 	default:
 		acts = []string{booking.ActAttended}

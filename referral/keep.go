@@ -123,6 +123,11 @@ func (s *Referrals) happened(tx *store.Tx, was, r Referral, a Act) error {
 		return err
 	}
 	switch a.Kind {
+	case ActAssessed:
+		if was.Attended { // at a visit that was told of
+			return nil
+		}
+		return s.visited(tx, r, visit{state: booking.VisitAttended, outcome: booking.ActAssessed})
 	case ActAttended:
 		return s.visited(tx, r, visit{state: booking.VisitAttended, outcome: a.Outcome})
 	case ActNotAttended:

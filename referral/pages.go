@@ -328,7 +328,7 @@ func (f *face) show(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 
 // pageActs are what staff do by a page of their own, in the order in which they are offered.
 func pageActs() []Kind {
-	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActNotAttended, ActDischarged, ActDecline, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
+	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActAssessed, ActNotAttended, ActDischarged, ActDecline, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
 }
 
 func historyTable(ctx context.Context, list []Version) web.Table {

@@ -365,6 +365,7 @@ func (s *Referrals) actLanes(m messaging.Message) []store.Lane {
 var kindsOfActs = map[string]Kind{
 	booking.ActAccept: ActAccept, booking.ActReject: ActReject, booking.ActAttended: ActAttended, booking.ActNotAttended: ActNotAttended, booking.ActCancel: ActCancelFrom,
 	booking.ActMove: ActMove, booking.ActOffer: ActBook, booking.ActTriageAccept: ActTriageAccept, booking.ActTriageReturn: ActTriageReturn, booking.ActDischarged: ActDischarged,
+	booking.ActAssessed: ActAssessed,
 }
 
 // actCame takes what a hospital decided of a referral, or refuses it and says why.

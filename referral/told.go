@@ -165,6 +165,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	if chosen.Service != was.Chosen.Service {
 		r.Accepted, r.Attended = false, false
 	}
+	r.Attended = r.State == AssessmentResult || r.Attended && was.State != AssessmentResult
 	r.Acted, r.Took, r.Closed = c.Acted, c.Took, c.Closed
 	if r.Offer = offerTold(from, c); s.o.Seams.NotTold {
 		r.Offer = nil

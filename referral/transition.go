@@ -91,7 +91,7 @@ type Act struct {
 	Replace     bool         // of letter: the attachments are all that the referrer's side has from now on
 	Priority    Priority     // of create and priority; of rebook-later, empty for as it was
 	Search      Search       // of create and shortlist
-	Outcome     string       // of attended: what came of it, as the hospital calls it
+	Outcome     string       // of attended and assessed: what came of it, as the hospital calls it
 	Offer       *Offer       // of offer
 	New         *Referral    // of create: who, what for and by whom
 
@@ -349,13 +349,16 @@ func (a Act) change(n *Referral) error {
 			return err
 		}
 		n.Attended = a.Kind != ActNotAttended
+		if a.Kind == ActAssessed && a.Comment == "" {
+			return fault.New(fault.Invalid, "Write the result of the assessment, which goes back with it.")
+		}
 	case ActCancelBy, ActCancelFrom:
 		if n.Attended {
 			return fault.New(fault.Conflict, "The appointment has taken place.")
 		}
 		n.Accepted = false
 	case ActCancel:
-		if n.Attended {
+		if n.Attended && n.State != AssessmentResult { // what was assessed is the referrer's again
 			return fault.New(fault.Conflict, "The appointment has taken place: the hospital closes the referral.")
 		}
 	case ActRebookLater:

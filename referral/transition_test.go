@@ -82,3 +82,42 @@ func TestWhoHasAnAppointmentToComeIsNotDischarged(t *testing.T) {
 		t.Errorf("once it has begun: closed %v (%v)", r.Closed, err)
 	}
 }
+
+// TestWhatIsAssessedGoesBackWithItsResult: a clinician of the provider says what came of it, from the day of the appointment; then it is the referrer's, who refers on or ends it, and nobody waits to be seen.
+func TestWhatIsAssessedGoesBackWithItsResult(t *testing.T) {
+	start := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)
+	choice := referral.Choice{Service: "a", Name: "A", Provider: west}
+	booked := referral.Referral{Version: 2, State: referral.Booked, Priority: referral.TwoWeekWait, PathwayStart: start.AddDate(0, 0, -7), Chosen: choice, Shortlist: []referral.Choice{choice},
+		Appointment: &referral.Appointment{SlotRef: referral.SlotRef{Provider: west}, Start: start, End: start.Add(time.Hour)}}
+	act := referral.Act{Kind: referral.ActAssessed, By: referral.Actor{ID: "x", Party: referral.Provider}, At: start, Comment: "Not the heart."}
+	early, silent := act, act
+	early.At, silent.Comment = start.AddDate(0, 0, -2), ""
+	if _, err := referral.Apply(booked, early); !fault.Is(err, fault.Conflict) {
+		t.Errorf("assessed before the day: %v", err)
+	}
+	if _, err := referral.Apply(booked, silent); !fault.Is(err, fault.Invalid) {
+		t.Errorf("without a result: %v", err)
+	}
+	r, err := referral.Apply(booked, act)
+	if err != nil || r.State != referral.AssessmentResult || r.Appointment != nil || r.Comment != "Not the heart." || !r.Attended {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if l := r.Limit(); !l.Last.IsZero() || booked.Limit().Last.IsZero() {
+		t.Errorf("a limit runs on: %+v, before %+v", l, booked.Limit())
+	}
+	if said := referral.Tells(t.Context(), r); said != "You have been assessed. Your practice will tell you what happens next." {
+		t.Errorf("the patient is told %q", said)
+	}
+	by := referral.Actor{ID: "y", Party: referral.Referrer}
+	next := map[referral.State]referral.Act{
+		referral.NotBooked:      {Kind: referral.ActShortlist, By: by, At: start, Shortlist: []referral.Choice{choice}},
+		referral.AwaitingTriage: {Kind: referral.ActSendTriage, By: by, At: start, Service: "a"},
+		referral.Cancelled:      {Kind: referral.ActCancel, By: by, At: start, Reason: "TREATMENT_NO_LONGER_REQUIRED", Comment: "Better."},
+	}
+	for to, a := range next {
+		n, err := referral.Apply(r, a)
+		if err != nil || n.State != to || n.Attended != (to == referral.Cancelled) {
+			t.Errorf("%s: %s, attended %v, %v", a.Kind, n.State, n.Attended, err)
+		}
+	}
+}

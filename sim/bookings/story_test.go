@@ -252,6 +252,9 @@ func (s *story) staff(args []string) (string, error) {
 		switch args[1] {
 		case "attended":
 			come.Outcome, come.Status = what, "30"
+			if what == "assessed" {
+				come.Note = "No disease of the heart."
+			}
 		case "missed":
 			come.State, come.Rebook, come.Reason = "did-not-attend", what == "rebook", codes.List(codes.Missed, n.Clock.Now())[0].Code
 		}
