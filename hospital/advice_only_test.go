@@ -6,6 +6,7 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
@@ -160,4 +161,31 @@ func knownOnlyByQuestions(w *world) {
 	opens(other)
 	closed(c, meant, 3)
 	refused(other)
+}
+
+// TestNobodyIsMadeAPatientForAQuestionThatIsOver: it was closed after it was found to be about somebody who is no patient here. No record is made of them, and no bond with it; whoever else is to be a patient is one.
+func TestNobodyIsMadeAPatientForAQuestionThatIsOver(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	bonds := func() (n int) {
+		t.Helper()
+		err := w.nodes[1].Node.Kernel().DB.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM access_relation WHERE tenant = 'RQX' AND kind = ?`, access.KindRegistered).Scan(&n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	over := hospital.Case{Case: booking.Case{UBRN: ident.MustUBRN("000000008009"), Person: booking.Person{NHSNumber: ident.MustNHSNumber("9990000026"), Given: "Ann", Family: "Carrow", Born: "1951-04-02", Gender: "female"}}}
+	if err := hospital.RegisterAll(w.o, t.Context(), rqx, []hospital.Case{over}); err != nil {
+		t.Fatal(err)
+	}
+	if n := bonds(); n != 0 {
+		t.Errorf("%d people are registered, for nothing", n)
+	}
+	w.registered(w.spine.refer("9990000018", 1, false))
+	if n := bonds(); n != 1 {
+		t.Errorf("%d people are registered, and one was referred", n)
+	}
 }
