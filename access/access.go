@@ -34,6 +34,7 @@ const (
 	Clinician      Role = "clinician"
 	Clerk          Role = "clerk"
 	Pharmacist     Role = "pharmacist"
+	Manager        Role = "manager" // answers for how an organisation's clinics do, and sees nobody's record
 	Patient        Role = "patient"
 	PrivacyOfficer Role = "privacy-officer"
 	Auditor        Role = "auditor"
@@ -44,7 +45,7 @@ const (
 
 // Roles lists every role, in the order in which the access table shows them.
 func Roles() []Role {
-	return []Role{Clinician, Clerk, Pharmacist, Patient, PrivacyOfficer, Auditor, Registrar, Administrator, SystemClient}
+	return []Role{Clinician, Clerk, Pharmacist, Manager, Patient, PrivacyOfficer, Auditor, Registrar, Administrator, SystemClient}
 }
 
 // The realms: who vouches for whom. A token of one realm is nothing in the other.
@@ -211,7 +212,7 @@ func purposeOf(ctx context.Context, r Role) string {
 		return "HCOMPL"
 	case Administrator, Registrar:
 		return "HSYSADMIN"
-	case SystemClient:
+	case Manager, SystemClient:
 		return "HOPERAT"
 	default:
 		return "TREAT"

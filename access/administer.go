@@ -13,8 +13,8 @@ import (
 // mayGive are the roles that each role may give and take. A registrar never gives a role that reaches beyond the organisation:
 // an auditor reads every organisation's account, an administrator keeps the node.
 var mayGive = map[Role][]Role{
-	Registrar:     {Clinician, Clerk, Pharmacist, PrivacyOfficer, Registrar},
-	Administrator: {Clinician, Clerk, Pharmacist, Patient, PrivacyOfficer, Auditor, Registrar, Administrator},
+	Registrar:     {Clinician, Clerk, Pharmacist, Manager, PrivacyOfficer, Registrar},
+	Administrator: {Clinician, Clerk, Pharmacist, Manager, Patient, PrivacyOfficer, Auditor, Registrar, Administrator},
 }
 
 // Gives lists the roles that p may give and take.

@@ -7,6 +7,7 @@ const (
 	TypeCorrection = "Correction"  // what a person asks to have put right of who they are, and the answer
 	TypeReferral   = "Referral"    // why somebody is referred: the letter, and what a clinician decided
 	TypeBooking    = "Booking"     // when and where somebody who is referred is to come, and whom they may choose
+	TypeFigures    = "Figures"     // how an organisation's clinics do: numbers, and nothing about anybody
 	TypeSealed     = "SealedItems" // how many entries of a chart are sealed, and nothing of what they say
 	TypeAccount    = "WhoLooked"   // who looked: the account of one chart, or of a tenant
 	TypeSeal       = "Seal"        // the transparency log and its verification
@@ -25,13 +26,14 @@ const (
 	classAccount  = "account"     // who did what
 	classAlert    = "alert"
 	classSealed   = "sealed"
+	classFigures  = "figures" // what an organisation counts, of which no number is about one person
 	classSeal     = "seal"
 	classNode     = "node"
 	classStaff    = "staff" // who can sign in, and as what
 )
 
 func classes() []string {
-	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classSealed, classSeal, classNode, classStaff}
+	return []string{classPerson, classMedicine, classClinical, classShared, classAccount, classAlert, classFigures, classSealed, classSeal, classNode, classStaff}
 }
 
 // Shared reports whether a type is about nobody in particular, whatever it refers to.
@@ -46,7 +48,7 @@ func ClassOf(typ string) string {
 }
 
 var classByType = map[string]string{
-	TypeAlert: classAlert, TypeObjection: classAlert, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode, TypeClient: classNode, TypeKey: classNode, TypeUser: classStaff,
+	TypeAlert: classAlert, TypeObjection: classAlert, TypeFigures: classFigures, TypeSealed: classSealed, TypeAccount: classAccount, TypeSeal: classSeal, TypeNode: classNode, TypeClient: classNode, TypeKey: classNode, TypeUser: classStaff,
 	"AuditEvent": classAccount,
 
 	TypeReferral: classClinical, TypeBooking: classPerson,

@@ -48,7 +48,7 @@ func firstDifference(got, want string) string {
 	return "one is longer"
 }
 
-var tableTypes = []string{"Patient", "Appointment", TypeCorrection, TypeReferral, TypeBooking, "MedicationRequest", "Observation", "Organization", "AuditEvent", TypeAccount, TypeAlert, TypeObjection, TypeSealed, TypeSeal, TypeNode, TypeUser, TypeClient}
+var tableTypes = []string{"Patient", "Appointment", TypeCorrection, TypeReferral, TypeBooking, "MedicationRequest", "Observation", "Organization", "AuditEvent", TypeAccount, TypeAlert, TypeObjection, TypeFigures, TypeSealed, TypeSeal, TypeNode, TypeUser, TypeClient}
 
 // tableRows are what a place can be to a principal. Alerts, seals and nodes are in nobody's chart.
 var tableRows = []struct {

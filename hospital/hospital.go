@@ -98,13 +98,18 @@ func (o *Outpatients) Service() catalogue.Service {
 		}}
 	if hospitals := o.hospitals(); len(hospitals) > 0 {
 		s.Jobs = []catalogue.Job{{Name: "plan", Every: planEvery, Run: o.each(o.Plan)}, {Name: "register", Every: registerEvery, Run: o.each(o.Register)}, {Name: "tally", Every: tallyEvery, Run: o.each(o.tallyDue)}}
-		s.Links = []catalogue.Link{{Key: "hospital.nav", Path: "/clinics", Roles: staff(), Organisations: hospitals}}
+		s.Links = []catalogue.Link{{Key: "hospital.nav", Path: "/clinics", Roles: staff(), Organisations: hospitals},
+			{Key: "hospital.figures.nav", Path: "/clinics/figures", Roles: []access.Role{access.Manager}, Organisations: hospitals},
+			{Key: "hospital.reconciliation.title", Path: "/clinics/reconciliation", Roles: []access.Role{access.Manager}, Organisations: hospitals}}
 	}
 	return s
 }
 
 // staff are those who work in clinics.
 func staff() []access.Role { return []access.Role{access.Clerk, access.Clinician} }
+
+// counting are those who see how the clinics do: whoever works in them, and managers, who see nobody's record.
+func counting() []access.Role { return append(staff(), access.Manager) }
 
 // hospitals are the hospitals whose clinics this node keeps.
 func (o *Outpatients) hospitals() (all []ident.ODSCode) {

@@ -49,13 +49,13 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("GET /clinics/advice/{ubrn}/files/{file}", (*desk).adviceFile).Streamed(),
 		o.staffed("GET /clinics/advice/{ubrn}/do/{act}", (*desk).askAdvise),
 		o.staffed("POST /clinics/advice/{ubrn}/do/{act}", (*desk).doAdvise).Uploaded(mostForm),
-		o.staffed("GET /clinics/figures", (*desk).figures),
+		o.open("GET /clinics/figures", (*desk).figures, counting()...),
 		o.staffed("GET /clinics/templates", (*desk).templates),
 		o.staffed("GET /clinics/templates/{id}", (*desk).askTemplate),
 		o.staffed("POST /clinics/templates/{id}", (*desk).putTemplate),
 		o.staffed("GET /clinics/setup/{kind}/{id}", (*desk).askSetup),
 		o.staffed("POST /clinics/setup/{kind}/{id}", (*desk).putSetup),
-		o.staffed("GET /clinics/reconciliation", (*desk).reconciliation),
+		o.open("GET /clinics/reconciliation", (*desk).reconciliation, counting()...),
 		o.staffed("POST /clinics/reconciliation", (*desk).reconcile),
 	}
 }
@@ -71,9 +71,14 @@ type desk struct {
 	now      time.Time
 }
 
-// staffed lets in the clerks and clinicians of the hospital whose clinics they are; the refusal of anybody else is on the account. A page without a hospital in its address is that of the
-// reader's own.
+// staffed lets in the clerks and clinicians of the hospital.
 func (o *Outpatients) staffed(pattern string, h func(*desk) error) catalogue.Route {
+	return o.open(pattern, h, staff()...)
+}
+
+// open lets in those of the hospital whose clinics they are; the refusal of anybody else is on the account. A page without a hospital in its address is that of the
+// reader's own.
+func (o *Outpatients) open(pattern string, h func(*desk) error, roles ...access.Role) catalogue.Route {
 	return catalogue.OnBody(pattern, func(w http.ResponseWriter, r *http.Request, ask catalogue.Asker) error {
 		tenant, own := catalogue.TenantOf(r), ask.Principal.Organisation
 		if !strings.HasPrefix(r.RequestURI, "/o/") && o.keeps(own) && r.Method == http.MethodGet {
@@ -87,7 +92,7 @@ func (o *Outpatients) staffed(pattern string, h func(*desk) error) catalogue.Rou
 			return o.k.Gate.Refuse(r.Context(), ask.Principal, access.Search, access.Place{Tenant: tenant, Type: pattern}, why)
 		}
 		return h(&desk{o, w, r, r.Context(), ask, tenant, o.k.Clock.Now()})
-	}, staff()...)
+	}, roles...)
 }
 
 func (d *desk) text(key string, args ...any) string {
@@ -125,6 +130,12 @@ func (d *desk) done() string {
 
 // read reads rows, and which of the people they are about this reader may be shown: those are on the account before the page leaves.
 func (d *desk) read(fn func(tx *store.Tx, see func(chart string) bool) error) error {
+	if d.counts() {
+		if err := d.seeFigures(); err != nil {
+			return err
+		}
+		return d.k.DB.Read(d.ctx, func(tx *store.Tx) error { return fn(tx, func(string) bool { return false }) })
+	}
 	scope, err := d.ask.Scope(access.Search, "Appointment")
 	if err != nil {
 		return err
@@ -139,6 +150,18 @@ func (d *desk) read(fn func(tx *store.Tx, see func(chart string) bool) error) er
 			return true
 		})
 	})
+}
+
+// counts reports whether the reader is a manager: somebody who is shown numbers, and nothing of anybody.
+func (d *desk) counts() bool { return d.ask.Principal.Role == access.Manager }
+
+// seeFigures asks the rules for the hospital's figures; that they were shown is on the account.
+func (d *desk) seeFigures() error {
+	scope, err := d.ask.Scope(access.Search, access.TypeFigures)
+	if err == nil {
+		scope.Disclose(access.Place{Tenant: d.hospital, Type: access.TypeFigures})
+	}
+	return err
 }
 
 // nameOfCase is somebody as lists name them; who they are is kept from readers who may not see them.
@@ -210,8 +233,11 @@ func similarNames(t *web.Table, names, who []string) {
 	}
 }
 
-// crumbs leads back to the clinics' page.
+// page leads back to the clinics' page, a manager to the figures.
 func (d *desk) page(title string) web.Page {
+	if d.counts() {
+		return web.Page{Title: title, Back: web.Link{Text: d.text("figures.title"), URL: d.path("figures")}}
+	}
 	return web.Page{Title: title, Back: web.Link{Text: d.text("title"), URL: d.path()}}
 }
 

@@ -122,6 +122,9 @@ func (d *desk) figures() error {
 	if err != nil || months < 1 || months > mostMonths {
 		months = usualMonths
 	}
+	if err := d.seeFigures(); err != nil {
+		return err
+	}
 	f, err := d.Figures(d.ctx, d.hospital, months)
 	if err != nil {
 		return err
@@ -146,7 +149,9 @@ func (d *desk) figures() error {
 		return d.waitsCSV(c)
 	}
 	v := figuresView{Title: d.text("figures.title"), State: state, Reconciliation: web.Link{Text: d.text("reconciliation.title"), URL: d.path("reconciliation")}}
-	v.Page = d.page(v.Title)
+	if v.Page = d.page(v.Title); d.counts() {
+		v.Page.Back = web.Link{Text: d.text("figures.home"), URL: "/"}
+	}
 	d.figureChoices(&v, clinics, specialties, months)
 	v.Facts = d.figureFacts(c)
 	v.Charts = []web.Chart{d.bookingsPlot(c), d.issuesPlot(c), d.waitsPlot(c), d.stoppedPlot(c), d.missedPlot(c)}

@@ -441,9 +441,13 @@ func (d *desk) reconciliation() error {
 			if x.UnderWay() {
 				why = d.text("differ.under-way")
 			}
-			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("thing."+x.Kind) + " " + x.Thing), web.Cell(d.knownText(x.Kind, x.Mine)), web.Cell(d.knownText(x.Kind, x.Theirs)), web.Cell(why), web.Cell(web.Ago(d.ctx, d.now, x.Since))}})
+			thing := d.text("thing."+x.Kind) + " " + x.Thing
+			if x.Kind != "slot" && d.counts() { // its number leads to somebody
+				thing = d.text("thing." + x.Kind)
+			}
+			t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(thing), web.Cell(d.knownText(x.Kind, x.Mine)), web.Cell(d.knownText(x.Kind, x.Theirs)), web.Cell(why), web.Cell(web.Ago(d.ctx, d.now, x.Since))}})
 		}
-		v.Tables, v.Buttons = []web.Table{t}, nil
+		v.Tables, v.Buttons, v.Counts = []web.Table{t}, nil, d.counts()
 		if err := d.refusedSlots(tx, &v); err != nil {
 			return err
 		}
@@ -479,6 +483,7 @@ type reconcileView struct {
 	Tables               []web.Table
 	Buttons              []deskButton
 	RefusedSlots         bool // there are slots that the spine would not take
+	Counts               bool // the reader sees how it stands and does nothing about it
 }
 
 // refusedSlots lists the slots that the spine would not take, with why and what to do.
@@ -497,7 +502,11 @@ func (d *desk) refusedSlots(tx *store.Tx, v *reconcileView) error {
 		if err != nil {
 			return err
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(c.Name+", "+format.DateTime(s.Starts), d.path("sessions", x.Session)), web.Cell(formatInt(x.Slots)), web.Cell(web.Ago(d.ctx, d.now, x.At)), web.NoteCell(x.Reason)}})
+		where := web.LinkCell(c.Name+", "+format.DateTime(s.Starts), d.path("sessions", x.Session))
+		if d.counts() {
+			where = web.Cell(c.Name + ", " + format.DateTime(s.Starts))
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{where, web.Cell(formatInt(x.Slots)), web.Cell(web.Ago(d.ctx, d.now, x.At)), web.NoteCell(x.Reason)}})
 	}
 	if len(list) > 0 {
 		v.Tables = append(v.Tables, t)
@@ -526,6 +535,9 @@ func (d *desk) refusedIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 		}
 		seen := see(c.Chart)
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{d.personCell(c, seen), web.Cell(d.text("decide." + a.Kind)), web.Cell(format.DateTime(a.At)), web.Cell(a.By), web.ShowCell(web.Tag(d.text("act-state."+state), colour)), web.NoteCell(a.Answer)}})
+		if d.counts() { // what the spine answers may say who it was about
+			t.Rows[i].Cells[5] = web.NoteCell("")
+		}
 		if state == actRefused && seen {
 			v.Buttons = append(v.Buttons, deskButton{web.Form{Action: d.path("reconciliation"), Person: a.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("refused.dealt")}, "dealt " + a.UBRN.String() + " " + formatInt(a.Number)})
 		}
@@ -538,6 +550,10 @@ func (d *desk) unlikeIn(tx *store.Tx, see func(string) bool, v *reconcileView) e
 	list, err := d.unlikesIn(tx, d.hospital)
 	if err != nil {
 		return err
+	}
+	if d.counts() {
+		v.Facts = append(v.Facts, web.Row{Key: d.text("people.title"), Text: web.Count(d.ctx, "hospital.figures.people", len(list))})
+		return web.Render(d.w, d.r, http.StatusOK, reconcilePage(*v))
 	}
 	t := web.Table{ID: "people", RowHeader: true, Caption: d.text("people.title"), Columns: d.columns("number", "patient", "state", "why", "since"), Empty: web.Empty{Text: d.text("people.empty"), Help: d.text("people.empty-help")}}
 	for _, u := range list {

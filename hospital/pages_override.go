@@ -148,6 +148,9 @@ func (d *desk) clashesIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 			next = web.LinkCell(d.text("book.title"), d.path("cases", x.Who, "book"))
 		}
 		why := x.Reason
+		if d.counts() { // somebody's own words, about a person
+			why, next = "", web.NoteCell("")
+		}
 		if x.Come != nil {
 			why += " " + d.text("override.came."+x.Come.State)
 		}

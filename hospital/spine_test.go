@@ -318,7 +318,7 @@ func given(t testing.TB, postgres bool) *world {
 		t.Fatal(err)
 	}
 	gate := w.nodes[1].Node.Kernel().Gate
-	for id, role := range map[string]access.Role{"clerk": access.Clerk, "doctor": access.Clinician} {
+	for id, role := range map[string]access.Role{"clerk": access.Clerk, "doctor": access.Clinician, "manager": access.Manager} {
 		if err := gate.PutUsers(t.Context(), []access.User{{Demo: true, Principal: access.Principal{ID: id, Name: "Name of " + id, Role: role, Organisation: rqx}}}); err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ type User struct {
 	// auditor, admin or stranger.
 	ID   string
 	Name string
-	// Role is clinician, clerk, pharmacist, patient, privacy-officer, auditor or administrator.
+	// Role is clinician, clerk, pharmacist, manager, patient, privacy-officer, auditor, registrar or administrator.
 	Role         string
 	Organisation ident.ODSCode
 	// Practitioner is the id of their Practitioner in their organisation's tenant and in the national one.
@@ -84,7 +84,7 @@ func loadStaff() (staffList, error) {
 		return staffList{}, fault.Wrap(err, fault.Internal, "the list of staff cannot be read")
 	}
 	for _, s := range list.Staff {
-		if list.Job[s.Job] == "" {
+		if list.Job[s.Job] == "" && jobRoles[s.Job] == "" {
 			return staffList{}, fault.New(fault.Internal, "the list of staff has no code for the job %q", s.Job)
 		}
 	}
@@ -240,7 +240,9 @@ func (s staffMember) writeRole(w *writer, code string) {
 				if isNational {
 					w.coding(directory.SystemJobRole, "", national, directory.JobRoleName(national))
 				}
-				w.coding(ident.SystemSNOMED, "", code, s.Job)
+				if code != "" {
+					w.coding(ident.SystemSNOMED, "", code, s.Job)
+				}
 			})
 		})
 	})
@@ -250,4 +252,5 @@ func (s staffMember) writeRole(w *writer, code string) {
 var jobRoles = map[string]string{
 	"general practitioner": "S0010:G0020:R0260", "consultant": "S8000:G8000:R8000", "surgeon": "S8000:G8000:R8000", "practice nurse": "S8000:G8000:R8001",
 	"pharmacist": "S8000:G8000:R8003", "clerical worker": "S8001:G8002:R8008",
+	"outpatient manager": "R6020",
 }

@@ -258,7 +258,7 @@ func TestUsersAndTour(t *testing.T) {
 			t.Errorf("%+v", u)
 		}
 	}
-	for _, role := range []string{"clinician", "clerk", "pharmacist", "patient", "privacy-officer", "auditor", "registrar", "administrator"} {
+	for _, role := range []string{"clinician", "clerk", "pharmacist", "manager", "patient", "privacy-officer", "auditor", "registrar", "administrator"} {
 		if roles[role] == 0 {
 			t.Errorf("nobody is a %s", role)
 		}

@@ -33,7 +33,7 @@ type userAddCommand struct {
 	ofNode       `embed:""`
 	ID           string `arg:"" help:"The user's id."`
 	Name         string `required:"" help:"Their full name."`
-	Role         string `required:"" help:"clinician, clerk, pharmacist, patient, privacy-officer, auditor, registrar or administrator."`
+	Role         string `required:"" help:"clinician, clerk, pharmacist, manager, patient, privacy-officer, auditor, registrar or administrator."`
 	Organisation string `help:"The ODS code of where they work."`
 	Job          string `help:"The national job role code, for example R8000."`
 	Patient      string `help:"A patient's own NHS number."`
