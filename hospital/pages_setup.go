@@ -10,8 +10,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
+	"github.com/openspine/openspine/record"
 	"github.com/openspine/openspine/web"
 	"github.com/openspine/openspine/web/format"
 )
@@ -84,6 +88,8 @@ type part struct {
 	formView
 	made  Setup // what the form says
 	wrong web.FieldErrors
+
+	service string // of a clinic, as it is kept
 }
 
 // part reads the form as it stands: what is kept, or what was typed.
@@ -218,6 +224,7 @@ func (d *desk) clinicForm(p *part, s Setup, id string, typed url.Values) bool {
 	} else if id != newOne {
 		return false
 	}
+	p.service = x.Service
 	closed := answer(typed, "closed", map[bool]string{true: "yes", false: "no"}[x.Closed])
 	x = Clinic{ID: d.formID(p, id, typed), Name: answer(typed, "name", x.Name), Service: answer(typed, "service", x.Service), Specialty: answer(typed, "specialty", x.Specialty),
 		Consultant: answer(typed, "consultant", x.Consultant), Place: answer(typed, "place", x.Place), Closed: closed == "yes"}
@@ -255,6 +262,24 @@ func (d *desk) askSetup() error {
 	return web.Render(d.w, d.r, http.StatusOK, formPage(p.formView))
 }
 
+// offers looks a service up in the directory as this node has it: whether this hospital provides it, and whether that is known at all. A node that does not keep the national
+// directory, and has no copy of the service, cannot tell.
+func (d *desk) offers(service string) (ours, known bool, err error) {
+	place := access.Place{Tenant: d.k.National, Type: "HealthcareService"}
+	grants, err := d.ask.Grants(access.Act{Action: access.Read, Place: place})
+	if err != nil {
+		return false, false, err
+	}
+	v, err := d.k.Records.Read(d.ctx, grants[0], record.Ref{Tenant: place.Tenant, Type: place.Type, ID: service})
+	switch {
+	case fault.Is(err, fault.NotFound) || fault.Is(err, fault.Gone):
+		return false, slices.ContainsFunc(d.k.Tenants, func(t catalogue.Tenant) bool { return t.Code == d.k.National }), nil
+	case err != nil:
+		return false, false, err
+	}
+	return directory.ParseHealthcareService(v.Resource).Provider == d.hospital, true, nil
+}
+
 // putSetup keeps a specialty, a consultant or a clinic.
 func (d *desk) putSetup() error {
 	if err := web.CheckForm(d.r, d.r.PathValue("kind")+"/"+d.r.PathValue("id")); err != nil {
@@ -273,6 +298,18 @@ func (d *desk) putSetup() error {
 			p.wrong.Add("login", d.text("wrong.login", d.nameOf(d.hospital)))
 		}
 	}
+	done := "setup"
+	if len(p.made.Clinics) > 0 && p.service != p.made.Clinics[0].Service && p.wrong.Of("service") == "" { // a clinic can be changed whose service has gone
+		ours, known, err := d.offers(p.made.Clinics[0].Service)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			done = "setup-unknown"
+		case !ours:
+			p.wrong.Add("service", d.text("wrong.no-service", d.nameOf(d.hospital)))
+		}
+	}
 	if len(p.wrong) > 0 {
 		p.mark(p.wrong)
 		return web.Render(d.w, d.r, http.StatusUnprocessableEntity, formPage(p.formView))
@@ -280,5 +317,5 @@ func (d *desk) putSetup() error {
 	if err := d.SetUp(d.ctx, d.ask.Principal, d.hospital, p.made); err != nil {
 		return d.again(p.formView, err, cmp.Or(p.Fields[0].Name, "name"))
 	}
-	return web.SeeOther(d.w, d.r, d.path("templates")+"?done=setup")
+	return web.SeeOther(d.w, d.r, d.path("templates")+"?done="+done)
 }

@@ -4,6 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openspine/openspine/access"
+	"github.com/openspine/openspine/directory"
+	"github.com/openspine/openspine/hospital"
+	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/node"
+	"github.com/openspine/openspine/record"
+	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/web/webtest"
 )
 
@@ -21,7 +28,7 @@ func TestAClinicIsSetUpByPage(t *testing.T) {
 	clerk.Send(at+"setup/consultants/new", "specialty", "394585009", "login", "doctor").Sees(200, "It is saved", "Dr Ines Okoro")
 	who := strings.TrimPrefix(clerk.Link(at+"setup/consultants/[a-z0-9]{16}"), at+"setup/consultants/")
 	clerk.Get(at+"setup/clinics/new").Send(at+"setup/clinics/new", "name", "Antenatal clinic", "service", "no service", "specialty", "1", "consultant", who).Sees(422, "Enter the id of a service", "Choose a specialty from the list")
-	clerk.Send(at+"setup/clinics/new", "service", "RQX-antenatal", "specialty", "394585009", "consultant", who, "place", "Level 2").Sees(200, "It is saved", "Antenatal clinic", "Level 2")
+	clerk.Send(at+"setup/clinics/new", "service", "RQX-antenatal", "specialty", "394585009", "consultant", who, "place", "Level 2").Sees(200, "It is saved. This hospital has no copy of the directory", "Antenatal clinic", "Level 2")
 	clinic := strings.TrimPrefix(clerk.Link(at+"setup/clinics/[a-z0-9]{16}"), at+"setup/clinics/")
 
 	page := at + "templates/new"
@@ -38,6 +45,49 @@ func TestAClinicIsSetUpByPage(t *testing.T) {
 	clerk.Get(page).SeesNot("Antenatal clinic")
 	clerk.Get(at + "setup/wards/new").Sees(404)
 	clerk.Get(at + "setup/clinics/nowhere").Sees(404)
+}
+
+// TestAClinicOffersAServiceOfItsHospital has a node that keeps the directory refuse a service that is not there, or is another hospital's; a clinic whose service has gone can still be closed.
+func TestAClinicOffersAServiceOfItsHospital(t *testing.T) {
+	t.Parallel()
+	w := open(t, node.Config{Name: "all", Addr: "127.0.0.1:0", Data: t.TempDir(), National: "X26", Demo: true, Tenants: []node.TenantConfig{{Code: "X26", Name: "Spine", Kind: "national"}, {Code: "RQX", Name: "Fenmarket General", Kind: "hospital"}}}, node.Options{})
+	k := w.Node.Kernel()
+	if err := k.Gate.PutUsers(t.Context(), []access.User{{Demo: true, Principal: access.Principal{ID: "clerk", Name: "A clerk", Role: access.Clerk, Organisation: rqx}}}); err != nil {
+		t.Fatal(err)
+	}
+	for id, at := range map[string]ident.ODSCode{"RQX-skin": rqx, "RQY-skin": ident.MustODSCode("RQY")} {
+		res, err := directory.HealthcareService{ID: id, Name: "Skin", Provider: at, Specialty: "394582007", SpecialtyName: "Dermatology", Wait: -1, Youngest: -1, Oldest: -1, Active: true}.Resource()
+		if err != nil {
+			t.Fatal(err)
+		}
+		drafted, err := k.Records.Prepare(t.Context(), record.Change{Verb: record.Put, Ref: record.Ref{Tenant: x26, Type: "HealthcareService", ID: id}, Resource: res})
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants, err := k.Gate.DecideAll(t.Context(), access.Service("test", x26), drafted.Acts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Gate.Act(t.Context(), grants, drafted.Lanes(), func(tx *store.Tx) error {
+			_, err := k.Records.Apply(tx, drafted, grants...)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := w.Node.Clinics().SetUp(t.Context(), access.Service("test", rqx), rqx, hospital.Setup{Specialties: []hospital.Specialty{{Code: "394582007", Name: "Dermatology"}}, Consultants: []hospital.Consultant{{ID: "q", Name: "Dr Saoirse Quinlan", Specialty: "394582007"}},
+		Clinics: []hospital.Clinic{{ID: "old", Name: "Old clinic", Service: "RQX-gone", Specialty: "394582007", Consultant: "q"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = "/o/RQX/clinics/setup/clinics/"
+	clerk := w.SignedIn(t, "clerk")
+	for _, id := range []string{"RQX-none", "RQY-skin"} {
+		clerk.Get(page+"new").Send(page+"new", "name", "Skin clinic", "service", id, "specialty", "394582007", "consultant", "q").Sees(422, "Fenmarket General has no service with this id in the directory")
+		kept(t, clerk.Body, id)
+	}
+	clerk.Send(page+"new", "service", "RQX-skin", "specialty", "394582007", "consultant", "q").Sees(200, "It is saved.", "Skin clinic").SeesNot("no copy of the directory")
+	clerk.Get(page+"old").Send(page+"old", "closed", "yes", "specialty", "394582007", "consultant", "q").Sees(200, "It is saved.", "Closed").SeesNot("no copy of the directory")
 }
 
 // TestThePreviewIsHealthy looks at what a pattern will make, at a desk and on a phone, and at what is wrong with one.
