@@ -214,7 +214,7 @@ func shared(status int) [3]string {
 
 // bare answers what has no code of the operation: R4 with the codes that all of its APIs share; STU3 with one of its own where nobody is signed in or the service is away, and in plain words otherwise.
 func (f face) bare(w http.ResponseWriter, r *http.Request, status int, message string) {
-	body := fhir.Value{}
+	var body fhir.Value
 	switch {
 	case isR4(r):
 		said := shared(status)

@@ -222,5 +222,5 @@ func everyExample(t *testing.T, scenes []scene) {
 	for path, why := range unplayed() {
 		t.Logf("not played: %s: %s", path, why)
 	}
-	t.Log(fmt.Sprintf("%d responses are published, %d are not played", all, len(unplayed())))
+	t.Logf("%d responses are published, %d are not played", all, len(unplayed()))
 }
