@@ -172,8 +172,9 @@ type routeKey struct {
 
 // routeBook is the routes as they were read last.
 type routeBook struct {
-	read  time.Time
-	known map[routeKey]Destination
+	read    time.Time
+	known   map[routeKey]Destination
+	edition int // counts the changes of routes: what was read before one is not kept after it
 }
 
 // routesAnew is how old the routes in memory may be.
@@ -244,7 +245,9 @@ func (p *Post) routesIn(tx *store.Tx) (map[routeKey]Destination, error) {
 		known[routeKey{r.Recipient, r.Workflow}] = r.To
 	}
 	p.mu.Lock()
-	p.routes = routeBook{now, known}
+	if p.routes.edition == book.edition {
+		p.routes.read, p.routes.known = now, known
+	}
 	p.mu.Unlock()
 	return known, nil
 }
@@ -298,7 +301,7 @@ func (p *Post) SetRoute(tx *store.Tx, r Route) error {
 	_, err := tx.Exec(`INSERT INTO post_route (lane, recipient, workflow, kind, name, at, actor) VALUES (0, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, recipient, workflow) DO UPDATE SET kind = excluded.kind, name = excluded.name, at = excluded.at, actor = excluded.actor`,
 		r.Recipient.String(), r.Workflow, r.To.Kind, r.To.Name, tx.At(), r.Actor)
-	p.forgetRoutes()
+	p.forgetRoutes(tx)
 	return err
 }
 
@@ -308,14 +311,19 @@ func (p *Post) DropRoute(tx *store.Tx, recipient ident.ODSCode, workflow string)
 	if err == nil && n == 0 {
 		return fault.New(fault.NotFound, "There is no such route.")
 	}
-	p.forgetRoutes()
+	p.forgetRoutes(tx)
 	return err
 }
 
-func (p *Post) forgetRoutes() {
-	p.mu.Lock()
-	p.routes = routeBook{}
-	p.mu.Unlock()
+// forgetRoutes has the routes read anew: by tx itself from now on, and by everybody once it is done, since who reads meanwhile reads those of before.
+func (p *Post) forgetRoutes(tx *store.Tx) {
+	forget := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.routes = routeBook{edition: p.routes.edition + 1}
+	}
+	forget()
+	tx.Then(forget)
 }
 
 // owner is who looks after a message that its queue cannot deal with.
