@@ -6,7 +6,6 @@ import (
 
 	"github.com/openspine/openspine/audit"
 	"github.com/openspine/openspine/ident"
-	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/store/storetest"
 )
 
@@ -22,26 +21,7 @@ func TestARelationshipIsFoundByItsChart(t *testing.T) {
 		"a search condition": {"SELECT 1 FROM access_kin k WHERE " + bound.text, bound.args},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var steps []string
-			err := db.Read(t.Context(), func(tx *store.Tx) error {
-				rows, err := tx.Query("EXPLAIN QUERY PLAN "+query.text, query.args...)
-				if err != nil {
-					return err
-				}
-				defer rows.Close()
-				for rows.Next() {
-					var id, parent, unused int64
-					var step string
-					if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-						return err
-					}
-					steps = append(steps, step)
-				}
-				return rows.Err()
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			steps := storetest.Plan(t, db, query.text, query.args...)
 			asked := 0
 			for _, step := range steps {
 				if strings.Contains(step, "access_relation") || strings.Contains(step, " ar ") {

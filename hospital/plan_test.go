@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/store/storetest"
 )
 
@@ -12,29 +11,7 @@ import (
 func TestWhoIsNoPatientYetIsFoundByIt(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t, Schema())
-	if db.Engine() != "sqlite" {
-		t.Skip("the plan is read as SQLite words it")
-	}
-	var steps []string
-	err := db.Read(t.Context(), func(tx *store.Tx) error {
-		rows, err := tx.Query("EXPLAIN QUERY PLAN SELECT "+caseColumns+" WHERE "+nobodyYet, 0, "RQX", 10)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id, parent, unused int64
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				return err
-			}
-			steps = append(steps, step)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	steps := storetest.Plan(t, db, "SELECT "+caseColumns+" WHERE "+nobodyYet, 0, "RQX", 10)
 	if plan := strings.Join(steps, "; "); !strings.Contains(plan, "hospital_case_chart (tenant=? AND chart=?)") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("the plan walks more than those who are no patients yet: %s", plan)
 	}
