@@ -50,7 +50,7 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 		if !r.Unheard.IsZero() {
 			where.Heading = web.Text(ctx, "referral.silent.title") // paper does not change when the hospital is heard of again
 		}
-		if r.May(ActMove, Patient) && !r.Attended {
+		if r.May(ActMove, Patient) {
 			where.Text = []string{web.Text(ctx, "referral.paper.change")}
 		}
 		l.Parts = append(l.Parts, where)

@@ -93,7 +93,7 @@ func (f *face) list(w http.ResponseWriter, r *http.Request, scope access.Scope, 
 	rows := make([]listed[Referral], min(len(found), mostListed))
 	for i := range rows {
 		x := found[i]
-		rows[i] = listed[Referral]{X: x, Chart: x.Chart, Number: x.Patient.String(), UBRN: x.UBRN, Service: serviceOf(x), Provider: x.Chosen.ProviderName, Priority: x.Priority, State: web.Text(ctx, "referral.state."+string(x.State)), Since: x.Since}
+		rows[i] = listed[Referral]{X: x, Chart: x.Chart, Number: x.Patient.String(), UBRN: x.UBRN, Service: serviceOf(x), Provider: x.Chosen.ProviderName, Priority: x.Priority, State: web.Text(ctx, "referral.state."+string(x.Stage())), Since: x.Since}
 	}
 	v := listView{Title: web.Text(ctx, "referral."+name+".title"), Lede: web.Text(ctx, "referral."+name+".lede"), Kind: kind, Live: live}
 	for _, k := range kinds {
@@ -187,7 +187,7 @@ func (f *face) listCSV(w http.ResponseWriter, r *http.Request, list []Referral, 
 	}
 	return web.CSV(w, "referrals", header, func(yield func([]string, error) bool) {
 		for i, x := range list {
-			if !yield([]string{names[i], serviceOf(x), web.Text(ctx, "referral.priority."+string(x.Priority)), web.Text(ctx, "referral.state."+string(x.State)), format.DateTime(x.Since), limitDays(x.Limit(), now), x.UBRN.Display()}, nil) {
+			if !yield([]string{names[i], serviceOf(x), web.Text(ctx, "referral.priority."+string(x.Priority)), web.Text(ctx, "referral.state."+string(x.Stage())), format.DateTime(x.Since), limitDays(x.Limit(), now), x.UBRN.Display()}, nil) {
 				return
 			}
 		}

@@ -204,7 +204,7 @@ func tells(ctx context.Context, r Referral) string {
 	if a := r.Arranged; a != nil && !a.Start.IsZero() && (r.State == DidNotAttend || r.State == CancelledByProvider || r.State == CancelledByPatient) {
 		return web.Text(ctx, "referral.tells.of."+string(r.State), format.Date(a.Start), format.Time(a.Start), r.Chosen.Name)
 	}
-	return web.Text(ctx, "referral.tells."+string(r.State))
+	return web.Text(ctx, "referral.tells."+string(r.Stage()))
 }
 
 // mine is where a patient sees their referral and chooses among services, side by side.

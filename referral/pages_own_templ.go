@@ -932,7 +932,7 @@ func standing(r Referral) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if r.Unheard.IsZero() && r.Asked == nil {
+		if r.Stage() == Stage(Booked) && r.Unheard.IsZero() && r.Asked == nil {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 57, "<li><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -964,7 +964,7 @@ func standing(r Referral) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if r.May(ActMove, Patient) && !r.Attended {
+		if r.May(ActMove, Patient) {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "<li><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

@@ -77,7 +77,7 @@ func (s *Referrals) ClinicalSummary(ctx context.Context, c Caller, u ident.UBRN)
 	}
 	l = s.paper(ctx, web.Text(ctx, "referral.summary.title"), s.k.Organisation(ctx, r.Practice), person, r.Patient, u)
 	about := letter.Part{Heading: web.Text(ctx, "referral.summary.about"), Rows: rows(ctx, "priority", web.Text(ctx, "referral.priority."+string(r.Priority)), "context", clinicalContext(r.Specialty, r.ClinicType), "referrer", r.Referrer.Name, "practice", r.PracticeName,
-		"made", format.DateTime(r.Created), "state", web.Text(ctx, "referral.state."+string(r.State)), "service", r.Chosen.Name)}
+		"made", format.DateTime(r.Created), "state", web.Text(ctx, "referral.state."+string(r.Stage())), "service", r.Chosen.Name)}
 	if !r.Informed.IsZero() {
 		about.Rows = append(about.Rows, rows(ctx, "informed", format.DateTime(r.Informed))...)
 	}

@@ -208,6 +208,9 @@ func (r Referral) May(k Kind, by Party) bool {
 	if k == ActDecline && r.Offer == nil {
 		return false
 	}
+	if r.Stage() == StageSeen && (k == ActMove || k == ActCancelBy || k == ActCancelFrom || k == ActCancel || k == ActRebookLater) {
+		return false // it has taken place
+	}
 	return ok && slices.Contains(t.from(by), r.State) && slices.Contains(t.Who, by) && (!r.Closed || k == ActLetter) && (r.Asked == nil || whileAsked(k))
 }
 

@@ -150,7 +150,7 @@ func TestFromThePracticeToTheOutcome(t *testing.T) {
 	r = nation.SignedIn(t, "gp")
 	simtest.Eventually(t, func() bool { return strings.Contains(strings.ToLower(r.Get(page).Text()), "discharge") })
 	practice = enter("after", nation, "gp", page)
-	practice.looks("Attended", "Discharge")
+	practice.looks("Discharged", "Seen")
 	simtest.Eventually(t, func() bool {
 		if err := nodes[1].Clinics().Tally(t.Context(), sim.HospitalWest); err != nil {
 			t.Fatal(err)
