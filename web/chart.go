@@ -39,19 +39,32 @@ type Range struct{ Low, High float64 }
 
 // The drawing's measures, in the units of its viewBox.
 const (
-	chartWidth, chartHeight   = 640.0, 280.0
-	plotLeft, plotRight       = 64.0, 16.0
+	chartHeight               = 280.0
 	plotTop, plotBottom       = 28.0, 44.0
 	maxLabels, maxSeries      = 6, 4
 	maxTicks                  = 12
-	plotW                     = chartWidth - plotLeft - plotRight
 	plotH                     = chartHeight - plotTop - plotBottom
 	bottom                    = chartHeight - plotBottom
 	leastGap, labelHalf, room = 8.0, 42.0, 0.7
 )
 
+// size is how wide a drawing is: the same plot is drawn for a desk, and for a phone, where all of it can be seen without scrolling.
+type size struct {
+	class                     string
+	width, left, right, inset float64 // the whole, what is left and right of the plot, and between its sides and the first and last point
+}
+
+var (
+	wideChart   = size{"os-chart__plot", 640, 64, 16, labelHalf}
+	narrowChart = size{"os-chart__plot os-chart__plot--narrow", 340, 44, 8, 20}
+)
+
+func (s size) plot() float64   { return s.width - s.left - s.right }
+func (s size) viewBox() string { return "0 0 " + num(s.width) + " " + num(chartHeight) }
+
 // drawing is a chart with every place worked out, ready for the template.
 type drawing struct {
+	size
 	ticks  []tick
 	labels []tick
 	lines  []line
@@ -69,30 +82,30 @@ type line struct {
 
 func num(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
-func (c Chart) draw() drawing {
+func (c Chart) draw(w size) drawing {
 	c = c.finite()
 	xs, lowX, highX := c.places()
 	low, high, step := c.scale()
 	y := func(v float64) float64 { return bottom - plotH*(v-low)/(high-low) }
 	x := func(v float64) float64 {
 		if highX == lowX {
-			return plotLeft + plotW/2
+			return w.left + w.plot()/2
 		}
-		return plotLeft + labelHalf + (plotW-2*labelHalf)*(v-lowX)/(highX-lowX)
+		return w.left + w.inset + (w.plot()-2*w.inset)*(v-lowX)/(highX-lowX)
 	}
-	var d drawing
+	d := drawing{size: w}
 	for i := range min(maxTicks, int(math.Round((high-low)/step))+1) {
 		v := low + float64(i)*step
 		d.ticks = append(d.ticks, tick{num(y(v)), strconv.FormatFloat(math.Round(v/step*1e6)/1e6*step, 'g', 6, 64)})
 	}
 	if c.Range != nil {
 		top, base := y(min(c.Range.High, high)), y(max(c.Range.Low, low))
-		d.band = &bar{num(plotLeft), num(top), num(plotW), num(max(0, base-top)), ""}
+		d.band = &bar{num(w.left), num(top), num(w.plot()), num(max(0, base-top)), ""}
 	}
 	for i, s := range c.Series[:min(len(c.Series), maxSeries)] {
 		class := "os-chart__series-" + strconv.Itoa(i+1)
 		if c.Bars {
-			d.bars = append(d.bars, c.drawBars(i, class, xs[i], x, y)...)
+			d.bars = append(d.bars, c.drawBars(w, i, class, xs[i], x, y)...)
 			continue
 		}
 		l := line{class: class}
@@ -104,7 +117,7 @@ func (c Chart) draw() drawing {
 		l.path = path.String()
 		d.lines = append(d.lines, l)
 	}
-	d.labels = c.drawLabels(xs, x)
+	d.labels = c.drawLabels(w, xs, x)
 	return d
 }
 
@@ -131,10 +144,11 @@ func (c Chart) places() (xs [][]float64, low, high float64) {
 	return xs, low, high
 }
 
-// scale is the axis of values: round numbers that take in every value and the range; bars stand on zero.
+// scale is the axis of values: round numbers that take in every value and the range; bars stand on zero. Where all values are whole, so are the numbers, for half a person is not counted.
 func (c Chart) scale() (low, high, step float64) {
 	low, high = math.Inf(1), math.Inf(-1)
-	take := func(v float64) { low, high = min(low, v), max(high, v) }
+	whole := true
+	take := func(v float64) { low, high, whole = min(low, v), max(high, v), whole && v == math.Trunc(v) }
 	for _, s := range c.Series {
 		for _, p := range s.Points {
 			take(p.Y)
@@ -148,9 +162,13 @@ func (c Chart) scale() (low, high, step float64) {
 		take(0)
 	}
 	if low == high {
-		low, high = low-1, high+1
+		if low >= 0 {
+			low, high = max(0, low-1), high+1
+		} else {
+			low, high = low-1, high+1
+		}
 		if c.Bars {
-			low = 0
+			low, high = min(0, low), max(0, high)
 		}
 	}
 	raw := (high - low) / 4
@@ -162,26 +180,30 @@ func (c Chart) scale() (low, high, step float64) {
 			break
 		}
 	}
+	if whole {
+		step = max(1, step)
+	}
 	return math.Floor(low/step) * step, math.Ceil(high/step) * step, step
 }
 
-func (c Chart) drawBars(i int, class string, xs []float64, x, y func(float64) float64) (bars []bar) {
+func (c Chart) drawBars(w size, i int, class string, xs []float64, x, y func(float64) float64) (bars []bar) {
 	n := 1
 	for _, s := range c.Series {
 		n = max(n, len(s.Points))
 	}
-	group := (plotW - 2*labelHalf) / float64(max(1, n-1)) * room
-	group = min(group, 2*labelHalf)
+	group := (w.plot() - 2*w.inset) / float64(max(1, n-1)) * room
+	group = min(group, 2*w.inset)
 	each := group / float64(min(len(c.Series), maxSeries))
+	gap := min(2, each/5)
 	for j, p := range c.Series[i].Points {
 		top, base := y(max(p.Y, 0)), y(min(p.Y, 0))
-		bars = append(bars, bar{num(x(xs[j]) - group/2 + float64(i)*each), num(top), num(max(1, each-2)), num(base - top), class})
+		bars = append(bars, bar{num(x(xs[j]) - group/2 + float64(i)*each), num(top), num(max(1, each-gap)), num(base - top), class})
 	}
 	return bars
 }
 
-// drawLabels writes as many labels as fit, the first and the last always.
-func (c Chart) drawLabels(xs [][]float64, x func(float64) float64) (labels []tick) {
+// drawLabels writes as many labels as fit, the first and the last always. One that would stick out is moved inwards.
+func (c Chart) drawLabels(w size, xs [][]float64, x func(float64) float64) (labels []tick) {
 	longest := 0
 	for i, s := range c.Series {
 		if len(s.Points) > len(c.Series[longest].Points) {
@@ -194,10 +216,11 @@ func (c Chart) drawLabels(xs [][]float64, x func(float64) float64) (labels []tic
 	points := c.Series[longest].Points
 	every := (len(points) + maxLabels - 1) / maxLabels
 	lastAt := math.Inf(-1)
+	inside := func(at float64) float64 { return min(max(at, labelHalf), w.width-labelHalf) }
 	for j, p := range points {
-		at := x(xs[longest][j])
+		at := inside(x(xs[longest][j]))
 		end := j == len(points)-1
-		if !end && (j%max(1, every) != 0 || at-lastAt < 2*labelHalf+leastGap || x(xs[longest][len(points)-1])-at < 2*labelHalf+leastGap) {
+		if !end && (j%max(1, every) != 0 || at-lastAt < 2*labelHalf+leastGap || inside(x(xs[longest][len(points)-1]))-at < 2*labelHalf+leastGap) {
 			continue
 		}
 		labels, lastAt = append(labels, tick{num(at), p.Label}), at
