@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"iter"
@@ -125,6 +126,7 @@ type TableState struct {
 	path   string
 	query  url.Values
 	sort   string
+	first  string // the order when none is asked for
 	column string
 	desc   bool
 }
@@ -134,9 +136,10 @@ type TableState struct {
 func ReadTableState(r *http.Request, sorts ...string) (TableState, error) {
 	s := TableState{path: r.URL.Path, query: r.URL.Query()}
 	s.sort = s.query.Get(SortParam)
-	if s.sort == "" && len(sorts) > 0 {
-		s.sort = sorts[0]
+	if len(sorts) > 0 {
+		s.first = sorts[0]
 	}
+	s.sort = cmp.Or(s.sort, s.first)
 	s.column, s.desc = strings.CutPrefix(s.sort, "-")
 	for _, known := range sorts {
 		if strings.TrimPrefix(known, "-") == s.column {
@@ -323,6 +326,26 @@ func (t Table) sortable() bool {
 		}
 	}
 	return false
+}
+
+// orders are the ways to order the list, for where its headings do not show: each column and its reverse. The order that the list has of itself comes first where no column stands for it.
+func (t Table) orders(ctx context.Context) (options []Option, chosen string) {
+	for _, c := range t.Columns {
+		if c.Sort == "" {
+			continue
+		}
+		options = append(options, Option{Value: c.Sort, Text: Text(ctx, "web.table.ascending", c.Text)}, Option{Value: "-" + c.Sort, Text: Text(ctx, "web.table.descending", c.Text)})
+	}
+	known := func(sort string) bool {
+		return slices.ContainsFunc(options, func(o Option) bool { return o.Value == sort })
+	}
+	if !known(t.State.first) {
+		options = slices.Insert(options, 0, Option{Text: Text(ctx, "web.table.usual-order")})
+	}
+	if known(t.State.sort) {
+		chosen = t.State.sort
+	}
+	return options, chosen
 }
 
 // shared reports whether the columns share the width as they say.

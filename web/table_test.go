@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -97,5 +98,37 @@ func TestShortWordsStayWhole(t *testing.T) {
 		if strings.Contains(b.String(), "os-short") != short {
 			t.Errorf("%q is marked as short words: %v", text, !short)
 		}
+	}
+}
+
+// TestAListIsOrderedWithoutItsHeadings: a list whose headings order it has a select that does the same, with everything else that its URL says; a list of one line, or without an order, has none.
+func TestAListIsOrderedWithoutItsHeadings(t *testing.T) {
+	t.Parallel()
+	drawn := func(table web.Table) string {
+		var b strings.Builder
+		if err := web.DataTable(table).Render(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(strings.Fields(b.String()), " ")
+	}
+	state, err := web.ReadTableState(httptest.NewRequest(http.MethodGet, "/list?sort=-name&ward=A%26E&after=3.x", nil), "hurry", "name", "born")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := web.TableRow{Cells: []web.TableCell{web.Cell("a"), web.Cell("b"), web.Cell("c")}}
+	table := web.Table{ID: "people", Caption: "People", State: state, Columns: []web.Column{{Text: "Name", Sort: "name"}, {Text: "Born", Sort: "born"}, {Text: "Ward"}}, Rows: []web.TableRow{row, row}}
+	got := drawn(table)
+	for _, want := range []string{`<form class="os-order" method="get" action="/list">`, `<input type="hidden" name="ward" value="A&amp;E">`, `<select class="nhsuk-select" id="people-order" name="sort"`,
+		`<option value="">The usual order</option>`, `<option value="name">Name, first to last</option>`, `<option value="-name" selected>Name, last to first</option>`, `<option value="-born">Born, last to first</option>`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if form, _, _ := strings.Cut(got, "</form>"); strings.Contains(form, `name="after"`) || strings.Count(form, `name="sort"`) != 1 {
+		t.Errorf("the form carries on where in the list the reader was: %s", form)
+	}
+	table.Rows = table.Rows[:1]
+	if got := drawn(table); strings.Contains(got, "<form") {
+		t.Errorf("a list of one line is ordered: %s", got)
 	}
 }
