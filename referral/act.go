@@ -207,7 +207,10 @@ func actorOf(p access.Principal, party Party) Actor {
 	return Actor{ID: p.ID, Name: p.Name, Party: party, Organisation: p.Organisation}
 }
 
-// partyOf is on whose side a principal acts in a referral. Error: fault.Forbidden when on none.
+// ErrNoPart is that somebody may read a referral or a question, and has no part in it: their organisation neither made it nor was asked.
+var ErrNoPart = errors.New("referral: no part in it")
+
+// partyOf is on whose side a principal acts in a referral. Error: fault.Forbidden (ErrNoPart) when on none.
 func partyOf(p access.Principal, r Referral) (Party, error) {
 	switch {
 	case p.Role == access.Patient && p.Person == r.Chart:
@@ -219,7 +222,7 @@ func partyOf(p access.Principal, r Referral) (Party, error) {
 	case p.AuthMethod == "service":
 		return System, nil
 	}
-	return "", fault.New(fault.Forbidden, "This referral is neither your organisation's nor made to it.")
+	return "", fault.Wrap(ErrNoPart, fault.Forbidden, "This referral is neither your organisation's nor made to it.")
 }
 
 // of is the side on which a principal acts who has said as what, where an organisation may be on both: the one that they are on otherwise when they said nothing. Error: fault.Forbidden for a side that
@@ -231,9 +234,9 @@ func (as Party) of(p access.Principal, r Referral, found Party) (Party, error) {
 	case as == Provider && found == Referrer && p.Organisation == r.Provider():
 		return Provider, nil
 	case as == Referrer:
-		return "", fault.New(fault.Forbidden, "This referral was not made by your organisation.")
+		return "", fault.Wrap(ErrNoPart, fault.Forbidden, "This referral was not made by your organisation.")
 	}
-	return "", fault.New(fault.Forbidden, "This referral is not made to your organisation.")
+	return "", fault.Wrap(ErrNoPart, fault.Forbidden, "This referral is not made to your organisation.")
 }
 
 // Get is a referral as it is now. Errors: those of the rules; fault.NotFound.

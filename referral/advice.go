@@ -326,7 +326,7 @@ func (s *Referrals) AnswerAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 		}
 		switch {
 		case p.Organisation.IsZero() || p.Organisation != was.Service.Provider:
-			return fault.New(fault.Forbidden, "Your organisation was not asked.")
+			return fault.Wrap(ErrNoPart, fault.Forbidden, "Your organisation was not asked.")
 		case w.Seen != was.Version:
 			return fault.New(fault.PreconditionFailed, "The question has changed since you looked at it: look again, then answer.")
 		case was.Ended():

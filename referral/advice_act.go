@@ -50,7 +50,7 @@ func (a Advice) side(org ident.ODSCode) (Party, error) {
 	case org == a.Service.Provider:
 		return Provider, nil
 	}
-	return "", fault.New(fault.Forbidden, "Your organisation neither asked this question nor was asked it.")
+	return "", fault.Wrap(ErrNoPart, fault.Forbidden, "Your organisation neither asked this question nor was asked it.")
 }
 
 // adviceChange is what is done to a question, by whom and from which version.
@@ -84,7 +84,7 @@ func (s *Referrals) changeAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 		case err != nil:
 			return err
 		case side != w.by && (w.by != Provider || p.Organisation != was.Service.Provider): // who asks a service of their own is on both sides
-			return fault.New(fault.Forbidden, "This is for %s.", map[Party]string{Referrer: "the practice that asked", Provider: "the service that was asked"}[w.by])
+			return fault.Wrap(ErrNoPart, fault.Forbidden, "This is for %s.", map[Party]string{Referrer: "the practice that asked", Provider: "the service that was asked"}[w.by])
 		case w.seen != was.Version:
 			return fault.New(fault.PreconditionFailed, "The question has changed since you looked at it: look again, then decide.")
 		case was.Ended():

@@ -28,12 +28,15 @@ var (
 	ErrSameName = errors.New("referral: two files of one name")
 	ErrNoChange = errors.New("referral: nothing would change")
 	ErrNoFile   = errors.New("referral: no such file was uploaded")
+	ErrUsed     = errors.New("referral: the file goes with something already")
+	ErrOther    = errors.New("referral: the file is not of the type that is said")
 )
 
 // FileRef names an uploaded file, with what whoever attaches it says of it.
 type FileRef struct {
 	ID, Description string
-	ForPatient      bool // the patient may read it on their own page
+	ForPatient      bool   // the patient may read it on their own page
+	Type            string // of which they say that it is, as MIME; "" when they do not say
 }
 
 // Upload is a file that comes in.
@@ -147,7 +150,13 @@ func (s *Referrals) attached(tx *store.Tx, p access.Principal, to fileTo, files 
 		if err != nil {
 			return nil, err
 		}
-		if f.ubrn != "" || f.intended != to.ubrn.String() && (f.intended != "" || !to.fresh) {
+		switch {
+		case f.ubrn != "":
+			return nil, fault.Wrap(ErrUsed, fault.Unprocessable, "The file %s goes with something already; upload it once more.", f.Name)
+		case ref.Type != "" && ref.Type != f.Type:
+			return nil, fault.Wrap(ErrOther, fault.Unprocessable, "The file %s is of the type %s, and not %s.", f.Name, f.Type, ref.Type)
+		}
+		if f.intended != to.ubrn.String() && (f.intended != "" || !to.fresh) {
 			return nil, fault.New(fault.Unprocessable, "The file %s was uploaded for something else.", f.Name)
 		}
 		a := f.Attachment

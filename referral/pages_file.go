@@ -131,7 +131,7 @@ func (f *face) attach(ctx context.Context, ask catalogue.Asker, v *fileView, sen
 	if err != nil {
 		return err
 	}
-	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: ActLetter, Files: []FileRef{{a.ID, v.Description, v.ForPatient}}})
+	_, err = f.s.Act(ctx, CallerOf(ask), v.R.UBRN, Work{Kind: ActLetter, Files: []FileRef{{ID: a.ID, Description: v.Description, ForPatient: v.ForPatient}}})
 	return err
 }
 

@@ -287,7 +287,7 @@ func (c *call) answerAdvice() error {
 	if c.c.OnBehalf != "" {
 		w.For = referral.Staff{ID: c.c.OnBehalf}
 	}
-	a, err := c.a.referrals.AnswerAdvice(c.r.Context(), c.who(), u, w)
+	a, err := alone(c, u, func() (referral.Advice, error) { return c.a.referrals.AnswerAdvice(c.r.Context(), c.who(), u, w) })
 	if err != nil {
 		return wordedAdvice(err)
 	}
@@ -343,7 +343,10 @@ func (c *call) convertAdvice() error {
 	case !was.MayConvert && was.Service.Provider == c.c.Organisation:
 		return refuse(invalidRequestState, "The practice has not allowed that its question is made a referral of.")
 	}
-	_, r, err := c.a.referrals.ConvertAdvice(c.r.Context(), c.who(), u, w)
+	r, err := alone(c, u, func() (referral.Referral, error) {
+		_, r, err := c.a.referrals.ConvertAdvice(c.r.Context(), c.who(), u, w)
+		return r, err
+	})
 	if err != nil {
 		return wordedAdvice(err)
 	}

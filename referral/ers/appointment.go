@@ -266,7 +266,7 @@ func (c *call) book() error {
 			return err
 		}
 	}
-	r, err := answered(c.a.referrals.Act(c.r.Context(), c.who(), q.ubrn, w))
+	r, err := c.does(q.ubrn, w)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (c *call) updateVisit() error {
 	if err != nil {
 		return err
 	}
-	after, err := answered(c.a.referrals.Act(c.r.Context(), c.who(), r.UBRN, referral.Work{As: c.c.Function.party(), Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment}))
+	after, err := c.does(r.UBRN, referral.Work{As: c.c.Function.party(), Kind: referral.ActCancelBy, Seen: r.Version, Reason: reason, Comment: comment})
 	if err != nil {
 		return err
 	}

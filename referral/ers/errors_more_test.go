@@ -241,7 +241,7 @@ func (x shot) member(id string, suspended bool, profiles ...access.Profile) {
 // wrongs are those that are done to one operation or a few, by operation and error.
 func wrongs() map[string]wrong {
 	list := map[string]wrong{}
-	for _, part := range []map[string]wrong{stateWrongs(), valueWrongs(), fileWrongs(), slotWrongs(), systemWrongs()} {
+	for _, part := range []map[string]wrong{stateWrongs(), valueWrongs(), fileWrongs(), slotWrongs(), systemWrongs(), partWrongs(), lockedWrongs()} {
 		for k, v := range part {
 			list[k] = v
 		}
@@ -440,7 +440,7 @@ func valueWrongs() map[string]wrong {
 func fileWrongs() map[string]wrong {
 	const none = "00000000-0000-4000-8000-000000000000"
 	list := map[string]wrong{}
-	for op, of := range map[string]struct {
+	uses := map[string]struct {
 		name, kind string
 		provider   bool
 		about      func(x shot) referral.Referral
@@ -448,7 +448,8 @@ func fileWrongs() map[string]wrong {
 	}{
 		"a012": {"referralLetterFile", "REFERRER", false, shot.mine, nil}, "a022": {"providerAttachmentFile", "PROVIDER", true, shot.booked, nil}, "a026": {"guidanceAttachmentFile", "GUIDANCE_RESPONSE", true, shot.question, nil},
 		"a027": {"guidanceAttachmentFile", "GUIDANCE_RESPONSE", true, shot.question, func(x shot) func(doc map[string]any) { return createFrom(x.q.about) }}, "a028": {"reviewAttachmentFile", "PROVIDER", true, shot.theirs, nil},
-	} {
+	}
+	for op, of := range uses {
 		send := func(x shot, status string, ids func(x shot) []string) answer {
 			x = x.about(of.about(x))
 			change := files(of.name, of.kind, status, ids(x)...)
@@ -468,6 +469,39 @@ func fileWrongs() map[string]wrong {
 		}
 		if op != "a027" {
 			list[op+" REFERENCE_NOT_FOUND"] = func(x shot) answer { return send(x, "current", func(shot) []string { return []string{none} }) }
+		}
+	}
+	for op, other := range map[string]func(x shot) referral.Referral{"a012": shot.mine, "a022": shot.booked, "a026": shot.question, "a027": shot.question, "a028": shot.theirs} {
+		of := uses[op]
+		list[op+" INVALID_STATE"] = func(x shot) answer { // the file goes with another one already
+			first := x.about(other(x))
+			id := x.upload(of.provider, first.q.about.UBRN, "used.pdf")
+			attach := func(x shot) answer {
+				change := files(of.name, of.kind, "current", id)
+				if of.more != nil {
+					change = all(change, of.more(x))
+					x.q.about = referral.Referral{}
+				}
+				return x.fire(change)
+			}
+			if a := attach(first); a.status >= http.StatusBadRequest {
+				return a
+			}
+			return attach(x.about(other(x)))
+		}
+	}
+	for _, op := range []string{"a012", "a027"} { // it is said to be of another type than it is
+		of := uses[op]
+		list[op+" CONFLICTING_VALUES"] = func(x shot) answer {
+			x = x.about(of.about(x))
+			change := files(of.name, of.kind, "current", x.upload(of.provider, x.q.about.UBRN, "typed.pdf"))
+			if of.more != nil {
+				change = all(change, of.more(x))
+				x.q.about = referral.Referral{}
+			}
+			return x.fire(all(change, func(doc map[string]any) {
+				parameterOf(doc, of.name)["resource"].(map[string]any)["content"].([]any)[0].(map[string]any)["attachment"].(map[string]any)["contentType"] = "image/png"
+			}))
 		}
 	}
 	delete(list, "a026 INAPPROPRIATE_VALUE") // that of valueWrongs

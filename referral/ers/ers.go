@@ -42,11 +42,12 @@ type API struct {
 	k         catalogue.Kernel
 	dir       Directory
 	referrals *referral.Referrals
+	locks     *locks
 }
 
 // New is the API over a kernel, the directory and the referrals.
 func New(k catalogue.Kernel, d Directory, r *referral.Referrals) *API {
-	return &API{k: k, dir: d, referrals: r}
+	return &API{k: k, dir: d, referrals: r, locks: &locks{held: map[ident.UBRN]bool{}}}
 }
 
 // published is the API's routes with its wording of failures.

@@ -48,8 +48,10 @@ func wrongFile(err error) error {
 		return refuse(fileSizeError, "%s", fault.MessageOf(err))
 	case errors.Is(err, attach.ErrType):
 		return refuse(invalidValue, "%s", fault.MessageOf(err))
-	case errors.Is(err, attach.ErrHeld):
+	case errors.Is(err, attach.ErrHeld), errors.Is(err, referral.ErrOther):
 		return refuse(conflictingValues, "%s", fault.MessageOf(err))
+	case errors.Is(err, referral.ErrUsed):
+		return refuse(invalidState, "%s", fault.MessageOf(err))
 	case errors.Is(err, referral.ErrNoFile):
 		return refuse(referenceNotFound, "%s", fault.MessageOf(err))
 	case errors.Is(err, referral.ErrSameName):
@@ -232,7 +234,11 @@ func readDocument(n fhir.Node, path string, kind referral.AttachmentKind) (f ref
 	if m == nil {
 		return f, refuse(missingValue, "'%s/content[0]/attachment/url' must name an uploaded file: Binary/…", path)
 	}
-	return referral.FileRef{ID: m[1], Description: n.Field("description").String()}, nil
+	said := n.Get("content.0.attachment.contentType").String()
+	if len(said) > 100 {
+		return f, refuse(invalidValue, "'%s/content[0]/attachment/contentType' is no type of a file", path)
+	}
+	return referral.FileRef{ID: m[1], Description: n.Field("description").String(), Type: said}, nil
 }
 
 // documentReference is eRS-DocumentReference-1: a file that was attached.

@@ -64,6 +64,7 @@ const (
 	notInOrganisation    code = "REFERENCED_USER_NOT_IN_ORG"
 	notReferrer          code = "REFERENCED_USER_IS_NOT_RC"
 	notProvider          code = "REFERENCED_USER_IS_NOT_SPC"
+	priorityNotCurrent   code = "PRIORITY_NOT_CURRENT"
 	missingHeader        code = "MISSING_HEADER"
 	noAccess             code = "NO_ACCESS"
 	systemUnavailable    code = "SYSTEM_UNAVAILABLE"
@@ -137,6 +138,9 @@ func (e *badRequest) Error() string { return e.cause.Error() }
 // Unwrap is the cause.
 func (e *badRequest) Unwrap() error { return e.cause }
 
+// errLocked is that a request is being changed by another call; errors.Is finds it.
+var errLocked = errors.New("ers: locked")
+
 // face words failures as the API does: with a body where one of its codes says what is wrong, without one otherwise, as published.
 type face struct{ now func() time.Time }
 
@@ -175,6 +179,9 @@ func (f face) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if p != nil && sayings(p.code).status != 0 {
 		status = sayings(p.code).status
+	}
+	if errors.Is(err, errLocked) {
+		status = http.StatusLocked
 	}
 	if p == nil {
 		f.bare(w, r, status, fault.MessageOf(err))
@@ -218,11 +225,14 @@ func (f face) bare(w http.ResponseWriter, r *http.Request, status int, message s
 	switch {
 	case isR4(r):
 		said := shared(status)
+		if status == http.StatusServiceUnavailable {
+			message = "" // as published: Retry-After says what to do
+		}
 		body = f.outcomeR4(said[0], said[1], said[2], message)
 	case status == http.StatusUnauthorized:
 		body = outcomeSTU3(&problem{noAccess, message})
 	case status == http.StatusServiceUnavailable:
-		body = outcomeSTU3(&problem{systemUnavailable, message})
+		body = outcomeSTU3(&problem{systemUnavailable, ""})
 	default:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(status)

@@ -207,7 +207,9 @@ func (a *API) readCriteria(ctx context.Context, n fhir.Node, path string) (c cri
 	}
 	list := []any{}
 	for x := range n.Field("parameter").Items() {
-		list = append(list, x)
+		if x.Field("name").String() != "organisation" { // which, as published, is not told when the criteria are read
+			list = append(list, x)
+		}
 	}
 	kept := func() string {
 		return strings.ReplaceAll(string(fhir.Arr(list...).JSON()), a.k.BaseURL()+Base, baseMark)
@@ -306,7 +308,39 @@ func (a *API) readShortlist(ctx context.Context, n fhir.Node, path string) (s sh
 	if s.Criteria.Priority == "" {
 		return s, refuse(missingValue, "'%s/contained' must hold the search criteria", path)
 	}
-	return s, nil
+	return s, a.satisfied(ctx, s, path)
+}
+
+// satisfied refuses a shortlist on which there is a service that its own criteria leave out, as the directory says. One that is not there is refused where it is used.
+func (a *API) satisfied(ctx context.Context, s shortlist, path string) error {
+	list, err := a.dir.ServiceResources(ctx, s.Services...)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		if what := s.Criteria.leavesOut(v.Resource.Root()); what != "" {
+			return refuse(notInResults, "'%s/entry[%d]': the service '%s' does not satisfy the criterion '%s'", path, slices.Index(s.Services, v.ID), v.ID, what)
+		}
+	}
+	return nil
+}
+
+// leavesOut is the criterion by which a service is not what was searched for; "" where the directory says nothing against it.
+func (q criteria) leavesOut(n fhir.Node) string {
+	clinics := false
+	for c := range n.Field("category").Items() {
+		clinics = clinics || c.Get("coding.0.system").String() == stu3ClinicType
+	}
+	named := serviceExtension(n, "NamedClinician").Get("valueIdentifier.value").String()
+	switch {
+	case q.ClinicType != "" && clinics && !holdsCode(n, stu3ClinicType, q.ClinicType, "category"):
+		return "clinicType"
+	case q.Named != "" && named != "" && named != q.Named:
+		return "namedClinician"
+	case q.Organisation != "" && !slices.Contains([]string{n.Get("providedBy.identifier.value").String(), placeOf(n).Get("identifier.value").String()}, q.Organisation):
+		return "organisation"
+	}
+	return ""
 }
 
 // createRequest is what A011 asks for.

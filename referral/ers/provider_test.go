@@ -59,7 +59,7 @@ func TestAProviderCancelsAReferral(t *testing.T) {
 		"a referrer's reason":              {to(deferred), s.reviewer(), "RAISED_IN_ERROR", "", 422, "INAPPROPRIATE_VALUE"},
 		"before it is triaged":             {to(sent), s.reviewer(), "PATIENT_DIED", "", 422, "INVALID_REQUEST_STATE"},
 		"what it gave back":                {to(sent, back), s.reviewer(), "PATIENT_DIED", "", 422, "INVALID_REQUEST_STATE"},
-		"what was never sent to it":        {to(), s.reviewer(), "PATIENT_DIED", "", 403, "FORBIDDEN"},
+		"what was never sent to it":        {to(), s.reviewer(), "PATIENT_DIED", "", 422, "NO_RELATIONSHIP"},
 		"a program":                        {to(deferred), s.as(program), "BOOKED_OUTSIDE_CAB", "", 200, ""},
 	} {
 		a := c.who.cancels(c.r, c.reason, c.comment)

@@ -169,6 +169,9 @@ func outcomeScenes() []scene {
 	program := func(s *stage) *caller {
 		return s.as(access.User{Principal: access.Principal{ID: "pas", Name: "A program", Role: access.SystemClient, Organisation: published.Provider}})
 	}
+	whole := func(file string, status int, path string) scene {
+		return of(file, status, http.MethodGet, path, "", func(s *stage) *caller { return s.whole(fmt.Sprint(status)) })
+	}
 	const parameters = `{"resourceType":"Parameters","meta":{"profile":["https://fhir.nhs.uk/STU3/StructureDefinition/eRS-FetchWorklist-Parameters-1"]},"parameter":[{"name":"unknownParameter","valueString":"x"}]}`
 	rc := (*stage).referrer
 	return []scene{
@@ -179,6 +182,8 @@ func outcomeScenes() []scene {
 		of("r4/NHSDigital-OperationOutcome-401.json", http.StatusUnauthorized, http.MethodGet, "/R4/PractitionerRole", "", nobody),
 		of("r4/NHSDigital-OperationOutcome-403.json", http.StatusForbidden, http.MethodGet, "/R4/PractitionerRole", "", program),
 		of("r4/NHSDigital-OperationOutcome-406.json", http.StatusNotAcceptable, http.MethodGet, "/R4/PractitionerRole", "", rc, "Accept", "application/fhir+xml"),
+		whole("stu3/STU3-ServiceUnavailable.json", http.StatusServiceUnavailable, "/STU3/CodeSystem/PRIORITY"), whole("r4/NHSDigital-OperationOutcome-503.json", http.StatusServiceUnavailable, "/R4/PractitionerRole"),
+		whole("r4/NHSDigital-OperationOutcome-429.json", http.StatusTooManyRequests, "/R4/PractitionerRole"), whole("r4/NHSDigital-OperationOutcome-500.json", http.StatusInternalServerError, "/R4/PractitionerRole"),
 		of("r4/NHSDigital-OperationOutcome-404.json", http.StatusNotFound, http.MethodGet, "/R4/HealthcareService/99999", "", rc),
 	}
 }
@@ -186,9 +191,7 @@ func outcomeScenes() []scene {
 // unplayed are the examples that no scene plays, with the reason.
 func unplayed() map[string]string {
 	const placeholders = "it has Service Name, Specialty Name and NacCode in the place of a service's"
-	const node = "it is said when the node as a whole cannot answer, and is brought about by no request"
 	return map[string]string{
-		"stu3/STU3-ServiceUnavailable.json": node, "r4/NHSDigital-OperationOutcome-429.json": node, "r4/NHSDigital-OperationOutcome-500.json": node, "r4/NHSDigital-OperationOutcome-503.json": node,
 		"stu3/STU3-SandboxErrorOutcome.json": "the sandbox says it of itself", "r4/R4-SandboxErrorOutcome.json": "the sandbox says it of itself",
 		"r4/NHSDigital-OperationOutcome-422.json":                                    looked,
 		"r4/NHSDigital-OperationOutcome-415.json":                                    "no R4 operation takes a body",

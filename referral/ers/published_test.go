@@ -46,12 +46,13 @@ type ask struct {
 // stage is the world of the published examples.
 type stage struct {
 	*world
-	root   testing.TB // the whole test, where t is the part of it that runs
-	next   int        // of the numbers that are given to referrals
-	hold   int        // of the slots that hospitals give
-	open   ident.UBRN // of a referral that nobody has booked; zero until one is needed
-	system *system    // that keeps its slots; nil until one is needed
-	undo   []func()   // what is done when the scene is over
+	root   testing.TB         // the whole test, where t is the part of it that runs
+	next   int                // of the numbers that are given to referrals
+	hold   int                // of the slots that hospitals give
+	open   ident.UBRN         // of a referral that nobody has booked; zero until one is needed
+	system *system            // that keeps its slots; nil until one is needed
+	undo   []func()           // what is done when the scene is over
+	wholly map[string]*caller // of nodes that refuse everything, by the status
 }
 
 func newStage(t *testing.T) *stage {
@@ -60,6 +61,21 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// whole is a caller of a node that refuses everything with a status; nil where none does.
+func (s *stage) whole(status string) *caller {
+	bring := wholes()[status]
+	if bring == nil {
+		return nil
+	}
+	if s.wholly == nil {
+		s.wholly = map[string]*caller{}
+	}
+	if s.wholly[status] == nil {
+		s.wholly[status] = bring(s.root)
+	}
+	return s.wholly[status]
 }
 
 // user is somebody of the published examples.

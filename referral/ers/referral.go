@@ -57,12 +57,17 @@ func (c *call) seen() (int64, error) {
 func worded(err error) error {
 	err = wrongFile(err)
 	var p *problem
+	if errors.Is(err, errLocked) {
+		return err
+	}
 	this, free := referral.SlotsAvailable(err)
 	switch _, gone := referral.Taken(err); {
 	case err == nil, errors.As(err, &p):
 		return err
 	case errors.Is(err, referral.ErrPatient):
 		return refuse(patientError, "%s", fault.MessageOf(err))
+	case errors.Is(err, referral.ErrNoPart):
+		return refuse(noRelationship, "%s", fault.MessageOf(err))
 	case errors.Is(err, referral.ErrElsewhere):
 		return refuse(pasRespondedError, "%s", fault.MessageOf(err))
 	case gone:
@@ -207,7 +212,12 @@ func (c *call) act(w referral.Work) (r referral.Referral, err error) {
 		return r, err
 	}
 	w.As = c.c.Function.party()
-	return answered(c.a.referrals.Act(c.r.Context(), c.who(), u, w))
+	return c.does(u, w)
+}
+
+// does is an act that no other call of this API interferes with.
+func (c *call) does(u ident.UBRN, w referral.Work) (referral.Referral, error) {
+	return answered(alone(c, u, func() (referral.Referral, error) { return c.a.referrals.Act(c.r.Context(), c.who(), u, w) }))
 }
 
 // answered refuses what the hospital's own system, which keeps the slots, has not answered.

@@ -112,8 +112,28 @@ func (c *call) recordOutcome() error {
 	}
 	if outcome == "ACCEPT_REFER_BOOK_LATER" {
 		w.Kind = referral.ActTriageAccept
+		return c.change(w)
+	}
+	if err := c.samePriority(w.Priority, p["reviewPriority"].path); err != nil {
+		return err
 	}
 	return c.change(w)
+}
+
+// samePriority refuses another priority for a referral that goes back: that is its referrer's to change.
+func (c *call) samePriority(to referral.Priority, path string) error {
+	if to == "" {
+		return nil
+	}
+	u, err := c.ubrn()
+	if err != nil {
+		return err
+	}
+	r, err := c.a.referrals.Get(c.r.Context(), c.who(), u)
+	if err == nil && r.Priority != to {
+		err = refuse(priorityNotCurrent, "'%s' cannot be changed of a referral that is returned: it is %s", path, r.Priority)
+	}
+	return err
 }
 
 func priorities() (list []string) {

@@ -107,16 +107,21 @@ func (c *call) readWorklist() (q worklistQuery, err error) {
 	return q, err
 }
 
-// isService refuses a service that is in no directory; closed ones have referrals still.
+// isService refuses a service that is in no directory, or somebody else's; closed ones have referrals still.
 func (c *call) isService(id string) error {
 	if id == "" {
 		return nil
 	}
 	list, err := c.a.dir.ServiceResources(c.r.Context(), id)
-	if err == nil && len(list) == 0 {
-		err = refuse(referenceNotFound, "There is no service '%s'.", shown(id))
+	switch {
+	case err != nil:
+		return err
+	case len(list) == 0:
+		return refuse(referenceNotFound, "There is no service '%s'.", shown(id))
+	case list[0].Resource.Get("providedBy.identifier.value").String() != c.c.Organisation.String():
+		return refuse(noRelationship, "The service '%s' is not one of %s.", shown(id), c.c.Organisation)
 	}
-	return err
+	return nil
 }
 
 // mayList refuses the worklists of the other side, and filters where there are none.

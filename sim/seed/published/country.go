@@ -178,7 +178,7 @@ func (s Service) resource() object {
 	r["type"] = array{concept(base+"eRS-AppointmentType", kind)}
 	r["specialty"] = array{object{"coding": array{object{"system": ident.SystemSNOMED, "code": cardiology, "display": "Cardiology"}}}}
 	if s.Clinic != "" {
-		r["category"] = array{concept("https://fhir.nhs.uk/STU3/CodeSystem/eRS-ClinicType-1", s.Clinic)}
+		r["category"] = array{concept("https://fhir.nhs.uk/STU3/CodeSystem/eRS-ClinicType-1", s.Clinic), concept("https://fhir.nhs.uk/STU3/CodeSystem/eRS-ClinicType-1", "HEART_FAILURE")} // for which the examples refer to it
 	}
 	flows := array{}
 	for _, f := range s.Flows {
