@@ -101,7 +101,7 @@ func (d *desk) diary() error {
 
 // weekday is one day of the week's diary, with how full each session is.
 func (d *desk) weekday(tx *store.Tx, on time.Time, sessions []Session, clinics []Clinic) (web.Table, error) {
-	t := d.sessionTable("day-"+on.Format("0102"), on.Weekday().String()+" "+format.Date(on), sessions, clinics)
+	t := d.sessionTable("day-"+on.Format("0102"), format.Weekday(on)+" "+format.Date(on), sessions, clinics)
 	t.Columns = append(t.Columns, d.columns("booked")...)
 	for i, share := range []int{5, 3, 4, 3, 3} {
 		t.Columns[i].Share = share // so that the days line up

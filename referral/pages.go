@@ -498,4 +498,4 @@ func slotOf(text string) (ref SlotRef, ok bool) {
 }
 
 // dayOf is the day of a slot where its hospital is.
-func dayOf(t time.Time) string { return format.Date(t) }
+func dayOf(t time.Time) string { return format.Weekday(t) + " " + format.Date(t) }

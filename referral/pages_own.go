@@ -565,4 +565,4 @@ func foldLine(s string) string {
 }
 
 // when is an appointment in words.
-func when(a *Appointment) string { return format.DateTime(a.Start) }
+func when(a *Appointment) string { return format.Weekday(a.Start) + " " + format.DateTime(a.Start) }

@@ -78,6 +78,9 @@ func Begins(day time.Time) time.Time {
 // Date is a day in the United Kingdom: "05-Jun-2026".
 func Date(t time.Time) string { return t.In(london()).Format("02-Jan-2006") }
 
+// Weekday is the day of the week in the United Kingdom: "Friday".
+func Weekday(t time.Time) string { return t.In(london()).Weekday().String() }
+
 // Time is a time of day in the United Kingdom, of 24 hours: "14:05".
 func Time(t time.Time) string { return t.In(london()).Format("15:04") }
 

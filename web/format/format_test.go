@@ -206,3 +206,10 @@ func FuzzNamesKeepEveryLetter(f *testing.F) {
 		}
 	})
 }
+
+func TestWeekdayIsThatOfTheUnitedKingdom(t *testing.T) {
+	t.Parallel()
+	if got := format.Weekday(time.Date(2026, 6, 7, 23, 30, 0, 0, time.UTC)); got != "Monday" { // half past midnight in summer
+		t.Error(got)
+	}
+}
