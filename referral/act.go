@@ -457,7 +457,7 @@ func (s *Referrals) act(tx *store.Tx, p access.Principal, chart string, u ident.
 			return was, err
 		}
 		if party != Provider {
-			if err := s.ofAge(tx, chart, a.Service, a.Appointment.Start); err != nil {
+			if err := s.fitAt(tx, chart, a.Service, a.Appointment.Start); err != nil {
 				return was, err
 			}
 		}

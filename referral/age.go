@@ -14,6 +14,9 @@ import (
 // ErrAge says that somebody will be too young, or too old, for a service on the day of an appointment; errors.Is finds it.
 var ErrAge = errors.New("referral: the person is not of the age that the service takes on that day")
 
+// ErrSex says that a service takes the other sex only; errors.Is finds it.
+var ErrSex = errors.New("referral: the person is not of the sex that the service takes")
+
 // Age is in whole years on the day of a time, where the hospitals are; -1 where it is not known. Whoever was born on 29 February is a year older on 1 March of a year that has no such day.
 func (p Person) Age(at time.Time) int {
 	born, err := time.Parse(time.DateOnly, p.Resource.Get("birthDate").String())
@@ -32,57 +35,78 @@ func birthday(born time.Time, years int) time.Time {
 	return format.Begins(time.Date(born.Year()+years, born.Month(), born.Day(), 0, 0, 0, 0, time.UTC))
 }
 
-// days are from when on, and until when, somebody is of the age that a service takes; zero for no limit, or where it is not known when they were born.
-func (p Person) days(takes directory.HealthcareService) (from, until time.Time) {
-	born, err := time.Parse(time.DateOnly, p.Resource.Get("birthDate").String())
-	if err != nil {
-		return from, until
-	}
-	if takes.Youngest > 0 {
-		from = birthday(born, takes.Youngest)
-	}
-	if takes.Oldest >= 0 {
-		until = birthday(born, takes.Oldest+1)
-	}
-	return from, until
+// fit is when a service takes somebody: from when on, and until when, by their age; zero for no limit, or where it is not known when they were born. Only is the sex that it takes where they are of the other one;
+// empty for no limit, or where the register does not say.
+type fit struct {
+	from, until time.Time
+	only        string
 }
 
-// ages are the days on which a service takes the person of a chart by their age; zero for no limit.
-func (s *Referrals) ages(tx *store.Tx, chart, service string) (from, until time.Time, err error) {
+// fit is that of a service.
+func (p Person) fit(takes directory.HealthcareService) (f fit) {
+	if sex := p.Sex(); sex != "" && takes.Sex != "" && takes.Sex != sex {
+		f.only = takes.Sex
+	}
+	born, err := time.Parse(time.DateOnly, p.Resource.Get("birthDate").String())
+	if err != nil {
+		return f
+	}
+	if takes.Youngest > 0 {
+		f.from = birthday(born, takes.Youngest)
+	}
+	if takes.Oldest >= 0 {
+		f.until = birthday(born, takes.Oldest+1)
+	}
+	return f
+}
+
+// at refuses a time at which the service does not take them. Errors: ErrSex, ErrAge.
+func (f fit) at(t time.Time) error {
+	switch {
+	case f.only != "":
+		return fault.Wrap(ErrSex, fault.Unprocessable, "This service takes %s patients only: choose another service, or ask the hospital to find a date.", f.only)
+	case t.Before(f.from):
+		return fault.Wrap(ErrAge, fault.Unprocessable, "On that day they are too young for this service: choose a time from %s on, or another service.", format.Date(f.from))
+	case !f.until.IsZero() && !t.Before(f.until):
+		return fault.Wrap(ErrAge, fault.Unprocessable, "On that day they are too old for this service: choose a time before %s, or ask the practice for another service.", format.Date(f.until))
+	}
+	return nil
+}
+
+// unfit reports whether a time was refused because the service does not take the person then.
+func unfit(err error) bool { return errors.Is(err, ErrAge) || errors.Is(err, ErrSex) }
+
+// fits is when a service takes the person of a chart, as the directory and the register say now.
+func (s *Referrals) fits(tx *store.Tx, chart, service string) (f fit, err error) {
 	takes, err := s.places.Takes(tx, service)
-	if fault.Is(err, fault.NotFound) || err == nil && takes.Youngest <= 0 && takes.Oldest < 0 {
-		return from, until, nil
+	if fault.Is(err, fault.NotFound) || err == nil && takes.Sex == "" && takes.Youngest <= 0 && takes.Oldest < 0 {
+		return f, nil
 	}
 	if err != nil {
-		return from, until, err
+		return f, err
 	}
 	person, err := s.personIn(tx, chart)
 	if err == nil {
-		from, until = person.days(takes)
+		f = person.fit(takes)
 	}
-	return from, until, err
+	return f, err
 }
 
-// agesOf is ages outside a transaction.
-func (s *Referrals) agesOf(ctx context.Context, chart, service string) (from, until time.Time, err error) {
+// fitsOf is fits outside a transaction.
+func (s *Referrals) fitsOf(ctx context.Context, chart, service string) (f fit, err error) {
 	err = s.read(ctx, func(tx *store.Tx) error {
-		from, until, err = s.ages(tx, chart, service)
+		f, err = s.fits(tx, chart, service)
 		return err
 	})
-	return from, until, err
+	return f, err
 }
 
-// ofAge refuses a time at which somebody is not of the age that its service takes: they were when they were referred perhaps, and have a birthday before they are seen. Whom the hospital itself gives
-// a time is for the hospital to say. Error: ErrAge.
-func (s *Referrals) ofAge(tx *store.Tx, chart, service string, at time.Time) error {
-	from, until, err := s.ages(tx, chart, service)
-	switch {
-	case err != nil:
+// fitAt refuses a time at which its service does not take somebody: it did when they were referred perhaps, but they have a birthday before they are seen, or the service's limits or what the register says of their
+// sex have changed since. Whom the hospital itself gives a time is for the hospital to say. Errors: ErrAge, ErrSex.
+func (s *Referrals) fitAt(tx *store.Tx, chart, service string, at time.Time) error {
+	f, err := s.fits(tx, chart, service)
+	if err != nil {
 		return err
-	case at.Before(from):
-		return fault.Wrap(ErrAge, fault.Unprocessable, "On that day they are too young for this service: choose a time from %s on, or another service.", format.Date(from))
-	case !until.IsZero() && !at.Before(until):
-		return fault.Wrap(ErrAge, fault.Unprocessable, "On that day they are too old for this service: choose a time before %s, or ask the practice for another service.", format.Date(until))
 	}
-	return nil
+	return f.at(at)
 }

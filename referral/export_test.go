@@ -201,7 +201,7 @@ func OfferUntil(now time.Time, closes time.Time) time.Time { return offerUntil(n
 
 // Times are the free times that the person of a referral is shown.
 func (s *Referrals) Times(ctx context.Context, service string, r Referral) (times []string, err error) {
-	days, _, err := s.days(ctx, service, r)
+	days, _, _, err := s.days(ctx, service, r)
 	for _, d := range days {
 		for _, x := range d.Times {
 			times = append(times, x.Text)

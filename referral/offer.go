@@ -417,7 +417,7 @@ func (s *Referrals) offer(ctx context.Context, was Referral, service string, slo
 		if err != nil {
 			return err
 		}
-		if err := s.ofAge(tx, r.Chart, service, free.Start); errors.Is(err, ErrAge) {
+		if err := s.fitAt(tx, r.Chart, service, free.Start); unfit(err) {
 			return errNotNow
 		} else if err != nil {
 			return err

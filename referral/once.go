@@ -49,7 +49,7 @@ func (s *Referrals) atOnce(tx *store.Tx, p access.Principal, r Referral, w Work)
 		if a.Appointment, a.Service, err = s.take(tx, r, w); err != nil {
 			return r, err
 		}
-		if err := s.ofAge(tx, r.Chart, a.Service, a.Appointment.Start); err != nil {
+		if err := s.fitAt(tx, r.Chart, a.Service, a.Appointment.Start); err != nil {
 			return r, err
 		}
 	default:

@@ -2,7 +2,6 @@ package referral
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -21,6 +20,7 @@ type timesView struct {
 	Action  string
 	Cancel  string
 	Error   string
+	Why     string    // there are none for this person; empty where it is only that none is free
 	Earlier bool      // there are more than are shown
 	Silent  time.Time // since when nothing was heard of the hospital; see Referrals.Silent
 }
@@ -34,15 +34,18 @@ type dayView struct {
 // mostTimes is how many free times a page shows.
 const mostTimes = 40
 
-// days are a service's free times that the person of a referral can have, by days.
-func (s *Referrals) days(ctx context.Context, service string, r Referral) (days []dayView, more bool, err error) {
-	from, until, err := s.agesOf(ctx, r.Chart, service)
+// days are a service's free times that the person of a referral can have, by days. Why says in words why there can be none for them; empty where there can.
+func (s *Referrals) days(ctx context.Context, service string, r Referral) (days []dayView, more bool, why string, err error) {
+	f, err := s.fitsOf(ctx, r.Chart, service)
 	if err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
-	list, err := s.FreeSlots(ctx, service, from, until, r.UBRN.String(), mostTimes+1)
+	if f.only != "" {
+		return nil, false, fault.MessageOf(f.at(s.k.Clock.Now())), nil
+	}
+	list, err := s.FreeSlots(ctx, service, f.from, f.until, r.UBRN.String(), mostTimes+1)
 	if err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
 	for _, x := range list[:min(len(list), mostTimes)] {
 		day := dayOf(x.Start)
@@ -52,7 +55,7 @@ func (s *Referrals) days(ctx context.Context, service string, r Referral) (days 
 		d := &days[len(days)-1]
 		d.Times = append(d.Times, web.Option{Value: slotValue(x.SlotRef), Text: format.Time(x.Start), Hint: x.Clinician})
 	}
-	return days, len(list) > mostTimes, nil
+	return days, len(list) > mostTimes, "", nil
 }
 
 // askBook lets staff book for a patient who is with them.
@@ -77,7 +80,7 @@ func (f *face) bookPage(w http.ResponseWriter, r *http.Request, ask catalogue.As
 	}
 	v.Silent = f.s.Silent(v.Service.Provider)
 	v.Page.Back, v.Page.Failed = web.Link{URL: v.Cancel}, wrong != ""
-	if v.Days, v.Earlier, err = f.s.days(ctx, v.Service.Service, c.R); err != nil {
+	if v.Days, v.Earlier, v.Why, err = f.s.days(ctx, v.Service.Service, c.R); err != nil {
 		return err
 	}
 	return web.Render(w, r, status, timesPage(v))
@@ -105,7 +108,7 @@ func (f *face) book(w http.ResponseWriter, r *http.Request, ask catalogue.Asker)
 	if _, gone := Taken(err); gone {
 		return f.bookPage(w, r, ask, http.StatusConflict, fault.MessageOf(err))
 	}
-	if errors.Is(err, ErrAge) {
+	if unfit(err) {
 		return f.bookPage(w, r, ask, http.StatusUnprocessableEntity, fault.MessageOf(err))
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package referral
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -245,7 +244,7 @@ func (f *face) answerOffer(w http.ResponseWriter, r *http.Request, v Visit) erro
 	}
 	_, err = f.s.Act(ctx, c, v.UBRN, work)
 	_, gone := Taken(err)
-	if gone || fault.Is(err, fault.Conflict) || fault.Is(err, fault.PreconditionFailed) {
+	if gone || unfit(err) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.PreconditionFailed) {
 		return f.offerGone(w, r, v, fault.MessageOf(err))
 	}
 	if err != nil {
@@ -280,7 +279,7 @@ func (f *face) timesPage(w http.ResponseWriter, r *http.Request, v Visit, status
 		return web.SeeOther(w, r, doorPath+"/choose")
 	}
 	view := timesView{Page: web.Page{Title: web.Text(ctx, "referral.times.title"), Back: web.Link{URL: doorPath + "/choose"}, Failed: wrong != ""}, R: ref, Service: c, Action: doorPath + "/times", Cancel: doorPath + "/choose", Error: wrong, Silent: f.s.Silent(c.Provider)}
-	if view.Days, view.Earlier, err = f.s.days(ctx, c.Service, ref); err != nil {
+	if view.Days, view.Earlier, view.Why, err = f.s.days(ctx, c.Service, ref); err != nil {
 		return err
 	}
 	return web.Render(w, r, status, timesPage(view))
@@ -369,7 +368,7 @@ func (f *face) confirm(w http.ResponseWriter, r *http.Request, v Visit) error {
 	if _, gone := Taken(err); gone {
 		return f.timesPage(w, r, v, http.StatusConflict, fault.MessageOf(err))
 	}
-	if errors.Is(err, ErrAge) {
+	if unfit(err) {
 		return f.timesPage(w, r, v, http.StatusUnprocessableEntity, fault.MessageOf(err))
 	}
 	if err != nil {

@@ -399,16 +399,16 @@ func (s *Referrals) deferrable(tx *store.Tx, chart string, w Work) error {
 // noneFree refuses to defer while there are free slots (e-RS: SLOTS_CURRENTLY_AVAILABLE) that the person can have.
 func (s *Referrals) noneFree(tx *store.Tx, chart, service string) error {
 	opens := tx.At().Add(s.o.Freeze)
-	from, until, err := s.ages(tx, chart, service)
-	if err != nil {
+	f, err := s.fits(tx, chart, service)
+	if err != nil || f.only != "" {
 		return err
 	}
-	if from.After(opens) {
-		opens = from
+	if f.from.After(opens) {
+		opens = f.from
 	}
 	ends := int64(math.MaxInt64)
-	if !until.IsZero() {
-		ends = until.UnixMicro()
+	if !f.until.IsZero() {
+		ends = f.until.UnixMicro()
 	}
 	var n int64
 	err = tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` AND starts < ? LIMIT 1) one`, service, opens.UnixMicro(), tx.At().UnixMicro(), ends).Scan(&n)

@@ -125,3 +125,18 @@ func TestAValidationIsTriagedAndAnswered(t *testing.T) {
 		t.Errorf("answered twice: %d %s", twice.status, twice.body)
 	}
 }
+
+// TestWhomAServiceTakesIsLookedAtAgain: a service that takes one sex only since they were referred to it refuses the other, in words.
+func TestWhomAServiceTakesIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.gives(clinic, day(0, 0))
+	p := w.program(practice)
+	made := p.post(msg("servicerequest-request", "new", request("active", "referral"), thePatient))
+	slot := p.get(slotQuery()).found("Slot")[0].Field("id").String()
+	w.load(`{"resourceType":"HealthcareService","id":"` + clinic + `","active":true,"identifier":[{"system":"https://fhir.nhs.uk/Id/dos-service-id","value":"111111111"}],"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"Cardiology","eligibility":[{"code":{"coding":[{"system":"http://hl7.org/fhir/administrative-gender","code":"male"}]}}]}`)
+	a := p.post(msg("booking-request", "new", visit("booked", "Slot/"+slot, `"basedOn":[{"reference":"ServiceRequest/`+made.found("ServiceRequest")[0].Field("id").String()+`"}]`), thePatient))
+	if a.status != http.StatusUnprocessableEntity || a.code() != "REC_UNPROCESSABLE_ENTITY processing" || !strings.Contains(a.body, "male patients only") {
+		t.Errorf("%d %s %s", a.status, a.code(), a.body)
+	}
+}

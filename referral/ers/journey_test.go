@@ -198,3 +198,19 @@ func TestARequestThatIsNotSoundIsRefusedWithItsCode(t *testing.T) {
 		t.Errorf("nobody's number: %d %s", a.status, a.body)
 	}
 }
+
+// TestWhomAServiceTakesIsLookedAtAgain: a service that takes one sex only since the shortlist was made has no appropriate slot for the other.
+func TestWhomAServiceTakesIsLookedAtAgain(t *testing.T) {
+	w := newWorld(t)
+	w.registered("9990000018")
+	day := time.Date(2026, 2, 3, 9, 0, 0, 0, time.UTC)
+	w.gives("11002", day)
+	gp := w.as(staff("gp", access.Clinician, practice), acting(ers.ReferringClinician, practice)...)
+	made := gp.post("/STU3/ReferralRequest/$ers.createReferral", w.createBody("9990000018", "11002"))
+	slot := gp.get(slotsOf("11002", 2, 1)).json["entry"].([]any)[0].(map[string]any)["resource"].(map[string]any)["id"].(string)
+	w.load(`{"resourceType":"HealthcareService","id":"11002","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"R68"}},"name":"Good Cardiology Business Service","eligibility":[{"code":{"coding":[{"system":"http://hl7.org/fhir/administrative-gender","code":"male"}]}}]}`)
+	a := gp.post("/STU3/Appointment", appointmentBody(made.json["id"].(string), 1, "11002", "9990000018", `"status":"booked","slot":[{"reference":"Slot/`+slot+`"}]`))
+	if a.status != http.StatusUnprocessableEntity || a.code() != "INAPPROPRIATE_SLOT" || !strings.Contains(a.body, "male patients only") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}

@@ -72,7 +72,7 @@ func worded(err error) error {
 		return refuse(pasRespondedError, "%s", fault.MessageOf(err))
 	case gone:
 		return refuse(slotNotAvailable, "%s", fault.MessageOf(err))
-	case errors.Is(err, referral.ErrSlot), errors.Is(err, referral.ErrAge):
+	case errors.Is(err, referral.ErrSlot), errors.Is(err, referral.ErrAge), errors.Is(err, referral.ErrSex):
 		return refuse(inappropriateSlot, "%s", fault.MessageOf(err))
 	case this:
 		return refuse(thisSlotIsAvailable, "%s", fault.MessageOf(err))
