@@ -90,7 +90,7 @@ func (s *Referrals) Create(ctx context.Context, c Caller, d Draft) (Made, error)
 		made, err := s.create(ctx, p, grants, d, person, list)
 		var number *numberTaken
 		if !errors.As(err, &number) || !d.UBRN.IsZero() {
-			return made, s.withNext(ctx, err, d.AtOnce.Holder)
+			return made, s.withNext(ctx, err, d.AtOnce.Holder, person.Chart)
 		}
 	}
 	return Made{}, fault.New(fault.Unavailable, "No number was free; try again.")
@@ -367,7 +367,7 @@ func (s *Referrals) ActBoth(ctx context.Context, c Caller, u ident.UBRN, w, seco
 			return w.Once.after(tx, after, err)
 		})
 		if !moved(err) {
-			return after, s.withNext(ctx, err, w.Holder)
+			return after, s.withNext(ctx, err, w.Holder, chart)
 		}
 		if was, err = s.peek(ctx, chart, u); err != nil {
 			return Referral{}, err

@@ -60,6 +60,17 @@ func (p Person) fit(takes directory.HealthcareService) (f fit) {
 	return f
 }
 
+// fitsAll are those of services whose limits they meet on some days only, or never, as far ahead as free times are shown. By their ids.
+func (p Person) fitsAll(list []directory.FoundService, now time.Time) map[string]fit {
+	fits, age, sex := map[string]fit{}, p.Age(now), p.Sex()
+	for _, x := range list {
+		if sex != "" && x.Sex != "" && x.Sex != sex || age >= 0 && (x.Youngest > age || x.Oldest >= 0 && x.Oldest-age <= shownAhead) {
+			fits[x.ID] = p.fit(directory.HealthcareService{Sex: x.Sex, Youngest: x.Youngest, Oldest: x.Oldest})
+		}
+	}
+	return fits
+}
+
 // at refuses a time at which the service does not take them. Errors: ErrSex, ErrAge.
 func (f fit) at(t time.Time) error {
 	switch {
@@ -76,8 +87,11 @@ func (f fit) at(t time.Time) error {
 // unfit reports whether a time was refused because the service does not take the person then.
 func unfit(err error) bool { return errors.Is(err, ErrAge) || errors.Is(err, ErrSex) }
 
-// fits is when a service takes the person of a chart, as the directory and the register say now.
+// fits is when a service takes the person of a chart, as the directory and the register say now; no limit for no chart.
 func (s *Referrals) fits(tx *store.Tx, chart, service string) (f fit, err error) {
+	if chart == "" {
+		return f, nil
+	}
 	takes, err := s.places.Takes(tx, service)
 	if fault.Is(err, fault.NotFound) || err == nil && takes.Sex == "" && takes.Youngest <= 0 && takes.Oldest < 0 {
 		return f, nil

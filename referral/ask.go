@@ -110,10 +110,10 @@ func (p *polls) get(service string) poll {
 	return p.all[service]
 }
 
-// offers reports whether a service had a free slot lately.
-func (p *polls) offers(service string, now time.Time) bool {
+// offers reports whether a service had a free slot lately that somebody can have.
+func (p *polls) offers(service string, now time.Time, who fit) bool {
 	x := p.get(service)
-	return now.Sub(x.at) < pollStale && slices.ContainsFunc(x.list, func(s Slot) bool { return s.Start.After(now) })
+	return now.Sub(x.at) < pollStale && slices.ContainsFunc(x.list, func(s Slot) bool { return s.Start.After(now) && who.at(s.Start) == nil })
 }
 
 func (p *polls) put(service string, x poll) {
@@ -226,8 +226,8 @@ func (s *Referrals) pollDue(ctx context.Context) error {
 	return failed
 }
 
-// addAsked adds what those of the services that are asked have to offer, as far as it is known.
-func (s *Referrals) addAsked(services []string, free map[string]Free) {
+// addAsked adds what those of the services that are asked have to offer whoever can have it, as far as it is known.
+func (s *Referrals) addAsked(services []string, who map[string]fit, free map[string]Free) {
 	now := s.k.Clock.Now()
 	s.polled.mu.Lock()
 	defer s.polled.mu.Unlock()
@@ -238,7 +238,7 @@ func (s *Referrals) addAsked(services []string, free map[string]Free) {
 		x := s.polled.all[service]
 		var f Free
 		for _, slot := range x.list {
-			if now.Sub(x.at) < pollStale && slot.Start.After(now) && f.Slots < MostCounted {
+			if now.Sub(x.at) < pollStale && slot.Start.After(now) && f.Slots < MostCounted && who[service].at(slot.Start) == nil {
 				if f.Slots++; f.Slots == 1 {
 					f.First = slot.Start
 				}
@@ -361,6 +361,11 @@ func (s *Referrals) askedSlot(ctx context.Context, service string, ref SlotRef, 
 			return &Appointment{SlotRef: ref, Start: x.Start, End: x.End, Clinician: x.Clinician, Theirs: true}, nil
 		}
 	}
+	f, err := s.fitsOf(ctx, r.Chart, service)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(x Slot) bool { return f.at(x.Start) != nil })
 	return nil, &taken{cause: fault.New(fault.Conflict, "That time has been taken."), service: service, next: list[:min(len(list), 3)]}
 }
 

@@ -189,7 +189,7 @@ func (s *Referrals) Unreckon(ctx context.Context) error {
 
 // FreesUpTo is Frees that counts up to so many.
 func (s *Referrals) FreesUpTo(ctx context.Context, service string, most int64) (int64, error) {
-	free, err := s.frees(ctx, []string{service}, most)
+	free, err := s.frees(ctx, []string{service}, nil, most)
 	return free[service].Slots, err
 }
 

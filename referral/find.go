@@ -47,7 +47,7 @@ func (s *Referrals) FindServices(ctx context.Context, c Caller, q ServiceSearch)
 	for i, x := range list {
 		ids[i] = x.ID
 	}
-	free, err := s.frees(ctx, ids, 1)
+	free, err := s.frees(ctx, ids, person.fitsAll(list, now), 1)
 	if err != nil {
 		return nil, err
 	}

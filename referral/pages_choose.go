@@ -181,7 +181,7 @@ func (f *face) listFound(w http.ResponseWriter, r *http.Request, state web.Table
 	at = min(at, len(found))
 	page := slices.Clone(found[at:min(at+chooseRows, len(found))])
 	if len(found) > mostShown { // only of the first, as they are ranked, it is counted already
-		if err := f.s.count(ctx, page); err != nil {
+		if err := f.s.count(ctx, v.Person, page); err != nil {
 			return err
 		}
 	}

@@ -210,7 +210,7 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 	if len(ids) <= mostShown {
 		most = MostCounted // they are all shown: once is enough
 	}
-	free, err := s.frees(ctx, ids, most)
+	free, err := s.frees(ctx, ids, person.fitsAll(list, now), most)
 	if err != nil {
 		return nil, err
 	}
@@ -226,16 +226,16 @@ func (s *Referrals) Services(ctx context.Context, person Person, q ServiceQuery)
 	if most > 1 {
 		return found, nil
 	}
-	return found, s.count(ctx, found[:min(len(found), mostShown)])
+	return found, s.count(ctx, person, found[:min(len(found), mostShown)])
 }
 
-// count says of services how many free slots they have.
-func (s *Referrals) count(ctx context.Context, found []FoundService) error {
-	ids := make([]string, len(found))
+// count says of services how many free slots they have that somebody can have.
+func (s *Referrals) count(ctx context.Context, person Person, found []FoundService) error {
+	ids, list := make([]string, len(found)), make([]directory.FoundService, len(found))
 	for i, x := range found {
-		ids[i] = x.ID
+		ids[i], list[i] = x.ID, x.FoundService
 	}
-	free, err := s.Frees(ctx, ids)
+	free, err := s.frees(ctx, ids, person.fitsAll(list, s.k.Clock.Now()), MostCounted)
 	for i, x := range found {
 		if f, ok := free[x.ID]; ok {
 			found[i].Free = f

@@ -1,6 +1,7 @@
 package referral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -125,7 +126,7 @@ func (s *Referrals) FreeSlots(ctx context.Context, service string, from, to time
 		from = opens
 	}
 	if to.IsZero() {
-		to = now.AddDate(2, 0, 0)
+		to = now.AddDate(shownAhead, 0, 0)
 	}
 	err = s.read(ctx, func(tx *store.Tx) error {
 		list = list[:0]
@@ -184,7 +185,16 @@ func (s *Referrals) Hold(ctx context.Context, ref SlotRef, holder string) (until
 			break
 		}
 	}
-	return until, s.withNext(ctx, err, holder)
+	if _, gone := Taken(err); !gone {
+		return until, err
+	}
+	var chart string // empty where a holder is no referral: a program that holds a time for nobody yet
+	if u, none := ident.ParseUBRN(holder); none == nil {
+		if chart, none = s.ownerOf(ctx, u); none != nil && !fault.Is(none, fault.NotFound) {
+			return until, none
+		}
+	}
+	return until, s.withNext(ctx, err, holder, chart)
 }
 
 // hold is Hold in its transaction.
@@ -274,13 +284,21 @@ func Taken(err error) (next []Slot, ok bool) {
 	return t.next, true
 }
 
-// withNext adds to a refusal what can be booked instead.
-func (s *Referrals) withNext(ctx context.Context, err error, holder string) error {
+// withNext adds to a refusal what the person of a chart can book instead.
+func (s *Referrals) withNext(ctx context.Context, err error, holder, chart string) error {
 	var t *taken
 	if errors.As(err, &t) && t.service != "" {
-		next, failed := s.FreeSlots(ctx, t.service, t.from, time.Time{}, holder, 3)
+		f, failed := s.fitsOf(ctx, chart, t.service)
+		if failed != nil || f.only != "" {
+			return cmp.Or(failed, err)
+		}
+		from := t.from
+		if from.Before(f.from) {
+			from = f.from
+		}
+		next, failed := s.FreeSlots(ctx, t.service, from, f.until, holder, 3)
 		if failed == nil && len(next) == 0 {
-			next, failed = s.FreeSlots(ctx, t.service, time.Time{}, time.Time{}, holder, 3)
+			next, failed = s.FreeSlots(ctx, t.service, f.from, f.until, holder, 3)
 		}
 		if failed != nil {
 			return failed
@@ -412,7 +430,7 @@ func (s *Referrals) noneFree(tx *store.Tx, chart, service string) error {
 	}
 	var n int64
 	err = tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM referral_slot WHERE service = ? AND `+onOffer+` AND starts < ? LIMIT 1) one`, service, opens.UnixMicro(), tx.At().UnixMicro(), ends).Scan(&n)
-	if err == nil && (n > 0 || s.polled.offers(service, tx.At())) {
+	if err == nil && (n > 0 || s.polled.offers(service, tx.At(), f)) {
 		return &slotsAvailable{fault.New(fault.Unprocessable, "There are free times at this service now: choose one of them."), false}
 	}
 	return err

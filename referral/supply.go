@@ -2,6 +2,8 @@ package referral
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,17 +28,28 @@ const mostAsked = 200
 
 // Frees are what services of these ids have to offer now; those that have nothing are left out.
 func (s *Referrals) Frees(ctx context.Context, services []string) (map[string]Free, error) {
-	return s.frees(ctx, services, MostCounted)
+	return s.frees(ctx, services, nil, MostCounted)
 }
 
-// frees is Frees with at most most slots of each counted: 1 where all that matters is the first.
-func (s *Referrals) frees(ctx context.Context, services []string, most int64) (map[string]Free, error) {
+// frees is Frees with at most most slots of each counted: 1 where all that matters is the first. Who says of services when they take the person for whom it is; of those that it does not name everything counts.
+func (s *Referrals) frees(ctx context.Context, services []string, who map[string]fit, most int64) (map[string]Free, error) {
 	free := make(map[string]Free, len(services))
+	if err := s.anybodys(ctx, services, most, free); err != nil {
+		return free, err
+	}
+	if err := s.narrowed(ctx, who, most, free); err != nil {
+		return free, err
+	}
+	s.addAsked(services, who, free)
+	return free, nil
+}
+
+// anybodys are the free slots of services that the spine has, whoever asks.
+func (s *Referrals) anybodys(ctx context.Context, services []string, most int64, free map[string]Free) error {
 	now := s.k.Clock.Now()
 	unknown, asOf := s.supply.remembered(services, most, now, free)
 	if len(unknown) == 0 {
-		s.addAsked(services, free)
-		return free, nil
+		return nil
 	}
 	read := make(map[string]Free, len(unknown))
 	err := s.read(ctx, func(tx *store.Tx) error {
@@ -51,14 +64,67 @@ func (s *Referrals) frees(ctx context.Context, services []string, most int64) (m
 		return nil
 	})
 	if err != nil {
-		return free, err
+		return err
 	}
 	s.supply.remember(unknown, read, most, now, asOf)
 	for id, f := range read {
 		free[id] = f
 	}
-	s.addAsked(services, free)
-	return free, nil
+	return nil
+}
+
+// shownAhead is how many years ahead free times are shown; see FreeSlots.
+const shownAhead = 2
+
+// narrowed leaves of what anybody can have that which one person can: a birthday may come between. What is counted for them alone is not remembered; it is seldom so.
+func (s *Referrals) narrowed(ctx context.Context, who map[string]fit, most int64, free map[string]Free) error {
+	now := s.k.Clock.Now()
+	var again []string
+	for id, f := range who {
+		x, some := free[id]
+		begins, ends := f.from.After(now), !f.until.IsZero()
+		switch {
+		case !some || f.only == "" && !begins && !ends:
+		case f.only != "" || ends && !x.First.Before(f.until):
+			delete(free, id)
+		case begins && x.First.Before(f.from) || ends && most > 1:
+			again = append(again, id)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	slices.Sort(again)
+	return s.read(ctx, func(tx *store.Tx) error {
+		for _, id := range again {
+			x, err := freeFor(tx, id, now.Add(s.o.Freeze), now, who[id], most)
+			if err != nil {
+				return err
+			}
+			if free[id] = x; x.Slots == 0 {
+				delete(free, id)
+			}
+		}
+		return nil
+	})
+}
+
+// freeFor reads what a service has free while it takes somebody.
+func freeFor(tx *store.Tx, service string, opens, now time.Time, f fit, most int64) (x Free, err error) {
+	if f.from.After(opens) {
+		opens = f.from
+	}
+	ends := int64(math.MaxInt64)
+	if !f.until.IsZero() {
+		ends = f.until.UnixMicro()
+	}
+	var first int64
+	err = tx.QueryRow(`SELECT count(*), coalesce(min(starts), 0) FROM (SELECT starts FROM referral_slot WHERE service = ? AND `+onOffer+` AND starts < ? ORDER BY starts LIMIT ?) counted`,
+		service, opens.UnixMicro(), now.UnixMicro(), ends, most).Scan(&x.Slots, &first)
+	if first > 0 {
+		x.First = fromMicros(first)
+	}
+	return x, err
 }
 
 // remembered is how long what was read of a service's free slots is gone by: a change made by this process shows at once, one of another process on the same database, and
