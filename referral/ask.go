@@ -322,10 +322,15 @@ func sameQuestion(was *Asked, q Asked) bool {
 	return q.Appointment == nil || was.Appointment.SlotRef == q.Appointment.SlotRef
 }
 
-// keepQuestion keeps a question, once it is sure that what it asks could be done.
+// keepQuestion keeps a question, once it is sure that what it asks could be done: a system is not asked for what the directory says that its service does not do.
 func (s *Referrals) keepQuestion(tx *store.Tx, was Referral, q Asked, seen int64) (Referral, error) {
 	if seeksCare(q.Kind) {
 		if _, err := s.alive(tx, was.Chart); err != nil {
+			return was, err
+		}
+	}
+	if q.Appointment != nil && q.By.Party != Provider {
+		if err := s.fitAt(tx, was.Chart, q.Service, q.Appointment.Start); err != nil {
 			return was, err
 		}
 	}
