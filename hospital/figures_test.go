@@ -1,6 +1,8 @@
 package hospital_test
 
 import (
+	"fmt"
+	"html"
 	"strings"
 	"testing"
 	"time"
@@ -77,4 +79,26 @@ func figuresCount(t *testing.T, w *world) {
 		f, err := w.o.Figures(t.Context(), rqx, 1)
 		return err == nil && f.Waiting["RQX-heart"].Over(18) == 1
 	})
+}
+
+// TestFiguresOfManyClinics has more clinics than a page of figures shows: the list turns its page, and that of who waits says how many it leaves out.
+func TestFiguresOfManyClinics(t *testing.T) {
+	t.Parallel()
+	w := given(t, false)
+	var s hospital.Setup
+	for i := range 30 {
+		s.Clinics = append(s.Clinics, hospital.Clinic{ID: fmt.Sprintf("many-%02d", i), Name: fmt.Sprintf("Ysgyfaint a’r frest %02d", i), Service: fmt.Sprintf("RQX-many-%02d", i), Specialty: "394579002"})
+	}
+	if err := w.o.SetUp(t.Context(), w.principal("clerk"), rqx, s); err != nil {
+		t.Fatal(err)
+	}
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	clerk.Get("/o/RQX/clinics/figures?months=24").Sees(200, "31 clinics", "Heart clinic", "Ysgyfaint a’r frest 18", "The 20 of 31 where most people wait", "Next")
+	byClinic, _, _ := strings.Cut(clerk.Body, "Who waits now")
+	if strings.Contains(byClinic, ">Ysgyfaint a’r frest 19</bdi>") {
+		t.Error("the first page has a twenty-first clinic")
+	}
+	_, next, _ := strings.Cut(clerk.Body, `nhsuk-pagination__link--next" href="`)
+	next, _, _ = strings.Cut(next, `"`)
+	clerk.Get(html.UnescapeString(next)).Sees(200, "Ysgyfaint a’r frest 19", "Ysgyfaint a’r frest 29", "Previous")
 }

@@ -195,7 +195,7 @@ func (d *desk) plot(id, title string, bars bool, series ...web.Series) web.Chart
 }
 
 func count(label string, n int) web.Point {
-	return web.Point{Label: label, Y: float64(n), Text: strconv.Itoa(n)}
+	return web.Point{Label: label, Y: float64(n), Text: web.Number(n)}
 }
 
 func (d *desk) bookingsPlot(c chosen) web.Chart {
@@ -206,7 +206,7 @@ func (d *desk) bookingsPlot(c chosen) web.Chart {
 	}
 	title, now := d.text("figures.found.no-slots", month(c.Months[c.Now])), c.months[c.Now]
 	if now.Slots > 0 {
-		title = d.text("figures.found.bookings", now.Booked, now.Slots, month(c.Months[c.Now]))
+		title = d.text("figures.found.bookings", web.Number(now.Booked), web.Number(now.Slots), month(c.Months[c.Now]))
 	}
 	return d.plot("bookings", title, true, slots, booked)
 }
@@ -251,7 +251,7 @@ func (d *desk) stoppedPlot(c chosen) web.Chart {
 	for i, m := range c.stopped[:c.Now+1] {
 		sum.Stopped, sum.InTime = sum.Stopped+m.Stopped, sum.InTime+m.InTime
 		if y, text := share(m.InTime, m.Stopped); m.Stopped > 0 {
-			s.Points = append(s.Points, web.Point{Label: month(c.Months[i]), X: float64(i + 1), Y: y, Text: d.text("figures.of", text, m.InTime, m.Stopped)})
+			s.Points = append(s.Points, web.Point{Label: month(c.Months[i]), X: float64(i + 1), Y: y, Text: d.text("figures.of", text, web.Number(m.InTime), web.Number(m.Stopped))})
 		}
 	}
 	title := d.text("figures.found.none-stopped")
@@ -267,7 +267,7 @@ func (d *desk) missedPlot(c chosen) web.Chart {
 	s := web.Series{}
 	for i, m := range c.months[:c.Now+1] {
 		if y, text := share(m.Missed, m.Seen+m.Missed); text != "" {
-			s.Points = append(s.Points, web.Point{Label: month(c.Months[i]), X: float64(i + 1), Y: y, Text: d.text("figures.of", text, m.Missed, m.Seen+m.Missed)})
+			s.Points = append(s.Points, web.Point{Label: month(c.Months[i]), X: float64(i + 1), Y: y, Text: d.text("figures.of", text, web.Number(m.Missed), web.Number(m.Seen+m.Missed))})
 		}
 	}
 	title, sum := d.text("figures.found.nobody-came"), c.past(c.months)
@@ -307,28 +307,40 @@ func (d *desk) clinicFigures(c chosen, state web.TableState, specialties []Speci
 		}
 		return n
 	})
-	for _, x := range list {
+	t.Count = web.Count(d.ctx, "hospital.figures.clinics", len(list))
+	var page []Clinic
+	page, t.PreviousCursor, t.NextCursor = web.PageOf(state, list, figureRows, func(x Clinic) string { return x.ID })
+	for _, x := range page {
 		m := c.past(c.Clinics[x.ID])
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(x.Name, state.With(byClinic, x.ID)), web.NoteCell(specialtyNamed(specialties, x.Specialty)),
-			web.Cell(strconv.Itoa(m.Slots)), web.Cell(strconv.Itoa(m.Booked)), web.Cell(strconv.Itoa(m.Seen)), web.Cell(strconv.Itoa(m.Missed)), web.NoteCell(rate(m.Missed, m.Seen+m.Missed))}})
+			web.Cell(web.Number(m.Slots)), web.Cell(web.Number(m.Booked)), web.Cell(web.Number(m.Seen)), web.Cell(web.Number(m.Missed)), web.NoteCell(rate(m.Missed, m.Seen+m.Missed))}})
 	}
 	return t
 }
 
-// serviceFigures is who waits now, by service.
+// figureRows is how many lines a list of figures has on a page.
+const figureRows = 20
+
+// serviceFigures is who waits now, by service: those with the most first. What is beyond the first few is in the file.
 func (d *desk) serviceFigures(c chosen, state web.TableState) web.Table {
 	t := web.Table{ID: "by-service", RowHeader: true, Caption: d.text("figures.by-service"), CSVURL: state.With("format", "waits"), Empty: web.Empty{Text: d.text("waiting.empty"), Help: d.text("waiting.empty-help")}}
 	for _, key := range []string{"service", "waiting", "in-time", "over-18", "over-52", "longest", "issues"} {
 		t.Columns = append(t.Columns, web.Column{Text: d.text("figures.column." + key), Numeric: key != "service"})
 	}
-	for _, id := range c.services {
+	list := slices.Clone(c.services)
+	slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(c.Waiting[b].All(), c.Waiting[a].All()) })
+	if len(list) > figureRows {
+		t.Count = d.text("figures.most", figureRows, web.Number(len(list)))
+		list = list[:figureRows]
+	}
+	for _, id := range list {
 		w := c.Waiting[id]
 		longest := ""
 		if !w.Since.IsZero() {
 			longest = web.Count(d.ctx, "hospital.weeks", Pathway{Clock: w.Since}.Weeks(d.now))
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(c.named[id]), web.Cell(strconv.Itoa(w.All())), web.NoteCell(rate(w.All()-w.Over(weeksStandard), w.All())), web.Cell(strconv.Itoa(w.Over(weeksStandard))),
-			web.Cell(strconv.Itoa(w.Over(weeksMost))), web.NoteCell(longest), web.Cell(strconv.Itoa(w.Issues))}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(c.named[id]), web.Cell(web.Number(w.All())), web.NoteCell(rate(w.All()-w.Over(weeksStandard), w.All())), web.Cell(web.Number(w.Over(weeksStandard))),
+			web.Cell(web.Number(w.Over(weeksMost))), web.NoteCell(longest), web.Cell(web.Number(w.Issues))}})
 	}
 	return t
 }

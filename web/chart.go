@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Chart is a plot drawn on the server, with the same facts in a table under it. Its title states the finding ("Potassium
@@ -41,11 +42,12 @@ type Range struct{ Low, High float64 }
 const (
 	chartHeight               = 280.0
 	plotTop, plotBottom       = 28.0, 44.0
-	maxLabels, maxSeries      = 6, 4
+	maxLabels, maxSeries      = 7, 4
 	maxTicks                  = 12
 	plotH                     = chartHeight - plotTop - plotBottom
 	bottom                    = chartHeight - plotBottom
 	leastGap, labelHalf, room = 8.0, 42.0, 0.7
+	letterWidth               = 8.0 // of a label, about
 )
 
 // size is how wide a drawing is: the same plot is drawn for a desk, and for a phone, where all of it can be seen without scrolling.
@@ -56,7 +58,7 @@ type size struct {
 
 var (
 	wideChart   = size{"os-chart__plot", 640, 64, 16, labelHalf}
-	narrowChart = size{"os-chart__plot os-chart__plot--narrow", 340, 44, 8, 20}
+	narrowChart = size{"os-chart__plot os-chart__plot--narrow", 340, 52, 8, 20}
 )
 
 func (s size) plot() float64   { return s.width - s.left - s.right }
@@ -96,7 +98,7 @@ func (c Chart) draw(w size) drawing {
 	d := drawing{size: w}
 	for i := range min(maxTicks, int(math.Round((high-low)/step))+1) {
 		v := low + float64(i)*step
-		d.ticks = append(d.ticks, tick{num(y(v)), strconv.FormatFloat(math.Round(v/step*1e6)/1e6*step, 'g', 6, 64)})
+		d.ticks = append(d.ticks, tick{num(y(v)), axisNumber(math.Round(v/step*1e6) / 1e6 * step)})
 	}
 	if c.Range != nil {
 		top, base := y(min(c.Range.High, high)), y(max(c.Range.Low, low))
@@ -119,6 +121,14 @@ func (c Chart) draw(w size) drawing {
 	}
 	d.labels = c.drawLabels(w, xs, x)
 	return d
+}
+
+// axisNumber is a number of the axis of values.
+func axisNumber(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) >= 1000 && math.Abs(v) < 1e9 {
+		return Number(int(v))
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64)
 }
 
 // places says where each point stands along the axis: where it says, or at even distances.
@@ -202,7 +212,7 @@ func (c Chart) drawBars(w size, i int, class string, xs []float64, x, y func(flo
 	return bars
 }
 
-// drawLabels writes as many labels as fit, the first and the last always. One that would stick out is moved inwards.
+// drawLabels writes as many labels as fit, at even distances where they do, the first and the last always. One that would stick out is moved inwards.
 func (c Chart) drawLabels(w size, xs [][]float64, x func(float64) float64) (labels []tick) {
 	longest := 0
 	for i, s := range c.Series {
@@ -214,18 +224,44 @@ func (c Chart) drawLabels(w size, xs [][]float64, x func(float64) float64) (labe
 		return nil
 	}
 	points := c.Series[longest].Points
-	every := (len(points) + maxLabels - 1) / maxLabels
-	lastAt := math.Inf(-1)
-	inside := func(at float64) float64 { return min(max(at, labelHalf), w.width-labelHalf) }
-	for j, p := range points {
-		at := inside(x(xs[longest][j]))
-		end := j == len(points)-1
-		if !end && (j%max(1, every) != 0 || at-lastAt < 2*labelHalf+leastGap || inside(x(xs[longest][len(points)-1]))-at < 2*labelHalf+leastGap) {
-			continue
-		}
-		labels, lastAt = append(labels, tick{num(at), p.Label}), at
+	place := func(j int) (at, half float64) {
+		half = min(labelHalf, letterWidth/2*float64(1+utf8.RuneCountInString(points[j].Label)))
+		return min(max(x(xs[longest][j]), half), w.width-half), half
+	}
+	fit := func(i, j int) bool {
+		a, halfA := place(i)
+		b, halfB := place(j)
+		return a+halfA+leastGap <= b-halfB
+	}
+	for _, j := range chooseLabels(len(points), fit) {
+		at, _ := place(j)
+		labels = append(labels, tick{num(at), points[j].Label})
 	}
 	return labels
+}
+
+// chooseLabels says which of n points are labelled, given which two have room beside each other.
+func chooseLabels(n int, fit func(i, j int) bool) []int {
+	for k := min(maxLabels, n); k > 2; k-- {
+		even := []int{0}
+		for i := 1; i < k; i++ {
+			if j := (i*(n-1) + (k-1)/2) / (k - 1); fit(even[i-1], j) {
+				even = append(even, j)
+				continue
+			}
+			break
+		}
+		if len(even) == k {
+			return even
+		}
+	}
+	var some []int
+	for j := range n {
+		if last := len(some) - 1; j == n-1 || (last < 0 || fit(some[last], j)) && fit(j, n-1) && len(some) < maxLabels-1 {
+			some = append(some, j)
+		}
+	}
+	return some
 }
 
 // table is the chart's facts: a row per label, a column per series.

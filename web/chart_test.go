@@ -63,6 +63,9 @@ func TestAPlotFitsAPhone(t *testing.T) {
 	if narrow, _, _ = strings.Cut(narrow, "</svg>"); !ok || !strings.Contains(narrow, "M00-2026") || !strings.Contains(narrow, "M25-2026") {
 		t.Fatalf("the narrow drawing has not the first and the last month: %s", narrow)
 	}
+	if got := strings.Count(narrow, "-2026</text>"); got != 3 || !strings.Contains(narrow, "M13-2026") {
+		t.Errorf("%d labels, or none in the middle: %s", got, narrow)
+	}
 	right := 0.0
 	for _, m := range regexp.MustCompile(`<rect class="[^"]*" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"`).FindAllStringSubmatch(narrow, -1) {
 		x, errX := strconv.ParseFloat(m[1], 64)

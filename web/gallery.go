@@ -69,7 +69,7 @@ func galleryTable(state TableState) Table {
 			number = format.NHSNumber("943476591" + string(rune('0'+i)))
 		}
 		t.Rows = append(t.Rows, TableRow{SimilarName: similar[i], Cells: []TableCell{
-			LinkCell(n, "#maincontent"), Cell("05-Jun-19" + string(rune('0'+i)) + "8"), Cell(number), ShowCell(status), Cell(thousands(i * 977)),
+			LinkCell(n, "#maincontent"), Cell("05-Jun-19" + string(rune('0'+i)) + "8"), Cell(number), ShowCell(status), Cell(Number(i * 977)),
 		}})
 	}
 	return t

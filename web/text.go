@@ -155,7 +155,7 @@ func Count(ctx context.Context, key string, n int, args ...any) string {
 	if !ok {
 		text = m.text
 	}
-	return strings.ReplaceAll(fill(text, args), "{n}", thousands(n))
+	return strings.ReplaceAll(fill(text, args), "{n}", Number(n))
 }
 
 // HasText reports whether a key has words, for keys that are made at run time.
@@ -185,8 +185,8 @@ func fill(text string, args []any) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// thousands writes 12345 as 12,345.
-func thousands(n int) string {
+// Number writes 12345 as 12,345.
+func Number(n int) string {
 	s := strconv.Itoa(n)
 	sign := ""
 	if strings.HasPrefix(s, "-") {
