@@ -8,6 +8,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/web/format"
 )
 
 // TestAnAssessmentGoesBackToTheReferrer by page: the result is written, the spine is told, nobody here waits to be seen any more, and the letter says where the result went.
@@ -48,6 +49,12 @@ func TestAnAssessmentGoesBackToTheReferrer(t *testing.T) {
 	doctor.Get(page+"/letter").Sees(200, "You were seen at", "We have sent the result to your practice").SeesNot("You have an appointment")
 	doctor.Get("/clinics/review").SeesNot("CARROW")
 	doctor.Get(page + "/decide/assessed").Sees(409)
+	// Who was seen stays on the day's lists, with what became of them, and their time is not free.
+	doctor.Get("/clinics/desk?day="+day).Sees(200, "CARROW", "Seen").SeesNot("Outcome", "They have arrived")
+	doctor.Get("/o/RQX/clinics/sessions/"+at.Session).Sees(200, "CARROW", "Seen")
+	if free := format.Time(at.Start) + " Free"; strings.Contains(doctor.Text(), free) {
+		t.Errorf("their time is said to be free: %s", doctor.Text())
+	}
 }
 
 // TestARefusedAssessmentIsUndone: what the spine does not take is on the list of what it refused, and the referral is to be read as before.

@@ -470,5 +470,28 @@ func (o *Outpatients) bookedOf(tx *store.Tx, hospital ident.ODSCode, slots []Slo
 	return list, nil
 }
 
+// seenIn is who came to a session, or did not, and whose appointment there has ended since with the spine: they stay on that day's list. booked is who is in it.
+func (o *Outpatients) seenIn(tx *store.Tx, hospital ident.ODSCode, session string, slots []Slot, booked []Booked) (list []Booked, err error) {
+	visits, err := o.visitsWhere(tx, hospital, `session = ? AND state IN (?, ?)`, session, visitAttended, visitMissed)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range visits {
+		at := slices.IndexFunc(slots, func(x Slot) bool { return x.ID == v.Slot })
+		if at < 0 || slices.ContainsFunc(slices.Concat(booked, list), func(b Booked) bool { return b.Slot.ID == v.Slot && b.Who == v.Who }) {
+			continue
+		}
+		c, err := o.caseIn(tx, hospital, v.Who)
+		if fault.Is(err, fault.NotFound) {
+			continue // lost with a backup
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Booked{Slot: slots[at], Who: v.Who, Case: c, FollowUp: v.Kind == offerFollowUp, Visit: v})
+	}
+	return list, nil
+}
+
 // followUpMark stands before the UBRN where a slot is held for a follow-up, which is no business of the spine's.
 const followUpMark = "f:"

@@ -140,6 +140,11 @@ func (d *desk) peopleOf(tx *store.Tx, see func(string) bool, s Session, c Clinic
 	if err != nil {
 		return t, err
 	}
+	ended, err := d.seenIn(tx, d.hospital, s.ID, slots, booked)
+	if err != nil {
+		return t, err
+	}
+	booked = append(booked, ended...)
 	byHand, err := d.byHandIn(tx, d.hospital, inSession{session: s.ID})
 	if err != nil {
 		return t, err

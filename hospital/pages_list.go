@@ -220,10 +220,19 @@ func (d *desk) checkIn() error {
 			return err
 		}
 		for _, s := range sessions {
-			booked, err := d.bookedIn(tx, d.hospital, s.ID)
+			slots, err := d.slotsIn(tx, d.hospital, s.ID)
 			if err != nil {
 				return err
 			}
+			booked, err := d.bookedOf(tx, d.hospital, slots, inSession{session: s.ID})
+			if err != nil {
+				return err
+			}
+			ended, err := d.seenIn(tx, d.hospital, s.ID, slots, booked)
+			if err != nil {
+				return err
+			}
+			booked = append(booked, ended...)
 			byHand, err := d.byHandIn(tx, d.hospital, inSession{session: s.ID})
 			if err != nil {
 				return err
