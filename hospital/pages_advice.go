@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
@@ -67,8 +68,32 @@ func (d *desk) adviceList() error {
 			similarNames(&t, names, who)
 			v.Tables = append(v.Tables, t)
 		}
+		lost, err := d.notTaken(tx, see)
+		if err == nil && len(lost.Rows) > 0 {
+			v.Tables = append(v.Tables, lost)
+		}
+		if err != nil {
+			return err
+		}
 		return d.show(v)
 	})
+}
+
+// lostShown is how long a list says that an answer came too late.
+const lostShown = 28 * 24 * time.Hour
+
+// notTaken are the questions that were over when what was said here last reached the spine, which refused it: the practice has not read it, and whoever said it finds the question on no other list.
+func (d *desk) notTaken(tx *store.Tx, see func(string) bool) (web.Table, error) {
+	t := web.Table{ID: "not-taken", RowHeader: true, Caption: d.text("advice.not-taken"), Count: d.text("advice.not-taken-help"), Columns: d.columns("ubrn", "patient", "service", "from", "said", "why", "since")}
+	list, err := d.askedWhere(tx, d.hospital, `a.ended = 1 AND x.state = ? AND a.changed > ? ORDER BY a.changed DESC, a.ubrn LIMIT ?`, actRefused, d.now.Add(-lostShown).UnixMicro(), int64(listMost))
+	for _, a := range list {
+		number, name := web.Cell(a.UBRN.Display()), d.text("hidden") // the record may be closed to them by now
+		if a.Chart != "" && see(a.Chart) {
+			number, name = web.LinkCell(a.UBRN.Display(), d.path("advice", a.UBRN.String())), format.Name(a.Person.Family, a.Person.Given, a.Person.Prefix)
+		}
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{number, web.Cell(name), web.Cell(a.ServiceName), web.ShowCell(web.Lines(a.Referrer, a.PracticeName)), web.ShowCell(web.Lines(d.text("advice.act."+a.Answer.Kind), a.Answer.By+", "+format.DateTime(a.Answer.At))), web.Cell(a.Answer.Why), web.Cell(web.Ago(d.ctx, d.now, a.Changed))}})
+	}
+	return t, err
 }
 
 // adviceState is how a question stands, in words.

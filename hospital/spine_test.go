@@ -63,6 +63,9 @@ func (s *spine) service(k catalogue.Kernel) []catalogue.Service {
 
 func (s *spine) advised(_ *store.Tx, m messaging.Message) error {
 	a, err := booking.Decode[booking.Advise](m.Body)
+	if why := s.refuse[a.Kind]; why != "" {
+		return messaging.Refuse("%s", why)
+	}
 	s.said[m.ID] = a
 	return err
 }
