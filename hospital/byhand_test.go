@@ -69,7 +69,7 @@ func seenByHand(t *testing.T, w *world) {
 	simtest.Eventually(t, func() bool {
 		return strings.Contains(clerk.Get("/clinics/reconciliation").Text(), "Clash: somebody else is booked") && strings.Contains(doctor.Get(page).Text(), "told once more")
 	})
-	clerk.Get("/clinics/rebook").Sees(200, "Nobody waits for another time")
+	clerk.Get("/clinics/rebook").Sees(200, "Nobody waits for a time")
 	clerk.Get("/clinics/reconciliation")
 	do := "seen " + u + " " + slot
 	if !strings.Contains(clerk.Body, `value="`+do+`"`) {

@@ -72,7 +72,7 @@ func aDayWithoutALine(t *testing.T, w *world) {
 		slot, _, _ = strings.Cut(after, `"`)
 	}
 	clerk.Send(book, "slot", slot, "kind", "appointment").Sees(200, "The time is booked", "Not confirmed yet")
-	clerk.Get("/clinics/rebook").Sees(200, "Nobody waits for another time")
+	clerk.Get("/clinics/rebook").Sees(200, "Nobody waits for a time")
 	w.link("heal")
 	simtest.Eventually(t, func() (even bool) {
 		w.spine.look(func() {
