@@ -86,6 +86,32 @@ func (s *Referrals) Upload(ctx context.Context, c Caller, u Upload, body io.Read
 	})
 }
 
+// Bring keeps what is said of a file that is brought from elsewhere, where it cannot be read: it waits to be looked at there, or was found wrong. Its bytes do not come, so that nobody reads it
+// here either; whoever may see what it goes with sees that there is such a file, why it cannot be read, and whom to ask. Errors: those of package attach; fault.Invalid for a file that can be read.
+func (s *Referrals) Bring(ctx context.Context, c Caller, u Upload, size int64, why Availability) (a Attachment, err error) {
+	p := c.Principal
+	if p.Organisation.IsZero() || size < 0 || !slices.Contains([]Availability{Pending, ThreatsFound, ValidationFailed}, why) {
+		return a, fault.New(fault.Invalid, "A file that cannot be read is an organisation's, and it is said why.")
+	}
+	name, err := attach.Name(u.Name)
+	if err != nil {
+		return a, err
+	}
+	t, err := attach.ByName(name)
+	if err != nil {
+		return a, err
+	}
+	intended := ""
+	if !u.For.IsZero() {
+		intended = u.For.String()
+	}
+	a = Attachment{ID: s.o.NewID(), Name: name, Type: t.MIME, Size: size, Status: why, By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}
+	return a, s.k.DB.Write(ctx, []store.Lane{s.fileLane(a.ID)}, func(tx *store.Tx) error {
+		a.At = tx.At()
+		return s.keepFile(tx, a, intended, "", "")
+	})
+}
+
 func (s *Referrals) fileLane(id string) store.Lane {
 	return s.k.DB.LaneOf(s.k.National.String(), "file/"+id)
 }
@@ -98,9 +124,9 @@ func (s *Referrals) fileLanes(files []FileRef) (lanes []store.Lane) {
 }
 
 func (s *Referrals) keepFile(tx *store.Tx, a Attachment, intended, ubrn, chart string) error {
-	return tx.Queue(`INSERT INTO referral_file (lane, id, ubrn, chart, intended, title, mime, bytes, hash, uploader, uploaded_by, organisation, behalf, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return tx.Queue(`INSERT INTO referral_file (lane, id, ubrn, chart, intended, title, mime, bytes, hash, uploader, uploaded_by, organisation, behalf, at, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lane, id) DO NOTHING`,
-		int64(s.fileLane(a.ID)), a.ID, ubrn, chart, intended, a.Name, a.Type, a.Size, a.Hash, a.By.ID, a.By.Name, a.Organisation.String(), a.OnBehalf, a.At.UnixMicro())
+		int64(s.fileLane(a.ID)), a.ID, ubrn, chart, intended, a.Name, a.Type, a.Size, a.Hash, a.By.ID, a.By.Name, a.Organisation.String(), a.OnBehalf, a.At.UnixMicro(), string(a.Status))
 }
 
 // fileRow is an uploaded file, and what it is attached to.
@@ -111,17 +137,17 @@ type fileRow struct {
 
 // fileOf is the file of an id. Error: fault.NotFound.
 func (s *Referrals) fileOf(tx *store.Tx, id string) (f fileRow, err error) {
-	var organisation string
+	var organisation, status string
 	var at int64
-	err = tx.QueryRow(`SELECT ubrn, chart, intended, title, mime, bytes, hash, uploader, uploaded_by, organisation, behalf, at FROM referral_file WHERE lane = ? AND id = ?`, int64(s.fileLane(id)), id).
-		Scan(&f.ubrn, &f.chart, &f.intended, &f.Name, &f.Type, &f.Size, &f.Hash, &f.By.ID, &f.By.Name, &organisation, &f.OnBehalf, &at)
+	err = tx.QueryRow(`SELECT ubrn, chart, intended, title, mime, bytes, hash, uploader, uploaded_by, organisation, behalf, at, status FROM referral_file WHERE lane = ? AND id = ?`, int64(s.fileLane(id)), id).
+		Scan(&f.ubrn, &f.chart, &f.intended, &f.Name, &f.Type, &f.Size, &f.Hash, &f.By.ID, &f.By.Name, &organisation, &f.OnBehalf, &at, &status)
 	if fault.Is(err, fault.NotFound) {
 		return f, access.NotHere()
 	}
 	if err != nil {
 		return f, err
 	}
-	f.ID, f.At = id, fromMicros(at)
+	f.ID, f.At, f.Status = id, fromMicros(at), Availability(status)
 	f.Organisation, err = ident.ParseODSCode(organisation)
 	return f, err
 }
@@ -176,6 +202,9 @@ func (s *Referrals) attached(tx *store.Tx, p access.Principal, to fileTo, files 
 func (s *Referrals) bind(tx *store.Tx, a Attachment, u ident.UBRN, chart string) error {
 	if err := tx.Queue(`UPDATE referral_file SET ubrn = ?, chart = ? WHERE lane = ? AND id = ?`, u.String(), chart, int64(s.fileLane(a.ID)), a.ID); err != nil {
 		return err
+	}
+	if a.Availability() != Available { // there are no bytes to keep
+		return nil
 	}
 	f, err := a.file()
 	if err != nil {

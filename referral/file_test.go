@@ -52,6 +52,47 @@ func TestFilesGoWithAReferral(t *testing.T) {
 	gp.Get(page + "/files/3f2b8c1e-0000-4000-8000-000000000000").Sees(404)
 }
 
+// TestAFileThatCannotBeRead goes with a referral that was brought from elsewhere: it is named, with the reason, and nobody reads it, here or at the hospital.
+func TestAFileThatCannotBeRead(t *testing.T) {
+	w := shared.Given(t)
+	ctx, s, c := context.Background(), referrals(w), caller(w)
+	for _, wrong := range []referral.Availability{referral.Available, "", "LOST"} {
+		if _, err := s.Bring(ctx, c, referral.Upload{Name: "a.pdf"}, 6, wrong); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	if _, err := s.Bring(ctx, c, referral.Upload{Name: "a.exe"}, 6, referral.Pending); !errors.Is(err, attach.ErrType) {
+		t.Errorf("a program: %v", err)
+	}
+	a, err := s.Bring(ctx, c, referral.Upload{Name: "trace.pdf"}, 6, referral.ThreatsFound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := s.Create(ctx, c, referral.Draft{Patient: ident.MustNHSNumber(digits(w.Number(t, "correct"))), Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{"RZZ01-cardiology"}, Letter: "Please see.",
+		Files: []referral.FileRef{{ID: a.ID, Description: "A trace"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := made.Attachments; len(got) != 1 || got[0].Availability() != referral.ThreatsFound || got[0].Size != 6 {
+		t.Errorf("with the referral: %+v", got)
+	}
+	if o, err := s.OpenFile(ctx, c, made.UBRN, a.ID); !fault.Is(err, fault.Unprocessable) || o.ReadSeeker != nil || o.Availability() != referral.ThreatsFound {
+		t.Errorf("opened: %v", err)
+	}
+	if _, got, err := s.Ticket(ctx, c, a.ID); !fault.Is(err, fault.Unprocessable) || got.Availability() != referral.ThreatsFound {
+		t.Errorf("a ticket: %v", err)
+	}
+	gp := w.SignedIn(t, "gp")
+	page := "/refer/case/" + made.UBRN.String()
+	gp.Get(page).Sees(200, "trace.pdf", "A trace")
+	if strings.Contains(gp.Body, page+"/files/"+a.ID) {
+		t.Error("the page leads to a file that cannot be read")
+	}
+	if gp.Get(page + "/files/" + a.ID); gp.Status == 200 {
+		t.Errorf("the page hands it out: %d", gp.Status)
+	}
+}
+
 // TestAnUploadIsAttachedToWhatItWasMeantFor tries what must not be possible with the files of others.
 func TestAnUploadIsAttachedToWhatItWasMeantFor(t *testing.T) {
 	w := shared.Given(t)

@@ -241,7 +241,7 @@ func (x shot) member(id string, suspended bool, profiles ...access.Profile) {
 // wrongs are those that are done to one operation or a few, by operation and error.
 func wrongs() map[string]wrong {
 	list := map[string]wrong{}
-	for _, part := range []map[string]wrong{stateWrongs(), valueWrongs(), fileWrongs(), slotWrongs(), systemWrongs(), partWrongs(), lockedWrongs()} {
+	for _, part := range []map[string]wrong{stateWrongs(), valueWrongs(), fileWrongs(), slotWrongs(), systemWrongs(), partWrongs(), lockedWrongs(), unreadWrongs()} {
 		for k, v := range part {
 			list[k] = v
 		}

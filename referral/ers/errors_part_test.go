@@ -113,6 +113,22 @@ func partWrongs() map[string]wrong {
 	return list
 }
 
+// unreadWrongs are files that were brought from elsewhere, where they could not be read.
+func unreadWrongs() map[string]wrong {
+	list := map[string]wrong{}
+	for _, op := range []string{"a006", "a042"} {
+		for _, why := range []referral.Availability{referral.Pending, referral.ThreatsFound, referral.ValidationFailed} {
+			list[op+" "+string(why)] = func(x shot) answer {
+				d := draft(referral.Routine, "11000")
+				d.Files = x.s.unread(published.Referrer, "", "unread.pdf", "", 6, why)
+				x.s.refers(d)
+				return x.s.referrer().do(x.o.method, inPath.ReplaceAllString(x.o.path, d.Files[0].ID), "")
+			}
+		}
+	}
+	return list
+}
+
 // twice sends a request twice, while nothing can be written about the request that it is about, and is what is answered first: to whoever came second.
 func (x shot) twice(u ident.UBRN, change func(doc map[string]any)) answer {
 	x.s.t.Helper()

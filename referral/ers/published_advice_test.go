@@ -27,10 +27,16 @@ func triageScenes() []scene {
 			if file == "ReturnToReferrerWithAdvice.json" {
 				service = "11115"
 			}
-			d := draft(referral.Routine, service)
+			d, who := draft(referral.Routine, service), s.reviewer()
 			d.Patient, d.PathwayStart, d.Files = ident.MustNHSNumber(published.Second), began, s.file(published.Secretary, "", "upload.png", "upload png", png)
+			provider := true
+			if file == "AttachmentIncluded.json" { // here one organisation refers and provides
+				s.service(service, func(x *published.Service) { x.At = published.Practice })
+				d.Files = s.unread(published.Secretary, "", "upload.png", "upload png", 6, referral.Pending)
+				who, provider = s.as(s.user(published.Referrer), acting(ers.ProviderClinician, published.Practice)...), false
+			}
 			r := s.does(s.byReferrer(), s.refers(d), referral.Work{Kind: referral.ActSendTriage, Service: service})
-			return ask{who: s.reviewer(), method: http.MethodPost, path: referralPath + "/$ers.recordReviewOutcome", about: r, swap: s.swapped("a7c98bb4-c0d0-4094-b26d-8dbd1677edc8", r.UBRN, true, "ConditionDetails.pdf", pdf17)}
+			return ask{who: who, method: http.MethodPost, path: referralPath + "/$ers.recordReviewOutcome", about: r, swap: s.swapped("a7c98bb4-c0d0-4094-b26d-8dbd1677edc8", r.UBRN, provider, "ConditionDetails.pdf", pdf17)}
 		}}
 	}
 	const states = "the example calls a referral that goes back accepted: elsewhere (A029, A038) it is TRIAGE_RESPONSE"
@@ -39,7 +45,7 @@ func triageScenes() []scene {
 		create("ParametersWithNamedClinician.json", "ReferralRequestWithNamedClinician.json", (*stage).secretary, nil),
 		record("AcceptReferBookLater.json", nil),
 		record("ReturnToReferrerWithAdvice.json", map[string]string{`extension\[\d\]\.extension`: states}),
-		record("AttachmentIncluded.json", map[string]string{`contained\[\d\]\.content.*code`: "here a file is looked at before it is kept, and is never pending", `extension\[\d\]\.extension`: states, `extension\[\d\]\.valueCodeableConcept.*display`: "the example shouts", `contained\[\d\]\.content.*value: `: "in the example the provider's file is the practice's"}),
+		record("AttachmentIncluded.json", map[string]string{`extension\[\d\]\.extension`: states, `extension\[\d\]\.valueCodeableConcept.*display`: "the example calls the priority ROUTINE, and every other one calls it Routine"}),
 		{op: "A032", request: "stu3/changeShortlistAndSendForTriage/requests/MinimalRequest.json", response: "stu3/changeShortlistAndSendForTriage/responses/MinimalRequest.json", differs: nil, play: func(s *stage) ask {
 			d := draft(referral.Routine, "11000")
 			d.PathwayStart, d.Requirements, d.Files = began, []string{"INTERPRETER"}, s.file(published.Secretary, "021600556111", "sample-txt-attachment-2.0.0.txt", "Description for TXT File", "text")

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	looked    = "here a file is looked at before it is kept, and what is found wrong is not kept"
 	conversed = "/STU3/Communication?based-on=CommunicationRequest/{ubrn}/_history/{version}&_include=Communication:requester-practitionerrole:PractitionerRole&_include=Communication:sender-practitionerrole:PractionerRole&_include=Communication:content-reference:DocumentReference"
 )
 
@@ -74,6 +73,16 @@ func (k *talk) file(name string) referral.FileRef {
 	return referral.FileRef{ID: a.ID, Description: "test xxx info"}
 }
 
+// unread is one that goes with an answer and was brought from elsewhere, where it could not be read.
+func (k *talk) unread(name string, why referral.Availability) referral.FileRef {
+	k.t.Helper()
+	a, err := k.node.Referrals().Bring(k.t.Context(), asked(k.stage, k.user(published.Adviser)), referral.Upload{Name: name, OnBehalf: "004377014925", For: k.a.UBRN}, 11, why)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return referral.FileRef{ID: a.ID, Description: "test xxx info"}
+}
+
 func (k *talk) read() ask {
 	who := k.as(k.user(published.Adviser), acting(ers.ProviderClinician, published.Practice)...)
 	return ask{who: who, method: http.MethodGet, path: conversed, about: referral.Referral{UBRN: k.a.UBRN, Version: k.a.Version}, swap: []string{"921600556514", published.Referrer, "R68", "R69", "_history/6", fmt.Sprint("_history/", k.a.Version), "_history/2", fmt.Sprint("_history/", k.a.Version)}}
@@ -108,25 +117,25 @@ func saidScenes() []scene {
 			k.answers("Please perform xxx test and send me the results", k.file("testXXXInfo.pdf"))
 			return k.read()
 		}),
-		read("UnavailableAttachments.json", "000000070003", map[string]string{`entry\[[456]\]\.resource\.content.*code`: looked}, func(s *stage) ask {
-			k := s.talks(s.file(published.Referrer, "004377014925", "testResultsA.pdf", "test results A", sixBytes))
-			k.answers("Please perform xxx test and send me the results", k.file("testXXXInfo.pdf"), k.file("moreTestXXXInfo.pdf"))
+		read("UnavailableAttachments.json", "000000070003", nil, func(s *stage) ask {
+			k := s.talks(s.unread(published.Referrer, "004377014925", "testResultsA.pdf", "test results A", 6, referral.Pending))
+			k.answers("Please perform xxx test and send me the results", k.unread("testXXXInfo.pdf", referral.ThreatsFound), k.unread("moreTestXXXInfo.pdf", referral.ValidationFailed))
 			return k.read()
 		}),
 		question("WithAttachmentFileReference.json", "000000070001", beside, "upload.png"),
 		question("WithUnavailableAttachments.json", "000000070002", beside, "upload1.png", "upload2.png", "upload3.png"),
-		{op: "A005", response: "stu3/retrieveReferralRequest/responses/WithUnavailableAttachments.json", ubrn: "000000070012", differs: map[string]string{`contained\[\d\]\.content.*code: `: looked, `contained\[\d\]\.content.*size`: "six bytes are no document of Word"}, play: func(s *stage) ask {
+		{op: "A005", response: "stu3/retrieveReferralRequest/responses/WithUnavailableAttachments.json", ubrn: "000000070012", play: func(s *stage) ask {
 			d := draft(referral.Routine, "11002")
-			for name, body := range map[string]string{"referralletter1.pdf": sixBytes, "referralletter2.png": png, "referralletter3.doc": "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1W\x00o\x00r\x00d\x00D\x00o\x00c\x00u\x00m\x00e\x00n\x00t\x00"} {
-				d.Files = append(d.Files, s.file(published.Referrer, published.Referrer, name, "referralletter "+name[len(name)-3:], body)...)
+			for name, why := range map[string]referral.Availability{"referralletter1.pdf": referral.Pending, "referralletter2.png": referral.ThreatsFound, "referralletter3.doc": referral.ValidationFailed} {
+				d.Files = append(d.Files, s.unread(published.Referrer, published.Referrer, name, "referralletter "+name[len(name)-3:], 6, why)...)
 			}
 			return ask{who: s.referrer(), method: http.MethodGet, path: referralPath, about: s.refers(d)}
 		}},
 		{op: "A027", status: http.StatusCreated, request: "stu3/convertAdviceAndGuidanceToReferral/requests/WithAttachments.json", response: "stu3/convertAdviceAndGuidanceToReferral/responses/WithAttachments.json", differs: map[string]string{`contained\[1\]\.contained`: "the example has the criteria a second time within the shortlist",
-			`(contained\[[23]\]|supportingInfo\[\d\]):`: "the example has a letter that the question had beside it, and keeps the conversation as a PDF; here it is the referral's letter, and is read by A007 and A043", `contained\[\d\]\.content.*code: `: looked}, play: func(s *stage) ask {
+			`(contained\[[23]\]|supportingInfo\[\d\]):`: "the example has a letter that the question had beside it, and keeps the conversation as a PDF; here it is the referral's letter, and is read by A007 and A043"}, play: func(s *stage) ask {
 			s.service("11014", func(x *published.Service) { x.At = published.Practice }) // here one organisation asks and answers
 			a, err := s.node.Referrals().AskAdvice(s.t.Context(), s.byReferrer(), referral.AdviceQuestion{Patient: ident.MustNHSNumber(published.Second), Priority: referral.Routine, Specialty: "CARDIOLOGY", ClinicType: "HEART_FAILURE", Service: "11014",
-				Criteria: criteria("ROUTINE", nearLeeds), MayConvert: true, Text: "May I refer him, with this?", Files: s.file(published.Secretary, "", "advice.png", "advice png", png)})
+				Criteria: criteria("ROUTINE", nearLeeds), MayConvert: true, Text: "May I refer him, with this?", Files: s.unread(published.Secretary, "", "advice.png", "advice png", 6, referral.Pending)})
 			if err != nil {
 				s.t.Fatal(err)
 			}
@@ -184,6 +193,12 @@ func outcomeScenes() []scene {
 		of("r4/NHSDigital-OperationOutcome-406.json", http.StatusNotAcceptable, http.MethodGet, "/R4/PractitionerRole", "", rc, "Accept", "application/fhir+xml"),
 		whole("stu3/STU3-ServiceUnavailable.json", http.StatusServiceUnavailable, "/STU3/CodeSystem/PRIORITY"), whole("r4/NHSDigital-OperationOutcome-503.json", http.StatusServiceUnavailable, "/R4/PractitionerRole"),
 		whole("r4/NHSDigital-OperationOutcome-429.json", http.StatusTooManyRequests, "/R4/PractitionerRole"), whole("r4/NHSDigital-OperationOutcome-500.json", http.StatusInternalServerError, "/R4/PractitionerRole"),
+		{op: "errors", response: "r4/NHSDigital-OperationOutcome-422.json", status: http.StatusUnprocessableEntity, play: func(s *stage) ask {
+			d := draft(referral.Routine, "11002")
+			d.Files = s.unread(published.Referrer, "", "referralletter.pdf", "", 6, referral.Pending)
+			s.refers(d)
+			return ask{who: s.referrer(), method: http.MethodGet, path: "/R4/Binary/" + d.Files[0].ID}
+		}},
 		of("r4/NHSDigital-OperationOutcome-404.json", http.StatusNotFound, http.MethodGet, "/R4/HealthcareService/99999", "", rc),
 	}
 }
@@ -193,7 +208,6 @@ func unplayed() map[string]string {
 	const placeholders = "it has Service Name, Specialty Name and NacCode in the place of a service's"
 	return map[string]string{
 		"stu3/STU3-SandboxErrorOutcome.json": "the sandbox says it of itself", "r4/R4-SandboxErrorOutcome.json": "the sandbox says it of itself",
-		"r4/NHSDigital-OperationOutcome-422.json":                                    looked,
 		"r4/NHSDigital-OperationOutcome-415.json":                                    "no R4 operation takes a body",
 		"stu3/retrieveReferralRequest/responses/ConvertedFromAdviceAndGuidance.json": "TestTheDemonstrationAnswersAsPublished plays it",
 		"stu3/patientServiceSearch/responses/TriageAndAppointmentRequestType.json":   placeholders, "stu3/patientServiceSearch/responses/WithIndicativeAppointmentWaitTime.json": placeholders,

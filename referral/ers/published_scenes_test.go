@@ -29,6 +29,16 @@ func (s *stage) file(by, onBehalf, name, description, body string) []referral.Fi
 	return []referral.FileRef{{ID: a.ID, Description: description}}
 }
 
+// unread is a file that was brought from elsewhere, where it could not be read.
+func (s *stage) unread(by, onBehalf, name, description string, size int64, why referral.Availability) []referral.FileRef {
+	s.t.Helper()
+	a, err := s.node.Referrals().Bring(s.t.Context(), asked(s, s.user(by)), referral.Upload{Name: name, OnBehalf: onBehalf}, size, why)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return []referral.FileRef{{ID: a.ID, Description: description}}
+}
+
 func slotScenes() []scene {
 	ready := false
 	from := func(query string) func(s *stage) ask {

@@ -176,6 +176,11 @@ func (s *stage) does(who referral.Caller, r referral.Referral, w referral.Work) 
 // slots hands slots of an hour each to the spine.
 func (s *stage) slots(service, clinician string, n int) {
 	s.t.Helper()
+	s.slotsOf(published.Provider, service, clinician, n)
+}
+
+func (s *stage) slotsOf(provider ident.ODSCode, service, clinician string, n int) {
+	s.t.Helper()
 	s.hold++
 	m := booking.Slots{Session: fmt.Sprintf("%s-%d", service, s.hold), Service: service}
 	at := s.time.Now().Truncate(time.Hour).Add(72 * time.Hour)
@@ -186,7 +191,7 @@ func (s *stage) slots(service, clinician string, n int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.posts(booking.WorkflowSlots, m.Session, body)
+	s.postsAs(provider, booking.WorkflowSlots, m.Session, body)
 }
 
 // slotIn hands one slot, so many days ahead, to the spine.
@@ -204,10 +209,15 @@ func (s *stage) slotIn(service string, days int) {
 
 func (s *stage) posts(workflow, conversation string, body []byte) {
 	s.t.Helper()
+	s.postsAs(published.Provider, workflow, conversation, body)
+}
+
+func (s *stage) postsAs(from ident.ODSCode, workflow, conversation string, body []byte) {
+	s.t.Helper()
 	k := s.node.Kernel()
 	post := k.Post()
-	err := k.DB.Write(s.t.Context(), []store.Lane{post.LaneOf(published.Provider, conversation)}, func(tx *store.Tx) error {
-		_, err := post.Send(s.t.Context(), tx, messaging.Message{From: published.Provider, To: k.National, Workflow: workflow, Conversation: conversation, Body: body})
+	err := k.DB.Write(s.t.Context(), []store.Lane{post.LaneOf(from, conversation)}, func(tx *store.Tx) error {
+		_, err := post.Send(s.t.Context(), tx, messaging.Message{From: from, To: k.National, Workflow: workflow, Conversation: conversation, Body: body})
 		return err
 	})
 	if err != nil {

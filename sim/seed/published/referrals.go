@@ -2,6 +2,7 @@ package published
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	Unbooked  = "000000070000"
 	Deferred  = "000000070003"
 	Converted = "000000070004"
+	// Unread is the one whose files were brought from elsewhere, where they could not be read.
+	Unread = "000000070012"
 )
 
 // criteria are how the services of the examples' referrals were searched for. The address of the API is put in when they are shown.
@@ -57,6 +60,21 @@ func Refer(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	if _, err := all.Act(ctx, referrer, made.UBRN, referral.Work{Kind: referral.ActDefer, Service: "11010", Comment: "Yes!"}); err != nil {
+		return err
+	}
+	if d, err = draft(Unread, referral.Routine, "11002", ""); err != nil {
+		return err
+	}
+	d.Files, d.PathwayStart = nil, time.Time{}
+	for i, why := range []referral.Availability{referral.Pending, referral.ThreatsFound, referral.ValidationFailed} {
+		ending := []string{"pdf", "png", "doc"}[i]
+		f, err := all.Bring(ctx, referrer, referral.Upload{Name: "referralletter" + strconv.Itoa(i+1) + "." + ending, OnBehalf: Referrer}, 6, why)
+		if err != nil {
+			return err
+		}
+		d.Files = append(d.Files, referral.FileRef{ID: f.ID, Description: "referralletter " + ending})
+	}
+	if _, err := all.Create(ctx, referrer, d); err != nil {
 		return err
 	}
 	q := referral.AdviceQuestion{UBRN: ident.MustUBRN(Converted), Patient: ident.MustNHSNumber(Patient), Priority: referral.TwoWeekWait, Specialty: "CARDIOLOGY", ClinicType: "HEART_FAILURE", Service: "11014",
