@@ -35,7 +35,7 @@ func TestAnOfferIsAnsweredByPage(t *testing.T) {
 	m := offeredTo(t, w, "skin-one")
 	gp, patient := w.SignedIn(t, "gp"), w.Visitor(t)
 	patient.Get("/appointments").Send("/appointments", "ubrn", m.UBRN.String(), "password", m.Password)
-	patient.Get("/appointments/choose").Sees(200, "A time is offered to you", "We keep it for you until", "Take this time", "I cannot come then")
+	patient.Get("/appointments/choose").Sees(200, "A time is offered to you", "We keep it for you until", "Take this time", "I cannot come then").SeesNot("Choose where to go", "No free times now")
 	gp.Get("/refer/case/"+m.UBRN.String()).Sees(200, "Time offered", "held until", "Decline the time offered", "the national booking office")
 	gp.Get("/refer?show=waiting").Sees(200, "Time offered")
 
@@ -55,6 +55,8 @@ func TestAnOfferIsAnsweredByPage(t *testing.T) {
 	patient.Get("/appointments/choose").Sees(200, "Take this time")
 	patient.Send("/appointments/offer", "slot", "RZZ01/skin-one/skin-one-0").Sees(409, "That time is not offered to you any more")
 	form = patient.Get("/appointments/choose").Form()
+	givenSlots(t, w, "skin-three", "RZZ01-dermatology", 2, 13)
+	patient.Get("/appointments/choose").Sees(200, "A time is offered to you", "Or book another time yourself", "goes to somebody else", "See times").SeesNot("Choose where to go")
 	patient.Send("/appointments/offer").Sees(200, "Your appointment is booked")
 	patient.Post("/appointments/offer", form).Sees(200, "Your appointment is booked")
 	list, err := referrals(w).History(context.Background(), caller(w), m.UBRN)

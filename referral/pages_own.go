@@ -186,6 +186,9 @@ func (f *face) mineView(ctx context.Context, v Visit) (m mineView, err error) {
 			m.None = m.None && x.Free.Slots == 0
 		}
 	}
+	if m.R.Offer != nil { // beside a time that they can take, what has none is no choice
+		m.Offers = slices.DeleteFunc(m.Offers, func(o offer) bool { return o.Found.Free.Slots == 0 })
+	}
 	return m, nil
 }
 
