@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func TestTheCountryIsThreeNodes(t *testing.T) {
 	admin, hospital := nation.SignedIn(t, "admin"), west.SignedIn(t, "admin")
 	admin.Get("/sign-in").Sees(200, "Larch Street Surgery", "Go to Fenmarket General Hospital", "Go to Eastwold Royal Infirmary").SeesNot("Dr Olumide Adeyemi")
 	stayIn(t, nodes)
+	beTold(t, nodes)
 	simtest.Eventually(t, func() bool { return strings.Contains(admin.Get("/network").Text(), "All 2 links are up") })
 
 	// A link is cut from its page and healed, with its backlog drained and both ledgers equal.
@@ -137,6 +139,29 @@ func stayIn(t *testing.T, nodes []*node.Node) {
 		text, err := io.ReadAll(resp.Body)
 		if err != nil || resp.Body.Close() != nil || !strings.Contains(string(text), name) {
 			t.Errorf("%s is not signed in at %s: %v", name, nodes[i].Name(), err)
+		}
+	}
+}
+
+// beTold checks that no two people who can sign in at one node are shown by the same name, whatever their titles: whoever chooses whom to be, or reads who did something, could not tell them apart.
+func beTold(t *testing.T, nodes []*node.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		users, err := n.Kernel().Gate.DemoUsers(t.Context())
+		if err != nil || len(users) < 3 {
+			t.Fatalf("%d users at %s: %v", len(users), n.Name(), err)
+		}
+		named := map[string]string{}
+		for _, u := range users {
+			words := strings.Fields(strings.ToLower(u.Name))
+			if slices.Contains([]string{"mr", "mrs", "ms", "miss", "dr", "prof", "professor"}, strings.TrimSuffix(words[0], ".")) {
+				words = words[1:]
+			}
+			name := strings.Join(words, " ")
+			if other, ok := named[name]; ok && other != u.ID {
+				t.Errorf("%s and %s are both called %s at %s", other, u.ID, u.Name, n.Name())
+			}
+			named[name] = u.ID
 		}
 	}
 }
