@@ -111,4 +111,10 @@ type Seams struct {
 	ShowGone   bool // a time that is not theirs any more is still shown to whoever it was offered to
 	NoLapse    bool // an offer whose time is up is not ended
 	NotTold    bool // an offer that a restore of the spine has lost is not taken up again
+	TwoByHand  bool // somebody is put into a slot in which the clinic has put another by hand
+	SeenUntold bool // what came of somebody who was put in by hand is not told when the clash is settled
+	Unassessed bool // the result of an assessment is not told
+	Overtaken  bool // an answer to a question for advice is taken although something was said meanwhile
+	KeepTwice  bool // a file that a node has already is kept once more
+	NotAsked   bool // a question for advice that a restore of the spine has lost is not taken up again
 }

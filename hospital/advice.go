@@ -215,7 +215,7 @@ func (o *Outpatients) StoreFile(ctx context.Context, name string, body io.Reader
 	if wrong := look.Wrong(); wrong != nil {
 		return a, wrong
 	}
-	return booking.Attachment{ID: newID() + newID(), Name: name, Type: t.MIME, Size: f.Size, Hash: hex.EncodeToString(f.Hash[:])}, err
+	return booking.Attachment{ID: o.newID() + o.newID(), Name: name, Type: t.MIME, Size: f.Size, Hash: hex.EncodeToString(f.Hash[:])}, err
 }
 
 // unheard reports whether what was said here last is not part yet of what the spine tells.

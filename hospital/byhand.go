@@ -117,7 +117,7 @@ func (o *Outpatients) settleAt(tx *store.Tx, hospital ident.ODSCode, c Case, x O
 	if err := o.moveVisit(tx, hospital, x, at); err != nil {
 		return err
 	}
-	if _, err := o.settleOverrides(tx, hospital, x.Who, x.Slot, how); err != nil || x.Come == nil {
+	if _, err := o.settleOverrides(tx, hospital, x.Who, x.Slot, how); err != nil || x.Come == nil || o.seams.SeenUntold {
 		return err
 	}
 	c.Appointment = at
@@ -126,7 +126,7 @@ func (o *Outpatients) settleAt(tx *store.Tx, hospital ident.ODSCode, c Case, x O
 }
 
 // TellSeen settles a clash of somebody who was seen, or did not come: the spine is told that they were booked where they were put, and what came of it. Where somebody else was booked there, both were in that time, and it is
-// told as one more slot of the session. The spine may refuse, where the referral is another's by now: that is on the list of what it refused. Errors: fault.Conflict when nothing is written down of them, when it is
+// told as one more slot of the session; so it is where the spine has kept the slot until its time had passed. The spine may refuse, where the referral is another's by now: that is on the list of what it refused. Errors: fault.Conflict when nothing is written down of them, when it is
 // settled already, or while the spine has not answered whose the slot is.
 func (o *Outpatients) TellSeen(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn, slot string) error {
 	return o.onCase(ctx, by, hospital, ubrn, false, func(tx *store.Tx, c Case) error {
@@ -157,7 +157,7 @@ func (o *Outpatients) TellSeen(ctx context.Context, by access.Principal, hospita
 		if state == clashWaits {
 			return fault.New(fault.Conflict, "The spine has not answered yet whose the time is. This goes on when there is a line.")
 		}
-		at, err := o.holdSeen(tx, hospital, x, state == clashReal)
+		at, err := o.holdSeen(tx, hospital, x, state != clashFree)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (o *Outpatients) holdSeen(tx *store.Tx, hospital ident.ODSCode, x Override,
 	}
 	s := slots[0]
 	if beside {
-		s = Slot{Session: s.Session, ID: newID(), Starts: s.Starts, Ends: s.Ends, Kind: kindExtra}
+		s = Slot{Session: s.Session, ID: o.newID(), Starts: s.Starts, Ends: s.Ends, Kind: kindExtra}
 		if err := o.putSlot(tx, hospital, s); err != nil {
 			return nil, err
 		}

@@ -51,6 +51,7 @@ type Outpatients struct {
 	seams  booking.Seams
 	beside int // writes that register people at a time
 	cut    func() bool
+	newID  func() string
 
 	counted counted
 	changes web.Changes // of what pages show, by hospital
@@ -72,6 +73,8 @@ type Options struct {
 	Beside int
 	// Cut says whether there is no line to the spine; nil asks the node's links. A simulation without links says it itself.
 	Cut func() bool
+	// NewID makes the names of slots and files that have none by what they are: 16 small letters and digits, random ones by default. A simulation that is to replay makes its own.
+	NewID func() string
 }
 
 // NewWith is New with options.
@@ -79,7 +82,10 @@ func NewWith(k catalogue.Kernel, options Options) *Outpatients {
 	if options.Beside <= 0 {
 		options.Beside = registerBeside
 	}
-	return &Outpatients{k: k, seams: options.Seams, beside: options.Beside, cut: options.Cut}
+	if options.NewID == nil {
+		options.NewID = newID
+	}
+	return &Outpatients{k: k, seams: options.Seams, beside: options.Beside, cut: options.Cut, newID: options.NewID}
 }
 
 // Service is the clinics as the node runs them.

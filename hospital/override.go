@@ -44,6 +44,7 @@ const (
 	clashWaits = "waits" // the spine has not answered yet
 	clashFree  = "free"  // the slot is the hospital's again, and nobody else is in it
 	clashReal  = "clash" // somebody else is booked there
+	clashOver  = "over"  // the time has passed as the spine's, who has told since of all that it knows: nobody else is booked there any more, and the slot does not come back
 )
 
 func (o *Outpatients) overridesIn(tx *store.Tx, hospital ident.ODSCode, cond string, args ...any) (list []Override, err error) {
@@ -79,8 +80,15 @@ func (o *Outpatients) clash(tx *store.Tx, hospital ident.ODSCode, x Override) (s
 		}
 	}
 	slots, err := o.slotsWhere(tx, hospital, `session = ? AND id = ?`, x.Session, x.Slot)
-	if err == nil && len(slots) > 0 && booking.Hospital.Owns(slots[0].Epoch) {
+	if err != nil || len(slots) == 0 {
+		return clashWaits, nil, err
+	}
+	if booking.Hospital.Owns(slots[0].Epoch) {
 		return clashFree, nil, nil
+	}
+	s, err := o.standingIn(tx, hospital)
+	if err == nil && s.Complete.After(slots[0].Starts) && s.Complete.After(x.At) {
+		return clashOver, nil, nil
 	}
 	return clashWaits, nil, err
 }
@@ -186,7 +194,7 @@ func (o *Outpatients) overridable(tx *store.Tx, hospital ident.ODSCode, ubrn, se
 // notOverridden refuses a slot into which another person was put by hand, and nobody has settled it yet.
 func (o *Outpatients) notOverridden(tx *store.Tx, hospital ident.ODSCode, who, session, slot string) error {
 	list, err := o.overridesIn(tx, hospital, `session = ? AND slot = ? AND who <> ? AND settled = 0`, session, slot, strings.TrimPrefix(who, followUpMark))
-	if err == nil && len(list) > 0 {
+	if err == nil && len(list) > 0 && !o.seams.TwoByHand {
 		err = fault.New(fault.Conflict, "Somebody was put into this slot by hand while there was no line. Settle that first.")
 	}
 	return err

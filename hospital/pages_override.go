@@ -138,7 +138,7 @@ func (d *desk) clashesIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 		if len(slots) > 0 {
 			at = format.DateTime(slots[0].Starts)
 		}
-		words, colour := d.text("override.state."+state), map[string]web.Colour{clashWaits: web.Yellow, clashFree: web.Green, clashReal: web.Red}[state]
+		words, colour := d.text("override.state."+state), map[string]web.Colour{clashWaits: web.Yellow, clashFree: web.Green, clashReal: web.Red, clashOver: web.Yellow}[state]
 		seen := see(c.Chart)
 		next := web.NoteCell(d.text("override.wait"))
 		switch {

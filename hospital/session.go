@@ -243,8 +243,15 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 	if err != nil {
 		return 0, err
 	}
+	byHand, err := o.overridesIn(tx, hospital, `session = ? AND settled = 0`, session)
+	if err != nil {
+		return 0, err
+	}
 	m := booking.Slots{Session: session, Service: clinic.Service}
 	for _, x := range slots {
+		if slices.ContainsFunc(byHand, func(w Override) bool { return w.Slot == x.ID }) {
+			continue // nobody else is put into it until a person has settled that
+		}
 		if x.Kind != kindOffered || !booking.Hospital.Owns(x.Epoch) || held[x.ID] != "" || !x.Starts.After(tx.At()) {
 			continue
 		}

@@ -250,6 +250,7 @@ func (o *Outpatients) tellCome(tx *store.Tx, by access.Principal, hospital ident
 	switch {
 	case come.State == visitMissed:
 		acts = []string{booking.ActNotAttended}
+	case come.Outcome == outcomeAssessed && o.seams.Unassessed:
 	case come.Outcome == outcomeAssessed:
 		acts = []string{booking.ActAssessed}
 	case b.FollowUp:

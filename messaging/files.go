@@ -116,7 +116,7 @@ func (p *Post) whole(ctx context.Context, id string, f File) error {
 	known := false
 	err := p.db.Write(ctx, []store.Lane{p.fileLane(id)}, func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE post_file SET used = ? WHERE hash = ? AND whole = 1`, tx.At(), f.Hash[:])
-		if known = n > 0; known || err != nil {
+		if known = n > 0 && !p.o.Seams.KeepTwice; known || err != nil {
 			return err
 		}
 		_, err = tx.Exec(`UPDATE post_file SET hash = ?, size = ?, whole = 1, used = ? WHERE lane = ? AND file = ?`, f.Hash[:], f.Size, tx.At(), p.fileLane(id), id)

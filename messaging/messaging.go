@@ -215,6 +215,7 @@ type Seams struct {
 	// what a person redirected, in days that a restore has lost, waits here as well
 	NoRedirected bool
 	NoFiles      bool // a message does not wait for its files
+	KeepTwice    bool // a file that is here already is kept once more
 	NoRefetch    bool // files to be passed on are not fetched any more once the next node has lost what was tried
 }
 

@@ -100,7 +100,7 @@ func (s *Referrals) adviseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 		return messaging.Refuse("Your organisation was not asked.")
 	case was.Ended():
 		return messaging.Refuse("This conversation is over: the practice has closed it, or it is a referral.")
-	case was.Version != msg.Seen && (was.Told == 0 || was.Told != msg.Seen):
+	case !s.o.Seams.Overtaken && was.Version != msg.Seen && (was.Told == 0 || was.Told != msg.Seen):
 		return messaging.Refuse("Something was said meanwhile. Read it, and answer then.")
 	}
 	files, err := s.filesCame(tx, m.From, was, msg)

@@ -79,7 +79,7 @@ func (s *Referrals) adviceTold(_ context.Context, tx *store.Tx, m messaging.Mess
 		return messaging.Refuse("What each side knows goes in the conversation %q.", conversationTally)
 	}
 	least, err := s.life(tx)
-	if err != nil || least == 0 {
+	if err != nil || least == 0 || s.o.Seams.NotAsked {
 		return err // nothing was lost
 	}
 	states := []AdviceState{AdviceAsked, AdviceMore, AdviceAnswered, AdviceClosed, AdviceCancelled, AdviceConverted}

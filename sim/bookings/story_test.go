@@ -28,7 +28,7 @@ import (
 //	refer NAME appointment|triage HOSPITAL…
 //	gp VERB NAME [WHAT]              the practice's doctor: book SLOT, move SLOT, cancel, defer HOSPITAL, triage HOSPITAL, take, decline, end
 //	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL; take or decline the time that is offered
-//	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, put SLOT (by hand), off SLOT, settle SLOT, arrived [SLOT], missed [rebook [SLOT]], attended OUTCOME [SLOT], again SLOT; withdraw and recall take a session
+//	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, put SLOT (by hand), off SLOT, settle SLOT, arrived [SLOT], missed [rebook [SLOT]], attended OUTCOME [SLOT], again SLOT; withdraw, recall and hand take a session
 //	ask NAME HOSPITAL [refer]        the practice asks for advice, and may let a referral be made of it; advise HOSPITAL answer|more|convert NAME; reply NAME, close NAME; said NAME prints how the conversation stands
 //	dies NAME                        the register says so
 //	cut HOSPITAL, heal HOSPITAL      the line to the spine
@@ -229,6 +229,9 @@ func (s *story) staff(args []string) (string, error) {
 		return fmt.Sprint(count), err
 	case "recall":
 		return "", n.clinics.Recall(s.Ctx, n.clerk(), n.code, args[2], "needed")
+	case "hand":
+		count, err := n.clinics.Give(s.Ctx, n.clerk(), n.code, args[2])
+		return fmt.Sprint(count), err
 	case "again":
 		at := slotRef(what)
 		return "", n.clinics.FollowUp(s.Ctx, n.clerk(), n.code, m.ubrn.String(), at.Session, at.Slot)
