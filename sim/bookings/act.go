@@ -11,7 +11,6 @@ import (
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/referral"
-	"github.com/openspine/openspine/referral/codes"
 	"github.com/openspine/openspine/store"
 )
 
@@ -70,6 +69,10 @@ func (n *node) people() {
 	w := n.w
 	if len(w.made) == 0 || len(w.made) < mostReferrals && w.Rng.IntN(5) == 0 {
 		n.referSomebody()
+		return
+	}
+	if w.talks.some && w.Rng.IntN(6) == 0 {
+		n.talk()
 		return
 	}
 	m := w.made[w.Rng.IntN(len(w.made))]
@@ -255,6 +258,18 @@ func (n *node) staff() {
 		n.reclaim()
 		return
 	}
+	if w.talks.some && w.Rng.IntN(7) == 0 {
+		n.advise()
+		return
+	}
+	if list := n.putsWhere(openPuts); len(list) > 0 && w.Rng.IntN(4) == 0 {
+		n.settleByHand(list)
+		return
+	}
+	if w.IsCut(n.Machine, w.nodes[0].Machine) && w.Rng.IntN(5) == 0 {
+		n.putByHand()
+		return
+	}
 	switch k := w.Rng.IntN(24); {
 	case n.sessions == 0 || k < 2 && n.sessions < w.queue.sessions:
 		n.hold()
@@ -351,29 +366,25 @@ func (n *node) decide() {
 // come lets the desk write down that somebody came to their appointment, or did not.
 func (n *node) come() {
 	w := n.w
+	if w.Rng.IntN(3) == 0 {
+		n.comeByHand()
+		return
+	}
 	ubrn, _ := n.someCase(`gone = 0 AND chart <> '' AND slot <> '' AND starts < ?`, n.Clock.Now().UnixMicro())
 	if ubrn == "" {
 		return
 	}
-	var c hospital.Coming
+	var session, slot string
 	err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT session, slot FROM hospital_case WHERE lane = 0 AND tenant = ? AND ubrn = ?`, n.code.String(), ubrn).Scan(&c.Session, &c.Slot)
+		return tx.QueryRow(`SELECT session, slot FROM hospital_case WHERE lane = 0 AND tenant = ? AND ubrn = ?`, n.code.String(), ubrn).Scan(&session, &slot)
 	})
 	if err != nil {
 		return
 	}
-	switch w.Rng.IntN(5) {
-	case 0:
-		c.State = "arrived"
-	case 1:
-		c.State, c.Rebook, c.Reason = "did-not-attend", w.Rng.IntN(2) == 0, codes.List(codes.Missed, n.Clock.Now())[0].Code
-	case 2:
-		c.State, c.Outcome, c.Status = "attended", "discharged", "34"
-	default:
-		c.State, c.Outcome, c.Status = "attended", "treatment", "30"
-	}
+	c := n.coming(ubrn, session, slot)
 	if n.done(fmt.Sprintf("%s %s in %s", ubrn, c.State, c.Slot), n.clinics.Come(w.Ctx, n.doctor(), n.code, ubrn, c)) {
 		w.res.Seen++
+		n.assessed(ubrn, c)
 	}
 }
 

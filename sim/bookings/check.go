@@ -41,6 +41,7 @@ type seenBy struct {
 	holds     map[place]string // whom a hospital put into its own slots, at the epochs that hold
 	cases     map[string]caseOf
 	withdrawn map[string]bool // sessions of a hospital that will not take place
+	puts      []openPut       // whom a hospital has put in by hand, and nobody has settled
 	sure      bool
 }
 
@@ -147,6 +148,9 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 		})
 	}
 	if err == nil {
+		s.puts, err = putsIn(tx, openPuts)
+	}
+	if err == nil {
 		s.sure = true
 		err = each(tx, `SELECT sure, incarnation FROM hospital_standing`, func(r *store.Rows) error {
 			var sure int64
@@ -173,6 +177,7 @@ func (w *world) checkNow() {
 	s := spine.look()
 	in := map[string]string{}
 	w.checkOffers(s, 0)
+	w.checkTalksNow()
 	for _, u := range sorted(s.referrals) {
 		if a := s.referrals[u].Appointment; a != nil && a.Provider != Apart { // whose system knows better while its answer is awaited
 			key := fmt.Sprintf("%s %s at %d", a.Provider, a.Slot, a.Epoch)
@@ -190,6 +195,7 @@ func (w *world) checkNow() {
 			continue
 		}
 		h := n.look()
+		w.checkPuts(n, h)
 		for u, r := range s.referrals {
 			if o := r.Offer; o != nil && o.Provider == n.code && h.holds[place{n.Name, o.Slot}] != "" && h.slots[place{n.Name, o.Slot}].base >= booking.Epoch(o.Epoch) {
 				w.Break("%s has put %s into %s, which %s is offered", n.Name, h.holds[place{n.Name, o.Slot}], o.Slot, u)
@@ -229,8 +235,12 @@ func (w *world) check() {
 	for _, n := range w.nodes[1:] {
 		w.checkSlots(n, s, known[n.Name])
 		w.checkEven(n, s, known[n.Name])
+		w.checkByHand(n, s)
 	}
 	w.checkListed(s)
+	w.checkAssessed(s)
+	w.checkTalks(s)
+	w.checkOnce()
 	w.checkOffers(s, slack)
 	w.checkOffersTold(s, known)
 	w.checkTurns(s)

@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/openspine/openspine/booking"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/referral"
+	"github.com/openspine/openspine/store"
 )
 
 // chunk is how much of a file a row holds here: little, so that small files have many.
@@ -21,7 +23,10 @@ func (n *node) attach(m made, r referral.Referral) {
 		return
 	}
 	holds := []byte(strings.Repeat(fmt.Sprintf("result %d\n", w.Rng.IntN(1000)), 1+w.Rng.IntN(4*chunk/12)))
-	f, err := n.refer.Upload(w.Ctx, n.caller(w.gp()), referral.Upload{Name: "results.txt", For: m.ubrn}, bytes.NewReader(holds))
+	if w.Rng.IntN(3) == 0 {
+		holds = w.content()
+	}
+	f, err := n.refer.Upload(w.Ctx, n.caller(w.gp()), referral.Upload{Name: fmt.Sprintf("results %d.txt", len(r.Attachments)), For: m.ubrn}, bytes.NewReader(holds))
 	if !n.done("uploads a file for "+m.ubrn.String(), err) {
 		return
 	}
@@ -39,13 +44,7 @@ func (n *node) attach(m made, r referral.Referral) {
 func (w *world) checkFiles(r referral.Referral, known map[string]seenBy) {
 	spine, u := w.nodes[0], r.UBRN
 	for _, a := range r.Attachments {
-		f, err := booking.Attachment{Size: a.Size, Hash: a.Hash}.File()
-		if err == nil {
-			err = w.holds(spine, f, a.ID)
-		}
-		if err != nil {
-			w.Break("%s has a file that the spine has not: %v", u, err)
-		}
+		w.checkFile(spine, u, a.ID, a.Size, a.Hash)
 	}
 	for _, n := range w.nodes[1:] {
 		c, there := known[n.Name].cases[u.String()]
@@ -56,14 +55,36 @@ func (w *world) checkFiles(r referral.Referral, known map[string]seenBy) {
 			w.Break("%s has %d files, and %s %d of them", u, len(r.Attachments), n.Name, len(c.Attachments))
 		}
 		for _, a := range c.Attachments {
-			f, err := a.File()
-			if err == nil {
-				err = w.holds(n, f, a.ID)
-			}
-			if err != nil {
-				w.Break("%s has a file that %s has not: %v", u, n.Name, err)
-			}
+			w.checkFile(n, u, a.ID, a.Size, a.Hash)
 			w.res.Files++
+		}
+	}
+}
+
+// checkFile looks whether a node has a file of a referral or of a question, byte by byte.
+func (w *world) checkFile(n *node, u ident.UBRN, id string, size int64, hash string) {
+	f, err := booking.Attachment{Size: size, Hash: hash}.File()
+	if err == nil {
+		err = w.holds(n, f, id)
+	}
+	if err != nil {
+		w.Break("%s has a file that %s has not: %v", u, n.Name, err)
+	}
+}
+
+// checkOnce looks whether each node keeps what files hold once, whoever attached it and however often.
+func (w *world) checkOnce() {
+	for _, n := range w.nodes {
+		err := n.DB.Read(w.Ctx, func(tx *store.Tx) error {
+			return each(tx, `SELECT count(*), size FROM post_file WHERE whole = 1 GROUP BY hash, size HAVING count(*) > 1`, func(r *store.Rows) error {
+				var times, size int64
+				err := r.Scan(&times, &size)
+				w.Break("%s keeps %d bytes of a file %d times", n.Name, size, times)
+				return err
+			})
+		})
+		if err != nil {
+			w.Break("%s cannot be read: %v", n.Name, err)
 		}
 	}
 }

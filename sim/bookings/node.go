@@ -117,7 +117,7 @@ func (n *node) assemble(k catalogue.Kernel) error {
 		n.refer = referral.New(k, places, referral.Options{Seams: n.w.o.Seams, Elsewhere: n.w, NewID: n.newID, OfferDays: 1})
 		n.services = []catalogue.Service{places.Service(), n.refer.Service()}
 	} else {
-		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1, Cut: func() bool { return n.w.IsCut(n.Machine, n.w.nodes[0].Machine) }})
+		n.clinics = hospital.NewWith(k, hospital.Options{Seams: n.w.o.Seams, Beside: 1, NewID: n.shortID, Cut: func() bool { return n.w.IsCut(n.Machine, n.w.nodes[0].Machine) }})
 		n.services = []catalogue.Service{n.clinics.Service()}
 	}
 	for _, s := range n.services {
@@ -139,7 +139,8 @@ func (n *node) start() error {
 	for _, s := range n.services {
 		handlers = append(handlers, s.Handles...)
 	}
-	n.Post, err = messaging.New(n.w.Ctx, messaging.Options{DB: n.DB, Clock: n.Clock, Rand: n.Secret, Jitter: n.Rng.Float64, Carrier: n, Tenants: n.Own, Account: k.Audit, Batch: 1 + n.Rng.IntN(12), Chunk: chunk}, handlers)
+	n.Post, err = messaging.New(n.w.Ctx, messaging.Options{DB: n.DB, Clock: n.Clock, Rand: n.Secret, Jitter: n.Rng.Float64, Carrier: n, Tenants: n.Own, Account: k.Audit, Batch: 1 + n.Rng.IntN(12), Chunk: chunk,
+		Seams: messaging.Seams{KeepTwice: n.w.o.Seams.KeepTwice}}, handlers)
 	if err != nil {
 		return err
 	}
@@ -179,6 +180,9 @@ func (n *node) newID() string {
 	}
 	return id.String()
 }
+
+// shortID is a name by the simulation's chance.
+func (n *node) shortID() string { return n.newID()[:13] }
 
 // work lets the post do some of what it has to do, and the services what they do every few seconds.
 func (n *node) work() {

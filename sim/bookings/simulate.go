@@ -3,6 +3,8 @@
 // everything fails that can: links are cut, requests and answers are lost, late, doubled and broken off, the power goes at any write, disks are full, clocks jump, a node is restored from an old
 // backup. A third hospital's system keeps its slots to itself and is asked; its answers are lost. Files go with referrals.
 //
+// While there is no line clinics put people in by hand; the practice asks for advice.
+//
 //	people ──► X26: referral, directory ◄──── post over a failing network ────► RQX, RQY: hospital ◄── clerks, doctors
 //
 // When the faults stop, everything that was promised must be so (see check.go): nobody shares a slot, who was told "booked" is booked, what the patient's page says is what
@@ -51,6 +53,10 @@ type Result struct {
 	Unoffered, Back, Gone      int // offers that their slot was taken from; sessions asked back and withdrawn of which a time was on offer
 	Unheard, Undone, Retold    int // offers made while the hospital was cut off; restores of a node that had heard of an open offer; offers that a restored spine was told back
 	Seen, Refused, Moves       int // people who came or did not; acts of hospitals that the spine refused; moves and bookings by hospitals
+	ByHand, Meanwhile, Settled int // people put in by hand while there was no line, times booked at the spine meanwhile, and people settled before the faults stopped
+	Assessed                   int // results of assessments
+	Questions, Remarks         int // for advice; what the practice, or somebody at the spine, said to them later
+	Answers, Overtaken         int // what clinicians said on their own node; what the spine refused of it
 	country.Faults
 	Trace uint64
 }
@@ -66,13 +72,15 @@ func (r *Result) Add(o Result) {
 	r.Instead, r.Ended, r.Died = r.Instead+o.Instead, r.Ended+o.Ended, r.Died+o.Died
 	r.Unoffered, r.Back, r.Gone = r.Unoffered+o.Unoffered, r.Back+o.Back, r.Gone+o.Gone
 	r.Unheard, r.Undone, r.Retold = r.Unheard+o.Unheard, r.Undone+o.Undone, r.Retold+o.Retold
+	r.ByHand, r.Meanwhile, r.Settled, r.Assessed = r.ByHand+o.ByHand, r.Meanwhile+o.Meanwhile, r.Settled+o.Settled, r.Assessed+o.Assessed
+	r.Questions, r.Remarks, r.Answers, r.Overtaken = r.Questions+o.Questions, r.Remarks+o.Remarks, r.Answers+o.Answers, r.Overtaken+o.Overtaken
 	r.Faults.Add(o.Faults)
 }
 
 // String is the figures in words.
 func (r Result) String() string {
-	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d times offered to those who wait (%d while the hospital was cut off), %d taken, %d said no to, %d let pass, %d given up for another time, %d ended with the referral, %d with the person, %d with the slot (%d sessions asked back and %d withdrawn with a time on offer), %d restores amid offers, %d offers told back; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %s",
-		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Offered, r.Unheard, r.Accepted, r.Declined, r.Lapsed, r.Instead, r.Ended, r.Died, r.Unoffered, r.Back, r.Gone, r.Undone, r.Retold, r.Asked, r.Attached, r.Files, r.Faults)
+	return fmt.Sprintf("%d referrals, %d bookings, %d moves and %d cancelled by people, %d told that the time is taken; %d slots given, %d sessions asked back, %d withdrawn; %d decisions of hospitals, %d moves and bookings of theirs, %d refused, %d seen; %d times offered to those who wait (%d while the hospital was cut off), %d taken, %d said no to, %d let pass, %d given up for another time, %d ended with the referral, %d with the person, %d with the slot (%d sessions asked back and %d withdrawn with a time on offer), %d restores amid offers, %d offers told back; %d questions to a system elsewhere; %d files attached, %d found whole at hospitals; %d people put in by hand, %d such times booked by others, %d settled amid faults; %d assessed; %d questions for advice, %d replies and %d answers, %d of them refused; %s",
+		r.Referrals, r.Booked, r.Moved, r.Cancelled, r.Taken, r.Given, r.Recalled, r.Withdrawn, r.Decided, r.Moves, r.Refused, r.Seen, r.Offered, r.Unheard, r.Accepted, r.Declined, r.Lapsed, r.Instead, r.Ended, r.Died, r.Unoffered, r.Back, r.Gone, r.Undone, r.Retold, r.Asked, r.Attached, r.Files, r.ByHand, r.Meanwhile, r.Settled, r.Assessed, r.Questions, r.Remarks, r.Answers, r.Overtaken, r.Faults)
 }
 
 // start is when every simulation begins: a Monday.
@@ -89,6 +97,8 @@ type world struct {
 	made  []made
 	told  map[string]promise // by UBRN, the last booking that somebody was told of
 	queue waits
+	hand  byHand
+	talks talks
 	files map[string][]byte // by id, what was attached
 	res   Result
 	seen  map[string]string // by node: what it last knew of the watched slot
@@ -139,6 +149,8 @@ func (w *world) draw() {
 	}
 	w.apart = newApart(w)
 	w.drawWaits()
+	w.drawByHand()
+	w.talks.some = w.Rng.IntN(2) == 0
 }
 
 func (w *world) build(seed uint64) error {
@@ -178,6 +190,7 @@ func (w *world) happen() error {
 		n.Disk.CutPowerAfter(1 + w.Rng.IntN(80))
 	}
 	w.offer()
+	w.withoutLine()
 	if err := w.undo(); err != nil || !n.Up {
 		w.BuryDead()
 		return err
@@ -236,18 +249,29 @@ func (w *world) rest() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	for range 4 { // what is repaired by a comparison is compared again, an hour later
-		for _, n := range w.nodes {
-			n.Clock.Advance(time.Hour)
-			if err := n.jobNamed("tally"); err != nil {
-				return err
-			}
+	for round := range 4 { // what is repaired by a comparison is compared again, an hour later
+		if err := w.compare(); err != nil {
+			return err
+		}
+		if round > 0 || !w.settleAll() {
+			continue
 		}
 		if err := w.settle(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compare lets both sides compare, an hour later.
+func (w *world) compare() error {
+	for _, n := range w.nodes {
+		n.Clock.Advance(time.Hour)
+		if err := n.jobNamed("tally"); err != nil {
+			return err
+		}
+	}
+	return w.settle()
 }
 
 // settle turns everything until nothing is to be done any more.

@@ -79,7 +79,7 @@ func (w *world) undo() error {
 	switch k := w.Rng.IntN(60); {
 	case k < 2:
 		spine.Backup()
-	case k < 8 && len(spine.offers()) > 0:
+	case k < 14 && len(spine.offers()) > 0:
 		n := w.nodes[max(0, w.Rng.IntN(len(w.nodes)+1)-1)] // the spine as often as both hospitals
 		if n.Up {
 			return w.restore(n)
@@ -275,7 +275,11 @@ func (w *world) restore(n *node) error {
 			open++
 		}
 	}
+	talks := w.owedTalks()
 	err := n.Restore()
+	if w.Faults.Restores > before {
+		w.talksRestored(n, talks)
+	}
 	if w.Faults.Restores > before && open > 0 {
 		w.res.Undone++
 	}
