@@ -59,7 +59,7 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 		mapped = newMapped()
 		writeAs.VFS, readAs.VFS = mapped.vfsName(), mapped.vfsName()
 	}
-	gathered := newGathered(writeAs.VFS)
+	gathered := newGathered(writeAs.VFS, o.Fleeting)
 	if gathered != nil {
 		writeAs.VFS = gathered.name
 	}
@@ -94,7 +94,7 @@ func openSQLite(ctx context.Context, path string, db *DB) (engine, error) {
 	e.readers = newReaders(func() (*conn, error) { return dialReader(path, readAs, readCache(path, o)) }, o)
 	var m *mover
 	if !o.MoveInTurn {
-		m = &mover{dial: func() (*conn, error) { return dial(path, o, leastCache) }, logger: o.Logger}
+		m = &mover{dial: func() (*conn, error) { return dialMover(path, o) }, logger: o.Logger}
 	}
 	e.writer = newWriter(c, m, func() (*conn, error) { return dial(path, writeAs, writeCache) }, e.readers, o)
 	return e, ctx.Err()
@@ -126,13 +126,26 @@ func dial(path string, o Options, cache int) (*conn, error) {
 		"cache_size=-"+strconv.Itoa(cache), "case_sensitive_like=ON", "wal_autocheckpoint=0", "journal_size_limit=67108864", "trusted_schema=OFF")
 }
 
+// dialMover opens a connection that moves the log beside the writer.
+func dialMover(path string, o Options) (*conn, error) {
+	c, err := dial(path, o, leastCache)
+	if err != nil || !o.Fleeting {
+		return c, err
+	}
+	return c.pragmas("synchronous=OFF") // it writes no log that would be gathered
+}
+
 // dialReader opens a connection that cannot write.
 func dialReader(path string, o Options, cache int) (*conn, error) {
 	c, err := connect(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return c.pragmas("busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-"+strconv.Itoa(cache), "trusted_schema=OFF")
+	settings := []string{"busy_timeout=5000", "query_only=ON", "case_sensitive_like=ON", "temp_store=MEMORY", "cache_size=-" + strconv.Itoa(cache), "trusted_schema=OFF"}
+	if o.Fleeting { // the last one that is closed moves what is left of the log
+		settings = append(settings, "synchronous=OFF")
+	}
+	return c.pragmas(settings...)
 }
 
 // The pages that a connection that reads may hold, in KB: a small database needs few, and what a large one reads all the time, the inner pages of

@@ -71,6 +71,9 @@ type Options struct {
 	CheckpointPages int
 	// MoveInTurn has SQLite's writer move the log by itself, between two batches. By default most of it is moved beside the writer, when that happens to get to it: for simulations, which must replay.
 	MoveInTurn bool
+	// Fleeting is for a database that nobody needs once its process has ended, as a simulation's: SQLite forces nothing that is written to the disk, so a loss of power may take what was acknowledged, or all of it.
+	// That the process ends takes nothing. PostgreSQL goes on as its server is set. Never set in a node.
+	Fleeting bool
 	// Lanes is the number of lanes of a database that is new; 1 on SQLite and 1,024 on PostgreSQL by default.
 	// It stays what it was for the life of a database.
 	Lanes int

@@ -13,16 +13,17 @@ import (
 // durable, since SQLite tells of them after it has synced the log (synchronous=FULL).
 type gathered struct {
 	vfs.VFS
-	name string
+	name     string
+	fleeting bool // see Options.Fleeting
 }
 
 // newGathered registers the file system under a name of its own, over another (the machine's own for ""), until close. It is nil if there is no such.
-func newGathered(over string) *gathered {
+func newGathered(over string, fleeting bool) *gathered {
 	inner := vfs.Find(over)
 	if inner == nil {
 		return nil
 	}
-	g := &gathered{VFS: inner}
+	g := &gathered{VFS: inner, fleeting: fleeting}
 	g.name = fmt.Sprintf("gathered-%p", g)
 	vfs.Register(g.name, g)
 	return g
@@ -41,8 +42,14 @@ func (g *gathered) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (f vfs.F
 	} else {
 		f, as, err = g.VFS.Open(name.String(), flags)
 	}
-	if err == nil && flags&vfs.OPEN_WAL != 0 {
-		f = &walFile{File: f}
+	switch {
+	case err != nil:
+	case flags&vfs.OPEN_WAL != 0:
+		f = &walFile{File: f, fleeting: g.fleeting}
+	case flags&vfs.OPEN_MAIN_DB != 0 && g.fleeting:
+		if inner, ok := f.(vfs.FileSharedMemory); ok {
+			f = unsynced{inner}
+		}
 	}
 	return f, as, err
 }
@@ -54,8 +61,9 @@ const mostGathered = 256 << 10
 // whatever comes next tries again: SQLite may go on after a failure to read, and must not then commit pages that are not there.
 type walFile struct {
 	vfs.File
-	at   int64
-	held []byte
+	at       int64
+	held     []byte
+	fleeting bool // it is never forced to the disk
 }
 
 // WriteAt is io.WriterAt's.
@@ -104,6 +112,9 @@ func (f *walFile) Sync(flags vfs.SyncFlag) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
+	if f.fleeting {
+		return nil
+	}
 	return f.File.Sync(flags)
 }
 
@@ -117,3 +128,9 @@ func (f *walFile) Size() (int64, error) {
 
 // Close is io.Closer's.
 func (f *walFile) Close() error { return errors.Join(f.flush(), f.File.Close()) }
+
+// unsynced is the file of a database that need not survive a loss of power.
+type unsynced struct{ vfs.FileSharedMemory }
+
+// Sync is vfs.File's.
+func (unsynced) Sync(vfs.SyncFlag) error { return nil }
