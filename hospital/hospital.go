@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -146,15 +148,24 @@ func (o *Outpatients) nameOf(org ident.ODSCode) string {
 	return org.String()
 }
 
-// each makes a job of what is done for one hospital.
+// each makes a job of what is done for one hospital: none waits for another, but in a simulation that is to replay.
 func (o *Outpatients) each(do func(context.Context, ident.ODSCode) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		for _, h := range o.hospitals() {
-			if err := do(ctx, h); err != nil {
-				return err
+		hospitals := o.hospitals()
+		if len(hospitals) == 1 || o.beside == 1 {
+			for _, h := range hospitals {
+				if err := do(ctx, h); err != nil {
+					return err
+				}
 			}
+			return nil
 		}
-		return nil
+		var all errgroup.Group
+		all.SetLimit(o.beside)
+		for _, h := range hospitals {
+			all.Go(func() error { return do(ctx, h) })
+		}
+		return all.Wait()
 	}
 }
 
