@@ -1,9 +1,9 @@
 // Package county is a county's year of referrals: practices that refer, hospitals that see people, and everybody who books, changes their mind, does not come, or loses a time
 // because a clinic is cancelled. Every referral is a real one: the real referrals and clinics on one node, with their rules, their account and the real post between the two sides.
 //
-//	each working day: clinics of yesterday are written up ─► people rebook ─► practices refer and book ─► the post ─► who waits is offered what is free ─► hospitals register and accept ─► a clinic is cancelled
+//	each working day: clinics of yesterday are written up, people change their minds and rebook, practices refer and book ─► who waits is offered what is free ─► hospitals register and accept ─► a clinic is cancelled
 //
-// Dates are virtual: a day takes as long as its work. What happens follows from the seed; which of two people gets a time that both chose does not, for many act at once.
+// The post is turned meanwhile, as on a node. Nobody needs the county's database once it is over: it is not forced to the disk. Dates are virtual: a day takes as long as its work. What happens follows from the seed; which of two people gets a time that both chose does not, for many act at once.
 // At the end both sides compare what they know, and nothing may differ.
 package county
 
@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,7 +91,9 @@ type county struct {
 	offered  []string // services of all clinics
 	sessions map[string][]string
 
-	stop   func() error      // ends what runs beside
+	stop func() error // ends what runs beside
+
+	mu     sync.Mutex        // of these, while many act
 	booked []*person         // those who have a time to come
 	later  map[int][]*person // who books on which day
 	held   []*person         // for whom a hospital must find a time
@@ -125,27 +128,28 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 // open makes the node with everybody on it. It is to be closed, also after an error.
 func open(ctx context.Context, o Options) (c *county, err error) {
 	c = &county{o: o, ctx: ctx, clock: clock.NewFake(start), rng: rand.New(rand.NewPCG(o.Seed, 17)), sessions: map[string][]string{}, later: map[int][]*person{}} //nolint:gosec // a simulation's chance
-	if c.db, err = store.Open(ctx, filepath.Join(o.Folder, "county.db"), store.Options{Clock: c.clock}); err != nil {
+	if c.db, err = store.Open(ctx, filepath.Join(o.Folder, "county.db"), store.Options{Clock: c.clock, Fleeting: true}); err != nil {
 		return c, err
 	}
 	if err := c.assemble(); err != nil {
 		return c, err
 	}
-	c.stop = c.seals()
+	c.stop = c.runs()
 	if err := c.people(); err != nil {
 		return c, err
 	}
 	return c, c.hold()
 }
 
-// seals lets the account be sealed beside everything else, as a node does, until the function that it returns is called: that seals the rest, and closes the account.
-func (c *county) seals() (stop func() error) {
+// runs lets the account be sealed and the post be turned beside everything else, as on a node, until the function that it returns is called: that seals the rest, and closes the account.
+func (c *county) runs() (stop func() error) {
 	ctx, end := context.WithCancel(context.WithoutCancel(c.ctx))
-	done := make(chan error, 1)
-	go func() { done <- c.k.Audit.Run(ctx) }()
+	var all errgroup.Group
+	all.Go(func() error { return c.k.Audit.Run(ctx) })
+	all.Go(func() error { return c.post.Run(ctx) })
 	return func() error {
 		end()
-		return <-done
+		return all.Wait()
 	}
 }
 
@@ -351,19 +355,22 @@ func (c *county) deliver() error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		for _, w := range list {
-			if _, err := c.post.Turn(c.ctx, w); err != nil && !fault.Is(err, fault.Unavailable) {
+		if err := beside(c, list, func(w messaging.Work) error {
+			if _, err := c.post.Turn(c.ctx, w); !fault.Is(err, fault.Unavailable) {
 				return err
 			}
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
 	return fault.New(fault.Internal, "the post never has nothing to do")
 }
 
-// jobs does what the services do by the clock.
+// jobs does what the services do by the clock: those of one service one after the other, beside those of the others.
 func (c *county) jobs(names ...string) error {
-	for _, name := range names {
-		for _, s := range c.services {
+	return beside(c, c.services, func(s catalogue.Service) error {
+		for _, name := range names {
 			for _, j := range s.Jobs {
 				if j.Name != name {
 					continue
@@ -373,8 +380,8 @@ func (c *county) jobs(names ...string) error {
 				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // compare lets both sides say what they know until nothing is on its way: nothing may differ, and no message may be left.

@@ -12,12 +12,12 @@ import (
 func TestAMonth(t *testing.T) {
 	t.Parallel()
 	weeks := 0
-	r, err := county.Run(t.Context(), county.Options{Practices: 3, People: 8, Referrals: 150, Days: 28, Room: 20, Folder: folder(t), Said: func(int, county.Result) { weeks++ }})
+	r, err := county.Run(t.Context(), county.Options{Practices: 3, People: 20, Referrals: 600, Days: 28, Room: 20, Folder: folder(t), Said: func(int, county.Result) { weeks++ }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Log(r)
-	if r.Referrals != 150 || weeks != 4 {
+	if r.Referrals != 600 || weeks != 4 {
 		t.Errorf("%d referrals in %d weeks", r.Referrals, weeks)
 	}
 	if r.Taken == 0 || r.Declined == 0 {

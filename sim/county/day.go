@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -80,15 +82,15 @@ func (t *tally) result() Result {
 // day is one day of the calendar.
 func (c *county) day(day int) error {
 	c.clock.Set(start.AddDate(0, 0, day))
-	if day%7 == 0 {
+	if day%7 > 4 {
+		return nil
+	}
+	if day == 0 {
 		if err := c.jobs("plan"); err != nil {
 			return err
 		}
 	}
-	if day%7 > 4 {
-		return nil
-	}
-	steps := []func(int) error{c.wroteUp, c.rest, c.changes, c.rebook, c.refers, c.rest, c.answer, c.decide, c.find, c.cancel, c.rest}
+	steps := []func(int) error{c.morning, c.rest, c.answer, c.afternoon, c.find, c.cancel, c.rest}
 	for _, step := range steps {
 		c.clock.Advance(30 * time.Minute)
 		if err := step(day); err != nil {
@@ -180,19 +182,41 @@ func (c *county) issue(by referral.Caller, x *person, kind referral.Kind) error 
 	return nil
 }
 
-// place puts people where they wait after they have booked, or could not.
-func (c *county) place(list []*person) {
-	for _, x := range list {
-		if x.at != nil {
-			c.booked = append(c.booked, x)
-		} else {
-			c.held = append(c.held, x)
-		}
+// place puts somebody where they wait after they have booked, or could not.
+func (c *county) place(x *person) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x.at != nil {
+		c.booked = append(c.booked, x)
+	} else {
+		c.held = append(c.held, x)
 	}
 }
 
+// morning is what people do of their own accord, all at once: clinics write up who came, patients change their minds or book, practices refer. Nobody is in it twice.
+func (c *county) morning(day int) error {
+	var all []func() error
+	for _, some := range []func(int) ([]func() error, error){c.wroteUp, c.changes, c.rebook, c.refers} {
+		list, err := some(day)
+		if err != nil {
+			return err
+		}
+		all = append(all, list...)
+	}
+	c.rng.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
+	return beside(c, all, func(do func() error) error { return do() })
+}
+
+// each is what is to be done for everybody on a list.
+func each[T any](list []T, do func(T) error) (all []func() error) {
+	for _, x := range list {
+		all = append(all, func() error { return do(x) })
+	}
+	return all
+}
+
 // wroteUp writes down who came to the clinics since the last day, and what came of it.
-func (c *county) wroteUp(day int) error {
+func (c *county) wroteUp(day int) ([]func() error, error) {
 	now := c.clock.Now()
 	var due []*person
 	c.booked = slices.DeleteFunc(c.booked, func(x *person) bool {
@@ -202,8 +226,7 @@ func (c *county) wroteUp(day int) error {
 		}
 		return over
 	})
-	var mu sync.Mutex
-	return beside(c, due, func(x *person) error {
+	return each(due, func(x *person) error {
 		come := hospital.Coming{Session: x.at.Session, Slot: x.at.Slot, State: "attended", Outcome: "treatment", Status: "30"}
 		switch {
 		case x.chance(7):
@@ -214,21 +237,27 @@ func (c *county) wroteUp(day int) error {
 		if err := c.clinics.Come(c.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), come); err != nil {
 			return fmt.Errorf("%s at the clinic of %s: %w", x.ubrn, x.at.Start.Format(time.DateOnly), err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		if come.State == "did-not-attend" {
-			c.tally.r.Missed++
+			c.tally.count(&c.tally.r.Missed, 1)
 			x.at, x.fresh = nil, true
-			again := next(day, 1+x.rng.IntN(5))
-			c.later[again] = append(c.later[again], x)
+			c.again(next(day, 1+x.rng.IntN(5)), x)
 			return nil
 		}
+		c.tally.mu.Lock()
+		defer c.tally.mu.Unlock()
 		if c.tally.r.Attended++; come.Outcome == "discharged" {
 			c.tally.r.Discharged++
 		}
 		c.tally.waits = append(c.tally.waits, int(x.at.Start.Sub(x.made).Hours()/24))
 		return nil
-	})
+	}), nil
+}
+
+// again has somebody book on a later day.
+func (c *county) again(day int, x *person) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.later[day] = append(c.later[day], x)
 }
 
 // next is a working day so many after another.
@@ -241,7 +270,7 @@ func next(day, after int) int {
 }
 
 // changes lets some of those who have a time take another one, or give it back and book anew some days later.
-func (c *county) changes(day int) error {
+func (c *county) changes(day int) ([]func() error, error) {
 	var moving, leaving []*person
 	soon := c.clock.Now().Add(24 * time.Hour)
 	c.booked = slices.DeleteFunc(c.booked, func(x *person) bool {
@@ -257,37 +286,33 @@ func (c *county) changes(day int) error {
 		}
 		return false
 	})
-	if err := beside(c, moving, func(x *person) error { return c.book(c.patient(x), x, referral.ActMove) }); err != nil {
-		return err
-	}
-	if err := beside(c, leaving, func(x *person) error {
-		_, err := c.refer.Act(c.ctx, c.patient(x), x.ubrn, referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"})
-		return err
-	}); err != nil {
-		return err
-	}
-	c.tally.count(&c.tally.r.Cancelled, len(leaving))
-	for _, x := range leaving {
+	all := each(moving, func(x *person) error { return c.book(c.patient(x), x, referral.ActMove) })
+	return append(all, each(leaving, func(x *person) error {
+		if _, err := c.refer.Act(c.ctx, c.patient(x), x.ubrn, referral.Work{Kind: referral.ActCancelBy, Reason: "PATIENT_ILL"}); err != nil {
+			return err
+		}
+		c.tally.count(&c.tally.r.Cancelled, 1)
 		x.at = nil
-		again := next(day, 2+x.rng.IntN(5))
-		c.later[again] = append(c.later[again], x)
-	}
-	return nil
+		c.again(next(day, 2+x.rng.IntN(5)), x)
+		return nil
+	})...), nil
 }
 
 // rebook lets those book who were to choose a time today.
-func (c *county) rebook(day int) error {
+func (c *county) rebook(day int) ([]func() error, error) {
 	list := c.later[day]
 	delete(c.later, day)
-	if err := beside(c, list, func(x *person) error { return c.book(c.patient(x), x, referral.ActBook) }); err != nil {
-		return err
-	}
-	c.place(list)
-	return nil
+	return each(list, func(x *person) error {
+		if err := c.book(c.patient(x), x, referral.ActBook); err != nil {
+			return err
+		}
+		c.place(x)
+		return nil
+	}), nil
 }
 
 // refers lets the practices refer as many as it is today: most book at once, some at home in the days after.
-func (c *county) refers(day int) error {
+func (c *county) refers(day int) ([]func() error, error) {
 	left := workdays(c.o.Days) - workdays(day)
 	n := c.o.Referrals - c.tally.r.Referrals
 	if left > 1 {
@@ -298,37 +323,28 @@ func (c *county) refers(day int) error {
 		who := c.rng.IntN(c.o.Practices * c.o.People)
 		number, err := patient(who)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		fresh[i] = &person{number: number, practice: practice(who / c.o.People), service: c.offered[c.rng.IntN(len(c.offered))], made: c.clock.Now(), fresh: true,
 			rng: rand.New(rand.NewPCG(c.o.Seed, c.rng.Uint64()))} //nolint:gosec // a simulation's chance
 	}
-	var mu sync.Mutex
-	var now []*person
-	err := beside(c, fresh, func(x *person) error {
+	return each(fresh, func(x *person) error {
 		made, err := c.refer.Create(c.ctx, c.doctor(x), referral.Draft{Patient: x.number, Priority: referral.Routine, Request: referral.ForAppointment, Services: []string{x.service}, Letter: "Breathless on stairs for six weeks. Please see."})
 		if err != nil {
 			return fmt.Errorf("refer: %w", err)
 		}
 		x.ubrn = made.UBRN
-		home := x.chance(30)
-		if !home {
-			if err := c.book(c.doctor(x), x, referral.ActBook); err != nil {
-				return err
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if c.tally.r.Referrals++; home {
-			at := next(day, 1+x.rng.IntN(6))
-			c.later[at] = append(c.later[at], x)
+		c.tally.count(&c.tally.r.Referrals, 1)
+		if x.chance(30) { // books at home
+			c.again(next(day, 1+x.rng.IntN(6)), x)
 			return nil
 		}
-		now = append(now, x)
+		if err := c.book(c.doctor(x), x, referral.ActBook); err != nil {
+			return err
+		}
+		c.place(x)
 		return nil
-	})
-	c.place(now)
-	return err
+	}), nil
 }
 
 // answer lets those who are offered a time take it, or say that they cannot come then; some let it pass.
@@ -396,6 +412,16 @@ func (c *county) waitsOffered() (list map[string]bool, err error) {
 		return rows.Err()
 	})
 	return list, err
+}
+
+// afternoon is what the hospitals do of their own accord: on Fridays they make the sessions of one more week, so that what is free there is offered first to those who wait.
+func (c *county) afternoon(day int) error {
+	var all errgroup.Group
+	all.Go(func() error { return c.decide(day) })
+	if day%7 == 4 {
+		all.Go(func() error { return c.jobs("plan") })
+	}
+	return all.Wait()
 }
 
 // decide lets the hospitals accept what has come, and reject a little: it is back with the practice then.
