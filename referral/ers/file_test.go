@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking/attach"
+	"github.com/openspine/openspine/referral"
 	"github.com/openspine/openspine/referral/ers"
+	"github.com/openspine/openspine/sim/seed/published"
 )
 
 // uploaded is the place of a file that was uploaded: Binary/….
@@ -151,5 +155,42 @@ func TestAnUploadThatIsNotSoundIsRefused(t *testing.T) {
 		if a := gp.do(http.MethodPost, "/STU3/Binary", c.holds, headers...); a.status != c.status || a.code() != c.code {
 			t.Errorf("%s: %d %s %.300s", name, a.status, a.code(), a.body)
 		}
+	}
+}
+
+// TestAConversationIsAFile: a referral that was made of a question names its conversation among its files, and whoever may read the one reads the other; there is none of other numbers.
+func TestAConversationIsAFile(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.t = t
+	a := s.asks(published.Patient, nearLeeds, true, "May I refer her?")
+	if _, _, err := s.node.Referrals().ConvertAdvice(t.Context(), s.byReviewer(), a.UBRN, referral.Conversion{Seen: a.Version, Text: "We take her.", Note: "Soon", Priority: referral.Routine}); err != nil {
+		t.Fatal(err)
+	}
+	read := s.referrer().get("/STU3/ReferralRequest/" + a.UBRN.String())
+	m := regexp.MustCompile(`"url":"(Binary/[0-9a-f-]{36})","size":([0-9]+),"title":"Advice and guidance conversation - ` + a.UBRN.String() + `.pdf"`).FindStringSubmatch(read.body)
+	if m == nil {
+		t.Fatalf("%d: it names no conversation: %s", read.status, read.body)
+	}
+	for _, who := range []*caller{s.referrer(), s.reviewer()} {
+		for _, version := range []string{"/STU3/", "/R4/"} {
+			got := who.get(version + m[1])
+			if got.status != http.StatusOK || !strings.HasPrefix(got.body, "%PDF-") || strconv.Itoa(len(got.body)) != m[2] || got.header.Get("Content-Type") != "application/pdf" {
+				t.Errorf("%s: %d, %d bytes of %s", version, got.status, len(got.body), m[2])
+			}
+		}
+	}
+	plain := s.refers(draft(referral.Routine, "11000"))
+	open := s.asks(published.Third, nearLeeds, true, "And of her?")
+	for what, id := range map[string]string{"a referral that nobody asked about": plain.UBRN.String(), "a question that goes on": open.UBRN.String(), "nobody's number": "000000099999"} {
+		if got := s.referrer().get("/STU3/" + m[1][:len(m[1])-12] + id); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", what, got.status)
+		}
+	}
+	if err := s.node.Kernel().Gate.PutUser(t.Context(), staff("elsewhere", access.Clinician, movedTo)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.as(staff("elsewhere", access.Clinician, movedTo), acting(ers.ReferringClinician, movedTo)...).get("/STU3/" + m[1]); got.status != http.StatusNotFound {
+		t.Errorf("somebody with no part in it: %d", got.status)
 	}
 }

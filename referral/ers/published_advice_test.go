@@ -115,7 +115,6 @@ func adviceScenes() []scene {
 	const request = "/STU3/CommunicationRequest/"
 	people := []string{"103264994981.R69", published.Reviewer + ".R68", "103264994981", published.Reviewer, "103264992985", published.Referrer}
 	about := func(a referral.Advice) referral.Referral { return referral.Referral{UBRN: a.UBRN, Version: a.Version} }
-	numbered := func(a referral.Advice) []string { return append([]string{"000000070000", a.UBRN.String()}, people...) }
 	answer := func(file string, differs map[string]string) scene {
 		return scene{op: "A026", request: "stu3/sendAdviceAndGuidanceResponse/requests/" + file, response: "stu3/sendAdviceAndGuidanceResponse/responses/" + file, differs: differs, play: func(s *stage) ask {
 			s.service("11014", func(x *published.Service) { x.At = published.Practice }) // here one organisation asks and answers
@@ -173,9 +172,11 @@ func adviceScenes() []scene {
 		answer("ReturnToReferrerWithAdvice.json", nil),
 		answer("AttachmentIncluded.json", nil),
 		{op: "A027", status: http.StatusCreated, request: "stu3/convertAdviceAndGuidanceToReferral/requests/NoAttachments.json", response: "stu3/convertAdviceAndGuidanceToReferral/responses/NoAttachments.json",
-			differs: map[string]string{`(contained|supportingInfo)\[\d?\]`: "the example keeps the conversation as a PDF; here it is the referral's letter, and is read by A007 and A043"}, play: func(s *stage) ask {
+			play: func(s *stage) ask {
+				s.service("11014", func(x *published.Service) { x.At = published.Practice }) // here one organisation asks and answers
 				a := s.asks(published.Second, nearLeeds, true, "May I refer her?")
-				return ask{who: s.reviewer(), method: http.MethodPost, path: "/STU3/ReferralRequest/$ers.createFromCommunicationRequestActionLater", about: about(a), swap: numbered(a)}
+				who := s.as(s.user(published.Adviser), acting(ers.ProviderClinician, published.Practice)...)
+				return ask{who: who, method: http.MethodPost, path: "/STU3/ReferralRequest/$ers.createFromCommunicationRequestActionLater", about: about(a), swap: []string{"000000070000", a.UBRN.String(), "103264992985", published.Referrer}}
 			}},
 	}
 }

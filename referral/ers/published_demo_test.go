@@ -42,7 +42,7 @@ func TestTheDemonstrationAnswersAsPublished(t *testing.T) {
 		published.Related:          {"WithRelatedReferral.json", nil},
 		published.WithRequirements: {"WithAdditionalRequirements.json", map[string]string{`(extension|contained)\[\]`: "the example is booked, but has no appointment"}},
 		published.Converted: {"ConvertedFromAdviceAndGuidance.json", map[string]string{
-			`(contained|supportingInfo)\[`: "the example's conversation is a file, and has files; here it is the referral's letter"}},
+			`(contained|supportingInfo)\[`: "the example's question was asked by R68 and answered by R69, each with a file, and a third came with the note; here R69 asks, without files"}},
 	} {
 		s.play(t, scene{op: "A005", response: "stu3/retrieveReferralRequest/responses/" + x.file, ubrn: number, differs: x.differs, play: func(s *stage) ask {
 			return ask{who: s.referrer(), method: http.MethodGet, path: "/STU3/ReferralRequest/" + number, about: referral.Referral{}}

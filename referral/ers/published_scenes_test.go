@@ -295,7 +295,7 @@ func referenceScenes() []scene {
 			return ask{who: s.referrer(), method: http.MethodGet, path: "/STU3/CodeSystem/" + id}
 		}}
 		if id == "SPECIALTY" || id == "CLINIC-TYPE" {
-			c.differs = map[string]string{`concept\[\]`: "the example's list is short; ours has what the directory's services need besides"}
+			c.differs = map[string]string{`concept\[\]`: "the example's list leaves out codes that the other examples use (CARDIOLOGY, HEART_FAILURE, KNEE, 2WW)"}
 		}
 		list = append(list, c)
 	}

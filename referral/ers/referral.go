@@ -105,7 +105,20 @@ func (c *call) sendReferral(status int, r referral.Referral) error {
 	if status == http.StatusCreated {
 		c.w.Header().Set("Location", fmt.Sprintf("%s/STU3/ReferralRequest/%s/_history/%d", c.a.k.BaseURL()+Base, r.UBRN, r.Version))
 	}
-	return send(c.w, status, c.writer().referralRequest(r).JSON())
+	doc, err := c.referralRequest(r)
+	if err != nil {
+		return err
+	}
+	return send(c.w, status, doc.JSON())
+}
+
+// referralRequest is a referral as a document, with the file of the conversation that it was made of.
+func (c *call) referralRequest(r referral.Referral) (fhir.Value, error) {
+	said, ok, err := c.a.referrals.ConversationFile(c.r.Context(), r)
+	if ok {
+		r.Attachments = append(slices.Clone(r.Attachments), said)
+	}
+	return c.writer().referralRequest(r), err
 }
 
 // retrieve is A005: a referral as it is now.
@@ -279,7 +292,11 @@ func (c *call) cancel() error {
 	}
 	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
 	x := c.writer()
-	parts := []any{fhir.Obj("name", "updatedReferralRequest", "resource", x.referralRequest(r))}
+	doc, err := c.referralRequest(r)
+	if err != nil {
+		return err
+	}
+	parts := []any{fhir.Obj("name", "updatedReferralRequest", "resource", doc)}
 	if v := r.Arranged; v != nil && v.Status == referral.ArrangedCancelled && v.Reason.Code == "" { // with the referral, and not before it
 		parts = append(parts, fhir.Obj("name", "updatedAppointment", "resource", x.appointment(r, appointmentID(r.UBRN))))
 	}

@@ -78,9 +78,13 @@ func (c *call) sendForTriage() error {
 	if err != nil {
 		return err
 	}
+	doc, err := c.referralRequest(r)
+	if err != nil {
+		return err
+	}
 	c.w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, r.Version))
 	return send(c.w, http.StatusOK, fhir.Obj("meta", profiled("eRS-ChangeShortlistAndSendForTriage-Response-Parameters-1"), "resourceType", "Parameters",
-		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", c.writer().referralRequest(r)),
+		"parameter", fhir.Arr(fhir.Obj("name", "updatedReferralRequest", "resource", doc),
 			fhir.Obj("name", "createdAppointment", "resource", c.writer().appointment(r, appointmentID(r.UBRN))))).JSON())
 }
 
