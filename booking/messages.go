@@ -180,6 +180,7 @@ type Case struct {
 	Attachments []Attachment  `json:"attachments,omitempty"`
 	ClockStart  time.Time     `json:"clockStart"` // when the wait for treatment began (referral to treatment rules)
 	Appointment *Appointment  `json:"appointment,omitempty"`
+	ByPatient   time.Time     `json:"byPatient,omitzero"` // when the patient took the time of the appointment themselves; zero where somebody else did for them
 	Offer       *Offer        `json:"offer,omitempty"`    // a time of the spine's that is held for them while they wait for one
 	Passed      int           `json:"passed,omitempty"`   // how many such they said no to, or let pass, since they wait
 	Invited     bool          `json:"invited,omitempty"`  // after triage: the patient chooses a date

@@ -98,6 +98,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	if was.Appointment != nil && c.Appointment == nil {
 		p.Lost = was.Appointment.Start
 	}
+	if err := o.uninform(tx, m.To, was.Appointment, c.Appointment, c.UBRN.String()); err != nil {
+		return err
+	}
 	acts, err := o.actsOf(tx, m.To, c.UBRN.String())
 	if err != nil {
 		return err

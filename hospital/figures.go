@@ -223,7 +223,7 @@ func (o *Outpatients) countMonth(tx *store.Tx, hospital ident.ODSCode, f *Figure
 	}
 	if err == nil {
 		err = count(`SELECT c.service, count(*), sum(CASE WHEN p.stopped - p.clock < 10886400000000 THEN 1 ELSE 0 END) FROM hospital_pathway p JOIN hospital_case c ON c.lane = p.lane AND c.tenant = p.tenant AND c.ubrn = p.who
-			WHERE p.lane = ? AND p.tenant = ? AND p.closed IN (0, 1) AND p.stopped >= ? AND p.stopped < ? GROUP BY c.service`,
+			WHERE p.lane = ? AND p.tenant = ? AND p.closed IN (0, 1) AND p.stopped >= ? AND p.stopped < ? AND p.status <> '33' GROUP BY c.service`, // whose wait is nullified has not waited
 			func(of string, n [2]int64) {
 				s := &f.service(of)[i]
 				s.Stopped, s.InTime = int(n[0]), int(n[1])

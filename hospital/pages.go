@@ -44,6 +44,7 @@ func (o *Outpatients) pages() []catalogue.Route {
 		o.staffed("POST /clinics/cases/{ubrn}/come", (*desk).doCome),
 		o.staffed("GET /clinics/cases/{ubrn}/letter", (*desk).letter),
 		o.staffed("GET /clinics/cases/{ubrn}/letter.pdf", (*desk).paper),
+		o.staffed("POST /clinics/cases/{ubrn}/informed", (*desk).inform),
 		o.staffed("GET /clinics/advice", (*desk).adviceList),
 		o.staffed("GET /clinics/advice/{ubrn}", (*desk).showAdvice),
 		o.staffed("GET /clinics/advice/{ubrn}/files/{file}", (*desk).adviceFile).Streamed(),

@@ -92,7 +92,17 @@ func (d *desk) showCase() error {
 		v.Letter = strings.Split(strings.TrimSpace(c.Letter), "\n")
 		v.Files = d.fileTable(d.path("cases", c.UBRN.String(), "files"), c.Attachments)
 	}
-	v.Facts = d.caseFacts(c)
+	var told Informed
+	if a := c.Appointment; a != nil {
+		err = d.k.DB.Read(d.ctx, func(tx *store.Tx) (err error) {
+			told, err = d.informed(tx, d.hospital, c, a.Session, a.Slot)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	v.Facts = d.caseFacts(c, told)
 	if !c.Pathway.Rebook.IsZero() {
 		v.Warning, v.WarningText = d.text("rebook.title"), d.rebookWhy(c)
 	}
@@ -204,7 +214,7 @@ func (d *desk) offerWords(c Case) string {
 	return ""
 }
 
-func (d *desk) caseFacts(c Case) []web.Row {
+func (d *desk) caseFacts(c Case, told Informed) []web.Row {
 	row := func(key, value string) web.Row { return web.Row{Key: d.text("case." + key), Text: value} }
 	facts := []web.Row{row("service", c.ServiceName), row("state", d.spoken("state", c.State)), row("priority", d.spoken("priority", c.Priority)), row("review", d.text("reviewed."+c.Pathway.Review)),
 		row("from", c.Referrer+", "+d.k.Organisation(d.ctx, c.Practice)), row("received", format.DateTime(c.Received)), row("clock", d.clockText(c.Pathway))}
@@ -216,6 +226,9 @@ func (d *desk) caseFacts(c Case) []web.Row {
 		}
 	}
 	facts = append(facts, at)
+	if c.Appointment != nil {
+		facts = append(facts, row("informed", d.informedText(told)))
+	}
 	if words := d.offerWords(c); words != "" {
 		facts = append(facts, row("offer", words))
 	}

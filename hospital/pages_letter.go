@@ -21,6 +21,8 @@ type letterView struct {
 	Lines, Text               []string
 	PDF                       string // where it is to be had as a file
 	Stands                    bool   // it is about an appointment that stands
+	Done, Told                string // whether they were told of it, where it stands
+	Inform                    *formView
 }
 
 // letterOf is the letter about somebody's appointment, for those to whom it is offered.
@@ -33,14 +35,60 @@ func (d *desk) letterOf() (v letterView, c Case, err error) {
 		return v, c, err
 	}
 	var came cameHere
+	var told Informed
 	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) (err error) {
-		came, err = d.cameIn(tx, d.hospital, c)
+		if came, err = d.cameIn(tx, d.hospital, c); err == nil && c.Appointment != nil {
+			told, err = d.informed(tx, d.hospital, c, c.Appointment.Session, c.Appointment.Slot)
+		}
 		return err
 	})
 	v = letterView{Page: d.casePage(c, g, d.text("letter.title")), From: d.nameOf(d.hospital), To: strings.Join(strings.Fields(c.Person.Prefix+" "+c.Person.Given+" "+c.Person.Family), " "), Date: format.Date(d.now),
 		Reference: c.UBRN.Display(), Lines: slices.DeleteFunc(strings.Split(c.Person.Address, ", "), func(s string) bool { return s == "" }), Text: d.letterText(c, came), PDF: d.path("cases", c.UBRN.String(), "letter.pdf"), Stands: stands(c, came)}
 	v.Page.Back = web.Link{Text: d.text("case.title", c.UBRN.Display()), URL: d.path("cases", c.UBRN.String())}
+	if v.Stands {
+		v.Done, v.Told, v.Inform = d.done(), d.informedText(told), d.informForm(c, told)
+	}
 	return v, c, err
+}
+
+// informedText says how somebody was told of an appointment, and when.
+func (d *desk) informedText(x Informed) string {
+	switch {
+	case x.At.IsZero():
+		return d.text("informed.not")
+	case x.How == byThemself:
+		return d.text("informed.patient", format.DateTime(x.At))
+	}
+	return d.text("informed."+x.How, format.DateTime(x.At), x.By)
+}
+
+// informForm asks how somebody was told; nil where it is written down, or can be no more.
+func (d *desk) informForm(c Case, told Informed) *formView {
+	if told.How != "" && told.How != byThemself || !c.Appointment.Start.After(d.now) {
+		return nil
+	}
+	how := web.Choice{Name: "how", Label: d.text("informed.how"), Value: byLetter}
+	for _, way := range waysToTell() {
+		how.Options = append(how.Options, web.Option{Value: way, Text: d.text("informed.way-" + way)})
+	}
+	return &formView{Form: web.Form{Action: d.path("cases", c.UBRN.String(), "informed"), Person: c.UBRN.String(), PersonName: d.nameOfCase(c, true), Submit: d.text("informed.submit")}, Radios: []web.Choice{how},
+		Hidden: []web.Row{{Key: "session", Text: c.Appointment.Session}, {Key: "slot", Text: c.Appointment.Slot}}}
+}
+
+// inform writes down how somebody was told of their appointment.
+func (d *desk) inform() error {
+	if err := web.CheckForm(d.r, d.r.PathValue("ubrn")); err != nil {
+		return err
+	}
+	c, _, _, err := d.opened(false)
+	if err != nil {
+		return err
+	}
+	get := d.r.PostForm.Get
+	if err := d.Inform(d.ctx, d.ask.Principal, d.hospital, c.UBRN.String(), get("session"), get("slot"), get("how")); err != nil {
+		return err
+	}
+	return web.SeeOther(d.w, d.r, d.path("cases", c.UBRN.String(), "letter")+"?done=informed")
 }
 
 // stands reports whether somebody has an appointment to come to.

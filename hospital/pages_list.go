@@ -314,11 +314,11 @@ func (d *desk) comeForm() (Case, formView, error) {
 	v.Page = d.casePage(c, g, v.Title)
 	v.Page.Back = web.Link{Text: d.text("desk.title"), URL: back}
 	v.Hidden = []web.Row{{Key: "session", Text: q.Get("session")}, {Key: "slot", Text: q.Get("slot")}}
-	booked, about, err := d.comeTo(c, q.Get("session"), q.Get("slot"))
+	booked, about, told, err := d.comeTo(c, q.Get("session"), q.Get("slot"))
 	if err != nil {
 		return c, v, err
 	}
-	v.Choose, v.Explain = true, []string{about}
+	v.Choose, v.Explain = true, []string{about, d.informedText(told)}
 	outcome := web.Choice{Name: "outcome", Label: d.text("come.outcome"), Value: q.Get("outcome")}
 	if clinical {
 		for _, x := range outcomes() {
@@ -354,8 +354,8 @@ func (d *desk) comeForm() (Case, formView, error) {
 	return c, v, nil
 }
 
-// comeTo is the appointment of which something is written down, and says which it is. Error: fault.Conflict when they are not booked there.
-func (d *desk) comeTo(c Case, session, slot string) (b Booked, about string, err error) {
+// comeTo is the appointment of which something is written down, and says which it is and how they were told of it. Error: fault.Conflict when they are not booked there.
+func (d *desk) comeTo(c Case, session, slot string) (b Booked, about string, told Informed, err error) {
 	err = d.k.DB.Read(d.ctx, func(tx *store.Tx) error {
 		booked, err := d.bookedAt(tx, d.hospital, session, slot)
 		if err != nil {
@@ -377,9 +377,12 @@ func (d *desk) comeTo(c Case, session, slot string) (b Booked, about string, err
 		}
 		clinic, _, err := d.clinicOf(tx, d.hospital, s.Clinic)
 		about = d.text("come.about", clinic.Name, format.Date(b.Slot.Starts), format.Time(b.Slot.Starts))
+		if err == nil {
+			told, err = d.informed(tx, d.hospital, c, session, slot)
+		}
 		return err
 	})
-	return b, about, err
+	return b, about, told, err
 }
 
 func (d *desk) askCome() error {

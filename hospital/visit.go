@@ -34,7 +34,7 @@ func outcomes() []string {
 }
 
 // statuses are the codes of referral to treatment that an outcome may have (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD STATUS): 10 to 12 start a clock, 20 and 21 let
-// it run, 30 to 36 stop it, 90 to 98 are on none, 99 is not known yet.
+// it run, 30 to 36 stop it, 33 as if it had never run (see nullifies), 90 to 98 are on none, 99 is not known yet.
 func statuses() []string {
 	return []string{"20", "21", "30", "31", "32", "33", "34", "35", "90", "91", "92", "99"}
 }
@@ -114,6 +114,8 @@ func (c Coming) check() error {
 		return fault.New(fault.Invalid, "Say what came of it.")
 	case c.State == visitAttended && !known(statuses(), c.Status):
 		return fault.New(fault.Invalid, "Say how the wait for treatment stands.")
+	case c.State == visitMissed && c.Status != "" && !known(statuses(), c.Status):
+		return fault.New(fault.Invalid, "There is no code %q of the wait for treatment.", c.Status)
 	case c.Outcome == outcomeAssessed && c.Note == "":
 		return fault.New(fault.Invalid, "Write the result of the assessment, and what you advise. The practice reads it.")
 	case c.State != visitAttended && c.State != visitArrived && c.State != visitMissed && c.State != visitBooked:
@@ -171,6 +173,9 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 		return fault.New(fault.Conflict, "The referral is not booked here any more, and cannot be returned again. Choose another outcome.")
 	}
 	if err := booking.Come(come.State, b.Slot.Starts, tx.At()); err != nil {
+		return err
+	}
+	if err := o.nullifies(tx, hospital, b, come); err != nil {
 		return err
 	}
 	v.State, v.Actor, v.Note = come.State, by.Name, come.Note

@@ -34,6 +34,8 @@ type Arrangement struct {
 	Clinician string `json:"clinician,omitempty"`
 	// Start is when the appointment is, or was; zero for a request, and for what was booked before this was kept.
 	Start time.Time `json:"start,omitzero"`
+	// By is Patient where the patient took the time themselves; empty where somebody else did, and for what was booked before this was kept.
+	By Party `json:"by,omitempty"`
 }
 
 // arrangedAfter is what an act makes of the arrangement of was, of which it has made n.
@@ -44,6 +46,9 @@ func arrangedAfter(was, n Referral, a Act) *Arrangement {
 		return nil
 	case ActBook, ActMove:
 		v.Status, v.Comment, v.Clinician, v.Start = ArrangedBooked, "", n.Appointment.ClinicianID, n.Appointment.Start
+		if a.By.Party == Patient {
+			v.By = Patient
+		}
 	case ActDefer, ActSendTriage, ActConvert:
 		v.Status, v.Version = ArrangedProposed, 1
 	}

@@ -80,6 +80,9 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	if a := r.Appointment; a != nil {
 		c.Appointment = &booking.Appointment{Slot: a.Slot, Epoch: booking.Epoch(a.Epoch), Session: a.Session, Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID}
 	}
+	if a := r.Arranged; r.Appointment != nil && a != nil && a.Status == ArrangedBooked && a.By == Patient {
+		c.ByPatient = a.Created
+	}
 	if o := r.Offer; o != nil {
 		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Epoch: booking.Epoch(o.Epoch), Start: o.Start, End: o.End, Clinician: o.Clinician, ClinicianID: o.ClinicianID, Until: o.Until}
 	}

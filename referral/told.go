@@ -3,6 +3,7 @@ package referral
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -183,8 +184,28 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	r.Appointment = nil
 	if a := c.Appointment; a != nil && r.State == Booked {
 		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID, Theirs: booking.Hospital.Owns(a.Epoch)}
+		r.Arranged = arrangedAgain(r, c.ByPatient)
 	}
 	return r
+}
+
+// arrangedAgain is the arrangement of an appointment that is told back: of who took it the hospital knows only whether the patient did.
+func arrangedAgain(r Referral, byPatient time.Time) *Arrangement {
+	last := r.Arranged
+	if last == nil && byPatient.IsZero() {
+		return nil
+	}
+	v := Arrangement{Status: ArrangedBooked, Created: byPatient, Clinician: r.Appointment.ClinicianID, Start: r.Appointment.Start}
+	if last != nil {
+		v.Version = last.Version + 1
+		if byPatient.IsZero() {
+			v.Created = last.Created
+		}
+	}
+	if !byPatient.IsZero() {
+		v.By = Patient
+	}
+	return &v
 }
 
 // filesTold are the files of a referral as a hospital was told of them, and those that no hospital is told of.
