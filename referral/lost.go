@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -29,28 +30,80 @@ type lostBooking struct {
 	chart string
 }
 
-// lostDue cancels what is still booked at an epoch that is over, once the hospital has told what it knows.
-func (s *Referrals) lostDue(ctx context.Context) error {
-	var due []lostBooking
-	err := s.read(ctx, func(tx *store.Tx) (err error) {
-		due, err = s.lostBookings(tx)
+// mostLost is how many lost bookings of a hospital are read at once.
+const mostLost = 100
+
+// lostDue cancels what is still booked at an epoch that is over, once the hospital has told what it knows. Hospitals that have not are passed over, and so is whatever cannot be cancelled: neither keeps others waiting.
+func (s *Referrals) lostDue(ctx context.Context) (err error) {
+	var sure []ident.ODSCode
+	if err := s.read(ctx, func(tx *store.Tx) (err error) {
+		sure, err = s.lostAt(tx)
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
-	for _, b := range due {
-		if err := s.cancelLost(ctx, b); fault.Is(err, fault.Conflict) {
-			s.k.Logger.Warn("a booking of an epoch that is over stands", "session", b.Session, "cause", err)
-		} else if err != nil {
-			return err
-		}
+	for _, provider := range sure {
+		err = errors.Join(err, s.lostDueAt(ctx, provider))
 	}
-	return nil
+	return err
 }
 
-func (s *Referrals) lostBookings(tx *store.Tx) (list []lostBooking, err error) {
-	rows, err := tx.Query(`SELECT provider, session, slot, epoch, ubrn FROM referral_booking WHERE lost = 1 LIMIT 500`)
+// lostAt are the hospitals with lost bookings that have told what they know.
+func (s *Referrals) lostAt(tx *store.Tx) (sure []ident.ODSCode, err error) {
+	for after := ""; ; {
+		var next string
+		err := tx.QueryRow(`SELECT provider FROM referral_booking WHERE lost = 1 AND provider > ? ORDER BY provider LIMIT 1`, after).Scan(&next)
+		if fault.Is(err, fault.NotFound) {
+			return sure, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		code, err := ident.ParseODSCode(next)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "a booking's provider cannot be read")
+		}
+		st, err := s.standingIn(tx, code)
+		if err != nil {
+			return nil, err
+		}
+		if st.sure {
+			sure = append(sure, code)
+		}
+		after = next
+	}
+}
+
+// lostDueAt is lostDue at one hospital.
+func (s *Referrals) lostDueAt(ctx context.Context, provider ident.ODSCode) (err error) {
+	var last lostBooking
+	for ctx.Err() == nil {
+		var due []lostBooking
+		if failed := s.read(ctx, func(tx *store.Tx) (err error) {
+			due, err = s.lostBookings(tx, provider, last)
+			return err
+		}); failed != nil {
+			return errors.Join(err, failed)
+		}
+		for _, b := range due {
+			if failed := s.cancelLost(ctx, b); fault.Is(failed, fault.Conflict) {
+				s.k.Logger.Warn("a booking of an epoch that is over stands", "session", b.Session, "cause", failed)
+			} else {
+				err = errors.Join(err, failed)
+			}
+		}
+		if len(due) < mostLost {
+			break
+		}
+		last = due[len(due)-1]
+	}
+	return err
+}
+
+// lostBookings are those of a hospital behind one of them.
+func (s *Referrals) lostBookings(tx *store.Tx, at ident.ODSCode, last lostBooking) (list []lostBooking, err error) {
+	rows, err := tx.Query(`SELECT provider, session, slot, epoch, ubrn FROM referral_booking WHERE lost = 1 AND provider = ? AND (session, slot, epoch) > (?, ?, ?) ORDER BY session, slot, epoch LIMIT ?`,
+		at.String(), last.Session, last.SlotRef.Slot, last.epoch, int64(mostLost))
 	if err != nil {
 		return nil, err
 	}
