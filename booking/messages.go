@@ -183,6 +183,7 @@ type Case struct {
 	ByPatient   time.Time     `json:"byPatient,omitzero"` // when the patient took the time of the appointment themselves; zero where somebody else did for them
 	Offer       *Offer        `json:"offer,omitempty"`    // a time of the spine's that is held for them while they wait for one
 	Passed      int           `json:"passed,omitempty"`   // how many such they said no to, or let pass, since they wait
+	LetPass     []SlotMark    `json:"letPass,omitempty"`  // which, so that a spine that was restored does not offer them again; only ID and Session are said
 	Invited     bool          `json:"invited,omitempty"`  // after triage: the patient chooses a date
 	Accepted    bool          `json:"accepted,omitempty"` // the hospital has read it, and takes the person
 	Closed      bool          `json:"closed,omitempty"`   // the person was discharged
@@ -397,8 +398,13 @@ func (c Case) check() error {
 	if err := attachments(c.Attachments); err != nil {
 		return err
 	}
-	if c.Passed < 0 {
-		return fault.New(fault.Invalid, "Nobody let fewer than no times pass.")
+	if c.Passed < 0 || len(c.LetPass) > MostTold {
+		return fault.New(fault.Invalid, "Somebody let none or more times pass, and at most %d are named.", MostTold)
+	}
+	for _, x := range c.LetPass {
+		if err := ids(x.ID, x.Session); err != nil {
+			return err
+		}
 	}
 	if err := c.Offer.check(); err != nil {
 		return err

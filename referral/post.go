@@ -87,6 +87,11 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 		c.Offer = &booking.Offer{Slot: o.Slot, Session: o.Session, Epoch: booking.Epoch(o.Epoch), Start: o.Start, End: o.End, Clinician: o.Clinician, ClinicianID: o.ClinicianID, Until: o.Until}
 	}
 	c.Passed = len(r.Passed)
+	for _, x := range r.Passed {
+		if x.Provider == org && len(c.LetPass) < booking.MostTold {
+			c.LetPass = append(c.LetPass, booking.SlotMark{ID: x.Slot, Session: x.Session})
+		}
+	}
 	for _, f := range r.Attachments {
 		if f.Availability() == Available {
 			c.Attachments = append(c.Attachments, f.booked(s.k.Organisation(tx.Context(), f.Organisation)))

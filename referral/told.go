@@ -171,9 +171,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	if r.Offer = offerTold(from, c); s.o.Seams.NotTold {
 		r.Offer = nil
 	}
-	if r.State != Deferred || chosen.Service != was.Chosen.Service {
-		r.Passed = nil // what they let pass in days that the restore has lost is not known, and may be offered to them again
-	}
+	r.Passed = passedTold(r, chosen, from, c)
 	r.Chosen, r.Priority, r.Comment, r.Reason = chosen, Priority(c.Priority), c.Comment, reasonOf(r.State, c.Reason)
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)
@@ -187,6 +185,22 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 		r.Arranged = arrangedAgain(r, c.ByPatient)
 	}
 	return r
+}
+
+// passedTold is what somebody who waits was offered and did not take, as the hospital was told: it is not offered to them again.
+func passedTold(r Referral, chosen Choice, from ident.ODSCode, c booking.Case) (list []SlotRef) {
+	if r.State != Deferred {
+		return nil
+	}
+	if chosen.Service == r.Chosen.Service {
+		list = slices.Clone(r.Passed) // known here before what is lost
+	}
+	for _, x := range c.LetPass {
+		if ref := (SlotRef{from, x.Session, x.ID}); !slices.Contains(list, ref) {
+			list = append(list, ref)
+		}
+	}
+	return list
 }
 
 // arrangedAgain is the arrangement of an appointment that is told back: of who took it the hospital knows only whether the patient did.
