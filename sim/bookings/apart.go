@@ -20,12 +20,15 @@ type apart struct {
 	slots []referral.Slot
 	taken map[string]string         // by slot, whose it is: a UBRN, or "own"
 	said  map[string]referral.Reply // by the question's id
+	put   map[string][]string       // by whom it is about: the ids of the questions that came, each as often as it came
+	// In a story: how many of the next questions do not come, and how many of the next answers are lost.
+	away, loses int
 }
 
 const apartSlots = 24
 
 func newApart(w *world) *apart {
-	a := &apart{w: w, taken: map[string]string{}, said: map[string]referral.Reply{}}
+	a := &apart{w: w, taken: map[string]string{}, said: map[string]referral.Reply{}, put: map[string][]string{}}
 	for i := range apartSlots {
 		at := sessionStart(start, 1+i/2, 9).Add(time.Duration(i%2) * 30 * time.Minute)
 		a.slots = append(a.slots, referral.Slot{SlotRef: referral.SlotRef{Provider: Apart, Slot: fmt.Sprint("RQZ-", i)}, Start: at, End: at.Add(30 * time.Minute), Clinician: "Dr Idris Vane"})
@@ -58,6 +61,11 @@ func (w *world) Ask(_ context.Context, q referral.Question) (referral.Reply, err
 	if w.Chance(2 * w.Weights.Lose) {
 		return referral.Reply{}, fault.New(fault.Unavailable, "the system is not reached")
 	}
+	if a.away > 0 {
+		a.away--
+		return referral.Reply{}, fault.New(fault.Unavailable, "the system is not reached")
+	}
+	a.put[u] = append(a.put[u], q.Message)
 	reply, before := a.said[q.Message]
 	if !before {
 		reply = a.does(u, q)
@@ -67,6 +75,10 @@ func (w *world) Ask(_ context.Context, q referral.Question) (referral.Reply, err
 	w.Say("RQZ is asked to %s for %s, again %v, before %v: %v", q.Kind, u, q.Again, before, reply.Yes)
 	if w.Chance(w.Weights.Crash) {
 		spine.Disk.CutPower()
+	}
+	if a.loses > 0 {
+		a.loses--
+		return referral.Reply{}, fault.New(fault.Timeout, "the answer was lost")
 	}
 	if w.Chance(2 * w.Weights.LoseAnswer) {
 		return referral.Reply{}, fault.New(fault.Timeout, "the answer was lost")

@@ -30,6 +30,10 @@ import (
 //	patient VERB NAME [WHAT]         by booking reference: book SLOT, move SLOT, cancel, defer HOSPITAL; take or decline the time that is offered
 //	staff HOSPITAL VERB NAME [WHAT]  accept, reject, cancel, take, return, invite, give SLOT, put SLOT (by hand), off SLOT, settle SLOT, arrived [SLOT], missed [rebook [SLOT]], attended OUTCOME [SLOT], again SLOT; withdraw, recall and hand take a session
 //	ask NAME HOSPITAL [refer]        the practice asks for advice, and may let a referral be made of it; advise HOSPITAL answer|more|convert NAME; reply NAME, close NAME; said NAME prints how the conversation stands
+//	apart away|loses N               the system of RQZ, which keeps its slots and is asked: so many questions do not come there, or so many of its answers are lost; apart takes SLOT is a patient of its own
+//	apart has NAME                   prints where they are booked there, and how many questions came, by how many ids
+//	attach NAME FILE WORDS           the practice attaches a file of these words; PROGRAM is what a program begins with
+//	files NODE NAME                  prints each file of theirs, what is in it, and how many contents are stored there for them
 //	dies NAME                        the register says so
 //	cut HOSPITAL, heal HOSPITAL      the line to the spine
 //	backup NODE, restore NODE        to the last copy
@@ -50,7 +54,7 @@ func TestStories(t *testing.T) {
 	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"date": told((*story).date), "session": told((*story).session), "refer": told((*story).refer), "gp": told((*story).practice), "patient": told((*story).patient), "staff": told((*story).staff),
 		"cut": told((*story).cutLine), "heal": told((*story).heal), "backup": told((*story).keep), "restore": told((*story).putBack), "see": told((*story).see),
-		"ask": told((*story).ask), "advise": told((*story).advise), "reply": told((*story).reply), "close": told((*story).close), "said": told((*story).said), "dies": told((*story).death), "worklist": told((*story).worklist), "even": told((*story).even),
+		"ask": told((*story).ask), "advise": told((*story).advise), "reply": told((*story).reply), "close": told((*story).close), "said": told((*story).said), "dies": told((*story).death), "apart": told((*story).apartly), "attach": told((*story).attachFile), "files": told((*story).listFiles), "worklist": told((*story).worklist), "even": told((*story).even),
 	}})
 }
 
@@ -180,6 +184,9 @@ func (s *story) patient(args []string) (string, error) {
 // slotRef is where a slot is, by its name: HOSPITAL-SESSION-TIME.
 func slotRef(name string) referral.SlotRef {
 	provider, _, _ := strings.Cut(name, "-")
+	if provider == Apart.String() {
+		return referral.SlotRef{Provider: Apart, Session: "ask-" + ServiceOf(Apart), Slot: name}
+	}
 	return referral.SlotRef{Provider: ident.MustODSCode(provider), Session: name[:strings.LastIndex(name, "-")], Slot: name}
 }
 
@@ -372,6 +379,14 @@ func (s *story) see(args []string) (string, error) {
 		}
 		if r.Offer != nil {
 			words += " offered " + r.Offer.Slot
+		}
+		if q := r.Asked; q != nil && q.Appointment != nil {
+			words += " asked for " + q.Appointment.Slot
+		} else if q != nil {
+			words += " asked to let go"
+		}
+		if r.Asked == nil && r.Refusal != "" {
+			words += " refused"
 		}
 		for _, x := range []struct {
 			word string
