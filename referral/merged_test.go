@@ -6,15 +6,14 @@ import (
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/ident"
+	"github.com/openspine/openspine/internal/catalogue"
 	"github.com/openspine/openspine/referral"
-	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
 )
 
 // joined finds two people of the register to be one, and gives the undoing.
-func joined(t *testing.T, w *simtest.World, from, to string) (part func()) {
+func joined(t *testing.T, k catalogue.Kernel, from, to string) (part func()) {
 	t.Helper()
-	k := w.Node.Kernel()
 	var acts []access.Act
 	for _, id := range []string{from, to} {
 		acts = append(acts, access.Act{Action: access.Update, Place: access.Place{Tenant: k.National, Chart: id, Type: "Patient", ID: id, Exists: true}})
@@ -77,7 +76,7 @@ func TestReferralsOfAPersonOfTwoNumbers(t *testing.T) {
 		}
 	}
 	both(false)
-	part := joined(t, w, old, kept)
+	part := joined(t, w.Node.Kernel(), old, kept)
 	both(true)
 	part()
 	both(false)

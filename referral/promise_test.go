@@ -2,6 +2,7 @@ package referral_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -261,6 +262,11 @@ func TestTheDeadAreOfferedNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.hasOffer("dead", ident.UBRN{}, u)
+		for name, who := range map[string]referral.Caller{"somebody with their letter": w.patient(u), "the practice": w.gp} {
+			if _, err := w.s.Act(ctx, who, u, referral.Work{Kind: referral.ActBook, Slot: referral.SlotRef{Provider: west, Session: "late", Slot: "late-0"}, Service: waitingFor}); !errors.Is(err, referral.ErrPatient) {
+				t.Errorf("%s takes what was offered: %v", name, err)
+			}
+		}
 		w.due()
 		if free, err := w.s.FreeSlots(ctx, waitingFor, time.Time{}, time.Time{}, "", 9); err != nil || len(free) != 1 {
 			t.Errorf("%d times are free (%v)", len(free), err)

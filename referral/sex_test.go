@@ -49,6 +49,16 @@ func recorded(t testing.TB, gender string) *fhir.Resource {
 	return res
 }
 
+// another is a second person of the register.
+func another(t testing.TB) *fhir.Resource {
+	t.Helper()
+	res, err := fhir.Parse([]byte(`{"resourceType":"Patient","id":"9990000026","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000026"}],"name":[{"use":"usual","family":"O'Neill"}],"gender":"female","birthDate":"1970-01-02"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
 // TestSexIsLookedAtWhenTheyBook: a service that takes one sex only, or the register's word, may have changed since the shortlist was made. Nobody books then for themselves, moves, refers and books at once, or is
 // offered a time; the hospital may still be asked to find a date, and who is recorded as neither is refused nowhere.
 func TestSexIsLookedAtWhenTheyBook(t *testing.T) {
