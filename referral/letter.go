@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/access"
@@ -55,8 +56,8 @@ func (s *Referrals) PatientLetter(ctx context.Context, c Caller, u ident.UBRN, p
 		}
 		l.Parts = append(l.Parts, where)
 	case r.Offer != nil:
-		l.Parts = append(l.Parts, letter.Part{Heading: web.Text(ctx, "referral.offer.title"), Rows: []letter.Row{{Key: web.Text(ctx, "referral.offer.when"), Value: format.DateTime(r.Offer.Start)},
-			{Key: web.Text(ctx, "referral.mine.where"), Value: r.Chosen.Name + "\n" + r.Chosen.ProviderName}}, Text: []string{web.Text(ctx, "referral.offer.paper", format.DateTime(r.Offer.Until))}})
+		l.Parts = slices.Insert(l.Parts, 1, letter.Part{Heading: web.Text(ctx, "referral.offer.title"), Rows: []letter.Row{{Key: web.Text(ctx, "referral.offer.when"), Value: format.Weekday(r.Offer.Start) + " " + format.DateTime(r.Offer.Start)},
+			{Key: web.Text(ctx, "referral.mine.where"), Value: r.Chosen.Name + "\n" + r.Chosen.ProviderName}}, Text: []string{web.Text(ctx, "referral.offer.paper", format.Weekday(r.Offer.Until)+" "+format.DateTime(r.Offer.Until))}})
 	case r.May(ActBook, Patient):
 		choose := letter.Part{Heading: web.Text(ctx, "referral.mine.choose")}
 		for _, c := range r.Shortlist {

@@ -56,6 +56,8 @@ const (
 	windowTop, windowWidth, windowFoot = 50.0, 80.0, 85.0
 	// What is said begins under the first fold.
 	saidTop = 100.0
+	// A paragraph of so many lines stays on one page.
+	keptLines = 6
 )
 
 // look is how large the type is. A row's name stands beside its value, or above it where the type leaves no room for that.
@@ -110,6 +112,7 @@ func (l Letter) PDF() ([]byte, error) {
 			f.Ln(w.line / 2)
 		}
 		for _, s := range p.Text {
+			w.whole(s)
 			w.text("", w.size, s)
 			f.Ln(w.line / 2)
 		}
@@ -160,6 +163,15 @@ func (w writer) text(style string, points float64, text string) {
 func (w writer) room(height float64) {
 	if _, all := w.f.GetPageSize(); w.f.GetY()+height > all-margin {
 		w.f.AddPage()
+	}
+}
+
+// whole begins a new page for a paragraph of a few lines of which only some would fit on this one.
+func (w writer) whole(text string) {
+	w.f.SetFont(family, "", w.size)
+	width, _ := w.f.GetPageSize()
+	if lines := len(w.f.SplitText(shown(text), width-2*margin)); lines <= keptLines {
+		w.room(float64(lines) * w.line)
 	}
 }
 

@@ -179,3 +179,33 @@ func TestTheAddressIsInTheWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestAParagraphStaysOnOnePage: one that would begin on the last line of a page begins on the next.
+func TestAParagraphStaysOnOnePage(t *testing.T) {
+	t.Parallel()
+	split := 0
+	for n := range 12 {
+		l := sample("A person")
+		l.Large, l.Parts = true, nil
+		for range n {
+			l.Parts = append(l.Parts, letter.Part{Text: []string{"One line."}})
+		}
+		l.Parts = append(l.Parts, letter.Part{Text: []string{"Firstword " + strings.Repeat("of a paragraph that needs three lines ", 4) + "lastword."}})
+		file, err := l.PDF()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := strings.Split(textOf(t, file), l.Foot)
+		if len(pages) > 2 {
+			split++
+		}
+		for _, page := range pages {
+			if strings.Contains(page, "Firstword") != strings.Contains(page, "lastword") {
+				t.Errorf("after %d lines a paragraph is on two pages: %q", n, page)
+			}
+		}
+	}
+	if split == 0 {
+		t.Error("no letter had two pages")
+	}
+}
