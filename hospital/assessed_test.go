@@ -50,7 +50,7 @@ func TestAnAssessmentGoesBackToTheReferrer(t *testing.T) {
 	doctor.Get("/clinics/review").SeesNot("CARROW")
 	doctor.Get(page + "/decide/assessed").Sees(409)
 	// Who was seen stays on the day's lists, with what became of them, and their time is not free.
-	doctor.Get("/clinics/desk?day="+day).Sees(200, "CARROW", "Seen").SeesNot("Outcome", "They have arrived")
+	doctor.Get("/clinics/desk?day="+day).Sees(200, format.Weekday(at.Start)+" "+format.Date(at.Start), "CARROW", "Seen").SeesNot("Outcome", "They have arrived")
 	doctor.Get("/o/RQX/clinics/sessions/"+at.Session).Sees(200, "CARROW", "Seen")
 	if free := format.Time(at.Start) + " Free"; strings.Contains(doctor.Text(), free) {
 		t.Errorf("their time is said to be free: %s", doctor.Text())

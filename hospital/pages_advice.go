@@ -52,7 +52,7 @@ func (d *desk) adviceList() error {
 			if err != nil {
 				return err
 			}
-			t := web.Table{ID: key, RowHeader: true, Caption: d.text("advice." + key), Columns: d.columns("patient", "number", "priority", "service", "from", "state", "since"), Empty: web.Empty{Text: d.text("advice.none"), Help: d.text("advice.none-help")}}
+			t := web.Table{ID: key, RowHeader: true, Caption: d.text("advice." + key), Columns: d.columns("patient", "number", "priority", "service", "from", "state", "for"), Empty: web.Empty{Text: d.text("advice.none"), Help: d.text("advice.none-help")}}
 			var names, who []string
 			for _, a := range list {
 				seen := see(a.Chart)
@@ -91,7 +91,7 @@ func (d *desk) notTaken(tx *store.Tx, see func(string) bool) (web.Table, error) 
 		if a.Chart != "" && see(a.Chart) {
 			number, name = web.LinkCell(a.UBRN.Display(), d.path("advice", a.UBRN.String())), format.Name(a.Person.Family, a.Person.Given, a.Person.Prefix)
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{number, web.Cell(name), web.Cell(a.ServiceName), web.ShowCell(web.Lines(a.Referrer, a.PracticeName)), web.ShowCell(web.Lines(d.text("advice.act."+a.Answer.Kind), a.Answer.By+", "+format.DateTime(a.Answer.At))), web.Cell(a.Answer.Why), web.Cell(web.Ago(d.ctx, d.now, a.Changed))}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{number, web.Cell(name), web.Cell(a.ServiceName), web.ShowCell(web.Lines(a.Referrer, a.PracticeName)), web.ShowCell(web.Lines(d.text("advice.act."+a.Answer.Kind), a.Answer.By+", "+format.DateTime(a.Answer.At))), web.Cell(a.Answer.Why), web.Cell(format.DateTime(a.Changed))}})
 	}
 	return t, err
 }

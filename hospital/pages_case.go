@@ -439,7 +439,7 @@ func (d *desk) bookForm(c Case, g access.Grant) (formView, error) {
 	}
 	choice := web.Choice{Name: "slot", Label: d.text("book.slot"), Value: d.r.PostForm.Get("slot")}
 	for _, x := range slots {
-		choice.Options = append(choice.Options, web.Option{Value: x.Session + " " + x.ID, Text: format.DateTime(x.Starts), Hint: d.text("slot." + x.Kind)})
+		choice.Options = append(choice.Options, web.Option{Value: x.Session + " " + x.ID, Text: format.Weekday(x.Starts) + " " + format.DateTime(x.Starts), Hint: d.text("slot." + x.Kind)})
 	}
 	if len(slots) == 0 {
 		v.Explain = append(v.Explain, d.text("book.none"))

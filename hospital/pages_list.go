@@ -130,7 +130,7 @@ func (d *desk) limitCell(c Case) web.TableCell {
 
 func (d *desk) reviewList() error {
 	return d.caseList(caseList{key: "review", cond: `p.review = 'waiting' AND p.closed = 0 AND c.state <> 'AWAITING_TRIAGE' ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
-		columns: []string{"patient", "number", "priority", "service", "state", "since"}, cells: func(c Case) []web.TableCell {
+		columns: []string{"patient", "number", "priority", "service", "state", "for"}, cells: func(c Case) []web.TableCell {
 			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.Cell(d.spoken("state", c.State)), web.Cell(web.Ago(d.ctx, d.now, c.Received))}
 		}})
 }
@@ -138,13 +138,13 @@ func (d *desk) reviewList() error {
 // triageList is what waits to be read before anything is booked: the most urgent first, then what has waited longest.
 func (d *desk) triageList() error {
 	return d.caseList(caseList{key: "triage", cond: `p.review = 'waiting' AND p.closed = 0 AND c.state = 'AWAITING_TRIAGE' ORDER BY CASE WHEN c.priority LIKE '%WEEK%' OR c.priority LIKE '%2WW%' THEN 0 WHEN c.priority LIKE 'URGENT%' THEN 1 ELSE 2 END, c.received, c.ubrn`,
-		columns: []string{"patient", "number", "priority", "service", "from", "since"}, cells: func(c Case) []web.TableCell {
+		columns: []string{"patient", "number", "priority", "service", "from", "for"}, cells: func(c Case) []web.TableCell {
 			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.ShowCell(web.Lines(c.Referrer, d.k.Organisation(d.ctx, c.Practice))), web.Cell(web.Ago(d.ctx, d.now, c.Received))}
 		}})
 }
 
 func (d *desk) rebookList() error {
-	return d.caseList(caseList{key: "rebook", cond: `p.rebook > 0 AND p.closed = 0 ORDER BY p.rebook, c.ubrn`, columns: []string{"patient", "number", "priority", "service", "why", "since", "next"},
+	return d.caseList(caseList{key: "rebook", cond: `p.rebook > 0 AND p.closed = 0 ORDER BY p.rebook, c.ubrn`, columns: []string{"patient", "number", "priority", "service", "why", "for", "next"},
 		cells: func(c Case) []web.TableCell {
 			return []web.TableCell{d.priority(c.Priority), web.Cell(c.ServiceName), web.ShowCell(web.Lines(d.rebookWhy(c), d.offerWords(c))), web.Cell(web.Ago(d.ctx, d.now, c.Pathway.Rebook)), web.LinkCell(d.text("book.title"), d.path("cases", c.UBRN.String(), "book"))}
 		}})
@@ -201,10 +201,13 @@ type deskButton struct {
 
 func (d *desk) checkIn() error {
 	day := d.day()
-	v := deskView{Title: d.text("desk.title") + ", " + format.Date(day), Done: d.done()}
+	v := deskView{Title: d.text("desk.title") + ", " + format.Weekday(day) + " " + format.Date(day), Done: d.done()}
 	v.Page = d.page(v.Title)
 	v.Live = d.alive(&v.Page)
 	v.Links = []web.Link{{Text: d.text("diary.day-before"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, -1).Format(time.DateOnly)}, {Text: d.text("diary.day-after"), URL: d.path("desk") + "?day=" + day.AddDate(0, 0, 1).Format(time.DateOnly)}}
+	if !day.Equal(format.Midnight(d.now)) {
+		v.Links = append(v.Links, web.Link{Text: d.text("diary.today"), URL: d.path("desk")})
+	}
 	return d.read(func(tx *store.Tx, see func(string) bool) error {
 		v.Sessions = nil
 		var err error
@@ -341,7 +344,7 @@ func (d *desk) comeForm() (Case, formView, error) {
 	}
 	outcome.Options = append(outcome.Options, web.Option{Value: "missed-again", Text: d.text("outcome.missed-again")}, web.Option{Value: "missed", Text: d.text("outcome.missed")})
 	v.Radios = []web.Choice{outcome}
-	status := web.Choice{Name: "status", Label: d.text("come.status"), Value: q.Get("status"), Hint: d.text("come.status-hint"), Options: []web.Option{{}}}
+	status := web.Choice{Name: "status", Label: d.text("come.status"), Value: q.Get("status"), Hint: d.text("come.status-hint"), Options: []web.Option{{Text: d.text("come.as-it-is")}}}
 	for _, s := range statuses() {
 		status.Options = append(status.Options, web.Option{Value: s, Text: s + " " + d.text("status."+s)})
 	}

@@ -93,7 +93,7 @@ func (d *desk) refusedSlots(tx *store.Tx, v *reconcileView) error {
 	if err != nil {
 		return err
 	}
-	t := web.Table{ID: "refused-slots", RowHeader: true, Caption: d.text("refused-slots.title"), Columns: d.columns("session", "slots", "since", "answer"), Empty: web.Empty{Text: d.text("refused-slots.empty"), Help: d.text("refused-slots.empty-help")}}
+	t := web.Table{ID: "refused-slots", RowHeader: true, Caption: d.text("refused-slots.title"), Columns: d.columns("session", "slots", "for", "answer"), Empty: web.Empty{Text: d.text("refused-slots.empty"), Help: d.text("refused-slots.empty-help")}}
 	for _, x := range list {
 		s, err := d.sessionIn(tx, d.hospital, x.Session)
 		if err != nil {
@@ -156,7 +156,7 @@ func (d *desk) unlikeIn(tx *store.Tx, see func(string) bool, v *reconcileView) e
 		v.Facts = append(v.Facts, web.Row{Key: d.text("people.title"), Text: web.Count(d.ctx, "hospital.figures.people", len(list))})
 		return web.Render(d.w, d.r, http.StatusOK, reconcilePage(*v))
 	}
-	t := web.Table{ID: "people", RowHeader: true, Caption: d.text("people.title"), Columns: d.columns("number", "patient", "state", "why", "since"), Empty: web.Empty{Text: d.text("people.empty"), Help: d.text("people.empty-help")}}
+	t := web.Table{ID: "people", RowHeader: true, Caption: d.text("people.title"), Columns: d.columns("number", "patient", "state", "why", "for"), Empty: web.Empty{Text: d.text("people.empty"), Help: d.text("people.empty-help")}}
 	for _, u := range list {
 		if !see(u.Chart) {
 			continue
