@@ -2,6 +2,8 @@ package hospital
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/openspine/openspine/booking"
@@ -17,8 +19,20 @@ func (o *Outpatients) hand(tx *store.Tx, hospital ident.ODSCode, m booking.Slots
 	if err != nil {
 		return err
 	}
-	for _, x := range m.Slots {
-		if err := tx.Queue(`UPDATE hospital_slot SET handed = ? WHERE lane = ? AND tenant = ? AND session = ? AND id = ?`, id, int64(o.lane(hospital)), hospital.String(), m.Session, x.ID); err != nil {
+	return o.setSlots(tx, hospital, m.Session, m.Slots, `handed = ?`, id)
+}
+
+// setTogether is how many slots one statement writes.
+const setTogether = 16
+
+// setSlots writes the same into several slots of a session.
+func (o *Outpatients) setSlots(tx *store.Tx, hospital ident.ODSCode, session string, slots []booking.Slot, set string, values ...any) error {
+	for some := range slices.Chunk(slots, setTogether) {
+		args := append(slices.Clone(values), int64(o.lane(hospital)), hospital.String(), session)
+		for i := range setTogether {
+			args = append(args, some[min(i, len(some)-1)].ID) // always as many, so that it is one statement
+		}
+		if err := tx.Queue(`UPDATE hospital_slot SET `+set+` WHERE lane = ? AND tenant = ? AND session = ? AND id IN (?`+strings.Repeat(", ?", setTogether-1)+`)`, args...); err != nil {
 			return err
 		}
 	}

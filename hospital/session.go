@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -259,10 +260,6 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 		if err != nil {
 			return 0, err
 		}
-		x.Epoch, x.Base = e, e
-		if err := o.putSlot(tx, hospital, x); err != nil {
-			return 0, err
-		}
 		m.Slots = append(m.Slots, booking.Slot{ID: x.ID, Epoch: e, Start: x.Starts, End: x.Ends, Clinician: who.Name, ClinicianID: who.Login})
 	}
 	if len(m.Slots) == 0 {
@@ -271,6 +268,16 @@ func (o *Outpatients) give(tx *store.Tx, hospital ident.ODSCode, session string)
 	if _, err := tx.Exec(`UPDATE hospital_session SET state = ? WHERE lane = ? AND tenant = ? AND id = ?`, sessionOpen, int64(o.lane(hospital)), hospital.String(), session); err != nil {
 		return 0, err
 	}
+	same := map[booking.Epoch][]booking.Slot{} // mostly all have the same
+	for _, x := range m.Slots {
+		same[x.Epoch] = append(same[x.Epoch], x)
+	}
+	for _, e := range slices.Sorted(maps.Keys(same)) {
+		if err := o.setSlots(tx, hospital, session, same[e], `epoch = ?, base = ?`, int64(e), int64(e)); err != nil {
+			return 0, err
+		}
+	}
+	o.changed(tx, hospital)
 	return len(m.Slots), o.hand(tx, hospital, m)
 }
 

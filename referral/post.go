@@ -147,10 +147,17 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 	if !tx.Holds(lane) {
 		return messaging.Refuse("What is said of a session goes in a conversation of its name.")
 	}
+	known, booked, err := s.sessionKnown(tx, m.From, msg.Session)
+	if err != nil {
+		return err
+	}
+	again := map[string]bool{} // written by this message
 	for _, x := range msg.Slots {
-		was, err := s.slot(tx, SlotRef{m.From, msg.Session, x.ID})
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
+		was := known[x.ID]
+		if again[x.ID] {
+			if was, err = s.slot(tx, SlotRef{m.From, msg.Session, x.ID}); err != nil {
+				return err
+			}
 		}
 		e, changed, err := booking.Spine.Take(was.Epoch, x.Epoch)
 		if err != nil {
@@ -165,19 +172,49 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		if err := s.lose(tx, was, x.Since()); err != nil {
 			return err
 		}
-		if err := s.keepSlot(tx, SlotRef{m.From, msg.Session, x.ID}, e, x, msg.Service); err != nil {
+		ref := SlotRef{m.From, msg.Session, x.ID}
+		if err := s.keepSlot(tx, ref, e, x, msg.Service, booked[x.ID]); err != nil {
 			return err
 		}
+		again[x.ID] = true
 	}
 	s.supply.changed(tx, msg.Service)
 	return s.heard(tx, lane, m.From)
 }
 
-// keepSlot writes a slot that the spine owns from now on. Whoever is booked there since the epoch that it names still is: after a restore that may be known before the slot.
-func (s *Referrals) keepSlot(tx *store.Tx, ref SlotRef, e booking.Epoch, x booking.Slot, service string) error {
-	state, ubrn, chart, err := s.occupant(tx, ref, x.Since())
+// sessionKnown is what the spine knows of a session: its slots, and those for which bookings stand, at whatever epoch.
+func (s *Referrals) sessionKnown(tx *store.Tx, provider ident.ODSCode, session string) (known map[string]slotRow, booked map[string]bool, err error) {
+	lane := int64(s.sessionLane(session))
+	list, err := s.slots(tx, `WHERE lane = ? AND provider = ? AND session = ?`, lane, provider.String(), session)
 	if err != nil {
-		return err
+		return nil, nil, err
+	}
+	known, booked = map[string]slotRow{}, map[string]bool{}
+	for _, x := range list {
+		known[x.SlotRef.Slot] = x
+	}
+	rows, err := tx.Query(`SELECT slot FROM referral_booking WHERE lane = ? AND provider = ? AND session = ?`, lane, provider.String(), session)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var slot string
+		if err := rows.Scan(&slot); err != nil {
+			return nil, nil, err
+		}
+		booked[slot] = true
+	}
+	return known, booked, rows.Err()
+}
+
+// keepSlot writes a slot that the spine owns from now on; bookings says whether any stands for it. Whoever is booked there since the epoch that it names still is: after a restore that may be known before the slot.
+func (s *Referrals) keepSlot(tx *store.Tx, ref SlotRef, e booking.Epoch, x booking.Slot, service string, bookings bool) (err error) {
+	state, ubrn, chart := slotFree, "", ""
+	if bookings {
+		if state, ubrn, chart, err = s.occupant(tx, ref, x.Since()); err != nil {
+			return err
+		}
 	}
 	err = tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, base, service, starts, ends, clinician, clinician_id, state, ubrn, chart, holder, held, recalled, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, '') ON CONFLICT (lane, provider, session, slot) DO UPDATE SET epoch = excluded.epoch, base = excluded.base, service = excluded.service,
