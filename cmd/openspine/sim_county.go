@@ -15,7 +15,7 @@ type simCountyCommand struct {
 	People    int    `default:"200" help:"How many people are on each practice's list."`
 	Referrals int    `default:"200000" help:"How many referrals there are in all."`
 	Days      int    `default:"365" help:"How many days of the calendar are lived through."`
-	Beside    int    `default:"32" help:"How many people act at once."`
+	Beside    int    `default:"64" help:"How many people act at once."`
 	Seed      uint64 `default:"0" help:"What happens."`
 	Data      string `help:"Keep the database, which is not forced to the disk as a node's is, in this folder, which must be empty; otherwise a temporary one." type:"path"`
 	Profile   string `help:"Write a CPU profile to this file." type:"path"`

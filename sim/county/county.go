@@ -44,7 +44,7 @@ type Options struct {
 	Referrals int    // in all: 200,000
 	Days      int    // of the calendar: 365
 	Room      int    // places at clinics for each hundred referrals, over the working days: 110
-	Beside    int    // how many people act at once: 32
+	Beside    int    // how many people act at once: 64
 	Seed      uint64 // what happens
 	Folder    string // where the database is; it must be empty
 	// Said is told at the end of each week what has happened so far; nil for nobody.
@@ -55,7 +55,7 @@ func (o Options) withDefaults() Options {
 	for _, x := range []struct {
 		to    *int
 		usual int
-	}{{&o.Practices, 100}, {&o.People, 200}, {&o.Referrals, 200_000}, {&o.Days, 365}, {&o.Room, 110}, {&o.Beside, 32}} {
+	}{{&o.Practices, 100}, {&o.People, 200}, {&o.Referrals, 200_000}, {&o.Days, 365}, {&o.Room, 110}, {&o.Beside, 64}} {
 		if *x.to <= 0 {
 			*x.to = x.usual
 		}
