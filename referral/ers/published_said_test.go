@@ -103,7 +103,7 @@ func saidScenes() []scene {
 			return ask{who: s.referrer(), method: http.MethodGet, path: "/STU3/CommunicationRequest/{ubrn}", about: referral.Referral{UBRN: k.a.UBRN, Version: k.a.Version}, swap: []string{"103264992985", published.Referrer}}
 		}}
 	}
-	beside := map[string]string{`(contained\[[345]\]|payload):`: "the example's files are beside the question (REFERRER); here they go with a message (ADVICE_REQUEST), and are read with it (A025)"}
+	beside := map[string]string{`(contained\[[345]\]|payload):`: "the example's files lie beside the question (REFERRER), where no operation of the API puts them; here they go with a message (ADVICE_REQUEST), as A044 sends them, and are read with it (A025)"}
 	return []scene{
 		read("MultiWayConversation.json", "000000070002", map[string]string{`total`: "the example counts two of its four messages"}, func(s *stage) ask {
 			k := s.talks(nil)
@@ -131,7 +131,7 @@ func saidScenes() []scene {
 			}
 			return ask{who: s.referrer(), method: http.MethodGet, path: referralPath, about: s.refers(d)}
 		}},
-		{op: "A027", status: http.StatusCreated, request: "stu3/convertAdviceAndGuidanceToReferral/requests/WithAttachments.json", response: "stu3/convertAdviceAndGuidanceToReferral/responses/WithAttachments.json", differs: map[string]string{`contained\[1\]\.contained`: "the example has the criteria a second time within the shortlist",
+		{op: "A027", status: http.StatusCreated, request: "stu3/convertAdviceAndGuidanceToReferral/requests/WithAttachments.json", response: "stu3/convertAdviceAndGuidanceToReferral/responses/WithAttachments.json", differs: map[string]string{`contained\[1\]\.contained`: "the example has criteria a second time, contained in the shortlist, which is contained itself: FHIR forbids that (dom-2)",
 			`(contained\[3\]|supportingInfo\[\d\]):`: "the example has a letter that the question had beside it"}, play: func(s *stage) ask {
 			s.service("11014", func(x *published.Service) { x.At = published.Practice }) // here one organisation asks and answers
 			a, err := s.node.Referrals().AskAdvice(s.t.Context(), s.byReferrer(), referral.AdviceQuestion{Patient: ident.MustNHSNumber(published.Second), Priority: referral.Routine, Specialty: "CARDIOLOGY", ClinicType: "HEART_FAILURE", Service: "11014",
