@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/referral"
 )
 
@@ -35,6 +36,16 @@ func TestTheHospitalIsToldWhoTookTheTime(t *testing.T) {
 		}
 		if c, err := w.s.Case(ctx, r.Chart, r.UBRN); err != nil || c.ByPatient.IsZero() {
 			t.Errorf("forgotten by another act: %v", err)
+		}
+		// A restore of the spine has lost it: the hospital tells it back.
+		told, err := w.s.Case(ctx, r.Chart, r.UBRN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.restores("", r.UBRN)
+		w.answers([]booking.Case{told}, booking.SlotMark{ID: "one-0", Epoch: 1, Session: "one", Base: 1})
+		if c, err := w.s.Case(ctx, r.Chart, r.UBRN); err != nil || c.Appointment == nil || !c.ByPatient.Equal(told.ByPatient) {
+			t.Errorf("after a restore: %+v, taken by the patient %s, not %s, %v", c.Appointment, c.ByPatient, told.ByPatient, err)
 		}
 	})
 }
