@@ -184,19 +184,16 @@ func (o *Outpatients) holdSeen(tx *store.Tx, hospital ident.ODSCode, x Override,
 	if len(slots) == 0 {
 		return nil, fault.New(fault.NotFound, "There is no such slot.")
 	}
+	held, err := o.heldIn(tx, hospital, x.Session)
+	if err != nil {
+		return nil, err
+	}
 	s := slots[0]
-	if beside {
+	if beside || held[s.ID] != "" && held[s.ID] != x.Who { // by a follow-up of their own, perhaps
 		s = Slot{Session: s.Session, ID: o.newID(), Starts: s.Starts, Ends: s.Ends, Kind: kindExtra}
 		if err := o.putSlot(tx, hospital, s); err != nil {
 			return nil, err
 		}
-	}
-	held, err := o.heldIn(tx, hospital, s.Session)
-	if err != nil {
-		return nil, err
-	}
-	if held[s.ID] != "" && held[s.ID] != x.Who {
-		return nil, fault.New(fault.Conflict, "Somebody else is in this slot.")
 	}
 	if held[s.ID] == "" {
 		if _, err := tx.Exec(`INSERT INTO hospital_hold (lane, tenant, session, slot, epoch, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
