@@ -23,6 +23,7 @@ import (
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
 	"github.com/openspine/openspine/store/storetest"
+	"github.com/openspine/openspine/web/format"
 )
 
 var x26, rqx = ident.MustODSCode("X26"), ident.MustODSCode("RQX")
@@ -333,8 +334,9 @@ func given(t testing.TB, postgres bool) *world {
 func (w *world) clinic() {
 	w.t.Helper()
 	var templates []hospital.Template
+	from := format.Midnight(time.Now()).AddDate(0, 0, 1) // before nine in the morning there would be a session today, whose people may be there already
 	for day := range time.Weekday(7) {
-		templates = append(templates, hospital.Template{ID: fmt.Sprintf("heart-%d", day), Clinic: "heart", Weekday: day, Starts: 9 * 60, Minutes: 30, Slots: 6, Reserve: 2, Extra: 1, Given: true})
+		templates = append(templates, hospital.Template{ID: fmt.Sprintf("heart-%d", day), Clinic: "heart", Weekday: day, Starts: 9 * 60, Minutes: 30, Slots: 6, Reserve: 2, Extra: 1, Given: true, From: from})
 	}
 	err := w.o.SetUp(w.t.Context(), access.Service("test", rqx), rqx, hospital.Setup{Specialties: []hospital.Specialty{{Code: "394579002", Name: "Cardiology"}}, Consultants: []hospital.Consultant{{ID: "q", Name: "Dr Saoirse Quinlan", Specialty: "394579002"}},
 		Clinics: []hospital.Clinic{{ID: "heart", Name: "Heart clinic", Service: "RQX-heart", Specialty: "394579002", Consultant: "q", Place: "Outpatients"}}, Templates: templates})
