@@ -73,6 +73,14 @@ func TestARefusedAssessmentIsUndone(t *testing.T) {
 	if err := w.o.Come(t.Context(), w.doctor(), rqx, u, come); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.o.Come(t.Context(), w.doctor(), rqx, u, come); err != nil {
+		t.Errorf("a double click: %v", err)
+	}
+	other := come
+	other.Note = "She is to have an echocardiogram."
+	if err := w.o.Come(t.Context(), w.doctor(), rqx, u, other); !fault.Is(err, fault.Conflict) {
+		t.Errorf("another result is said to be written down, and is not: %v", err)
+	}
 	doctor := w.nodes[1].SignedIn(t, "doctor")
 	simtest.Eventually(t, func() bool {
 		said := doctor.Get("/clinics/cases/" + u).Text()

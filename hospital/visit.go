@@ -124,7 +124,7 @@ func (c Coming) check() error {
 	return nil
 }
 
-// Come writes down that somebody came to their appointment, or did not, and what came of it. It is done here at once; the spine is told. Saying the same again changes nothing.
+// Come writes down that somebody came to their appointment, or did not, and what came of it. It is done here at once; the spine is told. Saying the same again in the same words changes nothing.
 // Errors: fault.Conflict when they are not booked there, it is over, or it is too soon to say so (booking.Come).
 func (o *Outpatients) Come(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, come Coming) error {
 	if err := come.check(); err != nil {
@@ -163,8 +163,8 @@ func (o *Outpatients) come(tx *store.Tx, by access.Principal, hospital ident.ODS
 	if v.Who == "" {
 		v = Visit{Session: b.Slot.Session, Slot: b.Slot.ID, Epoch: b.Slot.Epoch, Who: b.Who, Kind: "referral", State: visitBooked}
 	}
-	if v.State == come.State && v.Outcome == come.Outcome {
-		return nil // said before
+	if v.State == come.State && v.Outcome == come.Outcome && (v.Ended.IsZero() || v.Note == come.Note) {
+		return nil // said before, in the same words
 	}
 	if v.State == visitAttended || v.State == visitMissed || v.State == visitCancelled {
 		return fault.New(fault.Conflict, "This appointment is over: they are written down as %s.", v.State)
