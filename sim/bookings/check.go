@@ -197,7 +197,8 @@ func (w *world) checkNow() {
 		h := n.look()
 		w.checkPuts(n, h)
 		for u, r := range s.referrals {
-			if o := r.Offer; o != nil && o.Provider == n.code && h.holds[place{n.Name, o.Slot}] != "" && h.slots[place{n.Name, o.Slot}].base >= booking.Epoch(o.Epoch) {
+			if o := r.Offer; o != nil && o.Until.After(spine.Clock.Now()) && booking.Spine.Owns(s.slots[place{n.Name, o.Slot}].epoch) && // otherwise it is over, and nobody is shown it
+				o.Provider == n.code && h.holds[place{n.Name, o.Slot}] != "" && h.slots[place{n.Name, o.Slot}].base >= booking.Epoch(o.Epoch) {
 				w.Break("%s has put %s into %s, which %s is offered", n.Name, h.holds[place{n.Name, o.Slot}], o.Slot, u)
 			}
 		}
