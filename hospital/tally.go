@@ -172,23 +172,23 @@ func (o *Outpatients) known(tx *store.Tx, hospital ident.ODSCode) (slots []booki
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	all, err := o.casesIn(tx, hospital, `c.gone = 0 ORDER BY c.ubrn`)
-	for _, c := range all {
-		cases = append(cases, markOf(c.Case))
-	}
+	lane, h := int64(o.lane(hospital)), hospital.String()
+	err = rowsOf(tx, func(r *store.Rows) error {
+		var m booking.CaseMark
+		var ubrn string
+		var epoch int64
+		err := r.Scan(&ubrn, &m.Version, &m.Slot, &epoch)
+		if err == nil {
+			m.UBRN, err = ident.ParseUBRN(ubrn)
+		}
+		m.Epoch = booking.Epoch(epoch)
+		cases = append(cases, m)
+		return err
+	}, `SELECT ubrn, version, slot, epoch FROM hospital_case WHERE lane = ? AND tenant = ? AND gone = 0 ORDER BY ubrn`, lane, h)
 	if err == nil {
-		lane, h := int64(o.lane(hospital)), hospital.String()
 		err = tx.QueryRow(`SELECT coalesce(max(sent), 0) FROM (SELECT max(sent) AS sent FROM hospital_case WHERE lane = ? AND tenant = ? UNION ALL SELECT max(sent) AS sent FROM hospital_advice WHERE lane = ? AND tenant = ?) told`, lane, h, lane, h).Scan(&heard)
 	}
 	return slots, cases, heard, err
-}
-
-func markOf(c booking.Case) booking.CaseMark {
-	m := booking.CaseMark{UBRN: c.UBRN, Version: c.Version}
-	if c.Appointment != nil {
-		m.Slot, m.Epoch = c.Appointment.Slot, c.Appointment.Epoch
-	}
-	return m
 }
 
 // tallyLanes are those of the hospital, and where slots are handed anew to a spine that was restored those of each session's conversation.
