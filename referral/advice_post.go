@@ -220,7 +220,10 @@ func (s *Referrals) staleAdvice(tx *store.Tx, provider ident.ODSCode, told booki
 			return nil, err
 		}
 	}
-	list = slices.DeleteFunc(list, func(a Advice) bool { return !told.Unsure && a.Changed.UnixMicro() > told.Heard })
+	late := s.k.Clock.Now().Add(-underWayFor)
+	list = slices.DeleteFunc(list, func(a Advice) bool {
+		return !told.Unsure && a.Changed.UnixMicro() > told.Heard && !a.Changed.Before(late)
+	})
 	slices.SortFunc(list, func(a, b Advice) int { return strings.Compare(a.UBRN.String(), b.UBRN.String()) })
 	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
@@ -11,8 +12,11 @@ import (
 	"github.com/openspine/openspine/store"
 )
 
+// underWayFor is how long what told a hospital of a change may be on its way, where nothing later has come there either. Nothing later may ever come, and what told of it may be lost to both.
+const underWayFor = 3 * time.Hour
+
 // stale are the referrals that a hospital knows otherwise than the spine does, although nothing about them is under way: what told it was lost to both sides by their restores. Told are the
-// marks of its whole tally. One that the spine has changed since the latest thing that the hospital has heard is left out; a hospital that asks because it was restored may lack anything.
+// marks of its whole tally. One that the spine has changed since the latest thing that the hospital has heard, and not long ago, is left out; a hospital that asks because it was restored may lack anything.
 func (s *Referrals) stale(tx *store.Tx, provider ident.ODSCode, told booking.Tally) (list []Referral, err error) {
 	knows := map[ident.UBRN]int64{}
 	for _, m := range told.Cases {
@@ -48,8 +52,9 @@ func (s *Referrals) stale(tx *store.Tx, provider ident.ODSCode, told booking.Tal
 		}
 	}
 	still := list[:0]
+	late := s.k.Clock.Now().Add(-underWayFor)
 	for _, r := range list {
-		if told.Unsure || r.Changed.UnixMicro() <= told.Heard {
+		if told.Unsure || r.Changed.UnixMicro() <= told.Heard || r.Changed.Before(late) {
 			still = append(still, r)
 		}
 	}
