@@ -39,6 +39,9 @@ func (s *Referrals) Due(ctx context.Context) error {
 	return s.giveBackDue(ctx)
 }
 
+// Withdraw does what is due where sessions have been withdrawn.
+func (s *Referrals) Withdraw(ctx context.Context) error { return s.withdrawDue(ctx) }
+
 // Own is the epoch of a slot, as the spine knows it.
 func (s *Referrals) Own(ctx context.Context, ref SlotRef) (e booking.Epoch, err error) {
 	err = s.read(ctx, func(tx *store.Tx) error {

@@ -56,3 +56,41 @@ func (w *quiet) lost(t *testing.T, at ident.ODSCode, want int64) {
 		t.Errorf("%d bookings of %s are noted as lost, want %d (%v)", n, at, want, err)
 	}
 }
+
+// TestOneBadBookingKeepsNobodyElseWaiting: bookings of a withdrawn session that cannot be read, more than are read at once, keep neither somebody else of a withdrawn session waiting nor who has lost a slot.
+func TestOneBadBookingKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *quiet) {
+		ctx := context.Background()
+		var booked []ident.UBRN
+		for i, session := range []string{"off", "lost"} {
+			w.gives(session, 1, 20+i)
+			r := w.refers(referral.Routine)
+			if _, err := w.s.Act(ctx, w.gp, r.UBRN, referral.Work{Kind: referral.ActBook, Slot: referral.SlotRef{Provider: west, Session: session, Slot: session + "-0"}, Service: waitingFor}); err != nil {
+				t.Fatal(err)
+			}
+			booked = append(booked, r.UBRN)
+		}
+		cameTo(t, w.s, booking.WorkflowRecall, "off", booking.Recall{Session: "off", Withdrawn: true})
+		err := w.k.DB.Write(ctx, []store.Lane{0}, func(tx *store.Tx) error {
+			for i := range 600 {
+				if err := tx.Queue(`INSERT INTO referral_slot (lane, provider, session, slot, epoch, service, starts, ends, clinician, state, ubrn, chart, holder, held, recalled, reason)
+					VALUES (0, 'RZZ01', 'bad', ?, 1, ?, 1, 2, '', 1, 'not a number', '9990000018', '', 0, 2, '')`, fmt.Sprintf("bad-%03d", i), waitingFor); err != nil {
+					return err
+				}
+			}
+			return tx.Queue(`UPDATE referral_booking SET lost = 1 WHERE session = 'lost'`)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.s.Withdraw(ctx); err == nil {
+			t.Error("what could not be read was passed over in silence")
+		}
+		for i, why := range []string{"of a withdrawn session", "at an epoch that is over"} {
+			if got := w.get(booked[i]); got.State != referral.CancelledByProvider || got.Appointment != nil {
+				t.Errorf("a booking %s stands: %s %+v", why, got.State, got.Appointment)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/openspine/openspine/access"
@@ -491,24 +492,35 @@ func (s *Referrals) account(tx *store.Tx, r Referral, a Act, message string) err
 	return err
 }
 
-// withdrawDue tells those who are booked in sessions that will not take place: each returns to the worklists. So does who has lost a slot by a restore.
-func (s *Referrals) withdrawDue(ctx context.Context) error {
-	var due []slotRow
-	err := s.read(ctx, func(tx *store.Tx) (err error) {
-		due, err = s.slots(tx, `WHERE recalled > 0 AND recalled = ? AND state = ? LIMIT 500`, withdrawn, slotBooked)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, x := range due {
-		if err := s.withdraw(ctx, x); fault.Is(err, fault.Conflict) {
-			s.k.Logger.Warn("a booking of a withdrawn session stands", "session", x.Session, "cause", err)
-		} else if err != nil {
+// mostWithdrawn is how many bookings of withdrawn sessions are read at once.
+const mostWithdrawn = 100
+
+// withdrawDue tells those who are booked in sessions that will not take place: each returns to the worklists. So does who has lost a slot by a restore. Whatever cannot be cancelled is passed over, and keeps nobody waiting.
+func (s *Referrals) withdrawDue(ctx context.Context) (err error) {
+	var last SlotRef
+	for ctx.Err() == nil {
+		var due []slotRow
+		if failed := s.read(ctx, func(tx *store.Tx) (err error) {
+			due, err = s.slots(tx, `WHERE recalled > 0 AND recalled = ? AND state = ? AND (provider, session, slot) > (?, ?, ?) ORDER BY provider, session, slot LIMIT ?`,
+				withdrawn, slotBooked, last.Provider.String(), last.Session, last.Slot, int64(mostWithdrawn))
 			return err
+		}); failed != nil {
+			err = errors.Join(err, failed)
+			break
 		}
+		for _, x := range due {
+			if failed := s.withdraw(ctx, x); fault.Is(failed, fault.Conflict) {
+				s.k.Logger.Warn("a booking of a withdrawn session stands", "session", x.Session, "cause", failed)
+			} else {
+				err = errors.Join(err, failed)
+			}
+		}
+		if len(due) < mostWithdrawn {
+			break
+		}
+		last = due[len(due)-1].SlotRef
 	}
-	return s.lostDue(ctx)
+	return errors.Join(err, s.lostDue(ctx))
 }
 
 // reasonWithdrawn is why an appointment of a withdrawn session is cancelled (APPOINTMENT-CANCELLATION-REASON).
