@@ -236,7 +236,7 @@ func TestTriageAtTheHospital(t *testing.T) {
 	doctor := w.nodes[1].SignedIn(t, "doctor")
 	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get("/clinics/triage").Text(), "2 referrals") })
 	doctor.Get("/clinics/review").SeesNot("CARROW")
-	w.nodes[1].SignedIn(t, "clerk").Get("/o/RQX/clinics/cases/" + taken).Sees(200).SeesNot("Accept, to be booked")
+	w.nodes[1].SignedIn(t, "clerk").Get("/o/RQX/clinics/cases/"+taken).Sees(200, "Waits to be triaged by a clinician").SeesNot("Accept, to be booked", "Waits to be reviewed")
 	page := "/o/RQX/clinics/cases/" + taken + "/decide/triage-"
 	doctor.Get(page+"return").Send(page+"return", "comment", "").Sees(422)
 	doctor.Get(page+"accept").Sees(200, "Which service takes it?", "Heart clinic", "The patient chooses").Send(page+"accept", "how", "here").Sees(200, "It is decided")

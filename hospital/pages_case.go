@@ -216,7 +216,7 @@ func (d *desk) offerWords(c Case) string {
 
 func (d *desk) caseFacts(c Case, told Informed) []web.Row {
 	row := func(key, value string) web.Row { return web.Row{Key: d.text("case." + key), Text: value} }
-	facts := []web.Row{row("service", c.ServiceName), row("state", d.spoken("state", c.State)), row("priority", d.spoken("priority", c.Priority)), row("review", d.text("reviewed."+c.Pathway.Review)),
+	facts := []web.Row{row("service", c.ServiceName), row("state", d.spoken("state", c.State)), row("priority", d.spoken("priority", c.Priority)), row("review", d.reviewText(c)),
 		row("from", c.Referrer+", "+d.k.Organisation(d.ctx, c.Practice)), row("received", format.DateTime(c.Received)), row("clock", d.clockText(c.Pathway))}
 	at := row("appointment", d.text("case.none"))
 	if a := c.Appointment; a != nil {
@@ -236,6 +236,14 @@ func (d *desk) caseFacts(c Case, told Informed) []web.Row {
 		facts = append(facts, row("comment", c.Comment))
 	}
 	return facts
+}
+
+// reviewText is how far the hospital is with a referral, in words.
+func (d *desk) reviewText(c Case) string {
+	if c.State == stateTriage && c.Pathway.Review == reviewWaiting {
+		return d.text("reviewed.triage")
+	}
+	return d.text("reviewed." + c.Pathway.Review)
 }
 
 // clockText is how long somebody has waited for treatment.
