@@ -221,7 +221,25 @@ func TestFilesAreReadWithoutALine(t *testing.T) {
 		t.Errorf("the file: %d %q", doctor.Status, doctor.Body)
 	}
 	doctor.Get(page + "/files/f-2").Sees(404)
-	w.nodes[1].SignedIn(t, "clerk").Get(page).Sees(200).SeesNot("ECG.pdf").Get(page + "/files/f-1").Sees(403)
+	clerk := w.nodes[1].SignedIn(t, "clerk")
+	clerk.Get(page).Sees(200).SeesNot("ECG.pdf").Get(page + "/files/f-1").Sees(403)
+	// It goes back to the practice with the result of an assessment: what the practice sent is the practice's again, and the result stays here.
+	f, err = w.spine.k.Post().Store(t.Context(), strings.NewReader("%PDF-1.4 plan"), "Plan.pdf", "application/pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.link("heal")
+	w.spine.change(u, func(c *booking.Case) {
+		c.State, c.Gone, c.Letter, c.Appointment = "TRIAGE_RESPONSE", true, "", nil
+		c.Attachments = []booking.Attachment{{ID: "f-3", Name: "Plan.pdf", Type: "application/pdf", Size: f.Size, Hash: hex.EncodeToString(f.Hash[:]), Description: "what to do", By: "Name of doctor", Kind: "PROVIDER", Code: rqx}}
+	})
+	simtest.Eventually(t, func() bool { return strings.Contains(doctor.Get(page).Text(), "Plan.pdf") })
+	doctor.Sees(200, "what to do", "Not with this hospital any more", "The letter went back with the referral").SeesNot("ECG.pdf", "Waits to be reviewed")
+	if doctor.Get(page + "/files/f-3"); doctor.Status != 200 || doctor.Body != "%PDF-1.4 plan" {
+		t.Errorf("the result: %d %q", doctor.Status, doctor.Body)
+	}
+	doctor.Get(page + "/files/f-1").Sees(404)
+	clerk.Get(page).Sees(200).SeesNot("Plan.pdf").Get(page + "/files/f-3").Sees(403)
 }
 
 // TestTriageAtTheHospital: what a practice sends to be read first has a list of its own; a clinician takes it at a clinic, or lets the patient choose, and until there is a time it is on a list.

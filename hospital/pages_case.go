@@ -89,7 +89,9 @@ func (d *desk) showCase() error {
 		if _, err := d.ask.Grants(access.Act{Action: access.Read, Place: placeOf(d.hospital, c.Chart, true)}); err != nil {
 			return err
 		}
-		v.Letter = strings.Split(strings.TrimSpace(c.Letter), "\n")
+		if v.Letter = strings.Split(strings.TrimSpace(c.Letter), "\n"); c.Gone && c.Letter == "" {
+			v.Letter = []string{d.text("case.letter-gone")}
+		}
 		v.Files = d.fileTable(d.path("cases", c.UBRN.String(), "files"), c.Attachments)
 	}
 	var told Informed
@@ -240,8 +242,13 @@ func (d *desk) caseFacts(c Case, told Informed) []web.Row {
 
 // reviewText is how far the hospital is with a referral, in words.
 func (d *desk) reviewText(c Case) string {
-	if c.State == stateTriage && c.Pathway.Review == reviewWaiting {
-		return d.text("reviewed.triage")
+	if c.Pathway.Review == reviewWaiting {
+		switch {
+		case c.Gone:
+			return d.text("reviewed.gone")
+		case c.State == stateTriage:
+			return d.text("reviewed.triage")
+		}
 	}
 	return d.text("reviewed." + c.Pathway.Review)
 }

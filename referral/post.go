@@ -74,6 +74,11 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 		person = &read
 	}
 	c.Person = person.booked(r.Patient)
+	for _, f := range r.Attachments {
+		if f.Availability() == Available && (!c.Gone || f.Organisation == org) { // what it sent back with its advice stays the hospital's own
+			c.Attachments = append(c.Attachments, f.booked(s.k.Organisation(tx.Context(), f.Organisation)))
+		}
+	}
 	if c.Gone {
 		return c, nil
 	}
@@ -91,11 +96,6 @@ func (s *Referrals) caseOf(tx *store.Tx, r Referral, org ident.ODSCode, chosen C
 	for _, x := range r.Passed {
 		if x.Provider == org && len(c.LetPass) < booking.MostTold {
 			c.LetPass = append(c.LetPass, booking.SlotMark{ID: x.Slot, Session: x.Session})
-		}
-	}
-	for _, f := range r.Attachments {
-		if f.Availability() == Available {
-			c.Attachments = append(c.Attachments, f.booked(s.k.Organisation(tx.Context(), f.Organisation)))
 		}
 	}
 	c.Letter, err = s.letterOf(tx, r)

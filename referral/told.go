@@ -176,9 +176,7 @@ func (s *Referrals) recovered(ctx context.Context, was Referral, from ident.ODSC
 	if c.Letter != "" {
 		r.Letter = hashOf(c.Letter)
 	}
-	if !c.Gone { // a hospital that has let it go is told of no files
-		r.Attachments = filesTold(was, from, c)
-	}
+	r.Attachments = filesTold(was, from, c)
 	r.Appointment = nil
 	if a := c.Appointment; a != nil && r.State == Booked {
 		r.Appointment = &Appointment{SlotRef: SlotRef{from, a.Session, a.Slot}, Epoch: int64(a.Epoch), Start: a.Start, End: a.End, Clinician: a.Clinician, ClinicianID: a.ClinicianID, Theirs: booking.Hospital.Owns(a.Epoch)}
@@ -222,16 +220,18 @@ func arrangedAgain(r Referral, byPatient time.Time) *Arrangement {
 	return &v
 }
 
-// filesTold are the files of a referral as a hospital was told of them, and those that no hospital is told of.
+// filesTold are the files of a referral as a hospital was told of them, and those that it is not told of: what cannot be read. Where it has let the referral go it is told of none but its own, and all stay.
 func filesTold(was Referral, from ident.ODSCode, c booking.Case) (list []Attachment) {
 	for _, a := range was.Attachments {
-		if a.Availability() != Available {
+		if a.Availability() != Available || c.Gone {
 			list = append(list, a)
 		}
 	}
 	for _, a := range c.Attachments {
 		if i := slices.IndexFunc(was.Attachments, func(x Attachment) bool { return x.ID == a.ID }); i >= 0 {
-			list = append(list, was.Attachments[i])
+			if !c.Gone { // it is there
+				list = append(list, was.Attachments[i])
+			}
 			continue
 		}
 		x := Attachment{ID: a.ID, Name: a.Name, Type: a.Type, Size: a.Size, Hash: a.Hash, Description: a.Description, Kind: AttachmentKind(a.Kind), By: Staff{Name: a.By}, Organisation: a.Code, At: a.At}

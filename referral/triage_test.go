@@ -2,10 +2,12 @@ package referral_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/ident"
@@ -115,4 +117,45 @@ func TestWhoMustBeSeenSoonComesFirst(t *testing.T) {
 		t.Errorf("the list is in the order %d, %d, %d", a, b, c)
 	}
 	gp.Get("/refer/case/"+at["passed"]).Sees(200, "To be seen by", "3 days past the limit")
+}
+
+// TestWhatGoesBackWithAdviceStaysTheHospitals: a hospital that returns what it has triaged is told of the file that it sent along, and of no other; after a restore of the spine it tells it back.
+func TestWhatGoesBackWithAdviceStaysTheHospitals(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *quiet) {
+		ctx := context.Background()
+		consultant := w.as(access.Principal{ID: "consultant", Name: "Dr Owain Pugh", Role: access.Clinician, Organisation: west, AuthMethod: "session"})
+		m, err := w.s.Create(ctx, w.gp, referral.Draft{Patient: ident.MustNHSNumber("9990000018"), Priority: referral.Routine, Request: referral.ForTriage, Services: []string{waitingFor}, Letter: "Please see."})
+		if err != nil {
+			t.Fatal(err)
+		}
+		adds := func(c referral.Caller, name, holds string, work referral.Work) (id string) {
+			t.Helper()
+			f, err := w.s.Upload(ctx, c, referral.Upload{Name: name, For: m.UBRN}, strings.NewReader(holds))
+			if err != nil {
+				t.Fatal(err)
+			}
+			work.Files = []referral.FileRef{{ID: f.ID}}
+			if _, err := w.s.Act(ctx, c, m.UBRN, work); err != nil {
+				t.Fatal(err)
+			}
+			return f.ID
+		}
+		adds(w.gp, "trace.txt", "a trace", referral.Work{Kind: referral.ActLetter})
+		plan := adds(consultant, "plan.txt", "the plan", referral.Work{Kind: referral.ActTriageReturn, Comment: "Try a statin first."})
+		told, err := w.s.Case(ctx, m.Chart, m.UBRN)
+		if err != nil || !told.Gone || told.Letter != "" || len(told.Attachments) != 1 || told.Attachments[0].ID != plan {
+			t.Fatalf("the hospital is told of %+v, a letter %q, gone: %t (%v)", told.Attachments, told.Letter, told.Gone, err)
+		}
+		w.restores("", m.UBRN)
+		w.answers([]booking.Case{told})
+		if r := w.get(m.UBRN); r.State != referral.TriageResponse || len(r.Attachments) != 1 || r.Attachments[0].Kind != referral.FromProvider || r.Attachments[0].Organisation != west {
+			t.Fatalf("told back: %s with %+v", r.State, r.Attachments)
+		}
+		if o, err := w.s.OpenFile(ctx, w.gp, m.UBRN, plan); err != nil {
+			t.Errorf("its file cannot be read: %v", err)
+		} else if text, err := io.ReadAll(o); err != nil || string(text) != "the plan" {
+			t.Errorf("its file: %q (%v)", text, err)
+		}
+	})
 }
