@@ -1,9 +1,10 @@
 // Package county is a county's year of referrals: practices that refer, hospitals that see people, and everybody who books, changes their mind, does not come, or loses a time
-// because a clinic is cancelled. Every referral is a real one: the real referrals and clinics on one node, with their rules, their account and the real post between the two sides.
+// because a clinic is cancelled. Every referral is a real one: the real referrals and clinics, each with their rules and their account on a node of
+// their own as they are in life, and the real post between them.
 //
 //	each working day: clinics of yesterday are written up, people change their minds and rebook, practices refer and book ─► who waits is offered what is free ─► hospitals register and accept ─► a clinic is cancelled
 //
-// The post is turned meanwhile, as on a node. Nobody needs the county's database once it is over: it is not forced to the disk. Dates are virtual: a day takes as long as its work. What happens follows from the seed; which of two people gets a time that both chose does not, for many act at once.
+// The post is turned meanwhile, as on a node. Nobody needs the county's databases once it is over: they are not forced to the disk. Dates are virtual: a day takes as long as its work. What happens follows from the seed; which of two people gets a time that both chose does not, for many act at once.
 // At the end both sides compare what they know, and nothing may differ.
 package county
 
@@ -11,9 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -21,12 +20,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openspine/openspine/access"
-	"github.com/openspine/openspine/audit"
-	"github.com/openspine/openspine/demographics"
 	"github.com/openspine/openspine/directory"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/fhir"
-	"github.com/openspine/openspine/fhir/definition"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/internal/catalogue"
@@ -46,7 +42,7 @@ type Options struct {
 	Room      int    // places at clinics for each hundred referrals, over the working days: 110
 	Beside    int    // how many people act at once: 64
 	Seed      uint64 // what happens
-	Folder    string // where the database is; it must be empty
+	Folder    string // where the databases are; it must be empty
 	// Said is told at the end of each week what has happened so far; nil for nobody.
 	Said func(day int, r Result)
 }
@@ -74,7 +70,7 @@ var (
 	hospitals = []ident.ODSCode{ident.MustODSCode("RQX"), ident.MustODSCode("RQY")}
 )
 
-// county is the node with everybody on it.
+// county is the spine and the hospitals, with everybody who acts there.
 type county struct {
 	o     Options
 	ctx   context.Context
@@ -82,16 +78,11 @@ type county struct {
 	rng   *rand.Rand
 	tally tally
 
-	db       *store.DB
-	k        catalogue.Kernel
-	post     *messaging.Post
-	refer    *referral.Referrals
-	clinics  *hospital.Outpatients
-	services []catalogue.Service
-	offered  []string // services of all clinics
-	sessions map[string][]string
-
-	stop func() error // ends what runs beside
+	spine   *node
+	homes   map[ident.ODSCode]*node // of the hospitals
+	lines   *lines                  // between all of them
+	refer   *referral.Referrals
+	offered []string // services of all clinics
 
 	mu     sync.Mutex        // of these, while many act
 	booked []*person         // those who have a time to come
@@ -125,96 +116,42 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 	return res, err
 }
 
-// open makes the node with everybody on it. It is to be closed, also after an error.
-func open(ctx context.Context, o Options) (c *county, err error) {
-	c = &county{o: o, ctx: ctx, clock: clock.NewFake(start), rng: rand.New(rand.NewPCG(o.Seed, 17)), sessions: map[string][]string{}, later: map[int][]*person{}} //nolint:gosec // a simulation's chance
-	if c.db, err = store.Open(ctx, filepath.Join(o.Folder, "county.db"), store.Options{Clock: c.clock, Fleeting: true}); err != nil {
-		return c, err
+// open makes the nodes with everybody on them. They are to be closed, also after an error.
+func open(ctx context.Context, o Options) (*county, error) {
+	c := &county{o: o, ctx: ctx, clock: clock.NewFake(start), rng: rand.New(rand.NewPCG(o.Seed, 17)), homes: map[ident.ODSCode]*node{}, lines: &lines{}, later: map[int][]*person{}} //nolint:gosec // a simulation's chance
+	for _, code := range append([]ident.ODSCode{national}, hospitals...) {
+		n := &node{code: code, lines: c.lines}
+		c.lines.nodes = append(c.lines.nodes, n)
+		if err := n.open(c); err != nil {
+			return c, err
+		}
+		c.homes[code] = n
 	}
-	if err := c.assemble(); err != nil {
-		return c, err
+	c.spine = c.homes[national]
+	c.refer = c.spine.refer
+	for _, n := range c.lines.nodes {
+		n.runs(ctx)
 	}
-	c.stop = c.runs()
 	if err := c.people(); err != nil {
 		return c, err
 	}
 	return c, c.hold()
 }
 
-// runs lets the account be sealed and the post be turned beside everything else, as on a node, until the function that it returns is called: that seals the rest, and closes the account.
-func (c *county) runs() (stop func() error) {
-	ctx, end := context.WithCancel(context.WithoutCancel(c.ctx))
-	var all errgroup.Group
-	all.Go(func() error { return c.k.Audit.Run(ctx) })
-	all.Go(func() error { return c.post.Run(ctx) })
-	return func() error {
-		end()
-		return all.Wait()
+func (c *county) close() (err error) {
+	for _, n := range c.lines.nodes {
+		if n.stop != nil {
+			err = errors.Join(err, n.stop())
+		}
 	}
-}
-
-func (c *county) close() error {
-	if c.k.Records != nil {
-		c.k.Records.Close()
-	}
-	var err error
-	if c.stop != nil {
-		err = c.stop()
-	} else if c.k.Audit != nil {
-		err = c.k.Audit.Close()
-	}
-	if c.db != nil {
-		err = errors.Join(err, c.db.Close())
+	for _, n := range c.lines.nodes {
+		err = errors.Join(err, n.close())
 	}
 	return err
 }
 
-// assemble puts the kernel and both services on the database.
-func (c *county) assemble() error {
-	log := slog.New(slog.DiscardHandler)
-	if err := c.db.Migrate(c.ctx, audit.Schema(), access.Schema(), messaging.Schema(), record.Schema(), directory.Schema(), referral.Schema(), hospital.Schema()); err != nil {
-		return err
-	}
-	keys := filepath.Join(c.o.Folder, "account")
-	account, err := audit.Open(c.db, keys, audit.Options{Clock: c.clock, Logger: log})
-	if err != nil {
-		return err
-	}
-	c.k.Audit = account
-	gate, err := access.Open(access.Options{DB: c.db, Audit: account, Clock: c.clock, Logger: log, National: national})
-	if err != nil {
-		return err
-	}
-	records, err := record.Open(c.ctx, record.Options{DB: c.db, Clock: c.clock})
-	if err != nil {
-		return err
-	}
-	tenants := []catalogue.Tenant{{Code: national, Name: "Spine", Kind: "national"}}
-	own := []ident.ODSCode{national}
-	for _, h := range hospitals {
-		tenants, own = append(tenants, catalogue.Tenant{Code: h, Name: h.String() + " Hospital", Kind: "hospital"}), append(own, h)
-	}
-	c.k = catalogue.Kernel{DB: c.db, Definitions: definition.R4(), Records: records, Gate: gate, Audit: account, Clock: c.clock, Logger: log, National: national, Tenants: tenants,
-		Organisation: func(_ context.Context, code ident.ODSCode) string { return code.String() },
-		Services:     func() []catalogue.Service { return c.services }, Post: func() *messaging.Post { return c.post }}
-	// The register's events are where a change of a referral is noted for whoever asked to be told.
-	if err := c.db.Migrate(c.ctx, demographics.New(c.k, demographics.Options{Data: keys, Demo: true}).Service().Schema); err != nil {
-		return err
-	}
-	places := directory.New(c.k, true)
-	c.refer, c.clinics = referral.New(c.k, places, referral.Options{}), hospital.New(c.k)
-	c.services = []catalogue.Service{places.Service(), c.refer.Service(), c.clinics.Service()}
-	var handlers []messaging.Handler
-	for _, s := range c.services {
-		records.Keep(s.Keeps...)
-		handlers = append(handlers, s.Handles...)
-	}
-	if err := records.Behind(c.ctx); err != nil {
-		return err
-	}
-	c.post, err = messaging.New(c.ctx, messaging.Options{DB: c.db, Clock: c.clock, Tenants: own, Account: account}, messaging.Together(handlers, national))
-	return err
-}
+// clinics are those of a hospital.
+func (c *county) clinics(h ident.ODSCode) *hospital.Outpatients { return c.homes[h].clinics }
 
 // practice is the code of one of the practices, from 0.
 func practice(i int) ident.ODSCode { return ident.MustODSCode(fmt.Sprintf("Z%05d", 10_000+i)) }
@@ -244,7 +181,7 @@ func (c *county) people() error {
 			for i := from; i < min(from+atOnce, all); i++ {
 				n, err := patient(i)
 				if err == nil {
-					err = c.k.Gate.Relate(tx, access.Relationship{Tenant: national, Chart: n.String(), Organisation: practice(i / c.o.People), Kind: access.KindRegistered, Basis: "registered", By: "service/county"})
+					err = c.spine.k.Gate.Relate(tx, access.Relationship{Tenant: national, Chart: n.String(), Organisation: practice(i / c.o.People), Kind: access.KindRegistered, Basis: "registered", By: "service/county"})
 				}
 				if err != nil {
 					return err
@@ -273,19 +210,19 @@ func (c *county) put(list []record.Change, more func(tx *store.Tx) error) error 
 	var acts []access.Act
 	var lanes []store.Lane
 	for _, x := range list {
-		d, err := c.k.Records.Prepare(c.ctx, x)
+		d, err := c.spine.k.Records.Prepare(c.ctx, x)
 		if err != nil {
 			return err
 		}
 		drafts, acts, lanes = append(drafts, d), append(acts, d.Acts()...), append(lanes, d.Lanes()...)
 	}
-	grants, err := c.k.Gate.DecideAll(c.ctx, access.Service("county", national), acts)
+	grants, err := c.spine.k.Gate.DecideAll(c.ctx, access.Service("county", national), acts)
 	if err != nil {
 		return err
 	}
-	return c.k.Gate.Act(c.ctx, grants, lanes, func(tx *store.Tx) error {
+	return c.spine.k.Gate.Act(c.ctx, grants, lanes, func(tx *store.Tx) error {
 		for i, d := range drafts {
-			if _, err := c.k.Records.Apply(tx, d, grants[i]); err != nil {
+			if _, err := c.spine.k.Records.Apply(tx, d, grants[i]); err != nil {
 				return err
 			}
 		}
@@ -321,7 +258,7 @@ func (c *county) hold() error {
 		if err := c.put(services, func(*store.Tx) error { return nil }); err != nil {
 			return err
 		}
-		if err := c.clinics.SetUp(c.ctx, access.Service("county", h), h, set); err != nil {
+		if err := c.clinics(h).SetUp(c.ctx, access.Service("county", h), h, set); err != nil {
 			return err
 		}
 	}
@@ -348,28 +285,43 @@ func beside[T any](c *county, list []T, do func(T) error) error {
 	return g.Wait()
 }
 
-// deliver turns the post until it has nothing to do.
+// deliver turns the posts until none has anything to do: then nothing comes to another either.
 func (c *county) deliver() error {
-	for range 10_000 {
-		list, err := c.post.Pending(c.ctx)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		if err := beside(c, list, func(w messaging.Work) error {
-			if _, err := c.post.Turn(c.ctx, w); !fault.Is(err, fault.Unavailable) {
+	for over := time.Now().Add(mostPost); time.Now().Before(over); {
+		asked, quiet := c.lines.quiet()
+		for _, n := range c.lines.nodes {
+			list, err := n.post.Pending(c.ctx)
+			if err != nil {
 				return err
 			}
-			return nil
-		}); err != nil {
-			return err
+			quiet = quiet && len(list) == 0
+			if err := beside(c, list, func(w messaging.Work) error {
+				if _, err := n.post.Turn(c.ctx, w); !fault.Is(err, fault.Unavailable) {
+					return err
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
 		}
+		if now, _ := c.lines.quiet(); quiet && now == asked {
+			return nil
+		}
+		time.Sleep(time.Millisecond) // a turn with a peer that is under way already is not waited for
 	}
 	return fault.New(fault.Internal, "the post never has nothing to do")
 }
 
+// mostPost is how long the post may have something to do while nobody sends anything.
+const mostPost = 10 * time.Minute
+
 // jobs does what the services do by the clock: those of one service one after the other, beside those of the others.
 func (c *county) jobs(names ...string) error {
-	return beside(c, c.services, func(s catalogue.Service) error {
+	var services []catalogue.Service
+	for _, n := range c.lines.nodes {
+		services = append(services, n.services...)
+	}
+	return beside(c, services, func(s catalogue.Service) error {
 		for _, name := range names {
 			for _, j := range s.Jobs {
 				if j.Name != name {
@@ -407,19 +359,24 @@ func (c *county) compare() (err error) {
 // agree is fault.Internal where the two sides were not compared, or anything differs, also what may be under way, or is.
 func (c *county) agree() error {
 	var differ, left, uncompared int64
-	err := c.db.Read(c.ctx, func(tx *store.Tx) error {
-		err := tx.QueryRow(`SELECT count(*) FROM post_message WHERE state NOT IN (?, ?)`, int64(messaging.Handled), int64(messaging.Refused)).Scan(&left)
-		if err == nil {
-			err = tx.QueryRow(`SELECT count(*) FROM hospital_standing WHERE answered = 0 OR answered < asked`).Scan(&uncompared)
+	for _, n := range c.lines.nodes {
+		var d, l, u int64
+		err := n.db.Read(c.ctx, func(tx *store.Tx) error {
+			err := tx.QueryRow(`SELECT count(*) FROM post_message WHERE state NOT IN (?, ?)`, int64(messaging.Handled), int64(messaging.Refused)).Scan(&l)
+			if err == nil && n != c.spine {
+				err = tx.QueryRow(`SELECT count(*) FROM hospital_standing WHERE answered = 0 OR answered < asked`).Scan(&u)
+			}
+			if err == nil && n != c.spine {
+				err = tx.QueryRow(`SELECT count(*) FROM hospital_difference`).Scan(&d)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = tx.QueryRow(`SELECT count(*) FROM hospital_difference`).Scan(&differ)
-		}
-		return err
-	})
+		differ, left, uncompared = differ+d, left+l, uncompared+u
+	}
 	switch {
-	case err != nil:
-		return err
 	case uncompared > 0:
 		return fault.New(fault.Internal, "%d hospitals were not answered: nothing was compared", uncompared)
 	case differ > 0 || left > 0:

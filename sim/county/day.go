@@ -119,9 +119,9 @@ func (c *county) rest(int) error {
 
 func (c *county) caller(p access.Principal) referral.Caller {
 	return referral.Caller{Principal: p, Ask: func(acts ...access.Act) ([]access.Grant, error) {
-		grants, err := c.k.Gate.DecideAll(c.ctx, p, acts)
+		grants, err := c.spine.k.Gate.DecideAll(c.ctx, p, acts)
 		if err == nil {
-			err = c.k.Gate.Account(c.ctx, grants, nil)
+			err = c.spine.k.Gate.Account(c.ctx, grants, nil)
 		}
 		return grants, err
 	}}
@@ -234,7 +234,7 @@ func (c *county) wroteUp(day int) ([]func() error, error) {
 		case x.chance(60):
 			come.Outcome, come.Status = "discharged", "34"
 		}
-		if err := c.clinics.Come(c.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), come); err != nil {
+		if err := c.clinics(x.hospital()).Come(c.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), come); err != nil {
 			return fmt.Errorf("%s at the clinic of %s: %w", x.ubrn, x.at.Start.Format(time.DateOnly), err)
 		}
 		if come.State == "did-not-attend" {
@@ -395,7 +395,7 @@ func (c *county) answer(int) error {
 
 // waitsOffered are the numbers of those to whom a time is offered.
 func (c *county) waitsOffered() (list map[string]bool, err error) {
-	err = c.db.Read(c.ctx, func(tx *store.Tx) error {
+	err = c.spine.db.Read(c.ctx, func(tx *store.Tx) error {
 		list = map[string]bool{}
 		rows, err := tx.Query(`SELECT ubrn FROM referral_wait WHERE offered > ?`, c.clock.Now().UnixMicro())
 		if err != nil {
@@ -435,7 +435,7 @@ func (c *county) decide(int) error {
 		if x.chance(2) {
 			d = hospital.Decision{Kind: booking.ActReject, Reason: "SERVICE_INAPPROPRIATE", Comment: "Another clinic."}
 		}
-		if err := c.clinics.Decide(c.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), d); err != nil {
+		if err := c.clinics(x.hospital()).Decide(c.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), d); err != nil {
 			return fmt.Errorf("%s %s: %w", d.Kind, x.ubrn, err)
 		}
 		mu.Lock()
@@ -477,7 +477,7 @@ func (c *county) find(int) error {
 		})
 		if err := beside(c, given, func(x *person) error {
 			x.fresh = false
-			return c.clinics.Decide(c.ctx, at(h, access.Clerk), h, x.ubrn.String(), hospital.Decision{Kind: booking.ActMove, Session: x.at.Session, Slot: x.at.Slot})
+			return c.clinics(h).Decide(c.ctx, at(h, access.Clerk), h, x.ubrn.String(), hospital.Decision{Kind: booking.ActMove, Session: x.at.Session, Slot: x.at.Slot})
 		}); err != nil {
 			return err
 		}
@@ -495,7 +495,7 @@ func (c *county) reserve(h ident.ODSCode) (list []referral.Appointment, err erro
 	if !slices.ContainsFunc(c.held, func(x *person) bool { return x.hospital() == h }) {
 		return nil, nil
 	}
-	err = c.db.Read(c.ctx, func(tx *store.Tx) error {
+	err = c.homes[h].db.Read(c.ctx, func(tx *store.Tx) error {
 		list = nil
 		rows, err := tx.Query(`SELECT s.session, s.id, s.starts, s.ends FROM hospital_slot s JOIN hospital_session e ON e.lane = s.lane AND e.tenant = s.tenant AND e.id = s.session
 			WHERE s.lane = 0 AND s.tenant = ? AND s.kind = 'reserve' AND s.epoch % 2 = 0 AND s.starts > ? AND e.state <> 'withdrawn'
@@ -531,7 +531,7 @@ func (c *county) cancel(day int) error {
 			continue
 		}
 		session := c.booked[i].at.Session
-		n, err := c.clinics.Withdraw(c.ctx, at(h, access.Clerk), h, session, "The consultant is ill")
+		n, err := c.clinics(h).Withdraw(c.ctx, at(h, access.Clerk), h, session, "The consultant is ill")
 		if err != nil {
 			return fault.Wrap(err, fault.KindOf(err), "a session could not be withdrawn")
 		}

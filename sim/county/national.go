@@ -23,7 +23,7 @@ type DayOptions struct {
 	Bookings  int    // of those that were referred that day: 24,000
 	Beside    int    // how many people act at once: 32
 	Seed      uint64 // who is referred, and who books
-	Folder    string // where the database is; it must be empty
+	Folder    string // where the databases are; it must be empty
 	// Said is told after each half-hour of the day; nil for nobody.
 	Said func(at time.Time, r Result)
 }
@@ -35,7 +35,7 @@ var halfHours = [][2]int{
 	{35, 45}, {20, 40}, {10, 35}, {5, 30}, {0, 30}, {0, 30}, {0, 25}, {0, 25}, {0, 20}, {0, 20},
 }
 
-// Day replays a country's working day as fast as it goes: real referrals and bookings on one node, that is the spine's and the hospitals', each told to the other side by the post and accepted there. Its
+// Day replays a country's working day as fast as it goes: real referrals and bookings at the spine, each told to the other side by the post and accepted there. Its
 // end is that of a county's year: both sides compare what they know, and nothing may differ.
 func Day(ctx context.Context, o DayOptions) (res Result, err error) {
 	for _, x := range []struct {
@@ -154,7 +154,7 @@ func (d *workingDay) accept(list []*person) error {
 		if x.at == nil {
 			return nil
 		}
-		if err := d.clinics.Decide(d.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), hospital.Decision{Kind: booking.ActAccept}); err != nil {
+		if err := d.clinics(x.hospital()).Decide(d.ctx, at(x.hospital(), access.Clinician), x.hospital(), x.ubrn.String(), hospital.Decision{Kind: booking.ActAccept}); err != nil {
 			return fmt.Errorf("accept %s: %w", x.ubrn, err)
 		}
 		d.tally.count(&d.tally.r.Accepted, 1)
