@@ -16,7 +16,7 @@ type simDayCommand struct {
 	Bookings  int    `default:"24000" help:"How many of those who are referred book on the same day."`
 	Beside    int    `default:"32" help:"How many people act at once."`
 	Seed      uint64 `default:"0" help:"Who is referred, and who books."`
-	Data      string `help:"Keep the database, which is not forced to the disk as a node's is, in this folder, which must be empty; otherwise a temporary one." type:"path"`
+	Data      string `help:"Keep the databases, which are not forced to the disk as a node's are, in this folder, which must be empty; otherwise a temporary one." type:"path"`
 	Profile   string `help:"Write a CPU profile to this file." type:"path"`
 }
 
@@ -31,6 +31,7 @@ func (c *simDayCommand) Run(s *session) (err error) {
 	} else if err := empty(folder); err != nil {
 		return err
 	}
+	defer seldom()()
 	began, spent := time.Now(), processor()
 	var r county.Result
 	err = profiled(c.Profile, func() (err error) {
