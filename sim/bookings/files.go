@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/openspine/openspine/booking"
@@ -16,47 +17,81 @@ import (
 // chunk is how much of a file a row holds here: little, so that small files have many.
 const chunk = 700
 
-// attach lets the practice add a file to a referral.
+// attach lets the practice add a file to a referral, or put one in place of some that are there.
 func (n *node) attach(m made, r referral.Referral) {
 	w := n.w
-	if len(r.Attachments) > 2 {
+	instead := len(r.Attachments) > 0 && w.Rng.IntN(2) == 0
+	if len(r.Attachments) > 2 && !instead {
 		return
 	}
 	holds := []byte(strings.Repeat(fmt.Sprintf("result %d\n", w.Rng.IntN(1000)), 1+w.Rng.IntN(4*chunk/12)))
 	if w.Rng.IntN(3) == 0 {
 		holds = w.content()
 	}
-	f, err := n.refer.Upload(w.Ctx, n.caller(w.gp()), referral.Upload{Name: fmt.Sprintf("results %d.txt", len(r.Attachments)), For: m.ubrn}, bytes.NewReader(holds))
+	f, err := n.refer.Upload(w.Ctx, n.caller(w.gp()), referral.Upload{Name: fmt.Sprintf("results %d.txt", len(w.files)), For: m.ubrn}, bytes.NewReader(holds))
 	if !n.done("uploads a file for "+m.ubrn.String(), err) {
 		return
 	}
 	w.files[f.ID] = holds
-	work := referral.Work{Kind: referral.ActLetter, Files: []referral.FileRef{{ID: f.ID, Description: "of March"}}}
+	work := referral.Work{Kind: referral.ActLetter, Replace: instead, Files: []referral.FileRef{{ID: f.ID, Description: "of March"}}}
 	for _, a := range r.Attachments {
-		work.Files = append(work.Files, referral.FileRef{ID: a.ID, Description: a.Description})
+		if instead && a.Kind != referral.FromProvider && w.Rng.IntN(2) == 0 { // it stays; what the hospital attached does anyway
+			work.Files = append(work.Files, referral.FileRef{ID: a.ID})
+		}
 	}
-	if n.act(m, r, n.caller(w.gp()), work) {
-		w.res.Attached++
+	if instead {
+		w.Say("%s: the files of %s, of which there are %d, become %d", n.Name, m.ubrn, len(r.Attachments), len(work.Files))
+	}
+	if !n.act(m, r, n.caller(w.gp()), work) {
+		return
+	}
+	w.res.Attached++
+	var want, got []string
+	for _, a := range r.Attachments {
+		if !instead || a.Kind == referral.FromProvider {
+			want = append(want, a.ID)
+		}
+	}
+	for _, x := range work.Files {
+		want = append(want, x.ID)
+	}
+	now, err := n.refer.Get(w.Ctx, n.caller(w.gp()), m.ubrn)
+	if !n.done("looks at the files of "+m.ubrn.String(), err) {
+		return
+	}
+	for _, a := range now.Attachments {
+		got = append(got, a.ID)
+	}
+	if !slices.Equal(got, want) {
+		w.Break("%s was to have the files %v, and has %v", m.ubrn, want, got)
 	}
 }
 
-// checkFiles looks whether whoever has a referral has its files, byte by byte.
+// checkFiles looks whether whoever has a referral has its files, in their order and byte by byte, and no other. No two have one name.
 func (w *world) checkFiles(r referral.Referral, known map[string]seenBy) {
 	spine, u := w.nodes[0], r.UBRN
+	var ids []string
+	names := map[string]bool{}
 	for _, a := range r.Attachments {
 		w.checkFile(spine, u, a.ID, a.Size, a.Hash)
+		if names[a.Name] {
+			w.Break("%s has two files called %s", u, a.Name)
+		}
+		ids, names[a.Name] = append(ids, a.ID), true
 	}
 	for _, n := range w.nodes[1:] {
 		c, there := known[n.Name].cases[u.String()]
 		if !there || c.Gone {
 			continue
 		}
-		if len(c.Attachments) != len(r.Attachments) {
-			w.Break("%s has %d files, and %s %d of them", u, len(r.Attachments), n.Name, len(c.Attachments))
-		}
+		var told []string
 		for _, a := range c.Attachments {
 			w.checkFile(n, u, a.ID, a.Size, a.Hash)
+			told = append(told, a.ID)
 			w.res.Files++
+		}
+		if !slices.Equal(told, ids) {
+			w.Break("%s has the files %v, and %s knows %v", u, ids, n.Name, told)
 		}
 	}
 }
