@@ -437,6 +437,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		return messaging.Wait(err) // it may be about what this life of the spine has yet to be told
 	}
 	r, err := s.load(tx, chart, msg.UBRN)
+	if errors.Is(err, ErrNotReferral) {
+		return messaging.Refuse("This is a question for advice, of which no referral was made.")
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ func (s *Referrals) stale(tx *store.Tx, provider ident.ODSCode, told booking.Tal
 			return nil, err
 		}
 		r, err := s.load(tx, chart, u)
+		if errors.Is(err, ErrNotReferral) {
+			continue // so it has of a question of which a referral was made
+		}
 		if err != nil {
 			return nil, err
 		}

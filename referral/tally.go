@@ -3,6 +3,7 @@ package referral
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/openspine/openspine/booking"
@@ -148,6 +149,9 @@ func (s *Referrals) toldLate(tx *store.Tx, told booking.Tally) (bool, error) {
 			return false, err
 		}
 		r, err := s.load(tx, chart, m.UBRN)
+		if errors.Is(err, ErrNotReferral) {
+			return true, nil // the referral that was made of a question
+		}
 		if err != nil || m.Version > r.Version {
 			return err == nil, err
 		}

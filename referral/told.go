@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -134,6 +135,9 @@ func (s *Referrals) lost(tx *store.Tx, c booking.Case, number bool) (Referral, e
 		return Referral{}, err
 	}
 	was, err := s.load(tx, chart, c.UBRN)
+	if errors.Is(err, ErrNotReferral) { // that a referral was made of the question is what was lost
+		was, err = Referral{UBRN: c.UBRN, Chart: chart, FromAdvice: true}, nil
+	}
 	if err != nil {
 		return was, err
 	}

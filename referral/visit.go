@@ -2,6 +2,7 @@ package referral
 
 import (
 	"context"
+	"errors"
 
 	"github.com/openspine/openspine/access"
 	"github.com/openspine/openspine/audit"
@@ -65,6 +66,12 @@ func (s *Referrals) visitCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		return errMoved()
 	}
 	r, err := s.load(tx, chart, msg.UBRN)
+	if errors.Is(err, ErrNotReferral) {
+		if err := s.sure(tx, m.From); err != nil {
+			return messaging.Wait(err)
+		}
+		return messaging.Refuse("This is a question for advice, of which no referral was made.")
+	}
 	if err != nil {
 		return err
 	}

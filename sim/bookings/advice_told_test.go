@@ -31,7 +31,7 @@ func TestALostQuestionIsToldBack(t *testing.T) {
 	}
 }
 
-// lostQuestionsAreToldBack: a restore of the spine has lost a question with its file, the answer to another, and that a third was closed. The hospital tells them back; what it says to the first while the spine is away is taken.
+// lostQuestionsAreToldBack: a restore of the spine has lost a question with its file, the answer to another, that a third was closed, and that a referral was made of a fourth. The hospital tells them back; what it says to the first while the spine is away is taken.
 func lostQuestionsAreToldBack(c *country) {
 	t, ctx := c.t, c.t.Context()
 	var file referral.Attachment
@@ -64,8 +64,14 @@ func lostQuestionsAreToldBack(c *country) {
 		})
 	}
 	answered, closed := ask("Is a monitor of use?"), ask("May she fly?")
+	asked, err := c.refer.AskAdvice(ctx, c.gp(), referral.AdviceQuestion{Patient: bookings.Patient(bookings.People - 1), Priority: referral.Routine, Service: bookings.ServiceOf(rqx), Text: "Is this for you?", MayConvert: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	converted := asked.UBRN
 	knows(answered, 1)
 	knows(closed, 1)
+	knows(converted, 1)
 	var backup bytes.Buffer
 	if err := c.k.DB.Backup(ctx, &backup); err != nil {
 		t.Fatal(err)
@@ -77,7 +83,19 @@ func lostQuestionsAreToldBack(c *country) {
 		t.Fatal(err)
 	}
 	knows(closed, 2)
-	file, err := c.refer.Upload(ctx, c.gp(), referral.Upload{Name: "trace.pdf"}, strings.NewReader("%PDF-1.4 trace"))
+	simtest.Eventually(t, func() bool {
+		if err := c.clinic.Register(ctx, rqx); err != nil {
+			t.Fatal(err)
+		}
+		return c.clinic.Advise(ctx, c.staff(access.Clinician), rqx, converted.String(), hospital.Saying{Kind: booking.AdviseConvert, Seen: 1, Text: "We will see them.", Note: "Within four weeks.", Priority: "URGENT"}) == nil
+	})
+	simtest.Eventually(t, func() (known bool) {
+		err := c.hospital.Kernel().DB.Read(ctx, func(tx *store.Tx) error {
+			return tx.QueryRow(`SELECT count(*) > 0 FROM hospital_case WHERE ubrn = ?`, converted.String()).Scan(&known)
+		})
+		return err == nil && known
+	})
+	file, err = c.refer.Upload(ctx, c.gp(), referral.Upload{Name: "trace.pdf"}, strings.NewReader("%PDF-1.4 trace"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +117,10 @@ func lostQuestionsAreToldBack(c *country) {
 		t.Errorf("the answer that was lost: %+v", a)
 	}
 	simtest.Eventually(t, func() bool { a, err := read(closed); return err == nil && a.State == referral.AdviceCancelled })
+	simtest.Eventually(t, func() bool { a, err := read(converted); return err == nil && a.State == referral.AdviceConverted })
+	if r, err := c.refer.Get(ctx, c.gp(), converted); err != nil || r.Provider() != rqx || !r.FromAdvice || r.Priority != referral.Urgent {
+		t.Errorf("the referral that was made of a question: %+v (%v)", r, err)
+	}
 	simtest.Eventually(t, func() bool { a, err := read(lost); return err == nil && a.State == referral.AdviceAnswered })
 	a, err := read(lost)
 	if err != nil || len(a.Remarks) != 2 || a.Remarks[0].Text != "What of this trace?" || a.Remarks[0].Organisation != bookings.Practice || a.Remarks[1].Text != "It is normal." || a.Practice != bookings.Practice {
