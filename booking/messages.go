@@ -305,7 +305,8 @@ func Round(by ident.ODSCode, incarnation string, at time.Time) string {
 type CaseMark struct {
 	UBRN    ident.UBRN `json:"ubrn"`
 	Version int64      `json:"version"`
-	Slot    string     `json:"slot,omitempty"` // of its appointment; empty for none
+	Session string     `json:"session,omitempty"` // of its appointment; a hospital does not say
+	Slot    string     `json:"slot,omitempty"`    // of its appointment; empty for none
 	Epoch   Epoch      `json:"epoch,omitempty"`
 }
 

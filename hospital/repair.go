@@ -42,7 +42,7 @@ func (o *Outpatients) Repair(ctx context.Context, by access.Principal, hospital 
 			return fault.New(fault.Conflict, "The spine has never answered a comparison. Compare first: while it does not answer, the hospital could book nothing.")
 		}
 		s.Sure, s.Round, s.Asked = false, booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
-		if s.message, err = o.tellAll(tx, hospital, s.Round, true); err != nil {
+		if s.message, err = o.tellAll(tx, hospital, s.Round, true, nil); err != nil {
 			return err
 		}
 		return o.putStanding(tx, hospital, s)

@@ -1,12 +1,14 @@
 package hospital_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/openspine/openspine/booking"
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
+	"github.com/openspine/openspine/ident"
 	"github.com/openspine/openspine/messaging"
 	"github.com/openspine/openspine/sim/simtest"
 	"github.com/openspine/openspine/store"
@@ -109,6 +111,42 @@ func TestWhoseTheSlotsAreIsSettled(t *testing.T) {
 	session := clerk.Get("/clinics/sessions/" + at.Session).Sees(200).Text()
 	if !strings.Contains(session, "Booked") {
 		t.Errorf("whoever is booked does not stand in the session any more: %s", session)
+	}
+
+	// A slot that is long over is compared no more; but a spine that has somebody in it at an epoch that had ended is told so.
+	err = w.nodes[1].Node.Kernel().DB.Write(ctx, []store.Lane{0}, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE hospital_slot SET starts = 1, ends = 2, epoch = 4, base = 4 WHERE id = ?`, at.Slot)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round, epoch := range map[string]booking.Epoch{"X26-overtaken": 3, "X26-holds": 4} {
+		err := w.spine.k.DB.Write(ctx, []store.Lane{w.spine.k.Post().LaneOf(x26, "tally")}, func(tx *store.Tx) error {
+			w.spine.mu.Lock()
+			defer w.spine.mu.Unlock()
+			w.spine.round = round
+			return post(w.spine, tx, booking.WorkflowTally, "tally", booking.Tally{Round: round, Unsure: true, Last: true, Cases: []booking.CaseMark{{UBRN: ident.MustUBRN(u), Version: 99, Session: at.Session, Slot: at.Slot, Epoch: epoch}}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		simtest.Eventually(t, func() (answered bool) {
+			w.spine.look(func() {
+				for _, page := range w.spine.answer {
+					if page.Round != round {
+						continue
+					}
+					answered = page.Last
+					if named := slices.ContainsFunc(page.Slots, func(m booking.SlotMark) bool {
+						return m.ID == at.Slot && m.Epoch == 4 && m.Since() == 4 && m.Session == at.Session
+					}); named != (epoch < 4) {
+						t.Errorf("of somebody at epoch %d the hospital names the slot: %v", epoch, named)
+					}
+				}
+			})
+			return answered
+		})
 	}
 }
 

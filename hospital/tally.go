@@ -113,19 +113,20 @@ func (o *Outpatients) Tally(ctx context.Context, hospital ident.ODSCode) error {
 			return err
 		}
 		s.Round, s.Asked = booking.Round(hospital, o.k.DB.Incarnation(), tx.At()), tx.At()
-		if s.message, err = o.tellAll(tx, hospital, s.Round, !s.Sure); err != nil {
+		if s.message, err = o.tellAll(tx, hospital, s.Round, !s.Sure, nil); err != nil {
 			return err
 		}
 		return o.putStanding(tx, hospital, s)
 	})
 }
 
-// tellAll sends all that the hospital knows, in pages, and what it was told that a restored spine has lost; it returns the last message.
-func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool, told ...booking.Case) (message string, err error) {
+// tellAll sends all that the hospital knows, in pages, and what it was told that a restored spine has lost; it returns the last message. Over are slots that are told of although they are long over.
+func (o *Outpatients) tellAll(tx *store.Tx, hospital ident.ODSCode, round string, unsure bool, over []booking.SlotMark, told ...booking.Case) (message string, err error) {
 	slots, cases, heard, err := o.known(tx, hospital)
 	if err != nil {
 		return "", err
 	}
+	slots = append(slots, over...)
 	asked, err := o.openAdvice(tx, hospital)
 	if err != nil {
 		return "", err
@@ -328,10 +329,38 @@ func (o *Outpatients) answer(tx *store.Tx, hospital ident.ODSCode, asked booking
 	if err := o.tellAdviceBack(tx, hospital, asked); err != nil { // before the answer, so that the spine has it all then
 		return err
 	}
-	if _, err := o.tellAll(tx, hospital, asked.Round, false, lost...); err != nil {
+	over, err := o.overtaken(tx, hospital, asked, list)
+	if err != nil {
+		return err
+	}
+	if _, err := o.tellAll(tx, hospital, asked.Round, false, over, lost...); err != nil {
 		return err
 	}
 	return o.handAnew(tx, hospital, anew)
+}
+
+// overtaken are the slots, none of those that are compared still, in which a spine that was restored has somebody who left them, or lost them, while they were to come: each has become its owner's anew since.
+func (o *Outpatients) overtaken(tx *store.Tx, hospital ident.ODSCode, asked booking.Tally, compared []Slot) (over []booking.SlotMark, err error) {
+	done := map[string]bool{}
+	for _, x := range compared {
+		done[x.ID] = true
+	}
+	for _, m := range asked.Cases {
+		if m.Session == "" || done[m.Slot] {
+			continue
+		}
+		done[m.Slot] = true
+		list, err := o.slotsWhere(tx, hospital, `session = ? AND id = ?`, m.Session, m.Slot)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range list {
+			if x.Base > m.Epoch {
+				over = append(over, booking.SlotMark{ID: x.ID, Epoch: x.Epoch, Session: x.Session, Base: x.Base})
+			}
+		}
+	}
+	return over, nil
 }
 
 // settled gives a slot the epoch that was settled, and since when it is its owner's, which is for whoever knows of more handings over to say.

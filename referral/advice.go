@@ -206,7 +206,7 @@ const sameQuestionWithin = 10 * time.Minute
 
 // askedBefore is the question that somebody has asked in the same words a moment ago, and nobody has answered: it was sent twice.
 func (s *Referrals) askedBefore(tx *store.Tx, p access.Principal, q AdviceQuestion, chart string, to Choice) (a Advice, ok bool, err error) {
-	rows, err := tx.Query(`SELECT body FROM referral_advice WHERE lane = ? AND chart = ? AND practice = ? AND provider = ? AND state = ? AND version = 1 AND changed > ? ORDER BY changed DESC LIMIT 20`,
+	rows, err := tx.Query(`SELECT body FROM referral_advice WHERE lane = ? AND chart = ? AND practice = ? AND provider = ? AND state = ? AND changed > ? ORDER BY changed DESC LIMIT 20`,
 		int64(s.chartLane(chart)), chart, p.Organisation.String(), to.Provider.String(), string(AdviceAsked), tx.At().Add(-sameQuestionWithin).UnixMicro())
 	if err != nil {
 		return a, false, err
@@ -217,7 +217,7 @@ func (s *Referrals) askedBefore(tx *store.Tx, p access.Principal, q AdviceQuesti
 		if err := scanBody(rows, &was); err != nil {
 			return a, false, err
 		}
-		if m := was.Remarks[0]; m.By.ID == p.ID && m.Text == strings.TrimSpace(q.Text) && was.Service.Service == to.Service && was.Priority == q.Priority && was.MayConvert == q.MayConvert && was.Criteria == q.Criteria && len(m.Files) == len(q.Files) {
+		if m := was.Remarks[0]; len(was.Remarks) == 1 && m.By.ID == p.ID && m.Text == strings.TrimSpace(q.Text) && was.Service.Service == to.Service && was.Priority == q.Priority && was.MayConvert == q.MayConvert && was.Criteria == q.Criteria && len(m.Files) == len(q.Files) {
 			return was, true, rows.Err()
 		}
 	}

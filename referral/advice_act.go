@@ -63,6 +63,20 @@ type adviceChange struct {
 	do    func(tx *store.Tx, was Advice, files []Attachment) (Advice, error)
 }
 
+// sureOf reports whether the spine knows all that was said of a question: one that was restored asks the hospital, and what somebody said meanwhile would stand in the place of what the hospital tells back.
+func (s *Referrals) sureOf(tx *store.Tx, a Advice) error {
+	least, err := s.life(tx)
+	if err != nil || a.Version > least {
+		return err // it was asked in this life, or told back
+	}
+	if err := s.sure(tx, a.Service.Provider); fault.Is(err, fault.Unavailable) {
+		return fault.Wrap(err, fault.Unavailable, "The spine was restored from a backup and has asked %s what was said of this question since. Nothing can be added until it has answered: try again in a few minutes.", a.Service.Provider)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
 // changeAdvice makes the next version of a question that goes on.
 func (s *Referrals) changeAdvice(ctx context.Context, c Caller, u ident.UBRN, w adviceChange) (a Advice, err error) {
 	chart, err := s.ownerOf(ctx, u)
@@ -89,6 +103,9 @@ func (s *Referrals) changeAdvice(ctx context.Context, c Caller, u ident.UBRN, w 
 			return fault.New(fault.PreconditionFailed, "The question has changed since you looked at it: look again, then decide.")
 		case was.Ended():
 			return fault.New(fault.Conflict, "This conversation is over.")
+		}
+		if err := s.sureOf(tx, was); err != nil {
+			return err
 		}
 		files, err := s.attached(tx, p, fileTo{ubrn: u, chart: chart, kind: w.kind}, w.files)
 		if err != nil {

@@ -232,3 +232,13 @@ func Calendar(ctx context.Context, r Referral, now time.Time) string { return ca
 
 // Tells is what a patient reads of how their referral stands.
 func Tells(ctx context.Context, r Referral) string { return tells(ctx, r) }
+
+// Asking reports whether the spine waits for a hospital to answer its question.
+func (s *Referrals) Asking(ctx context.Context, provider ident.ODSCode) (asking bool) {
+	err := s.read(ctx, func(tx *store.Tx) error {
+		st, err := s.standingIn(tx, provider)
+		asking = !st.sure
+		return err
+	})
+	return err == nil && asking
+}

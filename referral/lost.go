@@ -13,13 +13,25 @@ import (
 // A spine that was restored to when somebody was booked learns from the hospital that the slot has changed hands since. What became of the booking in the days that were lost the hospital tells back, and that is taken;
 // but where the referral has been changed in the new life it stands as it is here, and its booking names an epoch that is over. It is cancelled then, so that a person finds another time.
 
-// lose notes that whoever was booked in a slot has it no more, now that it is its owner's since another epoch.
-func (s *Referrals) lose(tx *store.Tx, had slotRow, base booking.Epoch) error {
-	if had.state != slotBooked || had.Base == base {
+// lose notes that whoever was booked in a slot has it no more, now that it is its owner's since another epoch than it had. After a restore it looks also where the spine does not know that somebody is: they may have been told back first.
+func (s *Referrals) lose(tx *store.Tx, ref SlotRef, had slotRow, base booking.Epoch) error {
+	if had.Base == base {
 		return nil
 	}
-	return tx.Queue(`UPDATE referral_booking SET lost = 1 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?`,
-		int64(s.sessionLane(had.Session)), had.Provider.String(), had.Session, had.SlotRef.Slot, int64(had.Base))
+	if had.state != slotBooked {
+		if least, err := s.life(tx); err != nil || least == 0 {
+			return err
+		}
+	}
+	return tx.Queue(`UPDATE referral_booking SET lost = 1 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND (epoch = ? OR epoch < ?)`,
+		int64(s.sessionLane(ref.Session)), ref.Provider.String(), ref.Session, ref.Slot, int64(had.Base), int64(base))
+}
+
+// loseAt notes the same of a booking that a hospital tells back, where the slot has become its owner's anew before that.
+func (s *Referrals) loseAt(tx *store.Tx, a Appointment) error {
+	return tx.Queue(`UPDATE referral_booking SET lost = 1 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND epoch = ?
+		AND EXISTS (SELECT 1 FROM referral_slot s WHERE s.lane = referral_booking.lane AND s.provider = referral_booking.provider AND s.session = referral_booking.session AND s.slot = referral_booking.slot AND s.base > referral_booking.epoch)`,
+		int64(s.sessionLane(a.Session)), a.Provider.String(), a.Session, a.Slot, a.Epoch)
 }
 
 // lostBooking is a booking that is noted as lost.
@@ -149,8 +161,8 @@ func (s *Referrals) cancelLost(ctx context.Context, b lostBooking) error {
 			return err
 		}
 		at := r.Appointment
-		if at == nil || at.SlotRef != b.SlotRef || at.Epoch != b.epoch || at.Theirs || r.Attended || !at.Start.After(tx.At()) {
-			return nil // they have moved meanwhile, or it is over
+		if at == nil || at.SlotRef != b.SlotRef || at.Epoch != b.epoch || at.Theirs || r.Attended {
+			return nil // they have moved meanwhile, or were seen
 		}
 		a := Act{Kind: ActCancelFrom, At: tx.At(), Reason: reasonWithdrawn, By: Actor{ID: "hospital/" + b.Provider.String(), Name: s.k.Organisation(ctx, b.Provider), Party: Provider, Organisation: b.Provider}}
 		if _, err := s.commit(tx, r, a); err != nil {

@@ -201,8 +201,8 @@ func (s *Referrals) offerDue(ctx context.Context) error {
 		err = errors.Join(err, s.endOffer(ctx, x, ActLapse))
 	}
 	// A session that will not take place, or a settlement after a restore, has taken the slot from them. (A slot that the spine has yet to be handed anew has not: see holdPromised.)
-	gone, failed := s.waiters(ctx, `w.offered > 0 AND EXISTS (SELECT 1 FROM referral_slot x WHERE x.lane = w.slot_lane AND x.provider = w.provider AND x.session = w.session AND x.slot = w.slot
-		AND x.epoch >= w.epoch AND NOT (x.holder = w.ubrn AND x.state = ? AND x.recalled <> ? AND x.epoch % 2 = 1)) ORDER BY w.offered LIMIT ?`, slotFree, withdrawn, int64(mostOffered))
+	gone, failed := s.waiters(ctx, `w.offered > 0 AND (w.slot = '' OR EXISTS (SELECT 1 FROM referral_slot x WHERE x.lane = w.slot_lane AND x.provider = w.provider AND x.session = w.session AND x.slot = w.slot
+		AND x.epoch >= w.epoch AND NOT (x.holder = w.ubrn AND x.state = ? AND x.recalled <> ? AND x.epoch % 2 = 1))) ORDER BY w.offered LIMIT ?`, slotFree, withdrawn, int64(mostOffered))
 	dead, unread := s.deadOffered(ctx)
 	for _, x := range append(gone, dead...) {
 		failed = errors.Join(failed, s.endOffer(ctx, x, ActUnoffer))

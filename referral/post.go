@@ -170,10 +170,10 @@ func (s *Referrals) slotsCame(_ context.Context, tx *store.Tx, m messaging.Messa
 		if was.Service != "" && was.Service != msg.Service {
 			s.supply.changed(tx, was.Service)
 		}
-		if err := s.lose(tx, was, x.Since()); err != nil {
+		ref := SlotRef{m.From, msg.Session, x.ID}
+		if err := s.lose(tx, ref, was, x.Since()); err != nil {
 			return err
 		}
-		ref := SlotRef{m.From, msg.Session, x.ID}
 		if err := s.keepSlot(tx, ref, e, x, msg.Service, booked[x.ID]); err != nil {
 			return err
 		}
@@ -462,6 +462,9 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 	if a.Kind == ActMove && r.State != Booked {
 		a.Kind = ActBook // it lost its appointment while the hospital moved it
 	}
+	if err := s.stillTheirs(tx, m.From, a.Kind, msg.Appointment); err != nil {
+		return err
+	}
 	if about := msg.Appointment; about != nil {
 		if a.Kind == ActBook || a.Kind == ActMove {
 			a.Appointment = &Appointment{SlotRef: SlotRef{m.From, about.Session, about.Slot}, Epoch: int64(about.Epoch), Start: about.Start, End: about.End, Clinician: about.Clinician, ClinicianID: about.ClinicianID, Theirs: true}
@@ -486,6 +489,24 @@ func (s *Referrals) actCame(ctx context.Context, tx *store.Tx, m messaging.Messa
 		return err
 	}
 	return s.heard(tx, s.ubrnLane(msg.UBRN), m.From)
+}
+
+// stillTheirs refuses what a hospital decided in days that a restore of the spine has lost, where that put somebody into a slot of its own which it has handed over since: it comes once more, and whoever was in it had left it then.
+func (s *Referrals) stillTheirs(tx *store.Tx, from ident.ODSCode, kind Kind, at *booking.Appointment) error {
+	if at == nil || kind != ActBook && kind != ActMove {
+		return nil
+	}
+	if least, err := s.life(tx); err != nil || least == 0 {
+		return err
+	}
+	x, err := s.slot(tx, SlotRef{from, at.Session, at.Slot})
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err == nil && x.Epoch > at.Epoch && x.Base > at.Epoch {
+		err = messaging.Refuse("That time has changed hands since you decided this. Choose another time for them.")
+	}
+	return err
 }
 
 // account puts an act that came as a message on the account of the person's chart.

@@ -57,6 +57,53 @@ func (s *Referrals) dropOffers(tx *store.Tx, provider ident.ODSCode, session str
 	return nil
 }
 
+// nowhere are those who are offered a time of a hospital which neither the spine has nor the hospital names in its tally: both have lost the slot by their restores.
+func (s *Referrals) nowhere(tx *store.Tx, provider ident.ODSCode, told booking.Tally) (list []waiter, err error) {
+	named := map[SlotRef]bool{}
+	for _, m := range told.Slots {
+		named[SlotRef{provider, m.Session, m.ID}] = true
+	}
+	rows, err := tx.Query(`SELECT w.chart, w.ubrn, w.session, w.slot FROM referral_wait w WHERE w.offered > ? AND w.provider = ? AND NOT EXISTS (SELECT 1 FROM referral_slot x
+		WHERE x.lane = w.slot_lane AND x.provider = w.provider AND x.session = w.session AND x.slot = w.slot AND x.epoch >= w.epoch) ORDER BY w.ubrn LIMIT ?`, tx.At().UnixMicro(), provider.String(), int64(mostOffered))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var x waiter
+		var ubrn string
+		ref := SlotRef{Provider: provider}
+		if err := rows.Scan(&x.chart, &ubrn, &ref.Session, &ref.Slot); err != nil {
+			return nil, err
+		}
+		if x.ubrn, err = ident.ParseUBRN(ubrn); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "the number of somebody who waits cannot be read")
+		}
+		if !named[ref] {
+			list = append(list, x)
+		}
+	}
+	return list, rows.Err()
+}
+
+// offeredNowhere notes that those are offered nothing that there is: the next round ends their offer, which they have not let pass, and offers them another time.
+func (s *Referrals) offeredNowhere(tx *store.Tx, provider ident.ODSCode, told booking.Tally) error {
+	list, err := s.nowhere(tx, provider, told)
+	for _, x := range list {
+		if lane := s.chartLane(x.chart); err == nil && tx.Holds(lane) {
+			err = tx.Queue(`UPDATE referral_wait SET session = '', slot = '' WHERE lane = ? AND chart = ? AND ubrn = ?`, int64(lane), x.chart, x.ubrn.String())
+		}
+	}
+	return err
+}
+
+// isNowhere reports whether that was noted of somebody.
+func (s *Referrals) isNowhere(tx *store.Tx, r Referral) (is bool, err error) {
+	var n int64
+	err = tx.QueryRow(`SELECT count(*) FROM referral_wait WHERE lane = ? AND chart = ? AND ubrn = ? AND offered > 0 AND slot = ''`, int64(s.chartLane(r.Chart)), r.Chart, r.UBRN.String()).Scan(&n)
+	return n > 0, err
+}
+
 // offerStays reports whether an offer does not end after all: its time is not up, it is held, its hospital has yet to say what is so, or its slot is nobody's, and so theirs again.
 func (s *Referrals) offerStays(tx *store.Tx, r Referral, kind Kind) (bool, error) {
 	o := r.Offer
@@ -72,7 +119,8 @@ func (s *Referrals) offerStays(tx *store.Tx, r Referral, kind Kind) (bool, error
 	}
 	x, err := s.slot(tx, o.SlotRef)
 	if fault.Is(err, fault.NotFound) || err == nil && int64(x.Epoch) < o.Epoch {
-		return true, nil // it is handed over anew, or nobody hears of it again and its time runs out
+		lost, err := s.isNowhere(tx, r)
+		return !lost, err // it is handed over anew, unless the hospital does not have it either
 	}
 	if err != nil || x.state != slotFree || x.recalled == withdrawn || !booking.Spine.Owns(x.Epoch) {
 		return false, err

@@ -86,16 +86,29 @@ func (s *Referrals) staleLanes(ctx context.Context, provider ident.ODSCode, last
 		for _, a := range asked {
 			lanes = append(lanes, s.ubrnLane(a.UBRN), s.chartLane(a.Chart))
 		}
+		if err != nil {
+			return err
+		}
+		whole.Slots = append(whole.Slots, last.Slots...)
+		waits, err := s.nowhere(tx, provider, whole)
+		for _, x := range waits {
+			lanes = append(lanes, s.chartLane(x.chart))
+		}
 		return err
 	})
 	return lanes, err
 }
 
-// retell tells a hospital again of each referral that it knows otherwise: whole, at the version that it has. What tx holds no lane of, because it has just come to differ, waits for the next tally.
-func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Tally) error {
+// retell tells a hospital again of each referral that it knows otherwise: whole, at the version that it has. What tx holds no lane of, because it has just come to differ, waits for the next tally. In vain says
+// that one of them, which is as it was before a restore of the spine, had come there already when it was told again: so the hospital knows better.
+func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Tally) (inVain bool, err error) {
 	list, err := s.stale(tx, provider, told)
 	if err != nil {
-		return err
+		return false, err
+	}
+	least, err := s.life(tx)
+	if err != nil {
+		return false, err
 	}
 	for _, r := range list {
 		if !tx.Holds(s.k.Post().LaneOf(s.k.National, r.UBRN.String())) || !tx.Holds(s.chartLane(r.Chart)) {
@@ -105,33 +118,36 @@ func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Ta
 		if chosen.Provider != provider && len(r.Shortlist) > 0 {
 			chosen = r.Shortlist[0] // it is gone from there, and of a service that no longer matters
 		}
-		if err := s.tellAgain(tx, r.UBRN, provider, func() (string, error) { return s.tellOne(tx, r, provider, chosen, nil) }); err != nil {
-			return err
+		came, err := s.tellAgain(tx, r.UBRN, provider, func() (string, error) { return s.tellOne(tx, r, provider, chosen, nil) })
+		if err != nil {
+			return false, err
 		}
+		inVain = inVain || came && r.Version <= least
 	}
 	asked, err := s.staleAdvice(tx, provider, told)
 	for _, a := range asked {
 		if err == nil && tx.Holds(s.ubrnLane(a.UBRN)) && tx.Holds(s.chartLane(a.Chart)) {
-			err = s.tellAgain(tx, a.UBRN, provider, func() (string, error) { return s.tellAdvice(tx, a) })
+			_, err = s.tellAgain(tx, a.UBRN, provider, func() (string, error) { return s.tellAdvice(tx, a) })
 		}
 	}
-	return err
+	return inVain, err
 }
 
 // tellAgain tells a hospital of a referral or a question once more, unless what did so before is still under way: behind something that a person has to decide, another one each hour would wait without end.
-func (s *Referrals) tellAgain(tx *store.Tx, u ident.UBRN, provider ident.ODSCode, tell func() (string, error)) error {
+// Came says that what did so before has come there.
+func (s *Referrals) tellAgain(tx *store.Tx, u ident.UBRN, provider ident.ODSCode, tell func() (string, error)) (came bool, err error) {
 	lane, ubrn := int64(s.tallyLane()), u.String()
 	var last string
-	err := tx.QueryRow(`SELECT message FROM referral_retold WHERE lane = ? AND provider = ? AND ubrn = ?`, lane, provider.String(), ubrn).Scan(&last)
+	err = tx.QueryRow(`SELECT message FROM referral_retold WHERE lane = ? AND provider = ? AND ubrn = ?`, lane, provider.String(), ubrn).Scan(&last)
 	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
+		return false, err
 	}
 	if waits, err := s.k.Post().UnderWay(tx, last); err != nil || waits {
-		return err
+		return false, err
 	}
 	message, err := tell()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return tx.Queue(`INSERT INTO referral_retold (lane, provider, ubrn, message) VALUES (?, ?, ?, ?) ON CONFLICT (lane, provider, ubrn) DO UPDATE SET message = excluded.message`, lane, provider.String(), ubrn, message)
+	return last != "", tx.Queue(`INSERT INTO referral_retold (lane, provider, ubrn, message) VALUES (?, ?, ?, ?) ON CONFLICT (lane, provider, ubrn) DO UPDATE SET message = excluded.message`, lane, provider.String(), ubrn, message)
 }

@@ -121,7 +121,14 @@ func (s *Referrals) tallyCame(_ context.Context, tx *store.Tx, m messaging.Messa
 			}
 			return err
 		}
-		if err := s.retell(tx, m.From, whole); err != nil {
+		inVain, err := s.retell(tx, m.From, whole)
+		if err != nil {
+			return err
+		}
+		if inVain {
+			return s.ask(tx, m.From)
+		}
+		if err := s.offeredNowhere(tx, m.From, whole); err != nil {
 			return err
 		}
 	}
@@ -207,7 +214,8 @@ func (s *Referrals) settle(tx *store.Tx, provider ident.ODSCode, asked booking.T
 		return err
 	}
 	if st.sure {
-		return s.retell(tx, provider, asked)
+		_, err = s.retell(tx, provider, asked)
+		return err
 	}
 	return s.ask(tx, provider) // what it is being answered was said by a life that is over
 }
@@ -289,7 +297,7 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 		x.Base = e
 	}
 	x.Epoch = e
-	if err := s.lose(tx, had, x.Base); err != nil {
+	if err := s.lose(tx, x.SlotRef, had, x.Base); err != nil {
 		return x, err
 	}
 	state, ubrn, chart, err := s.occupant(tx, x.SlotRef, x.Base)
@@ -332,7 +340,7 @@ func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.
 	for _, r := range mine {
 		c := booking.CaseMark{UBRN: r.UBRN, Version: r.Version}
 		if a := r.Appointment; a != nil {
-			c.Slot, c.Epoch = a.Slot, booking.Epoch(a.Epoch)
+			c.Session, c.Slot, c.Epoch = a.Session, a.Slot, booking.Epoch(a.Epoch)
 		}
 		list = append(list, c)
 	}

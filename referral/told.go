@@ -298,6 +298,9 @@ func (s *Referrals) rebook(tx *store.Tx, was, r Referral) error {
 		lane, a.Provider.String(), a.Session, a.Slot, a.Epoch, r.UBRN.String()); err != nil {
 		return err
 	}
+	if err := s.loseAt(tx, *a); err != nil {
+		return err
+	}
 	return tx.Queue(`UPDATE referral_slot SET state = ?, ubrn = ?, chart = ?, holder = '', held = 0 WHERE lane = ? AND provider = ? AND session = ? AND slot = ? AND base = ? AND epoch % 2 = 1`,
 		slotBooked, r.UBRN.String(), r.Chart, lane, a.Provider.String(), a.Session, a.Slot, a.Epoch)
 }

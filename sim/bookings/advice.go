@@ -30,6 +30,7 @@ type talk struct {
 	service   ident.ODSCode
 	said      []string // what the practice was last shown that was said, since the spine was restored last
 	owed      []string // what its hospital knew that was said when the spine was restored last
+	dropped   []string // what was owed once, and could be dropped
 	seen      int64    // a version that somebody still looks at
 	converted bool
 }
@@ -105,6 +106,7 @@ func (t *talk) shown(a referral.Advice) {
 		t.said = append(t.said, m.Text)
 	}
 	if !within(t.owed, t.said) {
+		t.dropped = append(t.dropped, t.owed...)
 		t.owed = nil
 	}
 }
@@ -279,12 +281,25 @@ func (w *world) owedTalks() map[string][]string {
 	return owed
 }
 
+// stillOwed is what of that which a hospital knows a spine that is restored must know again. Where the practice was shown something that the hospital was not told of, that stands, and what came to the hospital late does not.
+func (t *talk) stillOwed(knows []string) []string {
+	if !within(t.said, knows) {
+		for _, x := range knows {
+			if !slices.Contains(t.said, x) && !slices.Contains(t.owed, x) {
+				t.dropped = append(t.dropped, x)
+			}
+		}
+	}
+	return slices.DeleteFunc(knows, func(x string) bool { return slices.Contains(t.dropped, x) })
+}
+
 // talksRestored notes that a node was restored: owed is what the hospitals knew before.
 func (w *world) talksRestored(n *node, owed map[string][]string) {
 	for _, t := range w.talks.list {
 		switch {
 		case n == w.nodes[0]:
-			t.said, t.owed, t.seen = nil, owed[t.ubrn.String()], 0
+			t.owed = t.stillOwed(owed[t.ubrn.String()])
+			t.said, t.seen = nil, 0
 		case n.code == t.service:
 			t.owed = nil // lost to both
 		}

@@ -118,6 +118,7 @@ func lostQuestionsAreToldBack(c *country) {
 	}
 	simtest.Eventually(t, func() bool { a, err := read(closed); return err == nil && a.State == referral.AdviceCancelled })
 	simtest.Eventually(t, func() bool { a, err := read(converted); return err == nil && a.State == referral.AdviceConverted })
+	simtest.Eventually(t, func() bool { _, err := c.refer.Get(ctx, c.gp(), converted); return err == nil }) // it comes with the hospital's answer, behind its question
 	if r, err := c.refer.Get(ctx, c.gp(), converted); err != nil || r.Provider() != rqx || !r.FromAdvice || r.Priority != referral.Urgent {
 		t.Errorf("the referral that was made of a question: %+v (%v)", r, err)
 	}

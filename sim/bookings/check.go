@@ -31,6 +31,7 @@ type caseOf struct {
 	booking.Case
 	review         string
 	rebook, closed int64
+	refused        bool // something that the hospital decided of it, and nobody has dealt with that
 }
 
 // seenBy is what a node's database says.
@@ -128,10 +129,10 @@ func (n *node) readHospital(tx *store.Tx, s *seenBy) error {
 		})
 	}
 	if err == nil {
-		err = each(tx, `SELECT c.body, p.review, p.rebook, p.closed FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn`, func(r *store.Rows) error {
+		err = each(tx, `SELECT c.body, p.review, p.rebook, p.closed, EXISTS (SELECT 1 FROM hospital_act a WHERE a.lane = c.lane AND a.tenant = c.tenant AND a.ubrn = c.ubrn AND a.state = 'refused') FROM hospital_case c JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn`, func(r *store.Rows) error {
 			var body []byte
 			var c caseOf
-			if err := r.Scan(&body, &c.review, &c.rebook, &c.closed); err != nil {
+			if err := r.Scan(&body, &c.review, &c.rebook, &c.closed, &c.refused); err != nil {
 				return err
 			}
 			err := json.Unmarshal(body, &c.Case)
@@ -410,7 +411,7 @@ func (w *world) checkWaits(r referral.Referral, known map[string]seenBy) {
 		return
 	}
 	u, c := r.UBRN.String(), known[r.Provider().String()].cases[r.UBRN.String()]
-	listed := c.closed == 0 && (c.review == "waiting" || c.rebook > 0)
+	listed := c.closed == 0 && (c.review == "waiting" || c.rebook > 0) || c.refused && w.queue.died[r.Chart] // the list of differences names what the spine refused, as it refuses all that is begun for the dead
 	switch r.State {
 	case referral.Deferred, referral.AwaitingTriage, referral.TriagedToAct, referral.CancelledByProvider:
 		if !listed {
