@@ -46,70 +46,74 @@ type Upload struct {
 	OnBehalf string     // the clinician for whom an administrator uploads, as their user id
 }
 
-// Upload keeps a file to be attached by the caller's organisation: streamed, never whole in memory. Errors: those of package attach; those of the rules when For is given.
-func (s *Referrals) Upload(ctx context.Context, c Caller, u Upload, body io.Reader) (a Attachment, err error) {
-	p := c.Principal
+// described is what is said of a file that somebody brings, and its type by its name. Errors: those of package attach.
+func described(p access.Principal, u Upload) (a Attachment, t attach.Type, err error) {
 	if p.Organisation.IsZero() {
-		return a, fault.New(fault.Forbidden, "Files are uploaded for an organisation.")
+		return a, t, fault.New(fault.Forbidden, "Files are uploaded for an organisation.")
 	}
 	name, err := attach.Name(u.Name)
 	if err != nil {
-		return a, err
+		return a, t, err
 	}
-	t, err := attach.ByName(name)
+	if t, err = attach.ByName(name); err != nil {
+		return a, t, err
+	}
+	return Attachment{Name: name, Type: t.MIME, By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}, t, nil
+}
+
+// loose keeps what is said of a file that is attached to nothing yet, under an id of its own.
+func (s *Referrals) loose(ctx context.Context, a Attachment, intended ident.UBRN) (Attachment, error) {
+	a.ID = s.o.NewID()
+	of := ""
+	if !intended.IsZero() {
+		of = intended.String()
+	}
+	err := s.k.DB.Write(ctx, []store.Lane{s.fileLane(a.ID)}, func(tx *store.Tx) error {
+		a.At = tx.At()
+		return s.keepFile(tx, a, of, "", "")
+	})
+	return a, err
+}
+
+// Upload keeps a file to be attached by the caller's organisation: streamed, never whole in memory. Errors: those of package attach; those of the rules when For is given.
+func (s *Referrals) Upload(ctx context.Context, c Caller, u Upload, body io.Reader) (Attachment, error) {
+	a, t, err := described(c.Principal, u)
 	if err != nil {
 		return a, err
 	}
-	intended := ""
 	if !u.For.IsZero() {
-		intended = u.For.String()
 		chart, err := s.ownerOf(ctx, u.For)
 		if err != nil {
-			return a, err
+			return Attachment{}, err
 		}
-		if _, err := s.k.Gate.DecideAll(ctx, p, []access.Act{{Action: access.Update, Place: s.place(chart, u.For, true)}}); err != nil {
-			return a, err
+		if _, err := s.k.Gate.DecideAll(ctx, c.Principal, []access.Act{{Action: access.Update, Place: s.place(chart, u.For, true)}}); err != nil {
+			return Attachment{}, err
 		}
 	}
 	look := attach.Look(body, t)
-	f, err := s.k.Post().Store(ctx, look, name, t.MIME)
+	f, err := s.k.Post().Store(ctx, look, a.Name, t.MIME)
 	if wrong := look.Wrong(); wrong != nil {
-		return a, wrong
+		return Attachment{}, wrong
 	}
 	if err != nil {
-		return a, err
+		return Attachment{}, err
 	}
-	a = Attachment{ID: s.o.NewID(), Name: name, Type: t.MIME, Size: f.Size, Hash: hex.EncodeToString(f.Hash[:]), By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}
-	return a, s.k.DB.Write(ctx, []store.Lane{s.fileLane(a.ID)}, func(tx *store.Tx) error {
-		a.At = tx.At()
-		return s.keepFile(tx, a, intended, "", "")
-	})
+	a.Size, a.Hash = f.Size, hex.EncodeToString(f.Hash[:])
+	return s.loose(ctx, a, u.For)
 }
 
 // Bring keeps what is said of a file that is brought from elsewhere, where it cannot be read: it waits to be looked at there, or was found wrong. Its bytes do not come, so that nobody reads it
 // here either; whoever may see what it goes with sees that there is such a file, why it cannot be read, and whom to ask. Errors: those of package attach; fault.Invalid for a file that can be read.
-func (s *Referrals) Bring(ctx context.Context, c Caller, u Upload, size int64, why Availability) (a Attachment, err error) {
-	p := c.Principal
-	if p.Organisation.IsZero() || size < 0 || !slices.Contains([]Availability{Pending, ThreatsFound, ValidationFailed}, why) {
-		return a, fault.New(fault.Invalid, "A file that cannot be read is an organisation's, and it is said why.")
+func (s *Referrals) Bring(ctx context.Context, c Caller, u Upload, size int64, why Availability) (Attachment, error) {
+	if size < 0 || !slices.Contains([]Availability{Pending, ThreatsFound, ValidationFailed}, why) {
+		return Attachment{}, fault.New(fault.Invalid, "Of a file that cannot be read it is said why.")
 	}
-	name, err := attach.Name(u.Name)
+	a, _, err := described(c.Principal, u)
 	if err != nil {
 		return a, err
 	}
-	t, err := attach.ByName(name)
-	if err != nil {
-		return a, err
-	}
-	intended := ""
-	if !u.For.IsZero() {
-		intended = u.For.String()
-	}
-	a = Attachment{ID: s.o.NewID(), Name: name, Type: t.MIME, Size: size, Status: why, By: Staff{p.ID, p.Name}, Organisation: p.Organisation, OnBehalf: u.OnBehalf}
-	return a, s.k.DB.Write(ctx, []store.Lane{s.fileLane(a.ID)}, func(tx *store.Tx) error {
-		a.At = tx.At()
-		return s.keepFile(tx, a, intended, "", "")
-	})
+	a.Size, a.Status = size, why
+	return s.loose(ctx, a, u.For)
 }
 
 func (s *Referrals) fileLane(id string) store.Lane {
