@@ -70,7 +70,7 @@ func (p *Person) ChartAt(tenant ident.ODSCode) string {
 
 // Stop is one stop of the tour: who to be, whom to find, and what is worth doing there.
 type Stop struct {
-	// Do is find, correct, look (who looked), break-glass, stranger, double (one person under two numbers), namesakes or self.
+	// Do is find, correct, look (who looked), break-glass, stranger, double (one person under two numbers), namesakes, self, refer (and choose and book), or clinic (who was booked comes).
 	Do   string
 	User User
 	// Person is whom the stop is about, and Chart their Patient's id in Tenant.
@@ -81,8 +81,9 @@ type Stop struct {
 	Element, Is, Should string
 }
 
-// Tour is the two-minute tour: a clinician finds and corrects a person, tells two namesakes apart, breaks glass for a
-// restricted person; a stranger sees nothing; the records office finds one person under two numbers; the patient and the privacy officer see who looked.
+// Tour is a tour of some minutes: a clinician finds and corrects a person, tells two namesakes apart, breaks glass for a
+// restricted person; a stranger sees nothing; the records office finds one person under two numbers; the patient and the privacy officer see who looked;
+// the clinician refers the person to a hospital, who chooses a time and books it, and the hospital's clinic has them in its diary.
 func (k *Country) Tour() ([]Stop, error) {
 	users := map[string]User{}
 	for _, u := range k.Users() {
@@ -91,6 +92,7 @@ func (k *Country) Tour() ([]Stop, error) {
 	plan := []struct{ do, user, whom string }{
 		{"find", "gp", "correct"}, {"correct", "gp", "correct"}, {"namesakes", "gp", "namesake-1"}, {"break-glass", "gp", "restricted"},
 		{"stranger", "stranger", "correct"}, {"double", "records", "double-1"}, {"self", "patient", "patient"}, {"look", "privacy", "restricted"},
+		{"refer", "gp", "correct"}, {"clinic", "clerk", "correct"},
 	}
 	var tour []Stop
 	for _, s := range plan {

@@ -288,6 +288,9 @@ func TestUsersAndTour(t *testing.T) {
 			t.Error("breaking glass for somebody who is not restricted")
 		}
 	}
+	if stops["refer"] != "gp" || stops["clinic"] != "clerk" {
+		t.Errorf("the tour passes by nobody who refers and books: %v", stops)
+	}
 	if stops["double"] != "records" {
 		t.Errorf("the tour passes by the records office: %v", stops)
 	}

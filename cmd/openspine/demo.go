@@ -168,7 +168,7 @@ func (c *demoCommand) seedBy(s *session, was country, fill func(wrote func(int) 
 	return os.WriteFile(path, text, 0o600)
 }
 
-// tour says who to be, whom to find and what to try, in two minutes.
+// tour says who to be, whom to find and what to try, in some minutes.
 func tour(w io.Writer, url string, k *sim.Country) {
 	stops, err := k.Tour()
 	if err != nil {
@@ -201,6 +201,10 @@ func describe(stop sim.Stop) string {
 		return "Sign in as " + who + ", a patient, and see who looked at your record, and why."
 	case "look":
 		return "Sign in as " + who + ", the privacy officer: review the alert, and see who looked at " + whom + "."
+	case "refer":
+		return "As " + who + " again, open the record of " + whom + " and choose Refer: take a service of Fenmarket General Hospital, and write a line. The page shows a booking reference and a password, once. In another browser, open /appointments and sign in with both: choose a time, and book it."
+	case "clinic":
+		return "Sign in as " + who + " at Fenmarket General Hospital, and open Clinics: the booking is in the diary of its day; check people in there, and find another time for whoever needs one. Its doctor, Dr Saoirse Quinlan, accepts the referral, and says how a visit ended."
 	}
 	return stop.Do
 }
