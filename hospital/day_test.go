@@ -164,6 +164,13 @@ func TestEveryPage(t *testing.T) {
 	advice := "advice/" + question.UBRN.String()
 	simtest.Eventually(t, func() bool { return w.nodes[1].SignedIn(t, "doctor").Get("/o/RQX/clinics/"+advice).Status == 200 })
 	c := "/o/RQX/clinics/"
+	// On a phone, too, what waits stands beside how many there are: eight lines, no cards.
+	phone := b.Open(t, w.nodes[1].URL+"/o/RQX/clinics", webtest.Phone(), webtest.Cookie(webtest.SessionCookie, clerk.Cookie()))
+	beside := 0
+	phone.Eval(`[...document.querySelectorAll("#work tbody tr")].filter(r => { const name = r.children[0].getBoundingClientRect(), count = r.children[1].getBoundingClientRect(); return count.left >= name.right && count.top < name.bottom }).length`, &beside)
+	if beside != 8 {
+		t.Errorf("%d counts stand beside their names", beside)
+	}
 	var visits []webtest.Visit
 	for _, path := range []string{"", "advice", advice, advice + "/do/answer", advice + "/do/convert", "diary?day=" + day, "diary?view=day&day=" + day, "review", "triage", "rebook", "waiting", "desk?day=" + day, "sessions/" + at.Session, "sessions/" + at.Session + "/do/withdraw", "cases/" + u, "cases/" + u + "/decide/reject",
 		"cases/" + u + "/book", "cases/" + u + "/come?session=" + at.Session + "&slot=" + at.Slot, "cases/" + u + "/letter", "templates", "templates/new", "reconciliation", "figures", "figures?months=24&clinic=heart", "setup/specialties/new", "setup/consultants/q", "setup/clinics/heart", "templates/heart-1"} {

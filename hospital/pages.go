@@ -348,7 +348,7 @@ func (d *desk) home() error {
 	if !standing.Sure {
 		v.Warning, v.WarningText = d.text("unsure"), d.text("unsure-help")
 	}
-	work := web.Table{ID: "work", RowHeader: true, Caption: d.text("work"), Columns: d.columns("list", "count")}
+	work := web.Table{ID: "work", RowHeader: true, Counts: true, Caption: d.text("work"), Columns: d.columns("list", "count")}
 	for i, name := range []string{"review", "triage", "rebook", "waiting", "advice", "reconciliation", "reconciliation", "reconciliation"} {
 		key := []string{"review", "triage", "rebook", "waiting", "advice", "refused", "differences", "refused-slots"}[i]
 		work.Rows = append(work.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(d.text(key+".title"), d.path(name)), web.Cell(web.Count(d.ctx, "hospital.count", int(counts[i])))}})

@@ -42,6 +42,8 @@ type Table struct {
 	Empty Empty
 	// RowHeader makes each row's first cell its heading, as where it names a person.
 	RowHeader bool
+	// Counts says that each row is a name and a number, which need no card on a phone: they stand on one line.
+	Counts bool
 }
 
 // Column is one heading. A Sort key makes it a link that orders the list by it.

@@ -114,7 +114,7 @@ func DataTable(t Table) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			var templ_7745c5c3_Var6 = []any{"nhsuk-table", "nhsuk-table--responsive", "nhsuk-table--compact", templ.KV("nhsuk-table--sortable", t.sortable()), templ.KV("os-table--shared", t.shared())}
+			var templ_7745c5c3_Var6 = []any{"nhsuk-table", "nhsuk-table--responsive", "nhsuk-table--compact", templ.KV("nhsuk-table--sortable", t.sortable()), templ.KV("os-table--shared", t.shared()), templ.KV("os-table--counts", t.Counts)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var6...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
