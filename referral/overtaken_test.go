@@ -147,6 +147,11 @@ func TestToldAgainInVain(t *testing.T) {
 		}
 		hourly("told again", false)
 		hourly("in vain", true)
+		w.answers(nil, marks...)
+		hourly("the hospital does not take it", false)
+		if _, err := w.s.Ask(context.Background(), west); err != nil {
+			t.Fatal(err)
+		}
 		w.answers([]booking.Case{c}, marks...)
 		w.becomes("told back", r.UBRN, referral.NotBooked)
 		hourly("settled", false)

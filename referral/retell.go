@@ -100,7 +100,7 @@ func (s *Referrals) staleLanes(ctx context.Context, provider ident.ODSCode, last
 }
 
 // retell tells a hospital again of each referral that it knows otherwise: whole, at the version that it has. What tx holds no lane of, because it has just come to differ, waits for the next tally. In vain says
-// that one of them, which is as it was before a restore of the spine, had come there already when it was told again: so the hospital knows better.
+// that one of them, which is as it was before a restore of the spine, had come there already when it was told again: so the hospital may know better. It is asked once in a life of the spine, for it may just as well refuse to be told.
 func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Tally) (inVain bool, err error) {
 	list, err := s.stale(tx, provider, told)
 	if err != nil {
@@ -122,7 +122,14 @@ func (s *Referrals) retell(tx *store.Tx, provider ident.ODSCode, told booking.Ta
 		if err != nil {
 			return false, err
 		}
-		inVain = inVain || came && r.Version <= least
+		if !came || r.Version > least {
+			continue
+		}
+		n, err := tx.Exec(`UPDATE referral_retold SET asked = ? WHERE lane = ? AND provider = ? AND ubrn = ? AND asked <> ?`, least, int64(s.tallyLane()), provider.String(), r.UBRN.String(), least)
+		if err != nil {
+			return false, err
+		}
+		inVain = inVain || n > 0
 	}
 	asked, err := s.staleAdvice(tx, provider, told)
 	for _, a := range asked {
