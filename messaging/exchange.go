@@ -78,6 +78,9 @@ func (p *Post) talk(ctx context.Context, peer network.NodeID, s *peerState, life
 	if err != nil || out.empty() {
 		return told || out.more, err
 	}
+	for _, o := range out.from { // durable since collect has returned: who sends there need not write it down again
+		p.remember(queue{id: o.queue, to: ToNode(peer), life: o.life, incarnation: o.incarnation})
+	}
 	began := p.clock.Now()
 	text, err := p.ask(ctx, peer, pathExchange, out.encode())
 	if k := fault.KindOf(err); err != nil && (k == fault.Conflict || k == fault.Gone) {
