@@ -90,7 +90,15 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	if r.State == messaging.Handled {
 		state = actConfirmed
 	}
+	const answered = `UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`
 	lane, h := int64(o.lane(r.From)), r.From.String()
+	if holds, err := o.holds(tx, r.From, r.Conversation); err != nil || !holds && state == actConfirmed { // nearly always: there is nothing to let go of
+		if err == nil {
+			_, err = tx.Exec(answered, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID)
+			o.changed(tx, r.From)
+		}
+		return err
+	}
 	acts, err := o.actsOf(tx, r.From, r.Conversation)
 	if err != nil {
 		return err
@@ -101,7 +109,7 @@ func (o *Outpatients) actAnswered(_ context.Context, tx *store.Tx, r messaging.R
 	}
 	a := &acts[at]
 	a.State, a.Answer, a.answered = state, r.Reason, micros(r.At)
-	if _, err := tx.Exec(`UPDATE hospital_act SET state = ?, answer = ?, answered = ? WHERE lane = ? AND tenant = ? AND ubrn = ? AND message = ?`, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
+	if _, err := tx.Exec(answered, state, r.Reason, micros(r.At), lane, h, r.Conversation, r.ID); err != nil {
 		return err
 	}
 	o.changed(tx, r.From)
@@ -393,18 +401,18 @@ func (o *Outpatients) onCase(ctx context.Context, by access.Principal, hospital 
 
 // onCaseIn is onCase where messages are sent in several conversations.
 func (o *Outpatients) onCaseIn(ctx context.Context, by access.Principal, hospital ident.ODSCode, ubrn string, clinical bool, conversations []string, do func(tx *store.Tx, c Case) error) error {
-	var c Case
+	var chart string
 	err := o.k.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		c, err = o.caseIn(tx, hospital, ubrn)
+		chart, err = o.chartOf(tx, hospital, ubrn)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if c.Chart == "" {
+	if chart == "" {
 		return fault.New(fault.Conflict, "The person is being made a patient here; try again in a moment.")
 	}
-	grants, err := o.k.Gate.DecideAll(ctx, by, []access.Act{{Action: access.Update, Place: placeOf(hospital, c.Chart, clinical)}})
+	grants, err := o.k.Gate.DecideAll(ctx, by, []access.Act{{Action: access.Update, Place: placeOf(hospital, chart, clinical)}})
 	if err != nil {
 		return err
 	}
@@ -413,7 +421,7 @@ func (o *Outpatients) onCaseIn(ctx context.Context, by access.Principal, hospita
 		if err != nil {
 			return err
 		}
-		if now.Chart != c.Chart {
+		if now.Chart != chart {
 			return fault.New(fault.Conflict, "The referral is another person's by now. Look again.")
 		}
 		return do(tx, now)

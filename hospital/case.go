@@ -274,6 +274,13 @@ func (o *Outpatients) release(tx *store.Tx, hospital ident.ODSCode, c booking.Ca
 	return err
 }
 
+// holds reports whether the hospital holds a slot for a referral.
+func (o *Outpatients) holds(tx *store.Tx, hospital ident.ODSCode, ubrn string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM hospital_hold WHERE lane = ? AND tenant = ? AND who = ? LIMIT 1) held`, int64(o.lane(hospital)), hospital.String(), ubrn).Scan(&n)
+	return n > 0, err
+}
+
 func (o *Outpatients) keepCase(tx *store.Tx, hospital ident.ODSCode, c booking.Case) error {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -360,10 +367,21 @@ func (o *Outpatients) casesBy(tx *store.Tx, hospital ident.ODSCode, cond string,
 	return list, err
 }
 
+// chartOf is the record of a referral's person here; empty until they are a patient here.
+func (o *Outpatients) chartOf(tx *store.Tx, hospital ident.ODSCode, ubrn string) (chart string, err error) {
+	err = tx.QueryRow(`SELECT chart FROM hospital_case WHERE lane = ? AND tenant = ? AND ubrn = ?`, int64(o.lane(hospital)), hospital.String(), ubrn).Scan(&chart)
+	if fault.Is(err, fault.NotFound) {
+		err = noCase()
+	}
+	return chart, err
+}
+
+func noCase() error { return fault.New(fault.NotFound, "There is no referral of this number here.") }
+
 func (o *Outpatients) caseIn(tx *store.Tx, hospital ident.ODSCode, ubrn string) (Case, error) {
 	list, err := o.casesIn(tx, hospital, `c.ubrn = ?`, ubrn)
 	if err == nil && len(list) == 0 {
-		err = fault.New(fault.NotFound, "There is no referral of this number here.")
+		err = noCase()
 	}
 	if err != nil {
 		return Case{}, err
