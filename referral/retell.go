@@ -23,13 +23,17 @@ func (s *Referrals) stale(tx *store.Tx, provider ident.ODSCode, told booking.Tal
 	for _, m := range told.Cases {
 		knows[m.UBRN] = m.Version
 	}
-	mine, err := s.businessOf(tx, provider)
+	mine, err := s.businessOf(tx, provider, false)
 	if err != nil {
 		return nil, err
 	}
 	have := map[ident.UBRN]bool{}
-	for _, r := range mine {
-		if have[r.UBRN] = true; knows[r.UBRN] < r.Version {
+	for _, b := range mine {
+		if have[b.ubrn] = true; knows[b.ubrn] < b.version {
+			r, err := s.load(tx, b.chart, b.ubrn)
+			if err != nil {
+				return nil, err
+			}
 			list = append(list, r)
 		}
 	}

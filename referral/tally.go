@@ -311,36 +311,56 @@ func (s *Referrals) put(tx *store.Tx, x slotRow, e booking.Epoch, told booking.S
 		int64(s.sessionLane(x.Session)), x.Provider.String(), x.Session, x.SlotRef.Slot, int64(x.Epoch), int64(x.Base), state, ubrn, chart, notRecalled)
 }
 
-// businessOf are the referrals that are a hospital's business.
-func (s *Referrals) businessOf(tx *store.Tx, provider ident.ODSCode) (list []Referral, err error) {
-	rows, err := tx.Query(`SELECT body FROM referral_case WHERE provider = ? ORDER BY ubrn`, provider.String())
+// business is a referral that is a hospital's business, as far as it is compared.
+type business struct {
+	ubrn    ident.UBRN
+	chart   string
+	version int64
+	body    []byte // where it was asked for
+}
+
+// businessOf are the referrals that are a hospital's business: a hospital's are very many, so what a comparison does not need of them is not read.
+func (s *Referrals) businessOf(tx *store.Tx, provider ident.ODSCode, bodies bool) (list []business, err error) {
+	body := `CAST('' AS BLOB)`
+	if bodies {
+		body = `body`
+	}
+	rows, err := tx.Query(`SELECT ubrn, chart, version, `+body+` FROM referral_case WHERE provider = ? AND state NOT IN (?, ?, ?, ?, ?) ORDER BY ubrn`, // theirs
+		provider.String(), string(NotBooked), string(CancelledByPatient), string(Rejected), string(TriageResponse), string(Cancelled))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
+		var b business
+		var ubrn string
+		if err := rows.Scan(&ubrn, &b.chart, &b.version, &b.body); err != nil {
 			return nil, err
 		}
-		var r Referral
-		if err := json.Unmarshal(body, &r); err != nil {
+		if b.ubrn, err = ident.ParseUBRN(ubrn); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "a referral cannot be read")
 		}
-		if theirs(r) {
-			list = append(list, r)
-		}
+		list = append(list, b)
 	}
 	return list, rows.Err()
 }
 
 // marks are what a hospital is told that the spine knows of those.
 func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.CaseMark, err error) {
-	mine, err := s.businessOf(tx, provider)
-	for _, r := range mine {
-		c := booking.CaseMark{UBRN: r.UBRN, Version: r.Version}
+	mine, err := s.businessOf(tx, provider, true)
+	for _, b := range mine {
+		c := booking.CaseMark{UBRN: b.ubrn, Version: b.version}
+		var r struct {
+			Appointment *struct {
+				Slot  string `json:"slot"`
+				Epoch int64  `json:"epoch"`
+			} `json:"appointment"`
+		}
+		if err := json.Unmarshal(b.body, &r); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "a referral cannot be read")
+		}
 		if a := r.Appointment; a != nil {
-			c.Session, c.Slot, c.Epoch = a.Session, a.Slot, booking.Epoch(a.Epoch)
+			c.Slot, c.Epoch = a.Slot, booking.Epoch(a.Epoch)
 		}
 		list = append(list, c)
 	}
