@@ -42,6 +42,7 @@ type Pathway struct {
 	Rebook  time.Time // since when somebody must find them another time
 	Reason  string    // why
 	Lost    time.Time // when the appointment was that they had last and have no more; zero for none
+	Began   time.Time // when the clock began anew here (see anew); zero where it is that of the referral
 }
 
 // Weeks is how many whole weeks somebody has waited by now, or had when the clock stopped.
@@ -90,9 +91,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	}
 	p := was.Pathway
 	if !known {
-		p = Pathway{Review: reviewWaiting, Status: "10"}
+		p = Pathway{Review: reviewWaiting, Status: statusBegins}
 	}
-	if p.Stopped.IsZero() {
+	if p.Stopped.IsZero() && p.Began.IsZero() {
 		p.Clock = c.ClockStart
 	}
 	if was.Appointment != nil && c.Appointment == nil {
@@ -103,6 +104,9 @@ func (o *Outpatients) caseCame(_ context.Context, tx *store.Tx, m messaging.Mess
 	}
 	acts, err := o.actsOf(tx, m.To, c.UBRN.String())
 	if err != nil {
+		return err
+	}
+	if err := o.anew(tx, m.To, c, &p, acts); err != nil {
 		return err
 	}
 	open, err := o.openByHand(tx, m.To, c.UBRN.String())
@@ -155,6 +159,9 @@ func (p *Pathway) review(cameBack bool, c booking.Case, acts []Act) {
 
 // stateTriage is the state of a referral that the hospital has yet to triage: accepting it would decide nothing.
 const stateTriage = "AWAITING_TRIAGE"
+
+// stateBooked is the state of a referral that has an appointment.
+const stateBooked = "BOOKED"
 
 // stateAssessed is the state of a referral that went back to who made it, with the result of an assessment.
 const stateAssessed = "ASSESSMENT_RESULT"
@@ -300,9 +307,9 @@ func (o *Outpatients) keepCase(tx *store.Tx, hospital ident.ODSCode, c booking.C
 }
 
 func (o *Outpatients) putPathway(tx *store.Tx, hospital ident.ODSCode, who string, p Pathway) error {
-	_, err := tx.Exec(`INSERT INTO hospital_pathway (lane, tenant, who, review, clock, status, stopped, closed, rebook, reason, lost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (lane, tenant, who) DO UPDATE SET review = excluded.review, clock = excluded.clock, status = excluded.status, stopped = excluded.stopped, closed = excluded.closed, rebook = excluded.rebook, reason = excluded.reason, lost = excluded.lost`,
-		int64(o.lane(hospital)), hospital.String(), who, p.Review, micros(p.Clock), p.Status, micros(p.Stopped), p.Closed, micros(p.Rebook), p.Reason, micros(p.Lost))
+	_, err := tx.Exec(`INSERT INTO hospital_pathway (lane, tenant, who, review, clock, status, stopped, closed, rebook, reason, lost, began) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (lane, tenant, who) DO UPDATE SET review = excluded.review, clock = excluded.clock, status = excluded.status, stopped = excluded.stopped, closed = excluded.closed, rebook = excluded.rebook, reason = excluded.reason, lost = excluded.lost, began = excluded.began`,
+		int64(o.lane(hospital)), hospital.String(), who, p.Review, micros(p.Clock), p.Status, micros(p.Stopped), p.Closed, micros(p.Rebook), p.Reason, micros(p.Lost), micros(p.Began))
 	return err
 }
 
@@ -335,7 +342,7 @@ func (o *Outpatients) eventsIn(tx *store.Tx, hospital ident.ODSCode, who string)
 	return list, err
 }
 
-const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'), coalesce(p.clock, 0), coalesce(p.status, ''), coalesce(p.stopped, 0), coalesce(p.closed, 0), coalesce(p.rebook, 0), coalesce(p.reason, ''), coalesce(p.lost, 0)
+const caseColumns = `c.body, c.chart, c.received, coalesce(p.review, 'waiting'), coalesce(p.clock, 0), coalesce(p.status, ''), coalesce(p.stopped, 0), coalesce(p.closed, 0), coalesce(p.rebook, 0), coalesce(p.reason, ''), coalesce(p.lost, 0), coalesce(p.began, 0)
 	FROM hospital_case c LEFT JOIN hospital_pathway p ON p.lane = c.lane AND p.tenant = c.tenant AND p.who = c.ubrn`
 
 // casesIn are the referrals that a condition finds: c is their row, p that of their pathway.
@@ -352,15 +359,15 @@ func (o *Outpatients) casesBy(tx *store.Tx, hospital ident.ODSCode, cond string,
 	err = rowsOf(tx, func(r *store.Rows) error {
 		var c Case
 		var body []byte
-		var received, clock, stopped, rebook, lost int64
-		if err := r.Scan(&body, &c.Chart, &received, &c.Pathway.Review, &clock, &c.Pathway.Status, &stopped, &c.Pathway.Closed, &rebook, &c.Pathway.Reason, &lost); err != nil {
+		var received, clock, stopped, rebook, lost, began int64
+		if err := r.Scan(&body, &c.Chart, &received, &c.Pathway.Review, &clock, &c.Pathway.Status, &stopped, &c.Pathway.Closed, &rebook, &c.Pathway.Reason, &lost, &began); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(body, &c.Case); err != nil {
 			return fault.Wrap(err, fault.Internal, "a referral that is kept cannot be read")
 		}
 		c.Received, c.Pathway.Clock, c.Pathway.Stopped, c.Pathway.Rebook = fromMicros(received), fromMicros(clock), fromMicros(stopped), fromMicros(rebook)
-		c.Pathway.Lost = fromMicros(lost)
+		c.Pathway.Lost, c.Pathway.Began = fromMicros(lost), fromMicros(began)
 		list = append(list, c)
 		return nil
 	}, `SELECT `+caseColumns+` WHERE `+cond, append([]any{int64(o.lane(hospital)), hospital.String()}, args...)...)

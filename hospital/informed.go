@@ -18,6 +18,9 @@ import (
 // statusNullified is the code of referral to treatment by which somebody who did not come to their first appointment has waited for nothing (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD STATUS).
 const statusNullified = "33"
 
+// statusBegins is the code by which a wait begins.
+const statusBegins = "10"
+
 // How somebody is told of an appointment.
 const (
 	byLetter    = "letter"
@@ -87,10 +90,16 @@ func (o *Outpatients) uninform(tx *store.Tx, hospital ident.ODSCode, was, now *b
 	return tx.Queue(`DELETE FROM hospital_informed WHERE lane = ? AND tenant = ? AND who = ? AND session = ? AND slot = ?`, int64(o.lane(hospital)), hospital.String(), who, was.Session, was.Slot)
 }
 
-// nullifies refuses the code 33 but for somebody who did not come to their first appointment, of which they were told. Errors: fault.Conflict.
+// priorityTwoWeeks is the priority of somebody of whom a cancer is suspected.
+const priorityTwoWeeks = "TWO_WEEK_WAIT"
+
+// nullifies refuses the code 33 but for somebody who did not come to their first appointment, of which they were told, and of whom no cancer is suspected (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD). Errors: fault.Conflict.
 func (o *Outpatients) nullifies(tx *store.Tx, hospital ident.ODSCode, b Booked, come Coming) error {
 	if come.Status != statusNullified {
 		return nil
+	}
+	if b.Case.Priority == priorityTwoWeeks {
+		return fault.New(fault.Conflict, "Where a cancer is suspected the wait runs on, also of somebody who did not come. Choose another code.")
 	}
 	if come.State != visitMissed {
 		return fault.New(fault.Conflict, "Code 33 is for somebody who did not come to their first appointment. Choose another.")
@@ -110,4 +119,31 @@ func (o *Outpatients) nullifies(tx *store.Tx, hospital ident.ODSCode, b Booked, 
 		return fault.New(fault.Conflict, "Nothing shows that they were told of this appointment, so code 33 cannot take the wait away. Choose another.")
 	}
 	return nil
+}
+
+// anew begins the clock of somebody anew who has another time after their wait was nullified: on the day on which it was taken, by status code 10 (NHS Data Dictionary, REFERRAL TO TREATMENT PERIOD). A time that they had before they
+// missed the other is none.
+func (o *Outpatients) anew(tx *store.Tx, hospital ident.ODSCode, c booking.Case, p *Pathway, acts []Act) error {
+	at := c.Appointment
+	if p.Status != statusNullified || p.Stopped.IsZero() || c.Gone || c.State != stateBooked || at == nil {
+		return nil
+	}
+	came, err := o.cameTo(tx, hospital, c.UBRN.String(), at)
+	if err != nil || came { // it is the one that they missed
+		return err
+	}
+	taken := c.Changed
+	if !c.ByPatient.IsZero() {
+		taken = c.ByPatient
+	}
+	for _, a := range acts {
+		if a.Appointment != nil && (a.Kind == booking.ActMove || a.Kind == booking.ActOffer) && a.Appointment.Session == at.Session && a.Appointment.Slot == at.Slot {
+			taken = a.At
+		}
+	}
+	if taken.Before(p.Lost) {
+		return nil
+	}
+	p.Clock, p.Began, p.Stopped, p.Status = taken, taken, time.Time{}, statusBegins
+	return o.event(tx, hospital, c.UBRN.String(), "anew", taken.UTC().Format(time.RFC3339), "")
 }

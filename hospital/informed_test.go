@@ -9,6 +9,7 @@ import (
 	"github.com/openspine/openspine/fault"
 	"github.com/openspine/openspine/hospital"
 	"github.com/openspine/openspine/sim/simtest"
+	"github.com/openspine/openspine/web/format"
 )
 
 func TestAWaitIsNullifiedForWhoeverWasTold(t *testing.T) {
@@ -21,11 +22,12 @@ func TestAWaitIsNullifiedForWhoeverWasToldOnPostgres(t *testing.T) {
 	nullified(t, given(t, true))
 }
 
-// nullified has four people who do not come to their first appointment: the wait of whom it can be shown that they were told of it is taken away by code 33, and of nobody else.
+// nullified has people who do not come to their first appointment: the wait of whom it can be shown that they were told of it is taken away by code 33, and of nobody else. It begins anew with another time.
 func nullified(t *testing.T, w *world) {
 	ctx := t.Context()
 	told, themself, untold, moved := w.spine.refer("9990000018", 1, true), w.spine.refer("9990000026", 2, true), w.spine.refer("9990000034", 3, true), w.spine.refer("9990000042", 4, true)
-	for _, u := range []string{told, themself, untold, moved} {
+	cancer := w.spine.refer("9990000050", 5, true)
+	for _, u := range []string{told, themself, untold, moved, cancer} {
 		w.registered(u)
 	}
 	at := func(u string) (a booking.Appointment) {
@@ -62,7 +64,7 @@ func nullified(t *testing.T, w *world) {
 	clerk.Sees(200, "Nothing shows yet that they were told")
 
 	last := at(moved)
-	for _, u := range []string{told, themself, untold} {
+	for _, u := range []string{told, themself, untold, cancer} {
 		if a := at(u); a.Start.After(last.Start) {
 			last = a
 		}
@@ -102,9 +104,40 @@ func nullified(t *testing.T, w *world) {
 	if err := w.o.Come(ctx, w.doctor(), rqx, themself, missed(themself, "33")); err != nil {
 		t.Errorf("of somebody who took the time themselves: %v", err)
 	}
+	w.spine.change(cancer, func(c *booking.Case) { c.Priority, c.ByPatient = "TWO_WEEK_WAIT", time.Now().Add(-time.Hour) })
+	simtest.Eventually(t, func() bool {
+		return strings.Contains(w.nodes[1].SignedIn(t, "clerk").Get(page(cancer)).Text(), "They took this time themselves")
+	})
+	if err := w.o.Come(ctx, w.doctor(), rqx, cancer, missed(cancer, "33")); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "cancer") {
+		t.Errorf("where a cancer is suspected: %v", err)
+	}
 	if err := w.o.Come(ctx, w.doctor(), rqx, untold, missed(untold, "")); err != nil {
 		t.Errorf("without a code: %v", err)
 	}
+	// A late word about the appointment that was missed begins nothing; another time does, on the day on which it was taken, whatever the spine says of the referral later.
+	says := func(u, comment string, how func(c *booking.Case), want ...string) {
+		t.Helper()
+		w.spine.change(u, func(c *booking.Case) { c.State, c.Comment = "BOOKED", comment; how(c) })
+		simtest.Eventually(t, func() bool { return strings.Contains(clerk.Get(page(u)).Text(), comment) })
+		clerk.Sees(200, want...)
+	}
+	clerk = w.nodes[1].SignedIn(t, "clerk") // weeks have gone by
+	says(told, "as it was", func(*booking.Case) {}, "2 weeks, stopped")
+	next := at(themself)
+	w.spine.look(func() {
+		free := booking.Slot{}
+		for id, x := range w.spine.slots {
+			if booking.Spine.Owns(x.Epoch) && x.Start.After(w.clock.Now().AddDate(0, 0, 3)) && !w.spine.booked(id) && (free.ID == "" || x.Start.Before(free.Start)) {
+				free = x
+			}
+		}
+		next = booking.Appointment{Slot: free.ID, Epoch: free.Epoch, Session: w.spine.in[free.ID], Start: free.Start, End: free.End}
+	})
+	another := func(c *booking.Case) { c.Appointment, c.ByPatient = &next, time.Time{} }
+	anew := "0 weeks, since " + format.Date(w.clock.Now()) + ", when they took another time"
+	says(themself, "another time", another, anew, "The wait for treatment begins anew")
+	says(themself, "another time, still", func(*booking.Case) {}, anew)
+	clerk.Get("/o/RQX/clinics/waiting").Sees(200, "999 000 0026")
 	f, err := w.o.Figures(ctx, rqx, 12)
 	if err != nil {
 		t.Fatal(err)

@@ -259,6 +259,9 @@ func (d *desk) clockText(p Pathway) string {
 	if !p.Stopped.IsZero() {
 		return d.text("clock.stopped", weeks, format.Date(p.Stopped), d.text("status."+p.Status))
 	}
+	if !p.Began.IsZero() {
+		return d.text("clock.anew", weeks, format.Date(p.Clock))
+	}
 	return d.text("clock.runs", weeks, format.Date(p.Clock))
 }
 
