@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -44,6 +45,37 @@ func (w *writer) tend() {
 	if err := w.checkpoint(mode); err != nil {
 		w.opt.Logger.Warn("store: the write-ahead log could not be moved; it is kept and will be tried again", "error", err)
 	}
+	w.widen(pagesOfGigabyte)
+}
+
+// pagesOfGigabyte is how many pages of 4 KB a database has below which its writer had better hold few (writeCache): SQLite's own borrowed page numbers begin there.
+const pagesOfGigabyte = 1<<30>>12 + 1000
+
+// widen lets the writer hold more of a database that has outgrown so many pages.
+func (w *writer) widen(pages int64) {
+	if w.wide || w.conn.broke {
+		return
+	}
+	n, err := one(w.conn, "PRAGMA page_count")
+	if err != nil || n <= pages {
+		return
+	}
+	if _, err := one(w.conn, "PRAGMA cache_size=-"+strconv.Itoa(mostCache)); err == nil {
+		w.wide = true
+	}
+}
+
+// one runs a statement that answers with one number, or with nothing.
+func one(c *conn, sql string) (n int64, err error) {
+	cur, err := c.query(sql, nil)
+	if err != nil {
+		return 0, err
+	}
+	more, err := cur.next()
+	if err == nil && more {
+		err = cur.scan([]any{&n})
+	}
+	return n, errors.Join(err, cur.close())
 }
 
 func (w *writer) checkpoint(mode sqlite3.CheckpointMode) (err error) {

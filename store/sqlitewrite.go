@@ -41,6 +41,7 @@ type writer struct {
 	tx    *Tx         // of the function that is running
 	saved []savedLane // its sequences as they were before it
 	wal   walState
+	wide  bool // it holds more pages, see widen
 }
 
 // job is one call of Write.
@@ -337,7 +338,7 @@ func (w *writer) reconnect() error {
 
 // use makes c the connection that writes.
 func (w *writer) use(c *conn) {
-	w.conn = c
+	w.conn, w.wide = c, false
 	c.c.WALHook(w.wal.grown)
 }
 
@@ -438,6 +439,15 @@ func (w *writer) waited() bool {
 	}
 	if waits() {
 		return true
+	}
+	if w.opt.Fleeting && len(w.batch) > 0 { // no disk is waited for, during which the next batch would gather
+		for range 8 {
+			runtime.Gosched()
+			if waits() {
+				return true
+			}
+		}
+		return false
 	}
 	if n := len(w.batch); n == 0 || n >= w.crowd {
 		return false
