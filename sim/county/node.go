@@ -134,6 +134,27 @@ func (n *node) connect(ctx context.Context) (err error) {
 	})
 }
 
+// hasten reports whether something waits for a peer, and has it tried at once: after a turn that failed the post lets some time pass, and here none does.
+func (n *node) hasten(ctx context.Context) (waits bool, err error) {
+	var streams, notes int64
+	err = n.db.Read(ctx, func(tx *store.Tx) error {
+		err := tx.QueryRow(`SELECT count(*) FROM post_stream s JOIN post_queue q ON q.lane = 0 AND q.queue = s.queue WHERE q.kind = 'node' AND s.next > s.done + 1`).Scan(&streams)
+		if err == nil {
+			err = tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM post_note LIMIT 1) n`).Scan(&notes)
+		}
+		return err
+	})
+	if err != nil || streams+notes == 0 {
+		return false, err
+	}
+	for _, peer := range n.lines.nodes {
+		if peer != n {
+			n.post.Reached(peer.id())
+		}
+	}
+	return true, nil
+}
+
 // runs lets the account be sealed and the post be turned beside everything else, until the node is closed: that seals the rest, and closes the account.
 func (n *node) runs(ctx context.Context) {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -164,6 +185,7 @@ func (n *node) close() (err error) {
 type lines struct {
 	nodes        []*node
 	began, ended atomic.Int64 // requests
+	lose         atomic.Int64 // how many of the next are lost, in a test
 }
 
 // quiet reports whether nobody asks, and how many asked until now.
@@ -177,6 +199,9 @@ func (l *lines) quiet() (asked int64, quiet bool) {
 func (n *node) Do(ctx context.Context, to network.NodeID, r *http.Request) (*http.Response, error) {
 	n.lines.began.Add(1)
 	defer n.lines.ended.Add(1)
+	if n.lines.lose.Add(-1) >= 0 {
+		return nil, fault.New(fault.Unavailable, "the request was lost")
+	}
 	for _, peer := range n.lines.nodes {
 		if peer.id() != to {
 			continue
