@@ -48,7 +48,7 @@ func newQuiet(t testing.TB, database string) *quiet {
 	})
 	l := n.Loader("test", national, nil)
 	for _, doc := range []string{`{"resourceType":"Organization","id":"RZZ01","identifier":[{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"RZZ01"}],"active":true,"name":"A hospital"}`,
-		`{"resourceType":"HealthcareService","id":"` + waitingFor + `","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"RZZ01"}},"name":"Hearts","characteristic":[{"coding":[{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-RequestFlowType-1","code":"ADVICE_AND_GUIDANCE_REQUEST"}]},{"coding":[{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-RequestFlowType-1","code":"APPOINTMENT_REQUEST"}]}]}`,
+		`{"resourceType":"HealthcareService","id":"` + waitingFor + `","active":true,"providedBy":{"identifier":{"system":"https://fhir.nhs.uk/Id/ods-organization-code","value":"RZZ01"}},"name":"Hearts","characteristic":[{"coding":[{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-RequestFlowType-1","code":"ADVICE_AND_GUIDANCE_REQUEST"}]},{"coding":[{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-RequestFlowType-1","code":"APPOINTMENT_REQUEST"}]},{"coding":[{"system":"https://fhir.nhs.uk/STU3/CodeSystem/eRS-RequestFlowType-1","code":"TRIAGE_REQUEST"}]}]}`,
 		`{"resourceType":"Patient","id":"9990000018","identifier":[{"system":"https://fhir.nhs.uk/Id/nhs-number","value":"9990000018"}],"name":[{"use":"usual","family":"O'Neill","given":["Zoë"]}],"gender":"female","birthDate":"1970-01-02"}`} {
 		res, err := fhir.Parse([]byte(doc))
 		if err == nil {
