@@ -31,8 +31,8 @@ type peerState struct {
 	swept  map[place]int64 // how far each stream was looked through for messages whose time is up
 }
 
-// challenge is the word that a life of the peer's was asked to say, which we had not met.
-type challenge struct{ life, word string }
+// challenge is the word that a life of the peer's was asked to say, which we had not met; and which life was the latest then.
+type challenge struct{ life, word, latest string }
 
 // retelling is how far a restored peer has been told what it lost.
 type retelling struct {
@@ -218,18 +218,35 @@ func (p *Post) believed(tx *store.Tx, peer network.NodeID, g greeting) (bool, er
 	if err != nil || known > 0 || others == 0 {
 		return true, err
 	}
+	latest, err := latestOf(tx, peer)
+	if err != nil {
+		return false, err
+	}
 	s := p.peer(peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return g.word != "" && s.asked == challenge{g.mine, g.word}, nil
+	return g.word != "" && s.asked == challenge{g.mine, g.word, latest}, nil // a later life, which we greeted ourselves meanwhile, has taken the place of the one that was asked
+}
+
+// latestOf is the life of a peer that is believed to be there now; empty for none.
+func latestOf(tx *store.Tx, peer network.NodeID) (life string, err error) {
+	err = tx.QueryRow(`SELECT incarnation FROM post_peer WHERE lane = 0 AND peer = ? AND latest = 1`, peer.String()).Scan(&life)
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
+	}
+	return life, err
 }
 
 // challenges asks a life of a peer's for a word.
 func (p *Post) challenges(tx *store.Tx, peer network.NodeID, life string) (string, error) {
+	latest, err := latestOf(tx, peer)
+	if err != nil {
+		return "", err
+	}
 	word, err := p.newID(tx.At())
 	s := p.peer(peer)
 	s.mu.Lock()
-	s.asked = challenge{life, word}
+	s.asked = challenge{life, word, latest}
 	s.mu.Unlock()
 	return word, err
 }
