@@ -43,7 +43,7 @@ func nullified(t *testing.T, w *world) {
 	clerk.Send(page(told)+"/informed", "how", "letter").Sees(200, "It is written down how they were told", "told of this appointment by letter: Name of clerk").SeesNot("How were they told?")
 	form.Set("how", "telephone")
 	clerk.Post(page(told)+"/informed", form).Sees(200, "by letter: Name of clerk") // what counts is the first
-	clerk.Get(page(told)).Sees(200, "Told of the appointment by letter")
+	clerk.Get(page(told)).Sees(200, "Told of the appointment by letter", "When", format.Weekday(at(told).Start)+" "+format.DateTime(at(told).Start)).SeesNot("Since")
 
 	w.spine.change(themself, func(c *booking.Case) { c.ByPatient = time.Now().Add(-time.Hour) })
 	simtest.Eventually(t, func() bool {
@@ -82,7 +82,7 @@ func nullified(t *testing.T, w *world) {
 		a := at(u)
 		return page(u) + "/come?session=" + a.Session + "&slot=" + a.Slot
 	}
-	doctor.Get(come(untold)).Sees(200, "Nothing shows yet that they were told").
+	doctor.Get(come(untold)).Sees(200, "Nothing shows yet that they were told", "Code 33 is only for somebody who did not come to their first appointment").
 		Send(come(untold), "outcome", "missed", "missed", "UNKNOWN", "status", "33").Sees(422, "Nothing shows that they were told of this appointment")
 	for u, why := range map[string]string{untold: "not told", moved: "told of it when they had it before"} {
 		if err := w.o.Come(ctx, w.doctor(), rqx, u, missed(u, "33")); !fault.Is(err, fault.Conflict) {

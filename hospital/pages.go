@@ -222,7 +222,7 @@ func (d *desk) spoken(kind, word string) string {
 // columns of a table by their keys.
 func (d *desk) columns(keys ...string) (list []web.Column) {
 	for _, k := range keys {
-		list = append(list, web.Column{Text: d.text("column." + k), Whole: k == "time" || k == "number" || k == "ubrn" || k == "since" || k == "for", Numeric: k == "weeks" || k == "count"})
+		list = append(list, web.Column{Text: d.text("column." + k), Whole: k == "time" || k == "number" || k == "ubrn" || k == "since" || k == "when" || k == "for", Numeric: k == "weeks" || k == "count"})
 	}
 	return list
 }

@@ -84,7 +84,7 @@ const lostShown = 28 * 24 * time.Hour
 
 // notTaken are the questions that were over when what was said here last reached the spine, which refused it: the practice has not read it, and whoever said it finds the question on no other list.
 func (d *desk) notTaken(tx *store.Tx, see func(string) bool) (web.Table, error) {
-	t := web.Table{ID: "not-taken", RowHeader: true, Caption: d.text("advice.not-taken"), Count: d.text("advice.not-taken-help"), Columns: d.columns("ubrn", "patient", "service", "from", "said", "why", "since")}
+	t := web.Table{ID: "not-taken", RowHeader: true, Caption: d.text("advice.not-taken"), Count: d.text("advice.not-taken-help"), Columns: d.columns("ubrn", "patient", "service", "from", "said", "why", "when")}
 	list, err := d.askedWhere(tx, d.hospital, `a.ended = 1 AND x.state = ? AND a.changed > ? ORDER BY a.changed DESC, a.ubrn LIMIT ?`, actRefused, d.now.Add(-lostShown).UnixMicro(), int64(listMost))
 	for _, a := range list {
 		number, name := web.Cell(a.UBRN.Display()), d.text("hidden") // the record may be closed to them by now

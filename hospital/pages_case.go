@@ -159,7 +159,7 @@ func (d *desk) links(c Case, acts []string) (list []web.Link) {
 
 // fileTable lists files that came with a referral or a question; base is where each is to be had.
 func (d *desk) fileTable(base string, list []booking.Attachment) web.Table {
-	t := web.Table{ID: "files", RowHeader: true, Caption: d.text("case.files"), Columns: d.columns("file", "size", "about", "who", "since")}
+	t := web.Table{ID: "files", RowHeader: true, Caption: d.text("case.files"), Columns: d.columns("file", "size", "about", "who", "when")}
 	for _, f := range list {
 		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.LinkCell(f.Name, base+"/"+f.ID), web.Cell(format.Bytes(f.Size)), web.NoteCell(f.Description), web.ShowCell(web.Lines(f.By, f.Organisation)), web.Cell(format.DateTime(f.At))}})
 	}
@@ -222,7 +222,7 @@ func (d *desk) caseFacts(c Case, told Informed) []web.Row {
 		row("from", c.Referrer+", "+d.k.Organisation(d.ctx, c.Practice)), row("received", format.DateTime(c.Received)), row("clock", d.clockText(c.Pathway))}
 	at := row("appointment", d.text("case.none"))
 	if a := c.Appointment; a != nil {
-		at.Text, at.Change = format.DateTime(a.Start), web.Link{Text: d.text("case.session"), URL: d.path("sessions", a.Session)}
+		at.Text, at.Change = format.Weekday(a.Start)+" "+format.DateTime(a.Start), web.Link{Text: d.text("case.session"), URL: d.path("sessions", a.Session)}
 		if a.Clinician != "" {
 			at.Text += ", " + a.Clinician
 		}
@@ -289,16 +289,16 @@ func (d *desk) can(c Case, kinds ...string) ([]string, error) {
 }
 
 func (d *desk) actTable(acts []Act) web.Table {
-	t := web.Table{ID: "acts", RowHeader: true, Caption: d.text("case.acts"), Columns: d.columns("what", "since", "who", "state", "answer"), Empty: web.Empty{Text: d.text("case.no-acts"), Help: d.text("case.no-acts-help")}}
+	t := web.Table{ID: "acts", RowHeader: true, Caption: d.text("case.acts"), Columns: d.columns("what", "when", "who", "state", "answer"), Empty: web.Empty{Text: d.text("case.no-acts"), Help: d.text("case.no-acts-help")}}
 	for _, a := range acts {
 		colour := map[string]web.Colour{actWaiting: web.Yellow, actConfirmed: web.Green, actRefused: web.Red, actDealt: web.Grey}[a.State]
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.text("decide." + a.Kind)), web.Cell(format.DateTime(a.At)), web.Cell(a.By), web.ShowCell(web.Tag(d.text("act-state."+a.State), colour)), web.NoteCell(a.Answer)}})
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(d.spoken("event", a.Kind)), web.Cell(format.DateTime(a.At)), web.Cell(a.By), web.ShowCell(web.Tag(d.text("act-state."+a.State), colour)), web.NoteCell(a.Answer)}})
 	}
 	return t
 }
 
 func (d *desk) eventTable(events []Event) web.Table {
-	t := web.Table{ID: "history", RowHeader: true, Caption: d.text("case.history"), Columns: d.columns("since", "what", "detail", "who")}
+	t := web.Table{ID: "history", RowHeader: true, Caption: d.text("case.history"), Columns: d.columns("when", "what", "detail", "who")}
 	for _, e := range events {
 		detail := e.Detail
 		if e.What == "told" {

@@ -262,7 +262,7 @@ func (d *desk) deskPerson(b Booked, seen bool) deskPerson {
 	if !seen {
 		return p
 	}
-	p.Born, p.Number, p.CaseURL = d.bornText(b.Case), format.NHSNumber(b.Case.Person.NHSNumber.String()), d.path("cases", b.Who)
+	p.Born, p.Number, p.CaseURL = d.bornText(b.Case), strings.ReplaceAll(format.NHSNumber(b.Case.Person.NHSNumber.String()), " ", "\u00a0"), d.path("cases", b.Who)
 	if b.Visit.Ended.IsZero() && booking.Come(visitArrived, b.Slot.Starts, d.now) == nil {
 		p.ComeURL = d.path("cases", b.Who, "come") + "?session=" + b.Slot.Session + "&slot=" + b.Slot.ID
 		state, words := visitArrived, d.text("desk.arrived")

@@ -121,7 +121,7 @@ func (d *desk) refusedIn(tx *store.Tx, see func(string) bool, v *reconcileView) 
 	if err != nil {
 		return err
 	}
-	t := web.Table{ID: "refused", RowHeader: true, Caption: d.text("refused.title"), Columns: d.columns("patient", "what", "since", "who", "state", "answer"), Empty: web.Empty{Text: d.text("refused.empty"), Help: d.text("refused.empty-help")}}
+	t := web.Table{ID: "refused", RowHeader: true, Caption: d.text("refused.title"), Columns: d.columns("patient", "what", "when", "who", "state", "answer"), Empty: web.Empty{Text: d.text("refused.empty"), Help: d.text("refused.empty-help")}}
 	for i, a := range acts {
 		if i == listMost {
 			break

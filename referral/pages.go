@@ -331,6 +331,14 @@ func pageActs() []Kind {
 	return []Kind{ActSendTriage, ActAccept, ActReject, ActTriageAccept, ActTriageReturn, ActAttended, ActAssessed, ActNotAttended, ActDischarged, ActDecline, ActCancelBy, ActCancelFrom, ActCancel, ActReinstate}
 }
 
+// pastText says what was done, where the name of the act says what somebody can do.
+func pastText(ctx context.Context, k Kind) string {
+	if key := "referral.past." + string(k); web.HasText(key) {
+		return web.Text(ctx, key)
+	}
+	return web.Text(ctx, "referral.act."+string(k))
+}
+
 func historyTable(ctx context.Context, list []Version) web.Table {
 	t := web.Table{ID: "history", Caption: web.Text(ctx, "referral.case.history"), RowHeader: true}
 	for _, key := range []string{"when", "what", "state", "who", "why"} {
@@ -342,7 +350,7 @@ func historyTable(ctx context.Context, list []Version) web.Table {
 		if slices.Contains(codes.Systems(), v.Reason.System) { // what the act itself says is not said twice
 			why = strings.TrimSuffix(codes.Display(v.Reason.System, v.Reason.Code)+". "+v.Notes, ". ")
 		}
-		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(v.Changed)), web.Cell(web.Text(ctx, "referral.act."+string(v.Act))), web.ShowCell(stateTag(v.Referral)),
+		t.Rows = append(t.Rows, web.TableRow{Cells: []web.TableCell{web.Cell(format.DateTime(v.Changed)), web.Cell(pastText(ctx, v.Act)), web.ShowCell(stateTag(v.Referral)),
 			web.ShowCell(web.Lines(v.By.Name, web.Text(ctx, "referral.party."+string(v.By.Party)))), web.NoteCell(why)}})
 	}
 	return t

@@ -28,7 +28,7 @@ func TestTriageFirst(t *testing.T) {
 	gp.Post(at+"/letter", form).Sees(422, "choose one")
 	gp.Get(at+"/letter?service=RZZ01-cardiology").Send(at+"/letter", "service", "RZZ01-cardiology", "priority", "ROUTINE", "request", "TRIAGE_REQUEST", "letter", "Rash and palpitations.").Sees(200, "Referral made", "reads the referral first").SeesNot("Book now, with the patient")
 	ubrn, password := digits(fact(t, gp.Body, "Booking reference")), fact(t, gp.Body, "Password")
-	gp.Get("/refer/case/"+ubrn).Sees(200, "Awaiting triage", "Send for triage")
+	gp.Get("/refer/case/"+ubrn).Sees(200, "Awaiting triage", "Sent for triage")
 	gp.Get("/refer/case/"+ubrn+"/book").Sees(409, "No time can be chosen for a referral that is awaiting triage")
 	u := ident.MustUBRN(ubrn)
 	patient := w.Visitor(t)
