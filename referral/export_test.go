@@ -242,3 +242,12 @@ func (s *Referrals) Asking(ctx context.Context, provider ident.ODSCode) (asking 
 	})
 	return err == nil && asking
 }
+
+// CaseMarks are what a hospital is told that the spine knows of its referrals.
+func (s *Referrals) CaseMarks(ctx context.Context, provider ident.ODSCode) (list []booking.CaseMark, err error) {
+	err = s.read(ctx, func(tx *store.Tx) (err error) {
+		list, err = s.marks(tx, provider)
+		return err
+	})
+	return list, err
+}

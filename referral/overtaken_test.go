@@ -2,6 +2,7 @@ package referral_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,10 @@ func TestAPastBookingWhoseSlotHadGone(t *testing.T) {
 		w.restores("")
 		if _, err := w.s.Act(context.Background(), w.gp, r.UBRN, referral.Work{Kind: referral.ActLetter, Letter: "Please see, also for the ankles."}); err != nil {
 			t.Fatal(err)
+		}
+		marks, err := w.s.CaseMarks(context.Background(), west) // with which the spine asks
+		if i := slices.IndexFunc(marks, func(m booking.CaseMark) bool { return m.UBRN == r.UBRN }); err != nil || i < 0 || marks[i].Session != "past" || marks[i].Slot != "past-0" || marks[i].Epoch != 1 {
+			t.Fatalf("it asks with %+v (%v)", marks, err)
 		}
 		w.time.Advance(9 * 24 * time.Hour)
 		w.answers(nil, booking.SlotMark{ID: "past-0", Epoch: 2, Session: "past", Base: 2}) // the hospital names it, although it is long over, because the spine says that somebody is in it

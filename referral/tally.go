@@ -352,15 +352,16 @@ func (s *Referrals) marks(tx *store.Tx, provider ident.ODSCode) (list []booking.
 		c := booking.CaseMark{UBRN: b.ubrn, Version: b.version}
 		var r struct {
 			Appointment *struct {
-				Slot  string `json:"slot"`
-				Epoch int64  `json:"epoch"`
+				Session string `json:"session"`
+				Slot    string `json:"slot"`
+				Epoch   int64  `json:"epoch"`
 			} `json:"appointment"`
 		}
 		if err := json.Unmarshal(b.body, &r); err != nil {
 			return nil, fault.Wrap(err, fault.Internal, "a referral cannot be read")
 		}
 		if a := r.Appointment; a != nil {
-			c.Slot, c.Epoch = a.Slot, booking.Epoch(a.Epoch)
+			c.Session, c.Slot, c.Epoch = a.Session, a.Slot, booking.Epoch(a.Epoch)
 		}
 		list = append(list, c)
 	}
