@@ -16,7 +16,7 @@ type simCountyCommand struct {
 	People    int    `default:"200" help:"How many people are on each practice's list."`
 	Referrals int    `default:"200000" help:"How many referrals there are in all."`
 	Days      int    `default:"365" help:"How many days of the calendar are lived through."`
-	Beside    int    `default:"64" help:"How many people act at once."`
+	Beside    int    `default:"256" help:"How many people act at once: the more, the more share a commit."`
 	Seed      uint64 `default:"0" help:"What happens."`
 	Data      string `help:"Keep the databases, which are not forced to the disk as a node's are, in this folder, which must be empty; otherwise a temporary one." type:"path"`
 	Profile   string `help:"Write a CPU profile to this file." type:"path"`

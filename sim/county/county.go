@@ -40,7 +40,7 @@ type Options struct {
 	Referrals int    // in all: 200,000
 	Days      int    // of the calendar: 365
 	Room      int    // places at clinics for each hundred referrals, over the working days: 110
-	Beside    int    // how many people act at once: 64
+	Beside    int    // how many people act at once: 256
 	Seed      uint64 // what happens
 	Folder    string // where the databases are; it must be empty
 	// Said is told at the end of each week what has happened so far; nil for nobody.
@@ -51,7 +51,7 @@ func (o Options) withDefaults() Options {
 	for _, x := range []struct {
 		to    *int
 		usual int
-	}{{&o.Practices, 100}, {&o.People, 200}, {&o.Referrals, 200_000}, {&o.Days, 365}, {&o.Room, 110}, {&o.Beside, 64}} {
+	}{{&o.Practices, 100}, {&o.People, 200}, {&o.Referrals, 200_000}, {&o.Days, 365}, {&o.Room, 110}, {&o.Beside, 256}} {
 		if *x.to <= 0 {
 			*x.to = x.usual
 		}
