@@ -359,7 +359,7 @@ func (c *county) compare() (err error) {
 		if err := c.deliver(); err != nil {
 			return err
 		}
-		if err = c.agree(); fault.KindOf(err) != fault.Internal {
+		if err = c.agree(); err == nil || fault.KindOf(err) != fault.Internal {
 			return err
 		}
 	}
