@@ -457,21 +457,25 @@ const patience = 7 * 24 * time.Hour
 
 // find lets the hospitals give those a time of their reserve for whom nothing was free for so long.
 func (c *county) find(int) error {
-	for _, h := range hospitals {
-		reserve, err := c.reserve(h)
-		if err != nil {
+	var g errgroup.Group
+	reserves := make([]map[string][]referral.Appointment, len(hospitals))
+	for i, h := range hospitals {
+		g.Go(func() (err error) {
+			reserves[i], err = c.reserve(h)
 			return err
-		}
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, h := range hospitals {
+		reserve := reserves[i]
 		var given []*person
 		c.held = slices.DeleteFunc(c.held, func(x *person) bool {
-			if x.hospital() != h || len(reserve) == 0 || c.clock.Now().Sub(x.issue) < patience {
+			if !c.hasWaited(x, h) || len(reserve[x.service]) == 0 {
 				return false
 			}
-			i := slices.IndexFunc(reserve, func(a referral.Appointment) bool { return h.String()+"-"+clinicOf(a.Session) == x.service })
-			if i < 0 {
-				return false
-			}
-			x.at, reserve = &reserve[i], slices.Concat(reserve[:i], reserve[i+1:])
+			x.at, reserve[x.service] = &reserve[x.service][0], reserve[x.service][1:]
 			given = append(given, x)
 			return true
 		})
@@ -490,13 +494,18 @@ func (c *county) find(int) error {
 // clinicOf is the clinic of a session, whose id is its template's and the day.
 func clinicOf(session string) string { return session[:len(session)-len("-1-20060102")] }
 
-// reserve are the free times of a hospital that it kept for itself.
-func (c *county) reserve(h ident.ODSCode) (list []referral.Appointment, err error) {
-	if !slices.ContainsFunc(c.held, func(x *person) bool { return x.hospital() == h }) {
+// hasWaited reports whether somebody has waited for a hospital to find them a time for so long that it does.
+func (c *county) hasWaited(x *person, h ident.ODSCode) bool {
+	return x.hospital() == h && c.clock.Now().Sub(x.issue) >= patience
+}
+
+// reserve are the free times of a hospital that it kept for itself, by service, the earliest first.
+func (c *county) reserve(h ident.ODSCode) (free map[string][]referral.Appointment, err error) {
+	if !slices.ContainsFunc(c.held, func(x *person) bool { return c.hasWaited(x, h) }) {
 		return nil, nil
 	}
 	err = c.homes[h].db.Read(c.ctx, func(tx *store.Tx) error {
-		list = nil
+		free = map[string][]referral.Appointment{}
 		rows, err := tx.Query(`SELECT s.session, s.id, s.starts, s.ends FROM hospital_slot s JOIN hospital_session e ON e.lane = s.lane AND e.tenant = s.tenant AND e.id = s.session
 			WHERE s.lane = 0 AND s.tenant = ? AND s.kind = 'reserve' AND s.epoch % 2 = 0 AND s.starts > ? AND e.state <> 'withdrawn'
 			AND NOT EXISTS (SELECT 1 FROM hospital_hold x WHERE x.lane = s.lane AND x.tenant = s.tenant AND x.session = s.session AND x.slot = s.id AND x.epoch >= s.base) ORDER BY s.starts, s.session LIMIT 2000`,
@@ -512,11 +521,12 @@ func (c *county) reserve(h ident.ODSCode) (list []referral.Appointment, err erro
 				return err
 			}
 			a.Start, a.End = time.UnixMicro(starts).UTC(), time.UnixMicro(ends).UTC()
-			list = append(list, a)
+			service := h.String() + "-" + clinicOf(a.Session)
+			free[service] = append(free[service], a)
 		}
 		return rows.Err()
 	})
-	return list, err
+	return free, err
 }
 
 // cancel withdraws a session of each hospital once a week: whoever is in it is told, and books anew.
