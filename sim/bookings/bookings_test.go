@@ -73,7 +73,7 @@ func TestMutations(t *testing.T) {
 		"asked again by another id": {booking.Seams{AskAnew: true}, 1}, "told without its files": {booking.Seams{NoFiles: true}, 0},
 		"offered and not held": {booking.Seams{NotHeld: true}, 1}, "shown when it is gone": {booking.Seams{ShowGone: true}, 2}, "over and not ended": {booking.Seams{NoLapse: true}, 36}, "a lost offer not told back": {booking.Seams{NotTold: true}, 12},
 		"two by hand": {booking.Seams{TwoByHand: true}, 5}, "seen by hand and not told": {booking.Seams{SeenUntold: true}, 0}, "assessed and not told": {booking.Seams{Unassessed: true}, 6},
-		"an answer to what was said before": {booking.Seams{Overtaken: true}, 7}, "a lost question not told back": {booking.Seams{NotAsked: true}, 10}, "a file kept twice": {booking.Seams{KeepTwice: true}, 0},
+		"an answer to what was said before": {booking.Seams{Overtaken: true}, 7}, "a lost question not told back": {booking.Seams{NotAsked: true}, 60}, "a file kept twice": {booking.Seams{KeepTwice: true}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
